@@ -1,4 +1,4 @@
-"""What aejax raises when the input, not the code, is wrong."""
+"""What aejax raises on purpose."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,11 @@ class InputError(ValueError):
 
     The command line prints the message alone and exits with code 2.
     """
+
+
+class DivergedError(RuntimeError):
+    """A term of the loss became infinite or undefined; its message names the term, the step and what was kept."""
+
+
+class Stopped(RuntimeError):  # noqa: N818 - it is a request that was carried out, not an error
+    """Training was asked to stop, and has saved its state; its message says how to go on."""

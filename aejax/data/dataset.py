@@ -2,25 +2,30 @@
 
 from dataclasses import dataclass
 
+import jax
 import numpy as np
+from jaxtyping import Int32, Num
+
+Array = np.ndarray | jax.Array
 
 
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Part:
-    """Examples in the host's memory.
+    """Examples: a part of a data set in the host's memory, the same on the device, or one batch of it.
 
-    `x` is `[n, *shape]`, uint8 (0 to 255, an image's grey levels) or float32 (used as it is);
-    `label` is `[n]` int32, or None where there is none.
+    Stored, `x` is uint8 (0 to 255, an image's grey levels) or float32 (used as it is); in a batch
+    that a model sees it is float32. `label` is None where there is none.
     """
 
-    x: np.ndarray
-    label: np.ndarray | None = None
+    x: Num[Array, "n *shape"]
+    label: Int32[Array, " n"] | None = None
 
     def __len__(self) -> int:
         """The number of examples."""
         return len(self.x)
 
-    def take(self, index: np.ndarray) -> "Part":
+    def take(self, index: Array) -> "Part":
         """The examples at `index`, in that order."""
         return Part(self.x[index], None if self.label is None else self.label[index])
 

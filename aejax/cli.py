@@ -1,0 +1,313 @@
+"""The command line: parses first, and imports what is heavy afterwards."""
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from aejax import registry
+from aejax.errors import DivergedError, InputError, Stopped
+
+if TYPE_CHECKING:
+    from aejax.experiment import Experiment
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class List:
+    """Lists the registered experiments."""
+
+    def __call__(self) -> None:
+        """Prints a line for each."""
+        _print_names(registry.names())
+
+
+@dataclass(frozen=True)
+class Show:
+    """Shows all that an experiment says, as JSON."""
+
+    name: Positional[str]
+    """A name that `aejax list` shows."""
+
+    def __call__(self) -> None:
+        """Prints the JSON form."""
+        from aejax.experiment import dumps
+
+        print(dumps(registry.get(self.name)))
+
+
+@dataclass(frozen=True)
+class Train:
+    """Trains an experiment, and leaves a run directory with metrics, checkpoints and figures.
+
+    `aejax train NAME --help` lists every setting of that experiment: each can be given.
+    """
+
+    name: Positional[str]
+    """A name that `aejax list` shows."""
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Measures a trained model on a part of its data set, or on other data."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+    data: str | None = None
+    """Another data set, or a file; by default the one that the model was trained on."""
+    split: Split = "test"
+    """Which part of it."""
+
+    def __call__(self) -> None:
+        """Prints the metrics as a table."""
+        from aejax import report
+
+        from aejax.data import load, read_examples
+
+        trained = _trained(self.run)
+        named = read_examples(self.data, self.split) if self.data else load(trained.experiment.data).part(self.split)
+        report.show(trained, trained.evaluate(named), self.split)
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Encodes examples and writes their codes."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+    data: str
+    """A data set's name, .npy, .npz or a folder of images."""
+    out: Path
+    """The .npy file to write."""
+    split: Split = "test"
+    """Which part of a data set that has a name."""
+
+    def __call__(self) -> None:
+        """Writes codes `[n, latent]`, float32."""
+        from aejax.data import read_examples
+
+        _save_array(self.out, _trained(self.run).encode(read_examples(self.data, self.split).x))
+
+
+@dataclass(frozen=True)
+class Decode:
+    """Decodes codes and writes the examples they stand for."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+    data: Path
+    """Codes as `aejax encode` writes them: .npy, `[n, latent]`."""
+    out: Path
+    """The .npy file to write."""
+
+    def __call__(self) -> None:
+        """Writes examples `[n, *shape]`, float32."""
+        from aejax.data import read_array
+
+        _save_array(self.out, _trained(self.run).decode(read_array(self.data)))
+
+
+@dataclass(frozen=True)
+class Reconstruct:
+    """Encodes and decodes examples, and writes the reconstructions."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+    data: str
+    """A data set's name, .npy, .npz or a folder of images."""
+    out: Path
+    """The .npy file to write."""
+    split: Split = "test"
+    """Which part of a data set that has a name."""
+
+    def __call__(self) -> None:
+        """Writes reconstructions `[n, *shape]`, float32."""
+        from aejax.data import read_examples
+
+        _save_array(self.out, _trained(self.run).reconstruct(read_examples(self.data, self.split).x))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Draws a run's figures again."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+
+    def __call__(self) -> None:
+        """Writes PNG files into RUN/figures."""
+        from aejax import report
+        from aejax.data import load
+
+        trained = _trained(self.run)
+        for path in report.draw(trained, load(trained.experiment.data), self.run / "figures"):
+            print(path)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Lists and prepares data sets: see `aejax data --help`."""
+
+
+@dataclass(frozen=True)
+class DataList:
+    """Lists the data sets that have a name."""
+
+    def __call__(self) -> None:
+        """Prints a line for each, and what else can be named."""
+        from aejax.data import names
+
+        _print_names(names() | {"tfds:NAME": "any TFDS data set of images or vectors", "PATH": ".npy, .npz or a folder of images"})
+
+
+@dataclass(frozen=True)
+class DataPrepare:
+    """Puts a data set into the cache, once."""
+
+    name: Positional[str]
+    """A name that `aejax data list` shows."""
+    source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """A folder with the data set's original files; by default they are downloaded."""
+
+    def __call__(self) -> None:
+        """Prints where it went."""
+        from aejax.data import prepare
+
+        print(prepare(self.name, self.source))
+
+
+ABOUT = "Autoencoders in JAX and Flax: train registered experiments and use what they learned."
+ABOUT_TRAIN = """Trains an experiment. Every setting below can be given; its present value is the default.
+A part that has settings of its own is exchanged by name:
+"""
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "list": List,
+    "show": Show,
+    "train": Train,
+    "eval": Eval,
+    "encode": Encode,
+    "decode": Decode,
+    "reconstruct": Reconstruct,
+    "figures": Figures,
+    "data": Data,
+}
+DATA_COMMANDS: dict[str, Callable[..., Any]] = {"list": DataList, "prepare": DataPrepare}
+
+
+def main() -> None:
+    """Runs one command; exits with 0, 1 (training failed), 2 (bad input) or 130 (stopped)."""
+    logging.basicConfig(format="aejax: %(message)s")
+    try:
+        _run(sys.argv[1:])
+    except InputError as error:
+        _exit(2, error)
+    except DivergedError as error:
+        _exit(1, error)
+    except Stopped as error:
+        _exit(130, error)
+    except KeyboardInterrupt:
+        _exit(130, "stopped")
+    except BrokenPipeError:
+        sys.stderr.close()
+
+
+def _run(arguments: list[str]) -> None:
+    commands, prog = COMMANDS, "aejax"
+    if arguments[:1] == ["data"]:
+        commands, prog, arguments = DATA_COMMANDS, "aejax data", arguments[1:]
+    if arguments and not arguments[0].startswith("-"):
+        registry.require("command", arguments[0], commands, f"{prog} --help")
+    if commands is COMMANDS and arguments[:1] == ["train"] and len(arguments) > 1 and arguments[1][0] != "-":
+        _train(arguments[1], arguments[2:])
+    else:
+        tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=arguments or ["--help"], description=ABOUT)()
+
+
+def _train(name: str, arguments: list[str]) -> None:
+    """Parses the settings of one experiment, every field a flag, and trains it."""
+    from aejax.choices import choices, choose
+    from aejax.experiment import Experiment
+
+    @dataclass(frozen=True)
+    class Options:
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+        out: Path = Path("runs")
+        """Folder of the run directories: the run goes to OUT/NAME/ID."""
+        resume: Path | None = None
+        """A run directory to go on with; its own settings are the defaults then."""
+        save_every: float = 60.0
+        """Least number of seconds between two checkpoints; the last epoch is always saved."""
+
+    experiment, left = choose(_base(name, arguments), arguments)
+    default = Options(experiment)
+    about = ABOUT_TRAIN + "\n".join(f"  --{path} {{{','.join(known)}}}" for path, known in choices(experiment))
+    avoid = (tyro.conf.AvoidSubcommands,)
+    options = tyro.cli(Options, default=default, prog=f"aejax train {name}", args=left, description=about, config=avoid)
+
+    from aejax.data import load
+    from aejax.devices import start
+    from aejax.loop import fit
+    from aejax.report import finish
+
+    start()
+    dataset = load(options.experiment.data)
+    trained = fit(
+        options.experiment,
+        folder=options.out,
+        resume=options.resume,
+        dataset=dataset,
+        save_every=options.save_every,
+        show_progress=True,
+    )
+    finish(trained, dataset)
+
+
+def _base(name: str, arguments: list[str]) -> "Experiment":
+    """The registered experiment, or with --resume the one that the run was made with."""
+    experiment = registry.get(name)
+    flags = dict(zip(arguments, arguments[1:], strict=False)) | dict(
+        argument.split("=", 1) for argument in arguments if "=" in argument
+    )
+    if "--resume" not in flags:
+        return experiment
+    from aejax.runs import Run
+
+    resumed = Run(Path(flags["--resume"])).experiment
+    if resumed.name != name:
+        raise InputError(f"{flags['--resume']} is a run of {resumed.name}, not of {name}: resume it under that name")
+    return resumed
+
+
+def _trained(run: Path) -> Any:
+    from aejax.devices import start
+    from aejax.trained import load
+
+    start()
+    return load(run)
+
+
+def _save_array(path: Path, array: Any) -> None:
+    import numpy as np
+
+    from aejax.runs import write_atomically
+
+    write_atomically(path, lambda file: np.save(file, array))
+    print(f"{path}: {' x '.join(str(size) for size in array.shape)} {array.dtype}")
+
+
+def _print_names(lines: dict[str, str]) -> None:
+    width = max(len(name) for name in lines)
+    for name, line in lines.items():
+        print(f"{name:{width}}  {line}")
+
+
+def _exit(code: int, error: object) -> None:
+    print(f"aejax: {error}", file=sys.stderr)
+    sys.exit(code)

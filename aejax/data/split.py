@@ -1,0 +1,45 @@
+"""Fixed splits: the same examples in the same parts, on every machine and for good."""
+
+import numpy as np
+
+from aejax.data.dataset import Dataset, Part
+from aejax.errors import InputError
+
+_TEST = 0.1  # of a data set that has no test part
+
+
+def permutation(n: int) -> np.ndarray:
+    """The one order of `n` examples that every split goes by."""
+    # RandomState's streams are frozen for good; those of numpy.random.Generator may change.
+    return np.random.RandomState(0).permutation(n)
+
+
+def cut(name: str, parts: dict[str, Part], validation: float) -> Dataset:
+    """Cuts from train the parts that are lacking; what is left keeps its order.
+
+    `validation` is a fraction of train; a lacking test part takes a tenth. Raises `InputError`
+    where nothing would be left to train on.
+    """
+    train = parts["train"]
+    n_test = 0 if "test" in parts else max(1, round(_TEST * len(train)))
+    n_validation = 0 if "validation" in parts else round(validation * len(train))
+    held_out = n_test + n_validation
+    if held_out >= len(train):
+        raise InputError(
+            f"{name} has {len(train)} examples, too few to hold {held_out} of them out: give more"
+        )
+    order = permutation(len(train))
+    test, valid = (train.take(np.sort(i)) for i in np.split(order[:held_out], [n_test]))
+    rest = train.take(np.sort(order[held_out:])) if held_out else train  # no copy of what stays whole
+    return Dataset(name, rest, parts.get("validation", valid), parts.get("test", test))
+
+
+def stratified(examples: Part, sizes: dict[str, int]) -> dict[str, Part]:
+    """Parts that hold, of every label, the number of examples that `sizes` gives; each is in random order."""
+    shuffled = examples.take(permutation(len(examples)))
+    label = np.asarray(shuffled.label)
+    rank = np.empty(len(label), int)  # of each example among those of its label
+    for value in np.unique(label):
+        rank[label == value] = np.arange((label == value).sum())
+    part = np.searchsorted(np.cumsum(list(sizes.values())), rank, side="right")
+    return {name: shuffled.take(np.flatnonzero(part == i)) for i, name in enumerate(sizes)}

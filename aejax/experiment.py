@@ -1,0 +1,188 @@
+"""An experiment is a value: a frozen dataclass that says all there is to say about a run, and its JSON form."""
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import flax.linen as nn
+
+from aejax.data import Data, Dataset
+from aejax.errors import InputError
+from aejax.losses import Loss
+from aejax.models import Autoencoder
+from aejax.optim import Adam, Optimizer
+from aejax.pytree import known, known_class
+
+
+@known
+@dataclass(frozen=True)
+class Expected:
+    """The published figure that an experiment reproduces."""
+
+    metric: str
+    """A key of the run's test metrics."""
+    value: float
+    """The published number."""
+    tolerance: float = 0.0
+    """By how much the measured number may be worse."""
+    source: str = ""
+    """Where it was published, and the protocol where ours differs."""
+    tag: Literal["C", "V", "R", "M"] = "V"
+    """C computed exactly, V read in the source, R quoted by another, M from memory and unverified."""
+    higher_is_better: bool = False
+
+    def met_by(self, measured: float) -> bool:
+        """Whether the measured number is as good, within the tolerance."""
+        worse = self.value - measured if self.higher_is_better else measured - self.value
+        return worse <= self.tolerance
+
+
+@known
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained, on what, how, and what it should achieve. `dataclasses.replace` makes a variant."""
+
+    model: Autoencoder
+    loss: Loss
+    data: Data
+    optimizer: Optimizer = field(default_factory=Adam)
+    batch_size: int = 256
+    """Examples a step."""
+    epochs: int = 50
+    """Passes over the training part."""
+    seed: int = 0
+    """Of everything random: weights, order, noise."""
+    name: str = "unnamed"
+    """Its name in the registry, and of its folder under runs."""
+    expected: Expected | None = None
+    """The published figure it reproduces."""
+
+    def resolve(self, dataset: Dataset) -> "Experiment":
+        """Checks every setting against the data and fills in what only the data can say.
+
+        That is the shape of the decoder's output and the number of steps that the learning rate's
+        schedule spans. Raises `InputError` for anything that cannot be trained.
+        """
+        self._check_numbers()
+        if self.batch_size > len(dataset.train):
+            raise InputError(
+                f"batch_size is {self.batch_size}, but the training part of {dataset.name} has only "
+                f"{len(dataset.train)} examples: choose a batch of at most that many"
+            )
+        self._check_support(dataset)
+        shape = self.model.shape or self.loss.likelihood.raw_shape(dataset.shape)
+        steps = self.epochs * (len(dataset.train) // self.batch_size)
+        horizon = float(steps) if self.optimizer.horizon is None else self.optimizer.horizon
+        return dataclasses.replace(
+            self,
+            model=self.model.clone(shape=shape),
+            optimizer=dataclasses.replace(self.optimizer, horizon=horizon),
+        )
+
+    def _check_numbers(self) -> None:
+        learning_rate = ("optimizer.learning_rate", self.optimizer.learning_rate)
+        for name, value in [("batch_size", self.batch_size), ("epochs", self.epochs), learning_rate]:
+            if not value > 0 or not math.isfinite(value):
+                raise InputError(f"{name} is {value}, but it must be above zero and finite")
+
+    def _check_support(self, dataset: Dataset) -> None:
+        low, high = self.loss.likelihood.support
+        values = dataset.train.x
+        if values.dtype == "uint8" or (low == -math.inf and high == math.inf):
+            return
+        if values.min() < low or values.max() > high:
+            raise InputError(
+                f"{type(self.loss.likelihood).__name__} needs values in [{low:g}, {high:g}], but those of "
+                f"{dataset.name} run from {values.min():g} to {values.max():g}: scale the data, or use "
+                "--loss.likelihood gaussian"
+            )
+
+
+def to_json(value: Any) -> Any:
+    """The JSON form of an experiment or any part of it: classes by registered name, tuples as lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {name: to_json(getattr(value, name)) for name in _field_names(type(value))}
+        return {"class": type(value).__name__, **fields}
+    if isinstance(value, dict):
+        return {name: to_json(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [to_json(item) for item in value]
+    return value
+
+
+def from_json(value: Any) -> Any:
+    """The inverse of `to_json`. Restores registered classes only and imports nothing.
+
+    Raises `InputError` for an unknown class, an unknown or missing field, or a field of the wrong type.
+    """
+    if isinstance(value, list):
+        return tuple(from_json(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    fields = {name: from_json(item) for name, item in value.items() if name != "class"}
+    if "class" not in value:
+        return fields
+    cls = known_class(value["class"])
+    types_ = typing.get_type_hints(cls)
+    for name, item in fields.items():
+        if name not in _field_names(cls):
+            raise InputError(f"{cls.__name__} has no field {name!r}: its fields are {', '.join(_field_names(cls))}")
+        if not _fits(item, types_[name]):
+            raise InputError(f"{cls.__name__}.{name} is {item!r}, but it must be {_describe(types_[name])}")
+    try:
+        return cls(**fields)
+    except TypeError as error:
+        raise InputError(f"{cls.__name__} cannot be made from its JSON form: {error}") from None
+
+
+def dumps(experiment: Experiment) -> str:
+    """An experiment as JSON text; equal experiments give equal text."""
+    return json.dumps(to_json(experiment), indent=2)
+
+
+def differences(old: Experiment, new: Experiment) -> dict[str, tuple[Any, Any]]:
+    """The settings in which two experiments differ, by path, as (old, new); what they expect is not a setting."""
+    before, after = (_flatten(to_json(dataclasses.replace(item, expected=None))) for item in (old, new))
+    paths = list(dict.fromkeys([*before, *after]))
+    return {path: (before.get(path), after.get(path)) for path in paths if before.get(path) != after.get(path)}
+
+
+def _flatten(value: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {path: value}
+    return {
+        name: leaf for key, item in value.items() for name, leaf in _flatten(item, f"{path}.{key}" if path else key).items()
+    }
+
+
+def _field_names(cls: type) -> list[str]:
+    # A Linen module's `parent` and `name` say where it is mounted, not what it is.
+    skip = ("parent", "name") if issubclass(cls, nn.Module) else ()
+    return [item.name for item in dataclasses.fields(cls) if item.init and item.name not in skip]
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, option) for option in arguments)
+    if origin is Literal:
+        return value in arguments
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(item, arguments[1]) for item in value.values())
+    if annotation is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if annotation is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if annotation is None or not isinstance(annotation, type):
+        return value is None
+    return isinstance(value, annotation)
+
+
+def _describe(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")

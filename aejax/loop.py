@@ -1,0 +1,228 @@
+"""The host's side of training: dispatches an epoch, and reads, writes and shows the one before while it runs."""
+
+import dataclasses
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aejax import train
+from aejax.data import Dataset, Part, Preprocess
+from aejax.data import load as load_data
+from aejax.errors import DivergedError, InputError, Stopped
+from aejax.experiment import Experiment, differences
+from aejax.metrics import Metrics, means
+from aejax.progress import Progress
+from aejax.pytree import as_arrays
+from aejax.runs import Run
+from aejax.trained import CHUNK, Trained, template
+
+T = TypeVar("T")
+
+_init = jax.jit(train.init, static_argnames=("model",))
+_epoch = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
+_evaluate = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """One epoch as it was dispatched; reading its metrics waits for it."""
+
+    number: int
+    before: train.State
+    after: train.State
+    metrics: dict[str, Metrics]
+    """By part: train with an axis of steps, and validation where there is one."""
+
+
+def fit(
+    experiment: Experiment,
+    *,
+    folder: str | Path | None = None,
+    resume: str | Path | None = None,
+    dataset: Dataset | None = None,
+    save_every: float = 60.0,
+    show_progress: bool = False,
+) -> Trained:
+    """Trains an experiment and returns the trained model.
+
+    Args:
+        experiment: what to train.
+        folder: where the run directory is made, as `folder/NAME/ID`; None: nothing is written.
+        resume: a run directory to go on with instead; it ends with the same bits as if it had never stopped.
+        dataset: in place of the one that `experiment.data` names.
+        save_every: least number of seconds between checkpoints; the last epoch is always saved.
+        show_progress: a progress bar with loss, examples per second and time left.
+
+    Raises:
+        InputError: for settings, data or a run that cannot be used, before any training.
+        DivergedError: when a term is not finite; the last good state is kept.
+        Stopped: after Ctrl-C or SIGTERM, with a run directory: the last whole epoch is saved.
+    """
+    dataset = load_data(experiment.data) if dataset is None else dataset
+    experiment = experiment.resolve(dataset)
+    preprocess = experiment.data.preprocess.fit(dataset.train.x)
+    run = _open_run(experiment, dataset, folder, resume)
+    state, history = _begin(experiment, dataset.shape, run if resume else None)
+    keeper = _Keeper(run, preprocess, save_every)
+    with _stop_requests(run is not None) as stopping, Progress(experiment, len(dataset.train), show_progress) as bar:
+        clock = time.perf_counter()
+        for epoch in _one_ahead(_epochs(experiment, dataset, as_arrays(preprocess), state)):
+            _require_finite(epoch, keeper)
+            seconds, clock = time.perf_counter() - clock, time.perf_counter()
+            rows = _rows(epoch, len(dataset.train), seconds)
+            history += rows
+            state = epoch.after
+            bar.show(rows)
+            keeper.keep(rows, state, last=stopping() or epoch.number == experiment.epochs)
+            if stopping():
+                break
+    if run is not None and stopping():
+        raise Stopped(f"stopped after epoch {epoch.number} of {experiment.epochs}, which is saved")
+    return Trained(experiment, dataset.shape, preprocess, state, history, run)
+
+
+def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any) -> Run | None:
+    if resume is None:
+        return None if folder is None else Run.create(Path(folder), experiment, dataset.shape)
+    run = Run(Path(resume))
+    changed = differences(run.experiment, experiment)
+    # More epochs only lengthen a run; anything else would make it another experiment.
+    if set(changed) - {"epochs", "optimizer.horizon"}:
+        said = "; ".join(f"{name} {old!r}, not {new!r}" for name, (old, new) in changed.items())
+        raise InputError(f"{run.path} cannot be resumed, it was made with {said}: give it its own settings")
+    return run
+
+
+def _begin(
+    experiment: Experiment, shape: tuple[int, ...], resumed: Run | None
+) -> tuple[train.State, list[dict[str, Any]]]:
+    if resumed is not None:
+        state, _ = resumed.restore(template(experiment, shape))
+        resumed.update(experiment)
+        return state, resumed.rewind(int(state.step))
+    loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
+    batch = Part(jnp.zeros((1, *shape)))
+    return _init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed)), []
+
+
+def _epochs(
+    experiment: Experiment, dataset: Dataset, preprocess: Preprocess, state: train.State
+) -> Iterator[Epoch]:
+    """Dispatches every epoch that is left, with the data held on the device."""
+    key = jax.random.key(experiment.seed)
+    model, batch_size = experiment.model, experiment.batch_size
+    loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
+    parts = {name: _place(dataset.part(name), preprocess) for name in ("train", "validation") if len(dataset.part(name))}
+    done = int(state.step) // (len(dataset.train) // batch_size)
+    for number in range(done + 1, experiment.epochs + 1):
+        before = state
+        state, metrics = _epoch(model, loss, optimizer, preprocess, state, parts["train"], key, batch_size=batch_size)
+        by_part = {"train": metrics}
+        if "validation" in parts:
+            size = min(CHUNK, len(parts["validation"]))
+            by_part["validation"] = _evaluate(model, (loss,), preprocess, state, parts["validation"], key, batch_size=size)
+        yield Epoch(number, before, state, by_part)
+
+
+def _place(part: Part, preprocess: Preprocess) -> Part:
+    label = None if part.label is None else jnp.asarray(part.label)
+    return Part(preprocess.place(jnp.asarray(part.x)), label)
+
+
+def _one_ahead(items: Iterable[T]) -> Iterator[T]:
+    """Yields each item after the next one has been made: the device never waits for the host to read."""
+    iterator = iter(items)
+    for current in iterator:
+        for following in iterator:
+            yield current
+            current = following
+        yield current
+
+
+def _rows(epoch: Epoch, examples: int, seconds: float) -> list[dict[str, Any]]:
+    """What metrics.jsonl says of an epoch: a row for each part."""
+    where = {"epoch": epoch.number, "step": int(epoch.after.step)}
+    rows = [where | {"split": split} | means(metrics) for split, metrics in epoch.metrics.items()]
+    rows[0] |= {"seconds": seconds, "examples_per_second": examples / seconds}
+    return rows
+
+
+def _require_finite(epoch: Epoch, keeper: "_Keeper") -> None:
+    """Raises `DivergedError` with the first step at which a term was not finite, after keeping what came before."""
+    sums = {name: np.atleast_1d(mean.sum) for name, mean in epoch.metrics["train"].items()}
+    bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in sums.items()}
+    steps = {name: int(where[0]) for name, where in bad.items() if len(where)}
+    if not steps:
+        return
+    first = min(steps.values())
+    names = [name for name, where in steps.items() if where == first and name != "loss_nats"] or ["loss_nats"]
+    kept = keeper.rescue(epoch.before)
+    raise DivergedError(
+        f"{' and '.join(names)} became {sums[names[0]][first]} at step {int(epoch.before.step) + first + 1} "
+        f"(epoch {epoch.number}); {kept}: a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
+    )
+
+
+class _Keeper:
+    """Writes rows and, not too often, checkpoints; does nothing without a run."""
+
+    def __init__(self, run: Run | None, preprocess: Preprocess, save_every: float) -> None:
+        self.run, self.preprocess, self.save_every = run, as_arrays(preprocess), save_every
+        self.saved_at, self.saved_step = time.perf_counter(), -1
+
+    def keep(self, rows: list[dict[str, Any]], state: train.State, last: bool) -> None:
+        if self.run is None:
+            return
+        self.run.log(rows)
+        if last or time.perf_counter() - self.saved_at >= self.save_every:
+            self._save(state)
+
+    def rescue(self, state: train.State) -> str:
+        """Saves the last good state and says where."""
+        if self.run is None:
+            return "nothing is kept without a run directory"
+        if int(state.step) == 0:
+            return "no epoch had been finished"
+        if int(state.step) != self.saved_step:
+            self._save(state)
+        return f"the state before that epoch is kept in {self.run.path}"
+
+    def _save(self, state: train.State) -> None:
+        assert self.run is not None
+        self.saved_step = int(state.step)
+        self.run.save(self.saved_step, (state, self.preprocess))
+        self.saved_at = time.perf_counter()
+
+
+@contextmanager
+def _stop_requests(enabled: bool) -> Iterator[Callable[[], bool]]:
+    """Turns the first Ctrl-C or SIGTERM into a request that is read between epochs; a second one is not held up."""
+    requested = threading.Event()
+    if not enabled or threading.current_thread() is not threading.main_thread():
+        yield requested.is_set
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def request(number: int, frame: Any) -> None:
+        requested.set()
+        restore()
+
+    for number in signals:
+        signal.signal(number, request)
+    try:
+        yield requested.is_set
+    finally:
+        restore()

@@ -1,0 +1,34 @@
+"""A loss: named terms of one forward pass, and their weighted sum."""
+
+from dataclasses import field
+
+from jaxtyping import Array, Float
+
+from aejax.data.dataset import Part
+from aejax.losses.likelihoods import Bernoulli, Likelihood
+from aejax.losses.terms import Forward, Reconstruction, Term
+from aejax.models import Autoencoder
+from aejax.pytree import configurable
+
+
+@configurable
+class Loss:
+    """Encodes, decodes, and asks each term for its value. Every number in it is traced."""
+
+    likelihood: Likelihood = field(default_factory=Bernoulli)
+    """What the decoder's output means."""
+    terms: dict[str, Term] = field(default_factory=lambda: {"reconstruction": Reconstruction()})
+    """What is added up, by name."""
+
+    def __call__(self, model: Autoencoder, batch: Part, train: bool = False) -> dict[str, Float[Array, " batch"]]:
+        """Every term before its weight, and `loss_nats`, their weighted sum: what is minimised.
+
+        `model` is bound to its variables; all values are in nats per example.
+        """
+        posterior = model.encode(batch.x, train)
+        code = posterior.sample(model.make_rng("latent"))
+        raw = model.decode(code, train)
+        forward = Forward(model, batch.x, posterior, code, raw, self.likelihood)
+        values = {name: term(forward) for name, term in self.terms.items()}
+        total = sum(self.terms[name].weight * value for name, value in values.items())
+        return {"loss_nats": total} | {f"{name}_nats": value for name, value in values.items()}

@@ -1,0 +1,59 @@
+"""The terms that losses are made of: each is an array `[batch]` in nats per example, before its weight."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from aejax.losses.likelihoods import Likelihood
+from aejax.models import Autoencoder, Posterior
+from aejax.pytree import configurable
+
+
+class Forward(NamedTuple):
+    """One forward pass, as the terms see it."""
+
+    model: Autoencoder
+    """Bound to its variables."""
+    x: Float[Array, "batch *shape"]
+    """The target."""
+    posterior: Posterior
+    code: Float[Array, "batch latent"]
+    raw: Float[Array, "batch *raw"]
+    likelihood: Likelihood
+
+
+@configurable
+class Term:
+    """A named part of a loss."""
+
+    weight: float = 1.0
+    """What this term is multiplied by in the total; it is logged without it."""
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """The term's value for each example, in nats."""
+        raise NotImplementedError
+
+
+@configurable
+class Reconstruction(Term):
+    """-log p(x | z): the cross-entropy for Bernoulli, the squared error for Gaussian."""
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """Negative log-likelihood."""
+        return -forward.likelihood.log_prob(forward.x, forward.raw)
+
+
+@configurable
+class WeightL2(Term):
+    """Half the sum of squared weights, the same for every example; biases are not counted.
+
+    Krogh & Hertz 1991, equation 2: the negative log of a normal prior on the weights, less its constant.
+    """
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """The sum over every parameter of two or more axes."""
+        weights = [leaf for leaf in jax.tree.leaves(forward.model.variables["params"]) if leaf.ndim > 1]
+        total = 0.5 * sum(jnp.sum(jnp.square(leaf)) for leaf in weights)
+        return jnp.full(forward.x.shape[0], total)

@@ -1,0 +1,40 @@
+"""How far a reconstruction is from its original."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import field
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from aejax.data.dataset import Part
+from aejax.losses.likelihoods import Bernoulli, Likelihood, sum_values
+from aejax.models import Autoencoder
+from aejax.pytree import configurable
+
+
+@configurable
+class ReconstructionError:
+    """`squared_error`: summed over an example's values, between it and the mean that its mean code decodes to."""
+
+    likelihood: Likelihood = field(default_factory=Bernoulli)
+
+    def __call__(self, model: Autoencoder, batch: Part, train: bool = False) -> dict[str, Float[Array, " batch"]]:
+        """The squared error of each example; `model` is bound to its variables."""
+        mean = self.likelihood.mean(model.decode(model.encode(batch.x, train).mean, train))
+        return {"squared_error": sum_values(jnp.square(batch.x - mean))}
+
+
+def per_value(metrics: Mapping[str, float], shape: tuple[int, ...]) -> dict[str, float]:
+    """Derives what is quoted per value: nats and squared error per pixel, bits per dimension.
+
+    `metrics` are means over examples of `shape`; images count every channel of every pixel.
+    """
+    size = math.prod(shape)
+    derived = {}
+    if "reconstruction_nats" in metrics:
+        derived["reconstruction_nats_per_pixel"] = metrics["reconstruction_nats"] / size
+        derived["reconstruction_bits_per_dim"] = metrics["reconstruction_nats"] / size / math.log(2)
+    if "squared_error" in metrics:
+        derived["squared_error_per_pixel"] = metrics["squared_error"] / size
+    return derived

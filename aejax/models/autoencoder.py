@@ -1,0 +1,75 @@
+"""The autoencoder: encoder, latent, decoder; and how a function of a model is initialised and applied."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import flax.linen as nn
+import jax
+from jaxtyping import Array, Float, Key
+
+from aejax.pytree import known
+
+Variables = Mapping[str, Any]
+"""Linen's variables: `params`, and the mutable collections by name."""
+
+
+class Posterior(Protocol):
+    """What an encoder infers about a code."""
+
+    @property
+    def mean(self) -> Float[Array, "batch latent"]:
+        """The one code that stands for the example in evaluation."""
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, "batch latent"]:
+        """A code drawn by the reparameterisation that training differentiates through."""
+
+
+class Encoder(nn.Module):
+    """`encoder(x, train)`: examples `[batch, *shape]` to features `[batch, features]`."""
+
+
+class Latent(nn.Module):
+    """`latent(features, train)`: features to a `Posterior` over codes `[batch, latent]`."""
+
+
+class Decoder(nn.Module):
+    """`decoder(z, shape, train)`: codes to raw parameters `[batch, *shape]`; the likelihood gives them meaning."""
+
+
+@known
+class Autoencoder(nn.Module):
+    """An encoder, a latent and a decoder, as three modules that know nothing of each other."""
+
+    encoder: Encoder
+    latent: Latent
+    decoder: Decoder
+    shape: tuple[int, ...] = ()
+    """Shape of the decoder's output; empty: taken from the data and the likelihood when training starts."""
+
+    def encode(self, x: Float[Array, "batch *shape"], train: bool = False) -> Posterior:
+        """The posterior over codes."""
+        return self.latent(self.encoder(x, train), train)
+
+    def decode(self, z: Float[Array, "batch latent"], train: bool = False) -> Float[Array, "batch *raw"]:
+        """Raw parameters of the likelihood."""
+        return self.decoder(z, self.shape, train)
+
+
+def init(function: Callable[..., Any], model: nn.Module, keys: Mapping[str, jax.Array], *args: Any) -> Variables:
+    """Creates the variables that `function(model, *args)` touches, from a `params` key and the streams'."""
+    return nn.init(function, model)(dict(keys), *args)
+
+
+def apply(
+    function: Callable[..., Any],
+    model: nn.Module,
+    variables: Variables,
+    keys: Mapping[str, jax.Array],
+    *args: Any,
+    mutable: bool = False,
+) -> tuple[Any, Variables]:
+    """`function(model, *args)` with these variables bound, and the collections as it left them."""
+    collections = {name: value for name, value in variables.items() if name != "params"}
+    if not mutable:
+        return nn.apply(function, model)(variables, *args, rngs=dict(keys)), collections
+    return nn.apply(function, model, mutable=list(collections))(variables, *args, rngs=dict(keys))

@@ -1,0 +1,39 @@
+"""Fully connected encoders and decoders."""
+
+import math
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from aejax.models.autoencoder import Decoder, Encoder
+from aejax.models.layers import Activation, Stack, glorot
+from aejax.pytree import known
+
+
+@known
+class MLPEncoder(Encoder):
+    """Flattens the example and applies the hidden layers; without any, the features are the values themselves."""
+
+    hidden: tuple[int, ...] = ()
+    activation: Activation = "relu"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch features"]:
+        """The last hidden layer, `[batch, hidden[-1]]`."""
+        return Stack(self.hidden, self.activation)(x.reshape(x.shape[0], -1))
+
+
+@known
+class MLPDecoder(Decoder):
+    """The hidden layers, then a linear layer as wide as the output."""
+
+    hidden: tuple[int, ...] = ()
+    activation: Activation = "relu"
+
+    @nn.compact
+    def __call__(
+        self, z: Float[Array, "batch latent"], shape: tuple[int, ...], train: bool = False
+    ) -> Float[Array, "batch *shape"]:
+        """Raw parameters of the likelihood, `[batch, *shape]`."""
+        features = Stack(self.hidden, self.activation)(z)
+        return nn.Dense(math.prod(shape), kernel_init=glorot, name="out")(features).reshape(-1, *shape)

@@ -1,0 +1,42 @@
+"""The progress bar of a training run."""
+
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from aejax.experiment import Experiment
+
+
+class Progress:
+    """Epochs done, loss, examples per second and time left, on standard error; or nothing, where not wanted."""
+
+    def __init__(self, experiment: Experiment, examples: int, shown: bool) -> None:
+        """A bar over the epochs of an experiment of so many examples."""
+        self.bar = Bar(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs  {task.fields[status]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=Console(stderr=True),
+            disable=not shown,
+        )
+        self.task = self.bar.add_task(experiment.name, total=experiment.epochs, status="compiling")
+
+    def __enter__(self) -> Self:
+        """Starts drawing."""
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leaves the last state on the screen."""
+        self.bar.stop()
+
+    def show(self, rows: list[dict[str, Any]]) -> None:
+        """Shows an epoch by its rows: train first, then validation where there is one."""
+        parts = [f"{row['split']} {row['loss_nats']:.2f}" for row in rows]
+        status = f"loss {', '.join(parts)} nats  {rows[0]['examples_per_second']:,.0f} examples/s"
+        self.bar.update(self.task, completed=rows[0]["epoch"], status=status)

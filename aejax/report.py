@@ -1,0 +1,92 @@
+"""What is left behind by a run: test metrics beside the published figure, and pictures."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from aejax import figures
+from aejax.data import Dataset
+from aejax.experiment import to_json
+from aejax.runs import hardware, versions
+from aejax.trained import Trained, scaled
+
+MOST_CODES = 5000
+
+
+def finish(trained: Trained, dataset: Dataset) -> None:
+    """Measures a finished run on test, writes its result and figures, and says what was reached and where it lies."""
+    assert trained.run is not None
+    metrics = trained.evaluate(dataset.test)
+    trained.run.write_result(result(trained, metrics))
+    draw(trained, dataset, trained.run.path / "figures")
+    show(trained, metrics, "test")
+    print(f"{trained.run.path}: figures, metrics.jsonl, result.json and checkpoints")
+
+
+def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
+    """What result.json says: metrics of test, the published figure and whether it is met, time and hardware."""
+    experiment, rows = trained.experiment, [row for row in trained.history if row["split"] == "train"]
+    expected = experiment.expected
+    return {
+        "name": experiment.name,
+        "data": to_json(experiment.data),
+        "test": metrics,
+        "expected": None if expected is None else to_json(expected),
+        "met": None if expected is None else expected.met_by(metrics[expected.metric]),
+        "seed": experiment.seed,
+        "epochs": len(rows),
+        "train_seconds": sum(row["seconds"] for row in rows),
+        "examples_per_second": float(np.median([row["examples_per_second"] for row in rows])) if rows else None,
+        "hardware": hardware(),
+        "versions": versions(),
+    }
+
+
+def show(trained: Trained, metrics: dict[str, float], part: str) -> None:
+    """Prints metrics as a table, with the published figure where it was measured on that data set."""
+    table = Table("metric", part, title=trained.experiment.name, title_justify="left")
+    expected = trained.experiment.expected
+    if expected is not None:
+        table.add_column("published")
+    for name, value in metrics.items():
+        published = []
+        if expected is not None and expected.metric == name:
+            word = " unverified" if expected.tag == "M" else ""
+            published = [f"{expected.value:g}{word}: {'met' if expected.met_by(value) else 'not met'}"]
+        table.add_row(name, f"{value:.4f}", *published)
+    Console().print(table)
+
+
+def draw(trained: Trained, dataset: Dataset, folder: Path) -> list[Path]:
+    """Writes the figures that suit the model: reconstructions, loss curves, codes, weights."""
+    folder.mkdir(exist_ok=True)
+    test = dataset.test
+    originals = scaled(test.x[:10])
+    drawn = {"reconstructions": figures.reconstructions(originals, trained.reconstruct(test.x[:10]))}
+    if trained.history:
+        drawn["loss"] = figures.loss_curves(trained.history)
+    label = None if test.label is None else test.label[:MOST_CODES]
+    drawn["codes"] = figures.code_scatter(trained.encode(test.x[:MOST_CODES]), label)
+    drawn |= {name: figures.weights(kernel, trained.shape) for name, kernel in image_weights(trained).items()}
+    for name, figure in drawn.items():
+        figures.save(figure, folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in drawn]
+
+
+def image_weights(trained: Trained) -> dict[str, np.ndarray]:
+    """The kernels `[values, units]` that lie directly on the example: those of single-layer models of images."""
+    if len(trained.shape) != 3:
+        return {}
+    params = trained.state.params
+    kernels = {
+        "encoder_weights": params["latent"].get("code", {}).get("kernel"),
+        "decoder_weights": params["decoder"].get("out", {}).get("kernel"),
+    }
+    if kernels["decoder_weights"] is not None:
+        kernels["decoder_weights"] = kernels["decoder_weights"].T
+    size, units = math.prod(trained.shape), trained.experiment.model.latent.size
+    return {name: np.asarray(kernel) for name, kernel in kernels.items() if kernel is not None and kernel.shape == (size, units)}

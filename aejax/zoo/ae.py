@@ -1,0 +1,69 @@
+"""Plain autoencoders on MNIST. All train on the 60,000 images and are measured on the 10,000 of test."""
+
+from aejax.data import Data
+from aejax.experiment import Expected, Experiment
+from aejax.losses import Bernoulli, Gaussian, Loss, Reconstruction, WeightL2
+from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain
+from aejax.optim import Adam, Cosine
+
+KERAS_BLOG = "Keras blog, Building Autoencoders in Keras (Chollet 2016)"
+
+
+def keras() -> Experiment:
+    """One dense layer each way."""
+    return Experiment(
+        model=Autoencoder(MLPEncoder(), Plain(32, "relu"), MLPDecoder()),
+        loss=Loss(Bernoulli()),
+        data=Data("mnist", validation=0.0),
+        expected=Expected(
+            "reconstruction_nats_per_pixel", 0.0916, 0.0004, f"{KERAS_BLOG} says about 0.09; an independent run", "C"
+        ),
+    )
+
+
+def deep() -> Experiment:
+    """Three dense layers each way."""
+    return Experiment(
+        model=Autoencoder(MLPEncoder((128, 64)), Plain(32, "relu"), MLPDecoder((64, 128))),
+        loss=Loss(Bernoulli()),
+        data=Data("mnist", validation=0.0),
+        epochs=100,
+        expected=Expected(
+            "reconstruction_nats_per_pixel", 0.0839, 0.0006, f"{KERAS_BLOG} says about 0.08; an independent run", "C"
+        ),
+    )
+
+
+def conv() -> Experiment:
+    """Strided convolutions and a dense code where Keras pools and keeps the last feature maps as the code."""
+    return Experiment(
+        model=Autoencoder(ConvEncoder((16, 8, 8)), Plain(128), ConvDecoder((8, 8, 16))),
+        loss=Loss(Bernoulli()),
+        data=Data("mnist", validation=0.0),
+        batch_size=128,
+        expected=Expected("reconstruction_nats_per_pixel", 0.094, 0.0, KERAS_BLOG, "V"),
+    )
+
+
+def linear_32() -> Experiment:
+    """The optimal linear autoencoder spans the principal subspace (Bourlard & Kamp 1988)."""
+    return Experiment(
+        model=Autoencoder(MLPEncoder(), Plain(32), MLPDecoder()),
+        loss=Loss(Gaussian()),
+        data=Data("mnist", validation=0.0),
+        optimizer=Adam(2e-3, Cosine()),
+        expected=Expected("squared_error", 13.193, 0.132, "PCA with 32 components, exactly, within 1 %", "C"),
+    )
+
+
+def overcomplete() -> Experiment:
+    """A code larger than the input could copy it; the decay of the weights is what it learns against."""
+    return Experiment(
+        model=Autoencoder(MLPEncoder(), Plain(1024, "relu"), MLPDecoder()),
+        loss=Loss(Bernoulli(), {"reconstruction": Reconstruction(), "weight_decay": WeightL2(1e-3)}),
+        data=Data("mnist", validation=0.0),
+        epochs=20,
+        expected=Expected(
+            "reconstruction_nats", 60.0, 0.0, "no published figure", "C"
+        ),
+    )

