@@ -1,5 +1,6 @@
 """The command line: parses first, and imports what is heavy afterwards."""
 
+import itertools
 import logging
 import sys
 from collections.abc import Callable
@@ -67,7 +68,6 @@ class Eval:
     def __call__(self) -> None:
         """Prints the metrics as a table."""
         from aejax import report
-
         from aejax.data import load, read_examples
 
         trained = _trained(self.run)
@@ -163,7 +163,13 @@ class DataList:
         """Prints a line for each, and what else can be named."""
         from aejax.data import names
 
-        _print_names(names() | {"tfds:NAME": "any TFDS data set of images or vectors", "PATH": ".npy, .npz or a folder of images"})
+        _print_names(
+            names()
+            | {
+                "tfds:NAME": "any TFDS data set of images or vectors",
+                "PATH": ".npy, .npz or a folder of images",
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -272,7 +278,7 @@ def _train(name: str, arguments: list[str]) -> None:
 def _base(name: str, arguments: list[str]) -> "Experiment":
     """The registered experiment, or with --resume the one that the run was made with."""
     experiment = registry.get(name)
-    flags = dict(zip(arguments, arguments[1:], strict=False)) | dict(
+    flags = dict(itertools.pairwise(arguments)) | dict(
         argument.split("=", 1) for argument in arguments if "=" in argument
     )
     if "--resume" not in flags:

@@ -7,6 +7,6 @@ from aejax.data.cache import folder
 
 def start() -> None:
     """Turns on JAX's compilation cache in the user's cache folder, so that a second run starts fast."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update("jax_compilation_cache_dir", str(folder() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """Input that cannot be used: its message is one sentence that says what came, what was expected and what to do.
+    """Input that cannot be used; its message is one sentence: what came, what was expected, what to do.
 
     The command line prints the message alone and exits with code 2.
     """

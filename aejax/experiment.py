@@ -155,7 +155,9 @@ def _flatten(value: Any, path: str = "") -> dict[str, Any]:
     if not isinstance(value, dict):
         return {path: value}
     return {
-        name: leaf for key, item in value.items() for name, leaf in _flatten(item, f"{path}.{key}" if path else key).items()
+        name: leaf
+        for key, item in value.items()
+        for name, leaf in _flatten(item, f"{path}.{key}" if path else key).items()
     }
 
 

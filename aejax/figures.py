@@ -184,13 +184,9 @@ def _check_rows(arrays: Mapping[str, np.ndarray]) -> None:
 
 def _check_codes(codes: np.ndarray, labels: np.ndarray | None, explained: Sequence[float] | None) -> None:
     if codes.ndim != 2 or 0 in codes.shape or not np.isfinite(codes).all():
-        raise InputError(
-            f"Codes of shape {codes.shape} cannot be drawn; pass [n, d], n and d > 0, all finite."
-        )
+        raise InputError(f"Codes of shape {codes.shape} cannot be drawn; pass [n, d], n and d > 0, all finite.")
     if labels is not None and labels.shape != codes.shape[:1]:
-        raise InputError(
-            f"{len(codes)} codes came with labels of shape {labels.shape}; pass one label a code."
-        )
+        raise InputError(f"{len(codes)} codes came with labels of shape {labels.shape}; pass one label a code.")
     if explained is not None and (codes.shape[1] != 2 or len(explained) != 2):
         raise InputError(
             f"Shares of variance go with codes of two dimensions, two shares; "
@@ -272,7 +268,7 @@ def _vector_panels(rows: Mapping[str, np.ndarray], title: str | None) -> Figure:
 def _metrics(history: Sequence[Mapping[str, Any]]) -> list[str]:
     names = dict.fromkeys(name for row in history for name in row if name.endswith("_nats"))
     both = [row for row in history if "reconstruction_nats" in row]
-    if all(row["reconstruction_nats"] == row.get("loss_nats") for row in both):
+    if all(np.isclose(row["reconstruction_nats"], row.get("loss_nats", np.nan), rtol=1e-6) for row in both):
         names.pop("reconstruction_nats", None)
     return list(names)
 
@@ -343,9 +339,7 @@ def _strip(figure: Figure, axes: Axes, code: np.ndarray, labels: np.ndarray | No
         axes.set_yticks(range(len(classes)), [str(label) for label in classes])
 
 
-def _points(
-    figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, labels: np.ndarray | None
-) -> list[Line2D]:
+def _points(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, labels: np.ndarray | None) -> list[Line2D]:
     """Points coloured by label; returns what a legend of classes shows, numbers get a colour bar."""
     style: dict[str, Any] = {"s": float(np.clip(4e4 / len(x), 3, 16)), "alpha": 0.7, "linewidths": 0}
     if labels is None:

@@ -72,7 +72,10 @@ def fit(
     run = _open_run(experiment, dataset, folder, resume)
     state, history = _begin(experiment, dataset.shape, run if resume else None)
     keeper = _Keeper(run, preprocess, save_every)
-    with _stop_requests(run is not None) as stopping, Progress(experiment, len(dataset.train), show_progress) as bar:
+    with (
+        _stop_requests(run is not None) as stopping,
+        Progress(experiment, len(dataset.train), show_progress) as bar,
+    ):
         clock = time.perf_counter()
         for epoch in _one_ahead(_epochs(experiment, dataset, as_arrays(preprocess), state)):
             _require_finite(epoch, keeper)
@@ -113,14 +116,14 @@ def _begin(
     return _init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed)), []
 
 
-def _epochs(
-    experiment: Experiment, dataset: Dataset, preprocess: Preprocess, state: train.State
-) -> Iterator[Epoch]:
+def _epochs(experiment: Experiment, dataset: Dataset, preprocess: Preprocess, state: train.State) -> Iterator[Epoch]:
     """Dispatches every epoch that is left, with the data held on the device."""
     key = jax.random.key(experiment.seed)
     model, batch_size = experiment.model, experiment.batch_size
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    parts = {name: _place(dataset.part(name), preprocess) for name in ("train", "validation") if len(dataset.part(name))}
+    parts = {
+        name: _place(dataset.part(name), preprocess) for name in ("train", "validation") if len(dataset.part(name))
+    }
     done = int(state.step) // (len(dataset.train) // batch_size)
     for number in range(done + 1, experiment.epochs + 1):
         before = state
@@ -128,7 +131,9 @@ def _epochs(
         by_part = {"train": metrics}
         if "validation" in parts:
             size = min(CHUNK, len(parts["validation"]))
-            by_part["validation"] = _evaluate(model, (loss,), preprocess, state, parts["validation"], key, batch_size=size)
+            by_part["validation"] = _evaluate(
+                model, (loss,), preprocess, state, parts["validation"], key, batch_size=size
+            )
         yield Epoch(number, before, state, by_part)
 
 

@@ -53,9 +53,7 @@ class WarmupCosine(Schedule):
     def __call__(self, progress: Float[Array, ""]) -> Float[Array, ""]:
         """The lower of the rise and the cosine."""
         rise = jnp.minimum(progress / jnp.maximum(self.warmup, 1e-9), 1)
-        return jnp.where(
-            progress < self.warmup, rise, Cosine(self.final)((progress - self.warmup) / (1 - self.warmup))
-        )
+        return jnp.where(progress < self.warmup, rise, Cosine(self.final)((progress - self.warmup) / (1 - self.warmup)))
 
 
 @configurable
@@ -91,10 +89,13 @@ class Optimizer:
         raise NotImplementedError
 
     def transformation(self) -> optax.GradientTransformation:
-        """The whole recipe; `horizon` must be a number by then."""
+        """The whole recipe. Raises `ValueError` where nobody has said how long the schedule is."""
+        if self.horizon is None:
+            raise ValueError("the optimizer has no horizon: Experiment.resolve sets it to the length of the run")
+        horizon = self.horizon
 
         def learning_rate(count: Float[Array, ""]) -> Float[Array, ""]:
-            return self.learning_rate * self.schedule(count / self.horizon)
+            return self.learning_rate * self.schedule(count / horizon)
 
         clip = [] if self.clip_norm is None else [optax.clip_by_global_norm(self.clip_norm)]
         return optax.chain(*clip, self.rule(), optax.scale_by_learning_rate(learning_rate))
@@ -108,7 +109,7 @@ class SGD(Optimizer):
     """Peak learning rate."""
     momentum: float = 0.9
     """Decay of the running sum of gradients."""
-    nesterov: bool = static(False)
+    nesterov: bool = static(default=False)
     """Look ahead by one step of momentum."""
 
     def rule(self) -> optax.GradientTransformation:

@@ -16,11 +16,10 @@ class Progress:
         """A bar over the epochs of an experiment of so many examples."""
         self.bar = Bar(
             TextColumn("[bold]{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
-            TextColumn("epochs  {task.fields[status]}"),
+            TextColumn("{task.fields[status]}"),
             TimeRemainingColumn(compact=True),
-            TextColumn("left"),
             console=Console(stderr=True),
             disable=not shown,
         )
@@ -36,7 +35,7 @@ class Progress:
         self.bar.stop()
 
     def show(self, rows: list[dict[str, Any]]) -> None:
-        """Shows an epoch by its rows: train first, then validation where there is one."""
-        parts = [f"{row['split']} {row['loss_nats']:.2f}" for row in rows]
-        status = f"loss {', '.join(parts)} nats  {rows[0]['examples_per_second']:,.0f} examples/s"
+        """Shows an epoch by its rows: the losses of train and validation, and examples per second."""
+        losses = " / ".join(f"{row['loss_nats']:.2f}" for row in rows)
+        status = f"loss {losses} nats  {rows[0]['examples_per_second']:,.0f}/s"
         self.bar.update(self.task, completed=rows[0]["epoch"], status=status)

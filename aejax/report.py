@@ -8,9 +8,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from aejax import figures
+from aejax import figures, registry
 from aejax.data import Dataset
-from aejax.experiment import to_json
+from aejax.experiment import Expected, Experiment, differences, to_json
 from aejax.runs import hardware, versions
 from aejax.trained import Trained, scaled
 
@@ -30,7 +30,7 @@ def finish(trained: Trained, dataset: Dataset) -> None:
 def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
     """What result.json says: metrics of test, the published figure and whether it is met, time and hardware."""
     experiment, rows = trained.experiment, [row for row in trained.history if row["split"] == "train"]
-    expected = experiment.expected
+    expected = published(experiment)
     return {
         "name": experiment.name,
         "data": to_json(experiment.data),
@@ -46,18 +46,27 @@ def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
     }
 
 
+def published(experiment: Experiment) -> Expected | None:
+    """The figure that this experiment reproduces: None where more than the seed is not as registered."""
+    if experiment.expected is None or experiment.name not in registry.names():
+        return experiment.expected
+    changed = differences(registry.get(experiment.name), experiment)
+    free = {"seed", "model.shape", "optimizer.horizon"}  # a run fills in the latter two
+    return None if set(changed) - free else experiment.expected
+
+
 def show(trained: Trained, metrics: dict[str, float], part: str) -> None:
     """Prints metrics as a table, with the published figure where it was measured on that data set."""
     table = Table("metric", part, title=trained.experiment.name, title_justify="left")
-    expected = trained.experiment.expected
+    expected = published(trained.experiment) if part == "test" else None
     if expected is not None:
         table.add_column("published")
     for name, value in metrics.items():
-        published = []
+        beside = []
         if expected is not None and expected.metric == name:
             word = " unverified" if expected.tag == "M" else ""
-            published = [f"{expected.value:g}{word}: {'met' if expected.met_by(value) else 'not met'}"]
-        table.add_row(name, f"{value:.4f}", *published)
+            beside = [f"{expected.value:g}{word}: {'met' if expected.met_by(value) else 'not met'}"]
+        table.add_row(name, f"{value:.4f}", *beside)
     Console().print(table)
 
 
@@ -89,4 +98,8 @@ def image_weights(trained: Trained) -> dict[str, np.ndarray]:
     if kernels["decoder_weights"] is not None:
         kernels["decoder_weights"] = kernels["decoder_weights"].T
     size, units = math.prod(trained.shape), trained.experiment.model.latent.size
-    return {name: np.asarray(kernel) for name, kernel in kernels.items() if kernel is not None and kernel.shape == (size, units)}
+    return {
+        name: np.asarray(kernel)
+        for name, kernel in kernels.items()
+        if kernel is not None and kernel.shape == (size, units)
+    }

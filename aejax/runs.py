@@ -117,7 +117,12 @@ class Run:
                 return self._restore_step(step, like)
             except Exception as error:  # whatever Orbax meets in a damaged folder
                 reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-                log.warning("the checkpoint of step %d in %s is damaged, trying the one before: %s", step, self.path, reason)
+                log.warning(
+                    "the checkpoint of step %d in %s is damaged, trying the one before: %s",
+                    step,
+                    self.path,
+                    reason,
+                )
         raise InputError(f"{self.path} has no checkpoint that can be loaded: train it again")
 
     def _restore_step(self, step: int, like: Tree) -> Tree:
@@ -161,7 +166,12 @@ class Run:
 
 
 def _write_experiment(path: Path, experiment: Experiment, shape: tuple[int, ...]) -> None:
-    content = {"experiment": to_json(experiment), "shape": list(shape), "versions": versions(), "commit": commit()}
+    content = {
+        "experiment": to_json(experiment),
+        "shape": list(shape),
+        "versions": versions(),
+        "commit": commit(),
+    }
     write_atomically(path / "experiment.json", json.dumps(content, indent=2))
 
 
@@ -206,7 +216,12 @@ def hardware() -> dict[str, Any]:
     """What the run is timed on."""
     device = jax.devices()[0]
     name = device.device_kind if device.platform != "cpu" else _processor()
-    return {"platform": device.platform, "device": name, "devices": jax.device_count(), "cores": os.cpu_count()}
+    return {
+        "platform": device.platform,
+        "device": name,
+        "devices": jax.device_count(),
+        "cores": os.cpu_count(),
+    }
 
 
 def _processor() -> str:

@@ -112,7 +112,7 @@ def evaluate(
     def body(number: Int[Array, ""], index: Int[Array, " batch"]) -> tuple[Int[Array, ""], Metrics]:
         stored = part.take(jnp.minimum(index, len(part) - 1))
         batch = Part(preprocess(stored.x, derive(key, Stream.PREPROCESS, number)), stored.label)
-        metrics = {}
+        metrics: Metrics = {}
         for measure in measures:
             values, _ = models.apply(measure, model, variables, model_keys(key, number), batch, False)
             metrics |= {name: Mean.of(value, index < len(part)) for name, value in values.items()}

@@ -79,7 +79,9 @@ class Trained:
         if x.ndim == len(self.shape) and self.shape[-1] == 1:
             x = x[..., None]
         if len(x) == 0 or x.shape[1:] != self.shape:
-            raise InputError(f"the examples have shape {x.shape}, but this model was trained on (n, {_list(self.shape)})")
+            raise InputError(
+                f"the examples have shape {x.shape}, but this model was trained on (n, {_list(self.shape)})"
+            )
         low, high = self.experiment.loss.likelihood.support
         if x.dtype != np.uint8 and (x.min() < low or x.max() > high or not np.isfinite(x).all()):
             raise InputError(
@@ -115,7 +117,7 @@ def in_chunks(function: Callable[[Array], Array], x: np.ndarray) -> np.ndarray:
     for start in range(0, len(x), size):
         chunk = x[start : start + size]
         padding = [(0, size - len(chunk))] + [(0, 0)] * (x.ndim - 1)
-        results.append(function(np.pad(chunk, padding))[: len(chunk)])
+        results.append(function(jnp.asarray(np.pad(chunk, padding)))[: len(chunk)])
     return np.concatenate([np.asarray(result) for result in results])
 
 

@@ -67,9 +67,7 @@ def _fields(name: str, info: Any) -> tuple[str, str | None]:
     inputs = images or [key for key, feature in features.items() if vector(feature)]
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
     if not inputs:
-        raise InputError(
-            f"tfds:{name} holds {', '.join(features)}: aejax needs an image or a vector of floats"
-        )
+        raise InputError(f"tfds:{name} holds {', '.join(features)}: aejax needs an image or a vector of floats")
     if None in features[inputs[0]].shape:
         raise InputError(
             f"the examples of tfds:{name} differ in size (their shape is {features[inputs[0]].shape}): "
@@ -105,9 +103,7 @@ def _splits(name: str, splits: Iterable[str]) -> dict[str, str]:
 
 def _decode(records: Any, feature: Any, x: str, label: str | None) -> Part:
     """Every record of a split in memory: uint8 where TFDS says so, else float32."""
-    values = np.empty(
-        (len(records), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32
-    )
+    values = np.empty((len(records), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32)
     labels = np.empty(len(records), np.int32)
     for i, record in enumerate(records):
         values[i] = record[x]
@@ -115,14 +111,15 @@ def _decode(records: Any, feature: Any, x: str, label: str | None) -> Part:
     return Part(values, labels if label else None)
 
 
-def _explained(name: str, error: Exception) -> InputError:
-    """TFDS's error in one sentence."""
+def _explained(name: str, error: BaseException) -> InputError:
+    """TFDS's error in one sentence: the one that began it, as those around it quote whole examples."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     text = " ".join(str(error).split())
-    if "No module named 'tensorflow'" in text:
+    lacks_tensorflow = isinstance(error, ImportError) and error.name == "tensorflow"
+    if lacks_tensorflow or "No module named 'tensorflow'" in text:
         return InputError(
             f"TFDS needs TensorFlow to prepare {name} (and not to read it afterwards): install it with "
             '`pip install "aejax[tensorflow]"`'
         )
-    return InputError(
-        f"TFDS could not prepare {name} ({type(error).__name__}: {text[:200]}): see its catalogue"
-    )
+    return InputError(f"TFDS could not prepare {name} ({type(error).__name__}: {text[:200]}): see its catalogue")

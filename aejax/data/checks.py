@@ -44,9 +44,7 @@ def _floats(values: np.ndarray, where: str) -> np.ndarray:
 def labels(values: np.ndarray, n: int, where: str) -> np.ndarray:
     """Labels as int32 `[n]`."""
     if values.shape != (n,):
-        raise InputError(
-            f"{where} has labels of shape {values.shape} for {n} examples: expected one an example, [{n}]"
-        )
+        raise InputError(f"{where} has labels of shape {values.shape} for {n} examples: expected one an example, [{n}]")
     if values.dtype.kind not in "bui" or (values != values.astype(np.int32)).any():
         raise InputError(f"{where} has labels of type {values.dtype}: expected whole numbers that fit int32")
     return values.astype(np.int32)

@@ -43,9 +43,7 @@ def read_parts(path: Path) -> dict[str, Part]:
     """
     path = path.expanduser()
     if not path.exists():
-        raise InputError(
-            f"there is no file or folder {path}: check the path, or see `aejax data list` for names"
-        )
+        raise InputError(f"there is no file or folder {path}: check the path, or see `aejax data list` for names")
     if path.is_dir():
         return {"train": read_folder(path)}
     parts = {part: _part(path, *arrays) for part, arrays in _load(path).items()}
@@ -69,9 +67,7 @@ def _load(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
     except InputError:
         raise
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be read as .npy or .npz ({error}): save it again with numpy.save"
-        ) from error
+        raise InputError(f"{path} cannot be read as .npy or .npz ({error}): save it again with numpy.save") from error
 
 
 def _keys(path: Path, names: list[str]) -> dict[str, tuple[str, str | None]]:
@@ -90,5 +86,5 @@ def _keys(path: Path, names: list[str]) -> dict[str, tuple[str, str | None]]:
 
 def _part(path: Path, x: np.ndarray, label: np.ndarray | None) -> Part:
     """One part, checked."""
-    checked = examples(x, str(path))
+    checked = examples(np.asarray(x), str(path))
     return Part(checked, None if label is None else labels(label, len(checked), str(path)))

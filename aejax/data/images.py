@@ -21,17 +21,11 @@ def read_folder(folder: Path) -> Part:
     here = _images(folder)
     below = [found for sub in sorted(folder.iterdir()) if sub.is_dir() and (found := _images(sub))]
     if here and below:
-        raise InputError(
-            f"{folder} holds images both beside and in subfolders: move {here[0].name} to one of them"
-        )
+        raise InputError(f"{folder} holds images both beside and in subfolders: move {here[0].name} to one of them")
     files = here or [file for found in below for file in found]
     if not files:
-        raise InputError(
-            f"{folder} holds no .png or .jpg images: give a folder that does, or one of such folders"
-        )
-    labels = (
-        np.repeat(np.arange(len(below), dtype=np.int32), [len(found) for found in below]) if below else None
-    )
+        raise InputError(f"{folder} holds no .png or .jpg images: give a folder that does, or one of such folders")
+    labels = np.repeat(np.arange(len(below), dtype=np.int32), [len(found) for found in below]) if below else None
     return Part(_stack(files), labels)
 
 
@@ -63,9 +57,7 @@ def _pixels(file: Path) -> np.ndarray:
     try:
         with Image.open(file) as image:
             if image.mode.split(";")[0] in _WIDE_MODES:
-                raise InputError(
-                    f"{file} has more than 8 bits a value (mode {image.mode}): save it with 8, or as .npy"
-                )
+                raise InputError(f"{file} has more than 8 bits a value (mode {image.mode}): save it with 8, or as .npy")
             grey = image.mode in ("1", "L", "LA")
             pixels = np.asarray(image.convert("L" if grey else "RGB"))
     except (OSError, SyntaxError, ValueError) as error:  # SyntaxError is Pillow's for a broken PNG

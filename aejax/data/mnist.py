@@ -57,9 +57,7 @@ def _download(name: str, urls: dict[str, str], infos: dict[str, Any], source: Pa
             download_dir=folder, manual_dir=source, dataset_name=name, url_infos=infos
         )
     except OSError as error:
-        raise InputError(
-            f"{folder} cannot be written ({error}): set AEJAX_CACHE to a folder that can"
-        ) from error
+        raise InputError(f"{folder} cannot be written ({error}): set AEJAX_CACHE to a folder that can") from error
     files = {}
     for file, url in urls.items():
         try:

@@ -63,7 +63,7 @@ class Binarise(Preprocess):
 class StaticBinarise(Preprocess):
     """Each pixel drawn once from Bernoulli(grey level), by a fixed seed: the same for every run."""
 
-    draw: int = static(0)
+    draw: int = static(default=0)
 
     def place(self, x: Num[Array, "n *shape"]) -> Num[Array, "n *shape"]:
         """The one draw, held as uint8 0 or 255."""
@@ -80,13 +80,21 @@ class Standardise(Preprocess):
     def fit(self, x: np.ndarray) -> Self:
         """Mean and standard deviation of each value over the training examples."""
         grey = x.astype(np.float64) / (255 if x.dtype == np.uint8 else 1)
-        std = grey.std(axis=0)
-        return type(self)(grey.mean(axis=0).astype(np.float32), np.where(std > 0, std, 1).astype(np.float32))
+        # A constant value has a standard deviation of rounding errors, not of zero.
+        std = np.where(grey.max(axis=0) > grey.min(axis=0), grey.std(axis=0), 1)
+        return type(self)(grey.mean(axis=0).astype(np.float32), std.astype(np.float32))
 
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
         """Zero mean and unit variance over the training set."""
-        return (scale(x) - self.mean) / self.std
+        mean, std = self._fitted()
+        return (scale(x) - mean) / std
 
     def invert(self, x: Float[Array, "batch *shape"]) -> Float[Array, "batch *shape"]:
         """The data's own units."""
-        return x * self.std + self.mean
+        mean, std = self._fitted()
+        return x * std + mean
+
+    def _fitted(self) -> tuple[Array, Array]:
+        if self.mean is None or self.std is None:
+            raise ValueError("Standardise has not been fitted: call fit with the training examples first")
+        return jnp.asarray(self.mean), jnp.asarray(self.std)

@@ -25,9 +25,7 @@ def cut(name: str, parts: dict[str, Part], validation: float) -> Dataset:
     n_validation = 0 if "validation" in parts else round(validation * len(train))
     held_out = n_test + n_validation
     if held_out >= len(train):
-        raise InputError(
-            f"{name} has {len(train)} examples, too few to hold {held_out} of them out: give more"
-        )
+        raise InputError(f"{name} has {len(train)} examples, too few to hold {held_out} of them out: give more")
     order = permutation(len(train))
     test, valid = (train.take(np.sort(i)) for i in np.split(order[:held_out], [n_test]))
     rest = train.take(np.sort(order[held_out:])) if held_out else train  # no copy of what stays whole

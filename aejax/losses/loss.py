@@ -2,6 +2,7 @@
 
 from dataclasses import field
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from aejax.data.dataset import Part
@@ -30,5 +31,5 @@ class Loss:
         raw = model.decode(code, train)
         forward = Forward(model, batch.x, posterior, code, raw, self.likelihood)
         values = {name: term(forward) for name, term in self.terms.items()}
-        total = sum(self.terms[name].weight * value for name, value in values.items())
+        total = sum((self.terms[name].weight * value for name, value in values.items()), jnp.zeros(()))
         return {"loss_nats": total} | {f"{name}_nats": value for name, value in values.items()}

@@ -1,6 +1,6 @@
 """Metrics are sums with counts, so that ragged batches, devices and hosts merge exactly."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 
-class Mean(NamedTuple):
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Mean:
     """A sum over examples and their number; with a leading axis, one pair a step."""
 
     sum: Float[Array, "*steps"]

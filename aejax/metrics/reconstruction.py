@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from aejax.data.dataset import Part
-from aejax.losses.likelihoods import Bernoulli, Likelihood, sum_values
+from aejax.losses.likelihoods import Bernoulli, Likelihood, flat
 from aejax.models import Autoencoder
 from aejax.pytree import configurable
 
@@ -22,7 +22,7 @@ class ReconstructionError:
     def __call__(self, model: Autoencoder, batch: Part, train: bool = False) -> dict[str, Float[Array, " batch"]]:
         """The squared error of each example; `model` is bound to its variables."""
         mean = self.likelihood.mean(model.decode(model.encode(batch.x, train).mean, train))
-        return {"squared_error": sum_values(jnp.square(batch.x - mean))}
+        return {"squared_error": jnp.sum(jnp.square(flat(batch.x - mean)), axis=1)}
 
 
 def per_value(metrics: Mapping[str, float], shape: tuple[int, ...]) -> dict[str, float]:

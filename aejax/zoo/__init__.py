@@ -6,4 +6,8 @@ register("ae-keras", "Keras' simple autoencoder, 784-32-784: the article's", "ae
 register("ae-deep", "Keras' deep autoencoder, 784-128-64-32 and back", "aejax.zoo.ae:deep")
 register("ae-conv", "a convolutional autoencoder with a 128-d code, after Keras'", "aejax.zoo.ae:conv")
 register("ae-linear-32", "a linear autoencoder with a 32-d code: it finds PCA's subspace", "aejax.zoo.ae:linear_32")
-register("ae-overcomplete", "a code of 1,024, larger than the input, held by weight decay", "aejax.zoo.ae:overcomplete")
+register(
+    "ae-overcomplete",
+    "a code of 1,024, larger than the input, held by weight decay",
+    "aejax.zoo.ae:overcomplete",
+)

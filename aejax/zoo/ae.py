@@ -16,7 +16,11 @@ def keras() -> Experiment:
         loss=Loss(Bernoulli()),
         data=Data("mnist", validation=0.0),
         expected=Expected(
-            "reconstruction_nats_per_pixel", 0.0916, 0.0004, f"{KERAS_BLOG} says about 0.09; an independent run", "C"
+            "reconstruction_nats_per_pixel",
+            0.0916,
+            0.0004,
+            f"{KERAS_BLOG} says about 0.09; an independent run",
+            "C",
         ),
     )
 
@@ -29,7 +33,11 @@ def deep() -> Experiment:
         data=Data("mnist", validation=0.0),
         epochs=100,
         expected=Expected(
-            "reconstruction_nats_per_pixel", 0.0839, 0.0006, f"{KERAS_BLOG} says about 0.08; an independent run", "C"
+            "reconstruction_nats_per_pixel",
+            0.0839,
+            0.0006,
+            f"{KERAS_BLOG} says about 0.08; an independent run",
+            "C",
         ),
     )
 
@@ -63,7 +71,5 @@ def overcomplete() -> Experiment:
         loss=Loss(Bernoulli(), {"reconstruction": Reconstruction(), "weight_decay": WeightL2(1e-3)}),
         data=Data("mnist", validation=0.0),
         epochs=20,
-        expected=Expected(
-            "reconstruction_nats", 60.0, 0.0, "no published figure", "C"
-        ),
+        expected=Expected("reconstruction_nats", 60.0, 0.0, "no published figure", "C"),
     )

@@ -1,0 +1,119 @@
+import logging
+import threading
+
+import numpy as np
+import platformdirs
+import pytest
+
+from aejax.data import cache
+from aejax.data.dataset import Part
+
+LABELS = np.arange(30, dtype=np.int32)
+PARTS = {
+    "train": Part(np.random.default_rng(0).integers(0, 256, (30, 6, 6, 1), dtype=np.uint8), LABELS),
+    "test": Part(np.random.default_rng(1).normal(size=(7, 6)).astype(np.float32)),
+}
+
+
+def same(one: dict[str, Part], other: dict[str, Part]) -> bool:
+    arrays = (
+        [a for name in sorted(parts) for a in (parts[name].x, parts[name].label)] for parts in (one, other)
+    )
+    pairs = zip(*arrays, strict=True)
+    return one.keys() == other.keys() and all(
+        a is b is None or (a is not None and b is not None and a.dtype == b.dtype and np.array_equal(a, b))
+        for a, b in pairs
+    )
+
+
+def test_what_is_written_is_read_back_and_nothing_else_is_left(cache_folder):
+    cache.write("tfds:a/b:1.0", PARTS)
+    assert same(cache.read("tfds:a/b:1.0"), PARTS)
+    assert [file.parent for file in cache_folder.rglob("*")] == [cache_folder]
+    assert cache.read("tfds:a_b:1.0") is None
+
+
+def test_a_missing_file_is_not_worth_a_warning(caplog):
+    assert cache.read("mnist") is None
+    assert not caplog.records
+
+
+def test_a_flipped_byte_is_noticed_or_harmless(caplog):
+    cache.write("mnist", PARTS)
+    file = cache.path("mnist")
+    good = file.read_bytes()
+    data = good.index(PARTS["train"].x.tobytes())
+    for position in [data, data + 999, *range(0, len(good), 5)]:
+        bad = bytearray(good)
+        bad[position] ^= 0x10
+        file.write_bytes(bad)
+        found = cache.read("mnist")
+        assert found is None or same(found, PARTS), position
+        assert found is None or not data <= position < data + PARTS["train"].x.nbytes
+    assert "cannot be used and is made again" in caplog.text
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, -1, -40])
+def test_a_file_cut_short_is_noticed_and_logged_in_one_line(keep, caplog):
+    cache.write("mnist", PARTS)
+    file = cache.path("mnist")
+    file.write_bytes(file.read_bytes()[:keep])
+    with caplog.at_level(logging.WARNING, "aejax"):
+        assert cache.read("mnist") is None
+    assert len(caplog.records) == 1
+    assert "\n" not in caplog.records[0].getMessage()
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"test_x": np.zeros((2, 2), np.uint8)},
+        {"train_x": np.zeros((2, 2), np.float64)},
+        {"train_x": np.zeros(2, np.uint8)},
+        {"train_x": np.zeros((2, 2), np.uint8), "train_label": np.zeros(3, np.int32)},
+        {"train_x": np.zeros((2, 2), np.uint8), "train_label": np.zeros(2, np.int64)},
+    ],
+)
+def test_a_sound_file_with_other_arrays_is_not_taken_for_ours(arrays, cache_folder):
+    cache_folder.mkdir()
+    np.savez(cache.path("mnist"), **arrays)
+    assert cache.read("mnist") is None
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_no_litter(cache_folder, monkeypatch):
+    cache.write("mnist", PARTS)
+
+    def fail(descriptor: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(cache.os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        cache.write("mnist", {"train": PARTS["train"]})
+    assert same(cache.read("mnist"), PARTS)
+    assert list(cache_folder.iterdir()) == [cache.path("mnist")]
+
+
+def test_readers_see_a_whole_file_whoever_writes():
+    cache.write("mnist", PARTS)
+    seen = []
+
+    def write() -> None:
+        for _ in range(10):
+            cache.write("mnist", PARTS)
+
+    def read() -> None:
+        seen.extend(cache.read("mnist") for _ in range(30))
+
+    threads = [threading.Thread(target=target) for target in (write, write, read)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 30
+    assert all(found is not None and same(found, PARTS) for found in seen)
+
+
+def test_the_folder_is_the_users_choice_or_the_systems(monkeypatch, cache_folder):
+    assert cache.folder() == cache_folder
+    monkeypatch.delenv("AEJAX_CACHE")
+    assert cache.folder() == platformdirs.user_cache_path("aejax")

@@ -1,0 +1,157 @@
+import io
+import sys
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from aejax.data import Data, cache, catalog, load, prepare
+from aejax.errors import InputError
+
+FEATURES = tfds.features
+
+
+class _Tiny(tfds.core.GeneratorBasedBuilder):
+    """Data sets that need neither a download nor TensorFlow."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    features = None
+    supervised = None
+    splits = MappingProxyType({"train": 20, "test": 10})
+
+    def _info(self):
+        features = FEATURES.FeaturesDict(self.features())
+        return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=self.supervised)
+
+    def _split_generators(self, dl_manager):
+        return {name: ((i, self.example(i)) for i in range(n)) for name, n in self.splits.items()}
+
+    def _generate_examples(self):
+        raise NotImplementedError
+
+
+class AejaxTinyImages(_Tiny):
+    supervised = ("image", "label")
+
+    def features(self):
+        return {
+            "image": FEATURES.Image(shape=(4, 6, 1)),
+            "label": FEATURES.ClassLabel(num_classes=30),
+            "mask": FEATURES.Image(shape=(2, 2, 1)),
+        }
+
+    def example(self, i):
+        return {"image": png((4, 6), i), "label": i, "mask": png((2, 2), 200)}
+
+
+class AejaxTinyVectors(_Tiny):
+    splits = MappingProxyType({"everything": 20})
+
+    def features(self):
+        return {"v": FEATURES.Tensor(shape=(5,), dtype=np.float64), "n": FEATURES.Scalar(dtype=np.int64)}
+
+    def example(self, i):
+        return {"v": np.full(5, i / 4), "n": i}
+
+
+class AejaxTinyText(_Tiny):
+    def features(self):
+        return {"text": FEATURES.Text(), "label": FEATURES.ClassLabel(num_classes=2)}
+
+    def example(self, i):
+        pytest.fail("was prepared for nothing")
+
+
+class AejaxTinyRagged(AejaxTinyText):
+    def features(self):
+        return {"image": FEATURES.Image(shape=(None, None, 3))}
+
+
+class AejaxTinyArrays(AejaxTinyImages):
+    """TFDS encodes images that come as arrays with TensorFlow."""
+
+    def example(self, i):
+        return {"image": np.zeros((4, 6, 1), np.uint8), "label": i, "mask": np.zeros((2, 2, 1), np.uint8)}
+
+
+class AejaxTinyBroken(AejaxTinyVectors):
+    def example(self, i):
+        raise RuntimeError("the site\nhas moved")
+
+
+class AejaxTinyOddSplits(AejaxTinyVectors):
+    splits = MappingProxyType({"left": 2, "right": 2})
+
+
+def png(shape, value):
+    buffer = io.BytesIO()
+    Image.fromarray(np.full(shape, value, np.uint8)).save(buffer, "PNG")
+    buffer.seek(0)
+    return buffer
+
+
+def test_images_with_labels_and_their_own_test_part(capfd):
+    dataset = load(Data("tfds:aejax_tiny_images"))
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (18, 2, 10)
+    assert dataset.shape == (4, 6, 1)
+    for part in (dataset.train, dataset.validation, dataset.test):
+        assert part.x.dtype == np.uint8
+        assert part.label.dtype == np.int32
+        np.testing.assert_array_equal(part.x, np.broadcast_to(part.label[:, None, None, None], part.x.shape))
+    labels = np.concatenate([dataset.train.label, dataset.validation.label])
+    assert sorted(labels) == list(range(20))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_vectors_in_a_single_split_are_cut_in_three():
+    dataset = load(Data("tfds:aejax_tiny_vectors"))
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (16, 2, 2)
+    assert dataset.train.x.dtype == np.float32
+    assert dataset.train.label is None
+    values = np.concatenate([dataset.part(name).x[:, 0] for name in ("train", "validation", "test")])
+    assert sorted(values) == [i / 4 for i in range(20)]
+
+
+def test_what_is_prepared_needs_tfds_no_more(monkeypatch):
+    first = load(Data("tfds:aejax_tiny_images:1.0.0"))
+    monkeypatch.setattr(catalog, "read", lambda *args: pytest.fail("TFDS was asked again"))
+    np.testing.assert_array_equal(load(Data("tfds:aejax_tiny_images:1.0.0")).train.x, first.train.x)
+    assert prepare("tfds:aejax_tiny_images:1.0.0") == cache.path("tfds:aejax_tiny_images:1.0.0")
+
+
+def test_an_unknown_name_gets_its_nearest():
+    with pytest.raises(InputError, match=r"TFDS has no data set named 'mnits' \(nearest: mnist"):
+        load(Data("tfds:mnits"))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("aejax_tiny_text", "holds text, label: aejax needs an image or a vector"),
+        ("aejax_tiny_ragged", r"differ in size \(their shape is \(None, None, 3\)\): make them one size"),
+        ("aejax_tiny_odd_splits", "has the splits left, right: aejax needs one named train"),
+        ("aejax_tiny_broken", "could not prepare aejax_tiny_broken .*the site has moved"),
+        ("aejax_tiny_images/nope", "could not prepare aejax_tiny_images/nope"),
+        ("aejax_tiny_images:9.9.9", "could not prepare aejax_tiny_images:9.9.9"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(name, why):
+    with pytest.raises(InputError, match=why) as caught:
+        load(Data(f"tfds:{name}"))
+    assert "\n" not in str(caught.value)
+    assert cache.read(f"tfds:{name}") is None
+
+
+def test_what_tfds_prepares_with_tensorflow_only_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # as if it were not installed
+    with pytest.raises(InputError, match=r'`pip install "aejax\[tensorflow\]"`'):
+        load(Data("tfds:aejax_tiny_arrays"))
+
+
+def test_without_network_one_sentence_says_what_to_do():
+    with pytest.raises(
+        InputError, match=r"cs.toronto.edu does not answer: run `aejax data prepare tfds:cifar10"
+    ):
+        load(Data("tfds:cifar10"))

