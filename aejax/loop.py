@@ -83,12 +83,12 @@ def fit(
             rows = _rows(epoch, len(dataset.train), seconds)
             history += rows
             state = epoch.after
+            keeper.log(rows)
             bar.show(rows)
-            keeper.keep(rows, state, last=stopping() or epoch.number == experiment.epochs)
-            if stopping():
-                break
-    if run is not None and stopping():
-        raise Stopped(f"stopped after epoch {epoch.number} of {experiment.epochs}, which is saved")
+            stop = stopping() and epoch.number < experiment.epochs
+            keeper.keep(state, now=stop or epoch.number == experiment.epochs)
+            if stop:
+                raise Stopped(f"stopped after epoch {epoch.number} of {experiment.epochs}, which is saved")
     return Trained(experiment, dataset.shape, preprocess, state, history, run)
 
 
@@ -183,11 +183,12 @@ class _Keeper:
         self.run, self.preprocess, self.save_every = run, as_arrays(preprocess), save_every
         self.saved_at, self.saved_step = time.perf_counter(), -1
 
-    def keep(self, rows: list[dict[str, Any]], state: train.State, last: bool) -> None:
-        if self.run is None:
-            return
-        self.run.log(rows)
-        if last or time.perf_counter() - self.saved_at >= self.save_every:
+    def log(self, rows: list[dict[str, Any]]) -> None:
+        if self.run is not None:
+            self.run.log(rows)
+
+    def keep(self, state: train.State, now: bool) -> None:
+        if self.run is not None and (now or time.perf_counter() - self.saved_at >= self.save_every):
             self._save(state)
 
     def rescue(self, state: train.State) -> str:

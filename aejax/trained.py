@@ -49,8 +49,10 @@ class Trained:
         """The mean that each code decodes to, in the data's units. Raises `InputError` for codes of another size."""
         z = np.asarray(z, np.float32)
         size = self.experiment.model.latent.size
-        if z.ndim != 2 or z.shape[1] != size or len(z) == 0:
-            raise InputError(f"the codes have shape {z.shape}, but this model decodes codes of shape (n, {size})")
+        if z.ndim != 2 or z.shape[1] != size or len(z) == 0 or not np.isfinite(z).all():
+            raise InputError(
+                f"the codes have shape {z.shape}, but this model decodes finite codes of shape (n, {size})"
+            )
         loss, preprocess = as_arrays((self.experiment.loss, self.preprocess))
         return in_chunks(partial(_decode, self.experiment.model, self._variables, loss.likelihood, preprocess), z)
 
@@ -76,6 +78,8 @@ class Trained:
 
     def _check(self, x: np.ndarray) -> np.ndarray:
         x = np.asarray(x)
+        if x.dtype.kind not in "buif":
+            raise InputError(f"the examples have type {x.dtype}, but must be real numbers")
         if x.ndim == len(self.shape) and self.shape[-1] == 1:
             x = x[..., None]
         if len(x) == 0 or x.shape[1:] != self.shape:

@@ -66,9 +66,7 @@ def registered(small_idx: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
         for name in IDX_FILES:
             content = (small_idx / name).read_bytes()
             checksum = hashlib.sha256(content).hexdigest()
-            infos[base + name] = tfds.download.checksums.UrlInfo(
-                size=len(content), checksum=checksum, filename=name
-            )
+            infos[base + name] = tfds.download.checksums.UrlInfo(size=len(content), checksum=checksum, filename=name)
         monkeypatch.setattr(tfds, "builder_cls", lambda name: SimpleNamespace(url_infos=infos))
 
     return register

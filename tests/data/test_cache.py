@@ -16,9 +16,7 @@ PARTS = {
 
 
 def same(one: dict[str, Part], other: dict[str, Part]) -> bool:
-    arrays = (
-        [a for name in sorted(parts) for a in (parts[name].x, parts[name].label)] for parts in (one, other)
-    )
+    arrays = ([a for name in sorted(parts) for a in (parts[name].x, parts[name].label)] for parts in (one, other))
     pairs = zip(*arrays, strict=True)
     return one.keys() == other.keys() and all(
         a is b is None or (a is not None and b is not None and a.dtype == b.dtype and np.array_equal(a, b))

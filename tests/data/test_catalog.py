@@ -151,7 +151,5 @@ def test_what_tfds_prepares_with_tensorflow_only_names_the_extra(monkeypatch):
 
 
 def test_without_network_one_sentence_says_what_to_do():
-    with pytest.raises(
-        InputError, match=r"cs.toronto.edu does not answer: run `aejax data prepare tfds:cifar10"
-    ):
+    with pytest.raises(InputError, match=r"cs.toronto.edu does not answer: run `aejax data prepare tfds:cifar10"):
         load(Data("tfds:cifar10"))

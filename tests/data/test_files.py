@@ -10,9 +10,7 @@ def save(tmp_path, values, **kwargs):
     return tmp_path / "a.npy"
 
 
-@pytest.mark.parametrize(
-    ("shape", "kept"), [((5, 3), (5, 3)), ((5, 4, 3), (5, 4, 3, 1)), ((5, 4, 3, 2), (5, 4, 3, 2))]
-)
+@pytest.mark.parametrize(("shape", "kept"), [((5, 3), (5, 3)), ((5, 4, 3), (5, 4, 3, 1)), ((5, 4, 3, 2), (5, 4, 3, 2))])
 def test_images_get_a_channel_and_the_rest_stays(tmp_path, shape, kept):
     values = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     found = read_array(save(tmp_path, values))

@@ -42,9 +42,7 @@ def test_a_folder_is_a_data_set(tmp_path):
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (16, 2, 2)
 
 
-@pytest.mark.parametrize(
-    ("mode", "channels"), [("1", 1), ("L", 1), ("LA", 1), ("P", 3), ("RGB", 3), ("RGBA", 3)]
-)
+@pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("L", 1), ("LA", 1), ("P", 3), ("RGB", 3), ("RGBA", 3)])
 def test_every_8_bit_mode_is_grey_or_colour(tmp_path, mode, channels):
     Image.new(mode, (6, 4)).save(tmp_path / "a.png")
     assert read_folder(tmp_path).x.shape == (1, 4, 6, channels)

@@ -44,9 +44,7 @@ def check(dataset, small_idx) -> None:
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "kmnist"])
-def test_files_in_a_folder_are_prepared_once_and_then_not_needed(
-    name, small_idx, registered, tmp_path, capfd
-):
+def test_files_in_a_folder_are_prepared_once_and_then_not_needed(name, small_idx, registered, tmp_path, capfd):
     registered()
     assert prepare(name, small_idx) == cache.path(name)
     moved = small_idx.rename(tmp_path / "elsewhere")
@@ -106,9 +104,7 @@ def test_a_download_is_kept_and_makes_a_damaged_copy_again(small_idx, registered
 def test_a_server_without_the_file_is_an_input_error(small_idx, registered, server):
     registered(base(server))
     (small_idx / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(
-        InputError, match=r"t10k-labels-idx1-ubyte.gz could not be fetched: run `aejax data prep"
-    ):
+    with pytest.raises(InputError, match=r"t10k-labels-idx1-ubyte.gz could not be fetched: run `aejax data prep"):
         load(Data("mnist"))
 
 

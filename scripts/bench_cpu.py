@@ -1,0 +1,289 @@
+"""Measures aejax against Keras on JAX, Keras on TensorFlow and PyTorch, side by side on one machine.
+
+    pip install -e ".[bench]" && aejax data prepare mnist --from DIR && python scripts/bench_cpu.py
+
+Every contender runs in a process of its own that stays alive and trains one epoch at a time in
+turn, so that a disturbance of the machine hits all of them; what counts is the median. All train
+the same network on the same data (full MNIST where it is prepared) to the same loss.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+SMALL = {"hidden": [], "code": 32, "batch": 256, "contenders": ["aejax", "keras-jax", "keras-tensorflow", "torch"]}
+LARGE = {"hidden": [512], "code": 16, "batch": 128, "contenders": ["aejax", "torch"]}
+RESULTS = Path(__file__).parent / "results" / "bench_cpu.json"
+WHOLE_EPOCHS = 50
+
+
+# Contenders: each is a function of the data and the network that returns a function of one epoch and one of the loss.
+
+
+def aejax(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """The pure epoch, compiled, as `aejax.fit` runs it."""
+    import jax
+    import numpy as np
+
+    from aejax import train
+    from aejax.data import Data, Part, Scale
+    from aejax.experiment import Experiment
+    from aejax.losses import Loss
+    from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+    from aejax.optim import Adam
+    from aejax.pytree import as_arrays
+
+    hidden = tuple(network["hidden"])
+    model = Autoencoder(MLPEncoder(hidden), Plain(network["code"], "relu"), MLPDecoder(hidden[::-1]), shape=(784,))
+    experiment = Experiment(model, Loss(), Data(), Adam(horizon=1.0))
+    loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
+    part = jax.device_put(Part(np.load(path)))
+    key = jax.random.key(0)
+    run = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
+    measure = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
+    example = Part(np.zeros((1, 784), np.float32))
+    state = jax.jit(train.init, static_argnames="model")(model, loss, optimizer, example, key)
+
+    def epoch() -> None:
+        nonlocal state
+        state, metrics = run(model, loss, optimizer, Scale(), state, part, key, batch_size=network["batch"])
+        jax.block_until_ready(metrics)
+
+    def final() -> float:
+        metrics = measure(model, (loss,), Scale(), state, part, key, batch_size=1024)["loss_nats"]
+        return float(metrics.sum.sum() / metrics.count.sum()) / 784
+
+    return epoch, final, {"matrix_gflops": _matrix_rate(network)}
+
+
+def keras(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Keras as its blog writes it: `fit` with the data in memory."""
+    import keras
+    import numpy as np
+
+    x = np.load(path).astype(np.float32) / 255
+    inputs = features = keras.Input((784,))
+    for size in [*network["hidden"], network["code"], *reversed(network["hidden"])]:
+        features = keras.layers.Dense(size, activation="relu")(features)
+    model = keras.Model(inputs, keras.layers.Dense(784, activation="sigmoid")(features))
+    model.compile("adam", "binary_crossentropy")
+    return (
+        lambda epochs=1: model.fit(x, x, batch_size=network["batch"], epochs=epochs, shuffle=True, verbose=0),
+        lambda: float(model.evaluate(x, x, batch_size=1024, verbose=0)),
+        {},
+    )
+
+
+def torch(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """A plain loop over index batches of a tensor in memory."""
+    import numpy as np
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    x = torch.from_numpy(np.load(path)).float() / 255
+    sizes = [784, *network["hidden"], network["code"], *reversed(network["hidden"])]
+    layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
+    model = nn.Sequential(*layers, nn.Linear(sizes[-1], 784))
+    for parameter in model.parameters():
+        (nn.init.xavier_uniform_ if parameter.ndim > 1 else nn.init.zeros_)(parameter)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    measure = nn.BCEWithLogitsLoss()
+
+    def epoch() -> None:
+        order = torch.randperm(len(x))
+        for start in range(0, len(x), network["batch"]):
+            batch = x[order[start : start + network["batch"]]]
+            optimizer.zero_grad()
+            measure(model(batch), batch).backward()
+            optimizer.step()
+
+    def final() -> float:
+        with torch.no_grad():
+            return float(measure(model(x), x))
+
+    return epoch, final, {}
+
+
+def _matrix_rate(network: dict[str, Any]) -> dict[str, float]:
+    """GFLOP/s of one large product, and of the network's own products one after the other."""
+    import jax
+    import jax.numpy as jnp
+
+    def best(function: Any, *arguments: Any, times: int) -> float:
+        jax.block_until_ready(function(*arguments))
+        seconds = []
+        for _ in range(times):
+            start = time.perf_counter()
+            jax.block_until_ready(function(*arguments))
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
+
+    square = jnp.ones((2048, 2048))
+    large = 2 * 2048**3 / best(jax.jit(jnp.matmul), square, square, times=7)
+    sizes = [784, *network["hidden"], network["code"], *reversed(network["hidden"]), 784]
+    weights = [jnp.full((a, b), 1e-3) for a, b in pairwise(sizes)]
+
+    @jax.jit
+    def products(weights: list[Any], x: Any) -> Any:
+        def step(weights: list[Any], _: Any) -> tuple[list[Any], None]:
+            activations = [x]
+            for weight in weights:
+                activations.append(activations[-1] @ weight)
+            gradient, updated = activations[-1], []
+            for index in reversed(range(len(weights))):
+                updated.insert(0, weights[index] - 1e-9 * (activations[index].T @ gradient))
+                gradient = gradient @ weights[index].T if index else gradient
+            return updated, None
+
+        return jax.lax.scan(step, weights, None, length=100)[0]
+
+    own = best(products, weights, jnp.ones((network["batch"], 784)), times=5)
+    return {"large": large / 1e9, "own_shapes": 100 * _flops(network, network["batch"]) / own / 1e9}
+
+
+def _flops(network: dict[str, Any], examples: int) -> int:
+    """Of the matrix products of forward and backward: three for each layer, less the gradient of the input."""
+    sizes = [784, *network["hidden"], network["code"], *reversed(network["hidden"]), 784]
+    layers = [2 * a * b for a, b in pairwise(sizes)]
+    return examples * (3 * sum(layers) - layers[0])
+
+
+# The side of a contender's own process.
+
+
+def work(name: str, path: str, network: dict[str, Any]) -> None:
+    """Answers each line on standard input with one epoch's seconds; `end` with the loss and the memory."""
+    import resource
+
+    build = {"aejax": aejax, "torch": torch}.get(name, keras)
+    epoch, final, facts = build(path, network)
+    for line in sys.stdin:
+        if line.strip() == "end":
+            facts["loss_per_pixel"] = final()
+            facts["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(json.dumps(facts), flush=True)
+            return
+        start = time.perf_counter()
+        epoch()
+        print(json.dumps(time.perf_counter() - start), flush=True)
+
+
+# The side that starts them and takes turns.
+
+
+def contest(network: dict[str, Any], path: Path, rounds: int) -> dict[str, Any]:
+    """One epoch of each in turn, `rounds` times after one that is not counted; medians and ratios."""
+    processes = {name: _start(name, path, network) for name in network["contenders"]}
+    seconds: dict[str, list[float]] = {name: [] for name in processes}
+    for number in range(rounds + 1):
+        for name, process in processes.items():
+            spent = _ask(process, "epoch")
+            seconds[name] += [spent] if number else []
+        print(f"round {number}: " + "  ".join(f"{name} {times[-1]:.3f}" for name, times in seconds.items() if times))
+    rows = {name: {"epoch_seconds": statistics.median(times)} for name, times in seconds.items()}
+    rows = {name: row | _ask(processes[name], "end") for name, row in rows.items()}
+    _check_same_loss({name: row["loss_per_pixel"] for name, row in rows.items()})
+    own = rows["aejax"]
+    rate = _flops(network, 60000) / own["epoch_seconds"] / 1e9
+    shares = {f"share_of_{name}": rate / value for name, value in own["matrix_gflops"].items()}
+    ratios = {name: own["epoch_seconds"] / row["epoch_seconds"] for name, row in rows.items() if name != "aejax"}
+    return {"network": network, "rows": rows, "ratios": ratios, "matrix_rate": {"gflops": rate} | shares}
+
+
+def whole_process(contenders: list[str], path: Path) -> dict[str, float]:
+    """Seconds from start to end of a process that trains 50 epochs, with nothing compiled beforehand."""
+    seconds = {}
+    for name in contenders:
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            environment = _environment(name) | {"JAX_COMPILATION_CACHE_DIR": folder}
+            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            subprocess.run(_whole_command(name, path, folder), env=environment, check=True, **silent)
+            seconds[name] = time.perf_counter() - start
+        print(f"whole process of {WHOLE_EPOCHS} epochs: {name} {seconds[name]:.1f} s", flush=True)
+    return seconds
+
+
+def _whole_command(name: str, path: Path, folder: str) -> list[str]:
+    if name == "aejax":  # the command a user types, with its checkpoints, test metrics and figures
+        return [sys.executable, "-m", "aejax", "train", "ae-keras", "--epochs", str(WHOLE_EPOCHS), "--out", folder]
+    return [sys.executable, __file__, "--whole", name, str(path)]
+
+
+def _start(name: str, path: Path, network: dict[str, Any]) -> subprocess.Popen:
+    command = [sys.executable, __file__, "--work", name, str(path), json.dumps(network)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, text=True, env=_environment(name), **pipes)
+
+
+def _environment(name: str) -> dict[str, str]:
+    backend = {"KERAS_BACKEND": name.removeprefix("keras-")} if name.startswith("keras") else {}
+    return os.environ | backend | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def _ask(process: subprocess.Popen, line: str) -> Any:
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    if not answer:
+        sys.exit(f"a contender ended early: {' '.join(process.args[2:4])}")
+    return json.loads(answer)
+
+
+def _check_same_loss(losses: dict[str, float]) -> None:
+    """All have trained as many epochs, so all must be about as good, or the comparison means nothing."""
+    if max(losses.values()) > 1.04 * min(losses.values()):
+        sys.exit(f"the contenders do not reach the same loss: {losses}")
+
+
+def _mnist() -> Any:
+    from aejax.data import Data, load
+
+    return load(Data("mnist", validation=0.0)).train.x.reshape(-1, 784)
+
+
+def main() -> None:
+    """Runs the whole comparison and writes it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9, help="epochs of each contender that are counted")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--no-whole", action="store_true", help="leave out the whole processes of 50 epochs")
+    arguments = parser.parse_args()
+
+    import numpy as np
+
+    from aejax.runs import hardware, versions
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "train.npy"
+        np.save(path, _mnist())
+        result = {
+            "hardware": hardware(),
+            "versions": versions(),
+            "small": contest(SMALL, path, arguments.rounds),
+            "large": contest(LARGE, path, arguments.rounds),
+        }
+        if not arguments.no_whole:
+            result["whole_process_seconds"] = whole_process(["aejax", "keras-jax"], path)
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    for name in ("small", "large"):
+        print(name, json.dumps(result[name]["ratios"] | result[name]["matrix_rate"], indent=2))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--work"]:
+        work(sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))
+    elif sys.argv[1:2] == ["--whole"]:
+        run_epoch, _, _ = keras(sys.argv[3], SMALL)
+        run_epoch(epochs=WHOLE_EPOCHS)
+    else:
+        main()

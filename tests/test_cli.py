@@ -1,0 +1,217 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from aejax import cli
+
+SMALL = ["--data", "mnist-5k", "--epochs", "2", "--batch-size", "500", "--model.latent.size", "4"]
+
+
+def run(*arguments, monkeypatch):
+    """The exit code of a command, run in this process as from a shell."""
+    monkeypatch.setattr(sys, "argv", ["aejax", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as exit_:
+        return exit_.code or 0
+    return 0
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    def run_and_read(*arguments):
+        code = run(*arguments, monkeypatch=monkeypatch)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run_and_read
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        assert run("train", "ae-keras", *SMALL, "--out", folder, monkeypatch=patch) == 0
+    (path,) = (folder / "ae-keras").iterdir()
+    return path
+
+
+def test_training_leaves_a_whole_run_directory(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert names == {"experiment.json", "metrics.jsonl", "tensorboard", "checkpoints", "figures", "result.json"}
+    figures = {path.name for path in (trained / "figures").iterdir()}
+    expected = {"reconstructions", "loss", "codes", "encoder_weights", "decoder_weights"}
+    assert figures == {f"{name}.png" for name in expected}
+    result = json.loads((trained / "result.json").read_text())
+    assert result["epochs"] == 2
+    assert result["test"]["reconstruction_nats"] > 45
+    assert result["hardware"]["platform"]
+    assert result["met"] is None  # other settings than the published ones are not compared
+    content = json.loads((trained / "experiment.json").read_text())
+    assert content["experiment"]["model"]["latent"]["size"] == 4
+    assert set(content) == {"experiment", "shape", "versions", "commit"}
+
+
+def test_tensorboard_mirrors_the_metrics(trained):
+    assert any(path.stat().st_size > 100 for path in (trained / "tensorboard").iterdir())
+
+
+def test_codes_on_disk_decode_to_the_reconstructions(trained, command, tmp_path):
+    codes, decoded, direct = (tmp_path / name for name in ("codes.npy", "decoded.npy", "direct.npy"))
+    assert command("encode", trained, "--data", "mnist-5k", "--out", codes)[0] == 0
+    assert command("decode", trained, "--data", codes, "--out", decoded)[0] == 0
+    assert command("reconstruct", trained, "--data", "mnist-5k", "--out", direct)[0] == 0
+    assert np.load(codes).shape == (500, 4)
+    np.testing.assert_array_equal(np.load(decoded), np.load(direct))
+    assert np.load(direct).shape == (500, 28, 28, 1)
+
+
+def test_eval_prints_what_the_result_says(trained, command):
+    code, out, _ = command("eval", trained, "--split", "test")
+    assert code == 0
+    value = json.loads((trained / "result.json").read_text())["test"]["reconstruction_nats"]
+    assert f"{value:.4f}" in out
+
+
+def test_figures_are_drawn_again(trained, command):
+    code, out, _ = command("figures", trained)
+    assert code == 0
+    assert "reconstructions.png" in out
+
+
+def test_a_run_is_resumed_with_its_own_settings(trained, command):
+    assert command("train", "ae-keras", "--resume", trained, "--epochs", "3")[0] == 0
+    rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows if row["split"] == "train"] == [1, 2, 3]
+
+
+def test_parts_are_exchanged_by_name(command, tmp_path):
+    code, _, err = command(
+        "train", "ae-keras", *SMALL, "--out", tmp_path, "--optimizer", "sgd", "--optimizer.schedule=cosine",
+        "--loss.likelihood", "gaussian", "--loss.likelihood.scale", "0.5", "--optimizer.learning-rate", "1e-4",
+    )  # fmt: skip
+    assert code == 0, err
+    (content,) = (json.loads(path.read_text()) for path in tmp_path.rglob("experiment.json"))
+    optimizer = content["experiment"]["optimizer"]
+    assert (optimizer["class"], optimizer["learning_rate"]) == ("SGD", 1e-4)
+    assert optimizer["schedule"]["class"] == "Cosine"
+    assert content["experiment"]["loss"]["likelihood"] == {"class": "Gaussian", "scale": 0.5}
+
+
+def test_list_and_show(command):
+    code, out, _ = command("list")
+    assert code == 0
+    assert "ae-keras" in out
+    code, out, _ = command("show", "ae-deep")
+    assert json.loads(out)["model"]["encoder"]["hidden"] == [128, 64]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trian", "ae-keras"], "no command 'trian': did you mean train?"),
+        (["data", "prepair"], "no command 'prepair': did you mean prepare?"),
+        (["train", "ae-kears"], "no experiment 'ae-kears': did you mean ae-keras"),
+        (["show", "nothing-like-it"], "`aejax list`"),
+        (["train", "ae-keras", "--epoch", "3"], "--epochs"),
+        (["train", "ae-keras", "--optimizer.learning-rat", "3"], "--optimizer.learning-rate"),
+        (["train", "ae-keras", "--epochs", "three"], "three"),
+        (["train", "ae-keras", "--model.latent.activation", "rleu"], "rleu"),
+        (["train", "ae-keras", "--optimizer", "adamm"], "one of adam, adam-w, rms-prop, sgd"),
+        (["train", "ae-keras", "--data", "mnist-5x"], "mnist-5k"),
+        (["train", "ae-keras", "--data", "missing.npy"], "missing.npy"),
+        (["train", "ae-keras", "--data", "mnist-5k", "--batch-size", "4001"], "batch_size is 4001"),
+        (["train", "ae-keras", "--data", "mnist-5k", "--batch-size", "0"], "batch_size is 0"),
+        (["train", "ae-keras", "--data", "mnist-5k", "--epochs", "-1"], "epochs is -1"),
+        (["train", "ae-keras", "--data", "mnist-5k", "--optimizer.learning-rate", "0"], "optimizer.learning_rate is 0"),
+        (["eval", "nowhere"], "nowhere is not a run directory"),
+        (["train", "ae-keras", "--resume", "nowhere"], "nowhere is not a run directory"),
+        (["encode", "nowhere", "--data", "mnist-5k", "--out", "x.npy"], "nowhere is not a run directory"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_exit_code_2(command, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(*arguments)
+    assert code == 2
+    assert said in " ".join((out + err).replace("│", " ").split())
+    assert "Traceback" not in out + err
+    assert not list(tmp_path.iterdir()), "nothing may be left behind"
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.full((20, 6), np.nan, np.float32), "NaN"),
+        (np.zeros(20, np.float32), "shape (20,)"),
+        (np.zeros((20, 6), np.complex64), "complex64"),
+        (np.zeros((0, 6), np.float32), "shape (0, 6)"),
+        (np.full((40, 6), 2.0, np.float32), "[0, 1]"),
+    ],
+)
+def test_bad_data_gets_one_sentence_and_exit_code_2(command, tmp_path, array, said):
+    np.save(tmp_path / "x.npy", array)
+    code, _, err = command("train", "ae-keras", "--data", tmp_path / "x.npy", "--batch-size", "4", "--out", tmp_path)
+    assert code == 2
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_run_of_another_experiment_is_not_resumed(trained, command):
+    code, _, err = command("train", "ae-deep", "--resume", trained)
+    assert code == 2
+    assert "is a run of ae-keras, not of ae-deep" in err
+
+
+def test_a_folder_that_cannot_be_written_is_refused(command, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = command("train", "ae-keras", *SMALL, "--out", tmp_path / "file")
+    assert code == 2
+    assert "cannot be written" in err
+
+
+def test_an_experiment_with_an_unknown_class_is_refused_and_imports_nothing(trained, command, tmp_path):
+    content = json.loads((trained / "experiment.json").read_text())
+    content["experiment"]["model"]["class"] = "antigravity.Autoencoder"
+    (tmp_path / "experiment.json").write_text(json.dumps(content))
+    before = set(sys.modules)
+    code, _, err = command("eval", tmp_path)
+    assert code == 2
+    assert "'antigravity.Autoencoder' is not one that aejax knows" in err
+    assert not {name for name in set(sys.modules) - before if "antigravity" in name}
+
+
+def test_codes_of_another_size_are_refused(trained, command, tmp_path):
+    np.save(tmp_path / "codes.npy", np.zeros((3, 5), np.float32))
+    code, _, err = command("decode", trained, "--data", tmp_path / "codes.npy", "--out", tmp_path / "out.npy")
+    assert code == 2
+    assert "(3, 5)" in err
+    assert "(n, 4)" in err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["lst"], ["train", "--help"]])
+def test_light_commands_import_nothing_heavy(arguments):
+    program = (
+        "import sys; from aejax.cli import main\n"
+        f"sys.argv = ['aejax', *{arguments!r}]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*sorted({'jax', 'flax', 'optax', 'numpy', 'matplotlib', 'orbax', 'sklearn'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr.splitlines()[-1].strip() == ""
+
+
+def test_every_field_has_a_flag_and_choices_are_named(command):
+    code, out, _ = command("train", "ae-conv", "--help")
+    assert code == 0
+    for flag in (
+        "--model.encoder.channels",
+        "--optimizer.learning-rate",
+        "--loss.terms.reconstruction.weight",
+        "--seed",
+    ):
+        assert flag in out
+    assert "--optimizer {adam,adam-w,rms-prop,sgd}" in out

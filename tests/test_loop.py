@@ -1,0 +1,209 @@
+import dataclasses
+import json
+import logging
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+import aejax
+from aejax import loop
+from aejax.data import Data, Dataset, Part, Standardise
+from aejax.errors import DivergedError, InputError, Stopped
+from aejax.experiment import Experiment
+from aejax.losses import Gaussian, Loss
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.optim import Adam, Cosine
+
+
+def digits(n: int, seed: int = 0) -> Part:
+    rng = np.random.default_rng(seed)
+    return Part(rng.integers(0, 256, (n, 4, 4, 1), np.uint8), rng.integers(0, 3, n).astype(np.int32))
+
+
+DATASET = Dataset("generated", digits(40), digits(11, 1), digits(10, 2))
+EXPERIMENT = Experiment(
+    Autoencoder(MLPEncoder(), Plain(3, "tanh"), MLPDecoder()),
+    Loss(),
+    Data("generated"),
+    Adam(1e-2, Cosine()),
+    batch_size=8,
+    epochs=6,
+    name="tiny",
+)
+
+
+def same_bits(a, b):
+    same = jax.tree.map(lambda x, y: np.array_equal(np.asarray(x), np.asarray(y)), a, b)
+    return all(jax.tree.leaves(same))
+
+
+def without_times(rows):
+    return [{k: v for k, v in row.items() if k not in ("seconds", "examples_per_second")} for row in rows]
+
+
+def stop_after(monkeypatch, epochs):
+    """A Ctrl-C that arrives while the rows of that epoch are written."""
+    log = aejax.loop.Run.log
+
+    def logged(self, rows):
+        log(self, rows)
+        if rows[0]["epoch"] == epochs:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(aejax.loop.Run, "log", logged)
+
+
+@pytest.fixture
+def whole(tmp_path):
+    return aejax.fit(EXPERIMENT, folder=tmp_path / "whole", dataset=DATASET)
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, monkeypatch, whole, epochs):
+    with monkeypatch.context() as patch:
+        stop_after(patch, epochs)
+        with pytest.raises(Stopped, match=f"stopped after epoch {epochs} of 6"):
+            aejax.fit(EXPERIMENT, folder=tmp_path / "cut", dataset=DATASET)
+    (folder,) = (tmp_path / "cut" / "tiny").iterdir()
+    assert int(aejax.load(folder).state.step) == epochs * 5
+    resumed = aejax.fit(EXPERIMENT, resume=folder, dataset=DATASET)
+    assert same_bits(resumed.state, whole.state)
+    assert without_times(resumed.history) == without_times(whole.history)
+    assert without_times(resumed.run.rows()) == without_times(whole.run.rows())
+
+
+def test_after_a_run_ctrl_c_means_again_what_it_meant_before(whole):
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_without_a_folder_nothing_is_written_and_the_result_is_the_same(tmp_path, whole, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert same_bits(aejax.fit(EXPERIMENT, dataset=DATASET).state, whole.state)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_metrics_are_the_truth_about_every_epoch_and_part(whole):
+    rows = [json.loads(line) for line in (whole.run.path / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["epoch"], row["split"]) for row in rows] == [
+        (n, s) for n in range(1, 7) for s in ("train", "validation")
+    ]
+    last = rows[-1]
+    assert last["step"] == 30
+    part = dataclasses.replace(whole).evaluate(DATASET.validation)
+    assert last["loss_nats"] == pytest.approx(part["loss_nats"], rel=1e-6)
+    assert rows[0]["loss_nats"] > rows[-2]["loss_nats"]
+
+
+def test_the_next_epoch_is_dispatched_before_the_last_one_is_read():
+    events = []
+
+    def make():
+        for number in range(3):
+            events.append(f"made {number}")
+            yield number
+
+    for number in loop._one_ahead(make()):
+        events.append(f"read {number}")
+    assert events == ["made 0", "made 1", "read 0", "made 2", "read 1", "read 2"]
+
+
+def test_an_empty_sequence_of_epochs_stays_empty():
+    assert list(loop._one_ahead([])) == []
+
+
+def test_a_finished_run_resumed_changes_nothing(whole):
+    again = aejax.fit(EXPERIMENT, resume=whole.run.path, dataset=DATASET)
+    assert same_bits(again.state, whole.state)
+    assert without_times(again.history) == without_times(whole.history)
+
+
+def test_a_run_can_be_lengthened(whole):
+    longer = dataclasses.replace(EXPERIMENT, epochs=8)
+    assert int(aejax.fit(longer, resume=whole.run.path, dataset=DATASET).state.step) == 40
+    assert aejax.load(whole.run.path).experiment.epochs == 8
+
+
+def test_resuming_with_other_settings_says_which(whole):
+    other = dataclasses.replace(EXPERIMENT, batch_size=4, optimizer=Adam(5e-2, Cosine()))
+    with pytest.raises(InputError, match=r"made with optimizer.learning_rate 0.01, not 0.05; .*batch_size 8, not 4"):
+        aejax.fit(other, resume=whole.run.path, dataset=DATASET)
+
+
+def test_a_diverging_term_is_named_with_its_step_and_the_last_good_state_is_kept(tmp_path):
+    wild = dataclasses.replace(EXPERIMENT, loss=Loss(Gaussian(1e-19)), optimizer=Adam(1e3))
+    with pytest.raises(DivergedError, match=r"reconstruction_nats became .* at step 1 \(epoch 1\)"):
+        aejax.fit(wild, folder=tmp_path, dataset=DATASET)
+
+
+def test_the_state_before_the_bad_epoch_is_kept(tmp_path, monkeypatch):
+    means = loop._require_finite
+
+    def poisoned(epoch, keeper):
+        if epoch.number == 3:
+            sums = epoch.metrics["train"]["loss_nats"]
+            bad = dataclasses.replace(sums, sum=sums.sum.at[2].set(np.nan))
+            epoch = dataclasses.replace(epoch, metrics={"train": {"loss_nats": bad, "reconstruction_nats": bad}})
+        means(epoch, keeper)
+
+    monkeypatch.setattr(loop, "_require_finite", poisoned)
+    with pytest.raises(DivergedError, match=r"reconstruction_nats became nan at step 13 \(epoch 3\); the state before"):
+        aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET)
+    (folder,) = (tmp_path / "tiny").iterdir()
+    assert int(aejax.load(folder).state.step) == 10
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
+    trained = aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET, save_every=0)
+    checkpoints = trained.run.path / "checkpoints"
+    assert sorted(int(path.name) for path in checkpoints.iterdir()) == [20, 25, 30]
+    largest = max((p for p in (checkpoints / "30").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+    with caplog.at_level(logging.WARNING, "aejax"):
+        assert int(aejax.load(trained.run.path).state.step) == 25
+    assert "checkpoint of step 30" in caplog.text
+    resumed = aejax.fit(EXPERIMENT, resume=trained.run.path, dataset=DATASET)
+    assert same_bits(resumed.state, trained.state)
+
+
+def test_any_altered_byte_of_a_checkpoint_is_noticed(tmp_path):
+    trained = aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET)
+    files = [path for path in (trained.run.path / "checkpoints" / "30").rglob("*") if path.is_file()]
+    rng = np.random.default_rng(0)
+    for path in files:
+        original = path.read_bytes()
+        content = original or b"\0"
+        for position in rng.integers(0, len(content), 4):
+            path.write_bytes(content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :])
+            with pytest.raises(InputError, match="no checkpoint that can be loaded"):
+                aejax.load(trained.run.path)
+        path.write_bytes(original)
+    assert same_bits(aejax.load(trained.run.path).state, trained.state)
+
+
+def test_fitted_statistics_travel_with_the_checkpoint(tmp_path):
+    experiment = dataclasses.replace(
+        EXPERIMENT, loss=Loss(Gaussian()), data=Data("generated", preprocess=Standardise())
+    )
+    trained = aejax.fit(experiment, folder=tmp_path, dataset=DATASET)
+    loaded = aejax.load(trained.run.path)
+    expected = (DATASET.train.x / 255).mean(axis=0)
+    np.testing.assert_allclose(loaded.preprocess.mean, expected, rtol=1e-5)
+    np.testing.assert_array_equal(loaded.reconstruct(DATASET.test.x), trained.reconstruct(DATASET.test.x))
+    # In the data's own units again: a reconstruction is nearer to the image than to its standardised form.
+    assert np.abs(loaded.reconstruct(DATASET.test.x) - DATASET.test.x / 255).mean() < 0.5
+
+
+def test_the_validation_part_may_be_empty():
+    dataset = dataclasses.replace(DATASET, validation=DATASET.validation.take(np.arange(0)))
+    history = aejax.fit(EXPERIMENT, dataset=dataset).history
+    assert {row["split"] for row in history} == {"train"}
+
+
+def test_the_seed_changes_the_run_and_repeats_it(whole):
+    other = aejax.fit(dataclasses.replace(EXPERIMENT, seed=1), dataset=DATASET)
+    assert not same_bits(other.state.params, whole.state.params)
+    assert same_bits(aejax.fit(EXPERIMENT, dataset=DATASET).state, whole.state)

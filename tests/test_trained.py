@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+import aejax
+from aejax import trained as trained_module
+from aejax.data import Part
+from aejax.errors import InputError
+from tests.test_loop import DATASET, EXPERIMENT
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return aejax.fit(EXPERIMENT, dataset=DATASET)
+
+
+def test_codes_do_not_depend_on_how_many_examples_go_together(trained, monkeypatch):
+    x = np.concatenate([DATASET.train.x, DATASET.test.x])
+    whole = trained.encode(x)
+    assert whole.shape == (50, 3)
+    monkeypatch.setattr(trained_module, "CHUNK", 16)
+    np.testing.assert_allclose(trained.encode(x), whole, atol=1e-6)
+    for n in (1, 2, 7):
+        np.testing.assert_allclose(trained.encode(x[:n]), whole[:n], atol=1e-6)
+
+
+def test_the_code_is_what_numpy_computes(trained):
+    dense = trained.state.params["latent"]["code"]
+    x = DATASET.test.x.reshape(10, -1) / 255
+    expected = np.tanh(x @ np.asarray(dense["kernel"]) + np.asarray(dense["bias"]))
+    np.testing.assert_allclose(trained.encode(DATASET.test.x), expected, atol=1e-5)
+
+
+def test_decoding_gives_the_mean_in_the_data_s_shape_and_units(trained):
+    dense = trained.state.params["decoder"]["out"]
+    z = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    logits = z @ np.asarray(dense["kernel"]) + np.asarray(dense["bias"])
+    np.testing.assert_allclose(trained.decode(z), (1 / (1 + np.exp(-logits))).reshape(5, 4, 4, 1), atol=1e-5)
+
+
+def test_reconstruction_is_decoding_of_encoding(trained):
+    x = DATASET.test.x
+    np.testing.assert_array_equal(trained.reconstruct(x), trained.decode(trained.encode(x)))
+
+
+def test_grey_levels_as_bytes_and_as_fractions_mean_the_same(trained):
+    x = DATASET.test.x
+    np.testing.assert_allclose(trained.encode(x), trained.encode((x / 255).astype(np.float32)), atol=1e-6)
+    np.testing.assert_array_equal(trained.encode(x), trained.encode(x[..., 0]))
+
+
+def test_evaluation_equals_numpy(trained):
+    x = DATASET.test.x.reshape(10, -1) / 255
+    p = trained.reconstruct(DATASET.test.x).reshape(10, -1).astype(np.float64)
+    metrics = trained.evaluate(DATASET.test)
+    nats = -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=1).mean()
+    assert metrics["reconstruction_nats"] == pytest.approx(nats, rel=1e-5)
+    assert metrics["reconstruction_nats_per_pixel"] == pytest.approx(nats / 16, rel=1e-5)
+    assert metrics["reconstruction_bits_per_dim"] == pytest.approx(nats / 16 / np.log(2), rel=1e-5)
+    assert metrics["squared_error"] == pytest.approx(((x - p) ** 2).sum(axis=1).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((3, 5, 5, 1), np.uint8), r"shape \(3, 5, 5, 1\), but this model was trained on \(n, 4, 4, 1\)"),
+        (np.zeros((0, 4, 4, 1), np.uint8), r"shape \(0, 4, 4, 1\)"),
+        (np.full((2, 4, 4, 1), 2.0, np.float32), r"values from 2 to 2, but .* \[0, 1\]"),
+        (np.full((2, 4, 4, 1), np.nan, np.float32), r"values from nan"),
+        (np.array([["a"]]), r"type"),
+    ],
+)
+def test_examples_that_do_not_fit_are_refused(trained, x, message):
+    for method in (trained.encode, lambda x: trained.evaluate(Part(x))):
+        with pytest.raises(InputError, match=message):
+            method(x)
+
+
+@pytest.mark.parametrize("z", [np.zeros((2, 4)), np.zeros(3), np.zeros((0, 3)), np.full((1, 3), np.nan)])
+def test_codes_that_do_not_fit_are_refused(trained, z):
+    with pytest.raises(InputError, match="codes"):
+        trained.decode(z)
