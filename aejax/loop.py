@@ -72,10 +72,7 @@ def fit(
     run = _open_run(experiment, dataset, folder, resume)
     state, history = _begin(experiment, dataset.shape, run if resume else None)
     keeper = _Keeper(run, preprocess, save_every)
-    with (
-        _stop_requests(run is not None) as stopping,
-        Progress(experiment, len(dataset.train), show_progress) as bar,
-    ):
+    with _closing(run), _stop_requests(run is not None) as stopping, Progress(experiment, show_progress) as bar:
         clock = time.perf_counter()
         for epoch in _one_ahead(_epochs(experiment, dataset, as_arrays(preprocess), state)):
             _require_finite(epoch, keeper)
@@ -90,6 +87,15 @@ def fit(
             if stop:
                 raise Stopped(f"stopped after epoch {epoch.number} of {experiment.epochs}, which is saved")
     return Trained(experiment, dataset.shape, preprocess, state, history, run)
+
+
+@contextmanager
+def _closing(run: Run | None) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if run is not None:
+            run.close()
 
 
 def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any) -> Run | None:

@@ -12,8 +12,8 @@ from aejax.experiment import Experiment
 class Progress:
     """Epochs done, loss, examples per second and time left, on standard error; or nothing, where not wanted."""
 
-    def __init__(self, experiment: Experiment, examples: int, shown: bool) -> None:
-        """A bar over the epochs of an experiment of so many examples."""
+    def __init__(self, experiment: Experiment, shown: bool) -> None:
+        """A bar over the epochs of an experiment."""
         self.bar = Bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=16),

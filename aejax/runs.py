@@ -78,7 +78,10 @@ class Run:
             numbers = {name: value for name, value in row.items() if name.endswith(("_nats", "_second"))}
             for name, value in numbers.items():
                 self._board.add_scalar(f"{name}/{row['split']}", value, row["step"])
-        self._board.flush()
+
+    def close(self) -> None:
+        """Ends the TensorBoard mirror, which writes behind."""
+        self._board.close()
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows logged so far; a line cut short by a kill is passed over."""

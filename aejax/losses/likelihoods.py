@@ -48,7 +48,8 @@ class Bernoulli(Likelihood):
         """x log sigmoid(l) + (1 - x) log sigmoid(-l) = x l - softplus(l), finite at any logit."""
         chex.assert_equal_shape([x, raw])
         x, raw = flat(x), flat(raw)
-        return jnp.sum(x * raw - softplus(raw), axis=1)
+        # Two sums, not the sum of a difference: XLA turns the first into a product of matrices.
+        return jnp.sum(x * raw, axis=1) - jnp.sum(softplus(raw), axis=1)
 
     def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
         """sigmoid of the logits."""

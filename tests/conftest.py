@@ -1,0 +1,60 @@
+"""Strict numerics, annotations checked at run time, a cache of the suite's own, and a tiny experiment."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+
+# Only the pure core: at the edge, input that breaks its annotation is what many tests give.
+CHECKED = ("losses", "metrics", "models", "keys", "train", "data.dataset", "data.preprocess")
+install_import_hook([f"aejax.{module}" for module in CHECKED], "runtime_types.check")
+
+from aejax.data import Data, Dataset, Part  # noqa: E402
+from aejax.experiment import Experiment  # noqa: E402
+from aejax.losses import Loss  # noqa: E402
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain  # noqa: E402
+
+
+class Tiny(NamedTuple):
+    experiment: Experiment
+    dataset: Dataset
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AEJAX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def strict_ranks() -> Iterator[None]:
+    """No array gains an axis by itself."""
+    with jax.numpy_rank_promotion("raise"):
+        yield
+
+
+@pytest.fixture
+def strict(strict_ranks: None) -> Iterator[None]:
+    """Nor does a dtype turn into another. Not where Optax's Adam runs: it raises its decay to an integer power."""
+    with jax.numpy_dtype_promotion("strict"):
+        yield
+
+
+@pytest.fixture
+def tiny() -> Tiny:
+    """An MLP on 4x4 grey images of three kinds; 40 to train on, 11 for validation, 10 for test."""
+    model = Autoencoder(MLPEncoder((8,)), Plain(3), MLPDecoder((8,)))
+    experiment = Experiment(model, Loss(), Data("tiny"), batch_size=8, epochs=2, name="tiny")
+    return Tiny(experiment, Dataset("tiny", _part(40, 0), _part(11, 1), _part(10, 2)))
+
+
+def _part(size: int, seed: int) -> Part:
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 3, size).astype(np.int32)
+    kinds = np.random.default_rng(3).uniform(40, 215, (3, 4, 4, 1))
+    x = np.clip(kinds[label] + rng.normal(0, 20, (size, 4, 4, 1)), 0, 255).astype(np.uint8)
+    return Part(x, label)

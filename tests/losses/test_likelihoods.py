@@ -1,0 +1,170 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import expit, log_expit
+
+from aejax.losses import Bernoulli, Gaussian, GaussianLearnedScale
+from aejax.losses.likelihoods import softplus
+from aejax.pytree import as_arrays
+
+pytestmark = pytest.mark.usefixtures("strict")
+SHAPES = [(), (5,), (4, 3), (4, 4, 1), (2, 3, 2, 2)]
+LIKELIHOODS = [Bernoulli(), Gaussian(0.5), GaussianLearnedScale(0.1)]
+key = jax.random.key(0)
+
+
+def drawn(likelihood, shape, batch=4, seed=0):
+    """Targets and raw parameters of a likelihood, as float64."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0, 1, (batch, *shape))
+    return x, rng.normal(0, 2, (batch, *likelihood.raw_shape(shape)))
+
+
+def summed(values):
+    return values.reshape(len(values), -1).sum(axis=1)
+
+
+def bernoulli(x, logits):
+    return summed(x * log_expit(logits) + (1 - x) * log_expit(-logits))
+
+
+def log_prob(likelihood, x, raw):
+    return likelihood.log_prob(jnp.asarray(x, jnp.float32), jnp.asarray(raw, jnp.float32))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bernoulli_is_the_cross_entropy_of_grey_targets(shape):
+    x, logits = drawn(Bernoulli(), shape)
+    np.testing.assert_allclose(log_prob(Bernoulli(), x, logits), bernoulli(x, logits), rtol=2e-6)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bernoulli_is_the_probability_mass_of_binary_targets(shape):
+    x, logits = drawn(Bernoulli(), shape)
+    x = np.round(x)
+    expected = summed(stats.bernoulli.logpmf(x, expit(logits)))
+    np.testing.assert_allclose(log_prob(Bernoulli(), x, logits), expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("size", [90.0, 1e4])
+@pytest.mark.parametrize(("target", "share"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0)])
+def test_bernoulli_has_the_right_limit_at_huge_logits(size, target, share):
+    x = jnp.full((2, 1), target)
+    logits = jnp.asarray([[size], [-size]])
+    expected = [-(1 - share) * size, -share * size]
+    np.testing.assert_allclose(log_prob(Bernoulli(), x, logits), expected, rtol=1e-6)
+
+
+@given(st.floats(-1e4, 1e4, width=32), st.floats(0, 1, width=32))
+@settings(max_examples=50, deadline=None)
+def test_bernoulli_equals_float64_at_any_logit(logit, target):
+    x, logits = np.array([[target]]), np.array([[logit]])
+    np.testing.assert_allclose(
+        log_prob(Bernoulli(), x, logits), bernoulli(x, logits), rtol=1e-6, atol=1e-6 + 2e-7 * abs(logit)
+    )
+
+
+def gradients(x, logits):
+    """First and second derivative of Bernoulli's log-probability of one value."""
+    first = jax.grad(lambda logit, x: Bernoulli().log_prob(x[None, None], logit[None, None])[0])
+    return jax.vmap(first)(logits, x), jax.vmap(jax.grad(first))(logits, x)
+
+
+def test_bernoulli_s_derivatives_are_those_of_the_logistic_function():
+    logits = jnp.asarray([-1e4, -90.0, -3.0, -0.5, 0.0, 0.7, 4.0, 90.0, 1e4])
+    x = jnp.linspace(0, 1, 9)
+    first, second = gradients(x, logits)
+    sigmoid = expit(np.asarray(logits, np.float64))
+    np.testing.assert_allclose(first, np.asarray(x) - sigmoid, atol=1e-6)
+    np.testing.assert_allclose(second, -sigmoid * (1 - sigmoid), atol=1e-6)
+
+
+def test_softplus_is_exact_at_both_ends_and_between():
+    x = np.array([-1e4, -90.0, -20.0, -1.0, 0.0, 1.0, 20.0, 90.0, 1e4])
+    np.testing.assert_allclose(softplus(jnp.asarray(x, jnp.float32)), np.logaddexp(0, x), rtol=1e-6, atol=1e-38)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("scale", [0.01, 1.0, 3.0])
+def test_gaussian_is_the_normal_density(shape, scale):
+    x, mean = drawn(Gaussian(), shape)
+    expected = summed(stats.norm.logpdf(x, mean, scale))
+    np.testing.assert_allclose(log_prob(Gaussian(scale), x, mean), expected, rtol=5e-6)
+
+
+def test_gaussian_with_scale_1_is_half_the_squared_error_plus_a_constant():
+    x, mean = drawn(Gaussian(), (6,))
+    constant = 6 * 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(-log_prob(Gaussian(), x, mean), summed((x - mean) ** 2) / 2 + constant, rtol=2e-6)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_learned_scale_is_the_normal_density_at_each_value_s_own_scale(shape):
+    x, raw = drawn(GaussianLearnedScale(), shape)
+    scale = np.logaddexp(0, raw[..., 1]) + 0.1
+    expected = summed(stats.norm.logpdf(x, raw[..., 0], scale))
+    np.testing.assert_allclose(log_prob(GaussianLearnedScale(0.1), x, raw), expected, rtol=2e-5)
+
+
+def test_a_learned_scale_never_falls_below_its_floor():
+    x = jnp.zeros((1, 3))
+    raw = jnp.stack([jnp.zeros((1, 3)), jnp.full((1, 3), -1e4)], axis=-1)
+    expected = 3 * stats.norm.logpdf(0, 0, 1e-3)
+    np.testing.assert_allclose(log_prob(GaussianLearnedScale(1e-3), x, raw), [expected], rtol=1e-6)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_raw_shape_is_the_shape_that_log_prob_mean_and_sample_take(likelihood, shape):
+    x, raw = drawn(likelihood, shape)
+    raw = jnp.asarray(raw, jnp.float32)
+    assert log_prob(likelihood, x, raw).shape == (4,)
+    assert likelihood.mean(raw).shape == likelihood.sample(raw, key).shape == x.shape
+    assert likelihood.mean(raw).dtype == likelihood.sample(raw, key).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_samples_have_the_likelihood_s_mean(likelihood):
+    _, raw = drawn(likelihood, (6,), batch=1)
+    many = jnp.broadcast_to(jnp.asarray(raw, jnp.float32), (20_000, *raw.shape[1:]))
+    draws = likelihood.sample(many, key)
+    error = np.asarray(draws).std(axis=0) / np.sqrt(20_000)
+    np.testing.assert_array_less(abs(draws.mean(axis=0) - likelihood.mean(many[:1])[0]), 5 * error + 1e-6)
+
+
+@pytest.mark.parametrize("likelihood", [Gaussian(0.5), GaussianLearnedScale(0.1)])
+def test_samples_spread_by_the_likelihood_s_scale(likelihood):
+    _, raw = drawn(likelihood, (6,), batch=1)
+    scale = 0.5 if isinstance(likelihood, Gaussian) else np.logaddexp(0, raw[0, :, 1]) + 0.1
+    many = jnp.broadcast_to(jnp.asarray(raw, jnp.float32), (20_000, *raw.shape[1:]))
+    np.testing.assert_allclose(likelihood.sample(many, key).std(axis=0), np.broadcast_to(scale, 6), rtol=0.03)
+
+
+def test_bernoulli_samples_zeros_and_ones_and_its_mean_is_the_sigmoid():
+    logits = jnp.linspace(-4, 4, 50).reshape(5, 10)
+    assert set(np.unique(Bernoulli().sample(logits, key))) <= {0.0, 1.0}
+    np.testing.assert_allclose(Bernoulli().mean(logits), expit(np.asarray(logits, np.float64)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize(("given", "made"), [((4,), (4, 1)), ((4, 1), (4,)), ((4, 3), (4, 1)), ((4, 2, 3), (4, 3, 2))])
+def test_shapes_that_differ_are_refused_not_broadcast(likelihood, given, made):
+    x, raw = jnp.zeros(given), jnp.zeros((made[0], *likelihood.raw_shape(made[1:])))
+    with pytest.raises((AssertionError, TypeError)):
+        likelihood.log_prob(x, raw)
+
+
+@pytest.mark.parametrize("last", [1, 3])
+def test_a_learned_scale_refuses_raw_output_that_is_not_a_pair(last):
+    with pytest.raises((AssertionError, TypeError)):
+        GaussianLearnedScale().log_prob(jnp.zeros((4, 3)), jnp.zeros((4, 3, last)))
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_numbers_as_arrays_change_nothing(likelihood):
+    x, raw = drawn(likelihood, (5,))
+    np.testing.assert_allclose(log_prob(as_arrays(likelihood), x, raw), log_prob(likelihood, x, raw), rtol=1e-6)

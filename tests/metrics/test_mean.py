@@ -1,0 +1,44 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aejax.metrics import Mean, means
+
+pytestmark = pytest.mark.usefixtures("strict")
+
+
+@given(st.lists(st.lists(st.floats(-100, 100, width=16), min_size=1, max_size=7), min_size=1, max_size=5))
+@settings(max_examples=30, deadline=None)
+def test_ragged_batches_merge_exactly(batches):
+    parts = [Mean.of(jnp.asarray(batch, jnp.float32)) for batch in batches]
+    merged = Mean(*(np.stack([np.asarray(getattr(part, name)) for part in parts]) for name in ("sum", "count")))
+    assert means({"loss": merged})["loss"] == pytest.approx(np.mean(sum(batches, [])), rel=1e-5, abs=1e-5)
+
+
+def test_masked_examples_count_for_nothing_whatever_their_value():
+    values = jnp.asarray([1.0, 2.0, jnp.nan, jnp.inf])
+    mean = Mean.of(values, jnp.asarray([True, True, False, False]))
+    assert (float(mean.sum), float(mean.count)) == (3.0, 2.0)
+
+
+def test_without_a_mask_every_example_counts():
+    mean = Mean.of(jnp.asarray([1.0, 2.0, 6.0]))
+    assert (float(mean.sum), float(mean.count)) == (9.0, 3.0)
+    assert mean.sum.dtype == mean.count.dtype == jnp.float32
+
+
+def test_means_are_added_up_in_float64():
+    steps = 50_000
+    sums = np.full(steps, 0.1, np.float32)
+    sums[0] = 1e8
+    exact = (1e8 + (steps - 1) * float(np.float32(0.1))) / steps
+    mean = means({"loss": Mean(jnp.asarray(sums), jnp.ones(steps))})["loss"]
+    assert isinstance(mean, float)
+    assert mean == pytest.approx(exact, rel=1e-12)
+
+
+def test_each_metric_keeps_its_name_and_its_own_count():
+    metrics = {"a": Mean(jnp.float32(6.0), jnp.float32(3.0)), "b": Mean(jnp.float32(6.0), jnp.float32(2.0))}
+    assert means(metrics) == {"a": 2.0, "b": 3.0}

@@ -1,0 +1,46 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from aejax import models
+from aejax.data import Part
+from aejax.losses import Bernoulli, Gaussian, GaussianLearnedScale
+from aejax.metrics import ReconstructionError, per_value
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+
+pytestmark = pytest.mark.usefixtures("strict")
+MEANS = {
+    Bernoulli(): expit,
+    Gaussian(2.0): lambda raw: raw,
+    GaussianLearnedScale(): lambda raw: raw[..., 0],
+}
+
+
+@pytest.mark.parametrize("likelihood", MEANS)
+def test_the_squared_error_is_summed_over_values_in_data_space(likelihood):
+    model = Autoencoder(MLPEncoder(), Plain(2), MLPDecoder(), likelihood.raw_shape((4, 4, 1)))
+    part = Part(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (5, 4, 4, 1)), jnp.float32))
+    measure = ReconstructionError(likelihood)
+    variables = models.init(measure, model, {"params": jax.random.key(0)}, part)
+    values, _ = models.apply(measure, model, variables, {}, part)
+    raw, _ = models.apply(lambda model: model.decode(model.encode(part.x).mean), model, variables, {})
+    error = np.asarray(part.x) - MEANS[likelihood](np.asarray(raw))
+    np.testing.assert_allclose(values["squared_error"], (error**2).reshape(5, -1).sum(axis=1), rtol=1e-5)
+
+
+def test_figures_per_value_carry_their_unit():
+    derived = per_value({"loss_nats": 90.0, "reconstruction_nats": 48.0 * np.log(2), "squared_error": 12.0}, (4, 4, 3))
+    assert derived == pytest.approx(
+        {
+            "reconstruction_nats_per_pixel": np.log(2),
+            "reconstruction_bits_per_dim": 1.0,
+            "squared_error_per_pixel": 0.25,
+        }
+    )
+
+
+def test_only_what_was_measured_is_derived():
+    assert per_value({"loss_nats": 1.0}, (5,)) == {}
+    assert per_value({"squared_error": 10.0}, (5,)) == {"squared_error_per_pixel": 2.0}

@@ -1,0 +1,176 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from aejax.optim import SGD, Adam, AdamW, Constant, Cosine, RMSProp, Steps, WarmupCosine
+from aejax.pytree import as_arrays, known_subclasses
+from aejax.optim import Optimizer, Schedule
+
+pytestmark = pytest.mark.usefixtures("strict_ranks")
+STEPS = 6
+
+
+def params():
+    rng = np.random.default_rng(0)
+    return {
+        "kernel": jnp.asarray(rng.normal(size=(3, 2)), jnp.float32),
+        "bias": jnp.asarray(rng.normal(size=2), jnp.float32),
+    }
+
+
+def gradients(size=1.0):
+    """One gradient a step, of very different sizes."""
+    rng = np.random.default_rng(1)
+    scales = size * 10.0 ** rng.uniform(-3, 1, STEPS)
+    return [
+        jax.tree.map(lambda leaf, scale=scale: jnp.asarray(rng.normal(0, scale, leaf.shape), jnp.float32), params())
+        for scale in scales
+    ]
+
+
+def run(transformation, steps):
+    """The parameters after each step."""
+    current, state, path = params(), transformation.init(params()), []
+    for gradient in steps:
+        updates, state = transformation.update(gradient, state, current)
+        current = optax.apply_updates(current, updates)
+        path.append(current)
+    return path
+
+
+def recipe(optimizer):
+    return as_arrays(optimizer).transformation()
+
+
+def is_kernel(tree):
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, tree)
+
+
+STANDS_FOR = [
+    (Adam(1e-2, b1=0.8, b2=0.95, eps=1e-6, horizon=6.0), optax.adam(1e-2, 0.8, 0.95, 1e-6)),
+    (AdamW(1e-2, weight_decay=0.3, horizon=6.0), optax.adamw(1e-2, weight_decay=0.3, mask=is_kernel)),
+    (SGD(1e-2, momentum=0.7, horizon=6.0), optax.sgd(1e-2, 0.7)),
+    (SGD(1e-2, momentum=0.7, nesterov=True, horizon=6.0), optax.sgd(1e-2, 0.7, nesterov=True)),
+    (RMSProp(1e-2, decay=0.8, eps=1e-6, horizon=6.0), optax.rmsprop(1e-2, 0.8, 1e-6)),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), STANDS_FOR, ids=["adam", "adamw", "momentum", "nesterov", "rmsprop"])
+def test_a_rule_is_the_optax_optimiser_of_its_name(ours, theirs):
+    for mine, expected in zip(run(recipe(ours), gradients()), run(theirs, gradients()), strict=True):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), mine, expected)
+
+
+def test_every_rule_is_compared():
+    assert {type(ours) for ours, _ in STANDS_FOR} == set(known_subclasses(Optimizer))
+
+
+def adam_of_the_paper(steps, rate, b1, b2, eps):
+    """Kingma & Ba 2015, algorithm 1, in float64."""
+    theta, m, v = np.asarray(params()["kernel"], np.float64), 0.0, 0.0
+    for t, gradient in enumerate(steps, 1):
+        g = np.asarray(gradient["kernel"], np.float64)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+        theta = theta - rate * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+    return theta
+
+
+def test_adam_is_the_paper_s_algorithm():
+    mine = run(recipe(Adam(1e-2, b1=0.8, b2=0.95, horizon=6.0)), gradients())[-1]["kernel"]
+    np.testing.assert_allclose(mine, adam_of_the_paper(gradients(), 1e-2, 0.8, 0.95, 1e-8), rtol=1e-5)
+
+
+def test_adamw_decays_kernels_and_no_biases():
+    zeros = [jax.tree.map(jnp.zeros_like, params())] * 3
+    after = run(recipe(AdamW(0.1, weight_decay=0.5, horizon=3.0)), zeros)[-1]
+    np.testing.assert_allclose(after["kernel"], 0.95**3 * params()["kernel"], rtol=1e-6)
+    np.testing.assert_array_equal(after["bias"], params()["bias"])
+
+
+SHARES = np.array([0.0, 0.1, 0.25, 0.5, 0.6, 0.75, 0.9, 1.0, 1.5, 100.0])
+
+
+def factors(schedule, shares=SHARES):
+    with jax.numpy_dtype_promotion("strict"):
+        return jax.vmap(as_arrays(schedule))(jnp.asarray(shares, jnp.float32))
+
+
+def half_cosine(share, final):
+    return final + (1 - final) * (1 + np.cos(np.pi * np.clip(share, 0, 1))) / 2
+
+
+CLOSED_FORMS = [
+    (Constant(), np.ones_like(SHARES)),
+    (Cosine(0.1), half_cosine(SHARES, 0.1)),
+    (WarmupCosine(0.25, 0.1), np.where(SHARES < 0.25, SHARES / 0.25, half_cosine((SHARES - 0.25) / 0.75, 0.1))),
+    (WarmupCosine(0.0, 0.1), half_cosine(SHARES, 0.1)),
+    (Steps((0.25, 0.6), 0.1), np.where(SHARES < 0.25, 1, np.where(SHARES < np.float32(0.6), 0.1, 0.01))),
+]
+
+
+@pytest.mark.parametrize(("schedule", "expected"), CLOSED_FORMS)
+def test_a_schedule_is_its_closed_form_from_start_to_beyond_the_end(schedule, expected):
+    np.testing.assert_allclose(factors(schedule), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_every_schedule_is_compared():
+    assert {type(schedule) for schedule, _ in CLOSED_FORMS} == set(known_subclasses(Schedule))
+
+
+def test_warm_up_meets_the_cosine_without_a_jump():
+    around = 0.25 + np.array([-1e-4, 0.0, 1e-4])
+    np.testing.assert_allclose(factors(WarmupCosine(0.25), around), 1.0, atol=1e-3)
+
+
+def test_warm_up_may_take_all_of_training():
+    np.testing.assert_allclose(factors(WarmupCosine(1.0, 0.0), [0.0, 0.5, 0.999]), [0.0, 0.5, 0.999], rtol=1e-5)
+    assert np.isfinite(factors(WarmupCosine(1.0, 0.0), [1.0, 1.5])).all()
+
+
+def test_steps_without_a_step_are_constant():
+    np.testing.assert_array_equal(factors(Steps((), 0.1)), np.ones_like(SHARES))
+
+
+@pytest.mark.parametrize("schedule", [Constant(), Cosine(), WarmupCosine(0.5), Steps((0.5,))])
+def test_the_schedule_spans_the_horizon(schedule):
+    ones = [jax.tree.map(jnp.ones_like, params())] * 8
+    path = [params(), *run(recipe(SGD(0.1, schedule, momentum=0.0, horizon=8.0)), ones)]
+    taken = [float(before["bias"][0] - after["bias"][0]) for before, after in zip(path, path[1:], strict=False)]
+    np.testing.assert_allclose(taken, 0.1 * factors(schedule, np.arange(8) / 8), atol=1e-6)
+
+
+def test_a_recipe_without_a_horizon_is_refused():
+    with pytest.raises(ValueError, match="horizon"):
+        SGD().transformation()
+
+
+def norm(tree):
+    return math.sqrt(sum((np.asarray(leaf, np.float64) ** 2).sum() for leaf in jax.tree.leaves(tree)))
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_clip_norm_bounds_the_global_norm_and_keeps_the_direction(size):
+    gradient = gradients(size)[0]
+    clipped = recipe(SGD(1.0, clip_norm=0.5, momentum=0.0, horizon=1.0))
+    update, _ = clipped.update(gradient, clipped.init(params()), params())
+    assert norm(update) == pytest.approx(min(0.5, norm(gradient)), rel=1e-5)
+    jax.tree.map(
+        lambda u, g: np.testing.assert_allclose(u / norm(update), -g / norm(gradient), atol=1e-5), update, gradient
+    )
+
+
+def test_without_clip_norm_the_gradient_is_unbounded():
+    gradient = gradients(1e6)[0]
+    free = recipe(SGD(1.0, momentum=0.0, horizon=1.0))
+    update, _ = free.update(gradient, free.init(params()), params())
+    assert norm(update) == pytest.approx(norm(gradient), rel=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(horizon=6.0), SGD(nesterov=True, horizon=6.0), RMSProp(horizon=6.0)])
+def test_no_dtype_is_promoted_on_the_way(optimizer):
+    with jax.numpy_dtype_promotion("strict"):
+        run(recipe(optimizer), gradients())
