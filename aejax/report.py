@@ -17,14 +17,16 @@ from aejax.trained import Trained, scaled
 MOST_CODES = 5000
 
 
-def finish(trained: Trained, dataset: Dataset) -> None:
+def finish(trained: Trained, dataset: Dataset) -> dict[str, Any]:
     """Measures a finished run on test, writes its result and figures, and says what was reached and where it lies."""
     assert trained.run is not None
     metrics = trained.evaluate(dataset.test)
-    trained.run.write_result(result(trained, metrics))
+    content = result(trained, metrics)
+    trained.run.write_result(content)
     draw(trained, dataset, trained.run.path / "figures")
     show(trained, metrics, "test")
     print(f"{trained.run.path}: figures, metrics.jsonl, result.json and checkpoints")
+    return content
 
 
 def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:

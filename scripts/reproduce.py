@@ -1,0 +1,45 @@
+"""Trains registered experiments in full and keeps their results beside the published figures.
+
+    python scripts/reproduce.py            every experiment
+    python scripts/reproduce.py ae-keras   only that one
+
+Each writes experiments/results/NAME.json; `python scripts/tables.py` puts them into README.md.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import aejax
+from aejax.data import load
+from aejax.devices import start
+from aejax.report import finish
+
+RESULTS = Path(__file__).parents[1] / "experiments" / "results"
+
+
+def reproduce(name: str, folder: Path) -> bool:
+    """Trains one experiment below `folder`, keeps its result, and says whether it meets the published figure."""
+    experiment = aejax.get(name)
+    dataset = load(experiment.data)
+    trained = aejax.fit(experiment, folder=folder, dataset=dataset, show_progress=True)
+    result = finish(trained, dataset)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+    return result["met"]
+
+
+def main() -> None:
+    """Exits with 1 where a figure is not met."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="registered experiments; all of them by default")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the run directories")
+    arguments = parser.parse_args()
+    start()
+    missed = [name for name in arguments.names or aejax.names() if not reproduce(name, arguments.out)]
+    if missed:
+        raise SystemExit(f"not met: {', '.join(missed)}")
+
+
+if __name__ == "__main__":
+    main()

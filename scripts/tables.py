@@ -1,0 +1,91 @@
+"""Writes README.md's tables from the committed results.
+
+python scripts/tables.py           rewrites them in place
+python scripts/tables.py --check   exits with 1 where README.md is not what the results say
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import aejax
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+
+
+def entries() -> str:
+    """Published against measured, a row for each registered experiment."""
+    rows = [
+        "| experiment | what | metric on test | published | measured | seed | time |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, summary in aejax.names().items():
+        result = json.loads((ROOT / "experiments" / "results" / f"{name}.json").read_text())
+        expected = result["expected"]
+        unverified = " (unverified)" if expected["tag"] == "M" else ""
+        published = f"{expected['value']:g}{unverified}"
+        measured = f"{result['test'][expected['metric']]:.4g}"
+        metric = expected["metric"].replace("_", " ")
+        time = f"{result['train_seconds']:.0f} s"
+        rows.append(f"| `{name}` | {summary} | {metric} | {published} | **{measured}** | {result['seed']} | {time} |")
+    device, cores = result["hardware"]["device"], result["hardware"]["cores"]
+    return "\n".join([*rows, "", f"Trained on {device}, {cores} cores, jax {result['versions']['jax']}."])
+
+
+def speed() -> str:
+    """Seconds an epoch of each contender, and aejax's share of them."""
+    bench = json.loads((ROOT / "scripts" / "results" / "bench_cpu.json").read_text())
+    names = {
+        "aejax": "aejax",
+        "keras-jax": "Keras on JAX",
+        "keras-tensorflow": "Keras on TensorFlow",
+        "torch": "PyTorch",
+    }
+    parts = {"small": "784-32-784, batch 256", "large": "784-512-16-512-784, batch 128"}
+    rows = ["| one epoch of 60,000 images | " + " | ".join(parts.values()) + " |", "|---|---|---|"]
+    rows += [
+        f"| {title} | " + " | ".join(_cell(bench[part], key) for part in parts) + " |" for key, title in names.items()
+    ]
+    if "whole_process_seconds" in bench:
+        whole = bench["whole_process_seconds"]
+        share = whole["aejax"] / whole["keras-jax"]
+        rows += ["", f"A whole process of 50 epochs, compilation included: {whole['aejax']:.1f} s against Keras on JAX's "
+                 f"{whole['keras-jax']:.1f} s ({share:.2f})."]  # fmt: skip
+    rates = " and ".join(f"{bench[part]['matrix_rate']['share_of_large']:.0%}" for part in parts)
+    memory = bench["small"]["rows"]["aejax"]["memory_mb"]
+    rows += [f"The epochs' matrix products run at {rates} of the rate that one large product reaches on this machine "
+             f"({bench['small']['rows']['aejax']['matrix_gflops']['large']:.0f} GFLOP/s); memory of the process "
+             f"{memory / 1024:.2f} GB. Measured on {bench['hardware']['device']}, {bench['hardware']['cores']} cores."]  # fmt: skip
+    return "\n".join(rows)
+
+
+def _cell(part: dict[str, Any], name: str) -> str:
+    if name not in part["rows"]:
+        return ""
+    seconds = part["rows"][name]["epoch_seconds"]
+    ratio = f" (aejax takes {part['ratios'][name]:.2f} of it)" if name in part["ratios"] else ""
+    return f"{seconds:.3f} s{ratio}"
+
+
+def fill(text: str) -> str:
+    """The README with each marked table made anew."""
+    for name, table in {"entries": entries, "speed": speed}.items():
+        before, rest = text.split(f"<!-- {name} -->\n")
+        text = f"{before}<!-- {name} -->\n{table()}\n<!-- end {name} -->{rest.split(f'<!-- end {name} -->')[1]}"
+    return text
+
+
+def main() -> None:
+    """Rewrites or checks."""
+    text = README.read_text()
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(
+            "README.md's tables are not what the results say: run python scripts/tables.py" if fill(text) != text else 0
+        )
+    README.write_text(fill(text))
+
+
+if __name__ == "__main__":
+    main()

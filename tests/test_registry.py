@@ -1,0 +1,76 @@
+import subprocess
+import sys
+
+import pytest
+
+from aejax import registry
+from aejax.errors import InputError
+from aejax.experiment import Experiment
+
+
+@pytest.fixture
+def entries(monkeypatch):
+    """A registry of the test's own."""
+    registry.names()
+    monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
+    return registry._ENTRIES
+
+
+def test_every_registered_name_builds_an_experiment_of_that_name():
+    for name, summary in registry.names().items():
+        experiment = registry.get(name)
+        assert isinstance(experiment, Experiment)
+        assert experiment.name == name
+        assert summary
+        assert "\n" not in summary
+
+
+def test_every_entry_says_what_it_should_achieve():
+    for name in registry.names():
+        expected = registry.get(name).expected
+        assert expected is not None
+        assert expected.metric
+        assert expected.source
+
+
+def test_an_unknown_name_gives_the_nearest():
+    with pytest.raises(InputError, match=r"'ae-kears': did you mean .*ae-keras"):
+        registry.get("ae-kears")
+
+
+def test_a_name_near_nothing_says_what_lists_them():
+    with pytest.raises(InputError, match="`aejax list` shows them all"):
+        registry.get("zzzzzzzz")
+
+
+def test_a_name_is_registered_once(entries, tiny):
+    registry.register("own", "of the user", lambda: tiny.experiment)
+    assert registry.get("own").name == "own"
+    assert list(registry.names())[-1] == "own"
+    with pytest.raises(ValueError, match="already registered as 'own'"):
+        registry.register("own", "again", lambda: tiny.experiment)
+    with pytest.raises(ValueError, match="ae-keras"):
+        registry.register("ae-keras", "again", lambda: tiny.experiment)
+
+
+def test_a_failed_registration_changes_nothing(entries, tiny):
+    before = registry.names()
+    with pytest.raises(ValueError, match="already"):
+        registry.register("ae-keras", "again", lambda: tiny.experiment)
+    assert registry.names() == before
+
+
+@pytest.mark.parametrize("statement", ["import aejax", "import aejax; aejax.names()", "import aejax.cli"])
+def test_names_are_listed_without_importing_what_is_heavy(statement):
+    heavy = "{'jax', 'flax', 'optax', 'numpy', 'matplotlib', 'tensorflow', 'orbax'}"
+    code = f"{statement}; import sys; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_names_are_all_importable_and_others_are_not():
+    import aejax
+
+    assert all(getattr(aejax, name) is not None for name in aejax.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = aejax.nothing
