@@ -82,7 +82,7 @@ def image_grid(
     """
     images = _images(images, bounded=not symmetric)
     count, height, width, channels = images.shape
-    columns = min(int(np.ceil(np.sqrt(count))) if columns is None else columns, count)
+    columns = min(_columns(count) if columns is None else columns, count)
     if columns < 1:
         raise InputError(f"A grid of {columns} columns cannot be drawn; ask for 1 or more.")
     limit = (float(np.nanmax(np.abs(images))) or 1.0) if symmetric else None
@@ -202,6 +202,12 @@ def _images(images: ArrayLike, bounded: bool = True) -> np.ndarray:
     if bounded and images.dtype.kind in "iu" and images.max() > 1:
         raise InputError(f"Images of {images.dtype} reach {images.max()}; pass values in [0, 1].")
     return images.astype(float)
+
+
+def _columns(count: int) -> int:
+    """The number of columns near a square that leaves the fewest gaps: 8 for 32, 10 for 100."""
+    root = int(np.ceil(np.sqrt(count)))
+    return min(range(root, root + root // 2 + 1), key=lambda columns: -count % columns)
 
 
 def _canvas(rows: int, columns: int, aspect: float, title: str | None) -> tuple[Figure, Axes]:

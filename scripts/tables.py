@@ -49,12 +49,12 @@ def _beside(bench: dict[str, Any]) -> list[str]:
     shares = [f"{bench[part]['matrix_rate']['share_of_large']:.0%}" for part in ("small", "large")]
     own = [f"{bench[part]['matrix_rate']['share_of_own_shapes']:.0%}" for part in ("small", "large")]
     return [
-        f"A whole process of 50 epochs, compilation included, takes {whole['aejax']:.1f} s; Keras on JAX's takes "
-        f"{whole['keras-jax']:.1f} s ({whole['aejax'] / whole['keras-jax']:.2f} of it). The epochs' matrix products run at",
-        f"{shares[0]} and {shares[1]} of the {rows['matrix_gflops']['large']:.0f} GFLOP/s that one large product reaches "
-        f"here, {own[0]} and {own[1]} of what products of their own shapes",
-        f"reach on their own. Memory of the aejax process: {rows['memory_mb'] / 1024:.2f} GB. Measured on "
-        f"{bench['hardware']['device']}, {bench['hardware']['cores']} cores.",
+        f"A whole process of 50 epochs, compilation included, takes {whole['aejax']:.1f} s; Keras on JAX's takes",
+        f"{whole['keras-jax']:.1f} s ({whole['aejax'] / whole['keras-jax']:.2f} of it). The matrix products run at",
+        f"{shares[0]} and {shares[1]} of the {rows['matrix_gflops']['large']:.0f} GFLOP/s that one large product",
+        f"reaches here, and at {own[0]} and {own[1]} of what their own shapes reach on their own. Memory of",
+        f"the aejax process: {rows['memory_mb'] / 1024:.2f} GB. Measured on {bench['hardware']['device']}, "
+        f"{bench['hardware']['cores']} cores.",
     ]
 
 

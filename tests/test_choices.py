@@ -84,6 +84,11 @@ def test_an_unknown_name_lists_what_could_be_chosen(experiment, arguments):
         choose(experiment, list(arguments))
 
 
+def test_an_unknown_name_is_reported_under_its_whole_path(experiment):
+    with pytest.raises(InputError, match=r"--optimizer\.schedule is 'cosin', .* constant, cosine, steps, warmup-cosine"):
+        choose(experiment, ["--optimizer.schedule", "cosin"])
+
+
 def test_a_part_inside_a_dictionary_is_refused_or_exchanged_but_never_a_crash(experiment):
     with pytest.raises(InputError, match=r"--loss\.terms\.reconstruction"):
         choose(experiment, ["--loss.terms.reconstruction", "nonsense"])

@@ -89,7 +89,7 @@ def test_an_unknown_class_is_refused_and_nothing_is_imported(rich, name, monkeyp
     assert set(sys.modules) == before
 
 
-@pytest.mark.parametrize("name", [None, 5, True, [], ["Adam"], {}, {"class": "Adam"}])
+@pytest.mark.parametrize("name", [None, 5, True, [], ["Adam"]])
 def test_a_class_that_is_not_a_name_is_refused(name):
     with pytest.raises(InputError):
         from_json({"class": name})

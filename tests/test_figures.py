@@ -99,7 +99,7 @@ def test_values_outside_the_range_are_clipped_for_the_eye(rng):
     np.testing.assert_array_equal(pixels(figures.image_grid(images)), np.clip(images, 0, 1))
 
 
-@pytest.mark.parametrize(("columns", "rows_of"), [(None, 3), (4, 4), (50, 7)])
+@pytest.mark.parametrize(("columns", "rows_of"), [(None, 4), (3, 3), (50, 7)])
 def test_a_grid_is_filled_row_by_row(digits, columns, rows_of):
     figure = figures.image_grid(digits[:7], columns)
     order, _ = drawn(figure)
@@ -307,3 +307,8 @@ def test_equal_arrays_give_equal_files(rng, tmp_path):
     for name in "ab":
         figures.save(figures.code_scatter(codes, labels), tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (32, 8), (100, 10), (64, 8), (30, 6), (10, 5)])
+def test_a_grid_leaves_as_few_gaps_as_it_can(count, columns):
+    assert figures._columns(count) == columns

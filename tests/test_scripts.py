@@ -1,0 +1,88 @@
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aejax
+from aejax.experiment import Expected
+from tests.test_loop import DATASET, EXPERIMENT
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results"
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.py")), ids=lambda path: path.stem)
+def test_every_experiment_runs(path, tmp_path):
+    done = subprocess.run(
+        [sys.executable, path], cwd=tmp_path, capture_output=True, text=True, env=os.environ, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_article_s_section_5_takes_fewer_than_40_lines():
+    assert len((ROOT / "experiments" / "keras_mnist.py").read_text().splitlines()) < 40
+
+
+@pytest.mark.parametrize("name", list(aejax.names()))
+def test_every_entry_has_a_committed_result_that_meets_its_figure(name):
+    result = json.loads((RESULTS / f"{name}.json").read_text())
+    expected = aejax.get(name).expected
+    assert expected.met_by(result["test"][expected.metric])
+    assert result["met"] is True
+    assert result["epochs"] == aejax.get(name).epochs
+    assert result["seed"] == aejax.get(name).seed
+    assert result["train_seconds"] > 0
+    assert result["hardware"]["device"]
+    assert result["data"]["name"] == "mnist"
+
+
+def test_no_result_is_left_of_an_entry_that_is_gone():
+    assert {path.stem for path in RESULTS.glob("*.json")} == set(aejax.names())
+
+
+def test_the_readme_s_tables_are_what_the_results_say():
+    tables = script("tables")
+    text = tables.README.read_text()
+    assert tables.fill(text) == text
+
+
+def test_reproduce_keeps_the_result(tmp_path, monkeypatch):
+    reproduce = script("reproduce")
+    experiment = EXPERIMENT.__class__(**{**vars(EXPERIMENT), "expected": Expected("squared_error", 1e9)})
+    monkeypatch.setattr(reproduce.aejax, "get", lambda name: experiment)
+    monkeypatch.setattr(reproduce, "load", lambda data: DATASET)
+    monkeypatch.setattr(reproduce, "RESULTS", tmp_path / "results")
+    assert reproduce.reproduce("tiny", tmp_path)
+    result = json.loads((tmp_path / "results" / "tiny.json").read_text())
+    assert result["test"]["squared_error"] > 0
+
+
+def test_the_benchmark_s_contender_trains_and_counts_its_work(tmp_path):
+    bench = script("bench_cpu")
+    network = {"hidden": [], "code": 2, "batch": 4}
+    assert bench._flops(network, 3) == 3 * (6 * 2 * 784 * 2 - 2 * 784 * 2)
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (12, 784), np.uint8))
+    epoch, final, _ = bench.aejax(str(tmp_path / "x.npy"), network)
+    before = final()
+    epoch()
+    assert final() < before
+
+
+def test_the_benchmark_refuses_contenders_of_different_quality():
+    bench = script("bench_cpu")
+    bench._check_same_loss({"a": 1.0, "b": 1.03})
+    with pytest.raises(SystemExit, match="same loss"):
+        bench._check_same_loss({"a": 1.0, "b": 1.05})
