@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ class Encode:
         """Writes codes `[n, latent]`, float32."""
         from aejax.data import read_examples
 
+        _check_out(self.out)
         _save_array(self.out, _trained(self.run).encode(read_examples(self.data, self.split).x))
 
 
@@ -110,6 +112,7 @@ class Decode:
         """Writes examples `[n, *shape]`, float32."""
         from aejax.data import read_array
 
+        _check_out(self.out)
         _save_array(self.out, _trained(self.run).decode(read_array(self.data)))
 
 
@@ -130,6 +133,7 @@ class Reconstruct:
         """Writes reconstructions `[n, *shape]`, float32."""
         from aejax.data import read_examples
 
+        _check_out(self.out)
         _save_array(self.out, _trained(self.run).reconstruct(read_examples(self.data, self.split).x))
 
 
@@ -297,6 +301,12 @@ def _trained(run: Path) -> Any:
 
     start()
     return load(run)
+
+
+def _check_out(path: Path) -> None:
+    """Raises `InputError` unless a file can be written there: said before the work, not after it."""
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written: give --out a file in a folder that exists and may be written to")
 
 
 def _save_array(path: Path, array: Any) -> None:

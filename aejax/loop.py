@@ -72,7 +72,11 @@ def fit(
     run = _open_run(experiment, dataset, folder, resume)
     state, history = _begin(experiment, dataset.shape, run if resume else None)
     keeper = _Keeper(run, preprocess, save_every)
-    with _closing(run), _stop_requests(run is not None) as stopping, Progress(experiment, show_progress) as bar:
+    with (
+        _closing(run),
+        _stop_requests(run is not None) as stopping,
+        Progress(experiment, history, show_progress) as bar,
+    ):
         clock = time.perf_counter()
         for epoch in _one_ahead(_epochs(experiment, dataset, as_arrays(preprocess), state)):
             _require_finite(epoch, keeper)
@@ -85,7 +89,7 @@ def fit(
             stop = stopping() and epoch.number < experiment.epochs
             keeper.keep(state, now=stop or epoch.number == experiment.epochs)
             if stop:
-                raise Stopped(f"stopped after epoch {epoch.number} of {experiment.epochs}, which is saved")
+                raise Stopped(_how_to_go_on(epoch, experiment, run))
     return Trained(experiment, dataset.shape, preprocess, state, history, run)
 
 
@@ -164,6 +168,11 @@ def _rows(epoch: Epoch, examples: int, seconds: float) -> list[dict[str, Any]]:
     rows = [where | {"split": split} | means(metrics) for split, metrics in epoch.metrics.items()]
     rows[0] |= {"seconds": seconds, "examples_per_second": examples / seconds}
     return rows
+
+
+def _how_to_go_on(epoch: Epoch, experiment: Experiment, run: Run | None) -> str:
+    where = "" if run is None else f": aejax train {experiment.name} --resume {run.path} goes on"
+    return f"stopped after epoch {epoch.number} of {experiment.epochs}, which is saved{where}"
 
 
 def _require_finite(epoch: Epoch, keeper: "_Keeper") -> None:

@@ -12,8 +12,8 @@ from aejax.experiment import Experiment
 class Progress:
     """Epochs done, loss, examples per second and time left, on standard error; or nothing, where not wanted."""
 
-    def __init__(self, experiment: Experiment, shown: bool) -> None:
-        """A bar over the epochs of an experiment."""
+    def __init__(self, experiment: Experiment, history: list[dict[str, Any]], shown: bool) -> None:
+        """A bar over the epochs of an experiment, from the last one in `history` on."""
         self.bar = Bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=16),
@@ -23,7 +23,8 @@ class Progress:
             console=Console(stderr=True),
             disable=not shown,
         )
-        self.task = self.bar.add_task(experiment.name, total=experiment.epochs, status="compiling")
+        done = history[-1]["epoch"] if history else 0
+        self.task = self.bar.add_task(experiment.name, total=experiment.epochs, completed=done, status="compiling")
 
     def __enter__(self) -> Self:
         """Starts drawing."""

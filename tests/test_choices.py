@@ -85,7 +85,9 @@ def test_an_unknown_name_lists_what_could_be_chosen(experiment, arguments):
 
 
 def test_an_unknown_name_is_reported_under_its_whole_path(experiment):
-    with pytest.raises(InputError, match=r"--optimizer\.schedule is 'cosin', .* constant, cosine, steps, warmup-cosine"):
+    with pytest.raises(
+        InputError, match=r"--optimizer\.schedule is 'cosin', .* constant, cosine, steps, warmup-cosine"
+    ):
         choose(experiment, ["--optimizer.schedule", "cosin"])
 
 

@@ -183,6 +183,14 @@ def test_an_experiment_with_an_unknown_class_is_refused_and_imports_nothing(trai
     assert not {name for name in set(sys.modules) - before if "antigravity" in name}
 
 
+@pytest.mark.parametrize("out", ["missing/codes.npy", "."])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(trained, command, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = command("encode", trained, "--data", "mnist-5k", "--out", out)
+    assert code == 2
+    assert "cannot be written" in err
+
+
 def test_codes_of_another_size_are_refused(trained, command, tmp_path):
     np.save(tmp_path / "codes.npy", np.zeros((3, 5), np.float32))
     code, _, err = command("decode", trained, "--data", tmp_path / "codes.npy", "--out", tmp_path / "out.npy")

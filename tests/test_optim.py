@@ -35,8 +35,9 @@ def gradients(size=1.0):
 def run(transformation, steps):
     """The parameters after each step."""
     current, state, path = params(), transformation.init(params()), []
+    update = jax.jit(transformation.update)
     for gradient in steps:
-        updates, state = transformation.update(gradient, state, current)
+        updates, state = update(gradient, state, current)
         current = optax.apply_updates(current, updates)
         path.append(current)
     return path
@@ -97,7 +98,7 @@ SHARES = np.array([0.0, 0.1, 0.25, 0.5, 0.625, 0.75, 0.9, 1.0, 1.5, 100.0])
 
 def factors(schedule, shares=SHARES):
     with jax.numpy_dtype_promotion("strict"):
-        return jax.vmap(as_arrays(schedule))(jnp.asarray(shares, jnp.float32))
+        return jax.jit(jax.vmap(as_arrays(schedule)))(jnp.asarray(shares, jnp.float32))
 
 
 def half_cosine(share, final):

@@ -239,7 +239,7 @@ def test_over_many_epochs_no_example_is_left_out():
 
 
 def test_a_shuffle_is_a_permutation_and_every_position_is_as_likely():
-    orders = np.asarray(jax.vmap(lambda key: train.shuffle(key, 5))(jax.random.split(KEY, 4000)))
+    orders = np.asarray(jax.jit(jax.vmap(lambda key: train.shuffle(key, 5)))(jax.random.split(KEY, 4000)))
     np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(5), (4000, 1)))
     counts = np.stack([np.bincount(orders[:, place], minlength=5) for place in range(5)])
     assert abs(counts - 800).max() < 5 * np.sqrt(800)
@@ -260,12 +260,13 @@ def test_an_epoch_is_its_steps_one_by_one():
     close(together, state)
 
 
-def test_noise_is_fresh_at_every_step():
-    loss, optimizer, state = begun(Loss(), SGD(0.0, horizon=9.0))
-    grey = Part(jnp.full((4, 6), 0.5))
+def test_noise_is_fresh_in_every_epoch():
+    loss, optimizer, state = begun(optimizer=SGD(0.0, horizon=9.0))
+    grey = Part(jnp.full((11, 6), 0.5), jnp.zeros(11, jnp.int32))
     state, first = epoch(MODEL, loss, optimizer, Binarise(), state, grey, KEY, batch_size=4)
     _, second = epoch(MODEL, loss, optimizer, Binarise(), state, grey, KEY, batch_size=4)
-    assert means(first) != means(second)
+    sums = np.concatenate([metrics["reconstruction_nats"].sum for metrics in (first, second)])
+    assert len(set(sums.tolist())) == 4
 
 
 def epochs(state, count, loss, optimizer):
@@ -308,7 +309,7 @@ def reconstruction_errors(state, x):
     return ((code @ decode["kernel"] + decode["bias"] - x) ** 2).sum(axis=1)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 5, 7, 10, 16])
+@pytest.mark.parametrize("batch_size", [1, 4, 5, 16])
 def test_evaluation_is_the_mean_over_every_example_whatever_the_batch_size(batch_size):
     loss, _, state = begun()
     x = np.array(examples(10).x)
@@ -377,7 +378,7 @@ def test_a_linear_autoencoder_reaches_the_error_of_pca():
 
 def test_metrics_of_an_epoch_have_an_axis_of_steps():
     loss, optimizer, state = begun()
-    _, metrics = epoch(MODEL, loss, optimizer, Scale(), state, examples(11), KEY, batch_size=4)
+    _, metrics = epoch(MODEL, loss, optimizer, Binarise(), state, examples(11), KEY, batch_size=4)
     assert set(metrics) == {"loss_nats", "reconstruction_nats", "decay_nats"}
     assert all(
         isinstance(metric, Mean) and metric.sum.shape == metric.count.shape == (2,) for metric in metrics.values()
