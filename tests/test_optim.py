@@ -25,7 +25,7 @@ def params():
 def gradients(size=1.0):
     """One gradient a step, of very different sizes."""
     rng = np.random.default_rng(1)
-    scales = size * 10.0 ** rng.uniform(-3, 1, STEPS)
+    scales = size * 10.0 ** np.array([-5, 1, -3, 0, -5, -1])
     return [
         jax.tree.map(lambda leaf, scale=scale: jnp.asarray(rng.normal(0, scale, leaf.shape), jnp.float32), params())
         for scale in scales
@@ -52,18 +52,18 @@ def is_kernel(tree):
 
 
 STANDS_FOR = [
-    (Adam(1e-2, b1=0.8, b2=0.95, eps=1e-6, horizon=6.0), optax.adam(1e-2, 0.8, 0.95, 1e-6)),
-    (AdamW(1e-2, weight_decay=0.3, horizon=6.0), optax.adamw(1e-2, weight_decay=0.3, mask=is_kernel)),
-    (SGD(1e-2, momentum=0.7, horizon=6.0), optax.sgd(1e-2, 0.7)),
-    (SGD(1e-2, momentum=0.7, nesterov=True, horizon=6.0), optax.sgd(1e-2, 0.7, nesterov=True)),
-    (RMSProp(1e-2, decay=0.8, eps=1e-6, horizon=6.0), optax.rmsprop(1e-2, 0.8, 1e-6)),
+    (Adam(0.5, b1=0.8, b2=0.95, eps=1e-6, horizon=6.0), optax.adam(0.5, 0.8, 0.95, 1e-6)),
+    (AdamW(0.5, weight_decay=0.3, horizon=6.0), optax.adamw(0.5, weight_decay=0.3, mask=is_kernel)),
+    (SGD(0.5, momentum=0.7, horizon=6.0), optax.sgd(0.5, 0.7)),
+    (SGD(0.5, momentum=0.7, nesterov=True, horizon=6.0), optax.sgd(0.5, 0.7, nesterov=True)),
+    (RMSProp(0.5, decay=0.8, eps=1e-6, horizon=6.0), optax.rmsprop(0.5, 0.8, 1e-6)),
 ]
 
 
 @pytest.mark.parametrize(("ours", "theirs"), STANDS_FOR, ids=["adam", "adamw", "momentum", "nesterov", "rmsprop"])
 def test_a_rule_is_the_optax_optimiser_of_its_name(ours, theirs):
     for mine, expected in zip(run(recipe(ours), gradients()), run(theirs, gradients()), strict=True):
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), mine, expected)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), mine, expected)
 
 
 def test_every_rule_is_compared():
@@ -81,8 +81,8 @@ def adam_of_the_paper(steps, rate, b1, b2, eps):
 
 
 def test_adam_is_the_paper_s_algorithm():
-    mine = run(recipe(Adam(1e-2, b1=0.8, b2=0.95, horizon=6.0)), gradients())[-1]["kernel"]
-    np.testing.assert_allclose(mine, adam_of_the_paper(gradients(), 1e-2, 0.8, 0.95, 1e-8), rtol=1e-5)
+    mine = run(recipe(Adam(0.5, b1=0.8, b2=0.95, horizon=6.0)), gradients())[-1]["kernel"]
+    np.testing.assert_allclose(mine, adam_of_the_paper(gradients(), 0.5, 0.8, 0.95, 1e-8), rtol=1e-5)
 
 
 def test_adamw_decays_kernels_and_no_biases():

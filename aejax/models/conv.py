@@ -3,11 +3,11 @@
 import math
 
 import flax.linen as nn
-import jax
 from jaxtyping import Array, Float
 
 from aejax.errors import InputError
 from aejax.models.autoencoder import Decoder, Encoder
+from aejax.models.convolution import Convolution
 from aejax.models.layers import Activation, activation, glorot
 from aejax.pytree import known
 
@@ -25,8 +25,8 @@ class ConvEncoder(Encoder):
         """The flattened feature maps. Raises `InputError` where examples are not images."""
         require_image(x.shape[1:])
         for channels in self.channels:
-            x = nn.Conv(channels, (self.kernel, self.kernel), strides=2, kernel_init=glorot)(x)
-            x = activation(self.activation)(x)
+            size = halved(x.shape[1:3])
+            x = activation(self.activation)(Convolution(channels, size, self.kernel, stride=2)(x))
         return x.reshape(x.shape[0], -1)
 
 
@@ -50,16 +50,17 @@ class ConvDecoder(Decoder):
         require_image(shape)
         sizes = [shape[:2]]
         for _ in self.channels:
-            sizes.insert(0, (-(-sizes[0][0] // 2), -(-sizes[0][1] // 2)))
+            sizes.insert(0, halved(sizes[0]))
         x = nn.Dense(math.prod(sizes[0]) * self.channels[0], kernel_init=glorot)(z)
-        x = activation(self.activation)(x).reshape(-1, *sizes[0], self.channels[0])
-        for (height, width), channels in zip(sizes[1:], (*self.channels[1:], None), strict=True):
-            x = self._double(x, channels or math.prod(shape[2:]))[:, :height, :width]
-            x = x if channels is None else activation(self.activation)(x)
+        x = x.reshape(-1, *sizes[0], self.channels[0])
+        for size, channels in zip(sizes[1:], (*self.channels[1:], math.prod(shape[2:])), strict=True):
+            x = Convolution(channels, size, self.kernel, dilation=2)(activation(self.activation)(x))
         return x.reshape(-1, *shape)
 
-    def _double(self, x: jax.Array, channels: int) -> jax.Array:
-        return nn.ConvTranspose(channels, (self.kernel, self.kernel), strides=(2, 2), kernel_init=glorot)(x)
+
+def halved(size: tuple[int, ...]) -> tuple[int, ...]:
+    """Half of each, rounded up."""
+    return tuple(-(-length // 2) for length in size)
 
 
 def require_image(shape: tuple[int, ...]) -> None:
