@@ -68,12 +68,12 @@ class Eval:
 
     def __call__(self) -> None:
         """Prints the metrics as a table."""
-        from aejax import report
+        from aejax import report, suite
         from aejax.data import load, read_examples
 
         trained = _trained(self.run)
-        named = read_examples(self.data, self.split) if self.data else load(trained.experiment.data).part(self.split)
-        report.show(trained, trained.evaluate(named), self.split)
+        part = read_examples(self.data, self.split) if self.data else load(trained.experiment.data).part(self.split)
+        report.show(trained, suite.measure(trained, part), self.split)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What is left behind by a run: test metrics beside the published figure, and pictures."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +7,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from aejax import figures, registry
+from aejax import registry, suite
 from aejax.data import Dataset
 from aejax.experiment import Expected, Experiment, differences, to_json
+from aejax.figures import save
 from aejax.runs import hardware, versions
-from aejax.trained import Trained, scaled
-
-MOST_CODES = 5000
+from aejax.trained import Trained
 
 
 def finish(trained: Trained, dataset: Dataset) -> dict[str, Any]:
     """Measures a finished run on test, writes its result and figures, and says what was reached and where it lies."""
     assert trained.run is not None
-    metrics = trained.evaluate(dataset.test)
+    metrics = suite.measure(trained, dataset.test)
     content = result(trained, metrics)
     trained.run.write_result(content)
     draw(trained, dataset, trained.run.path / "figures")
@@ -57,6 +55,15 @@ def published(experiment: Experiment) -> Expected | None:
     return None if set(changed) - free else experiment.expected
 
 
+def draw(trained: Trained, dataset: Dataset, folder: Path) -> list[Path]:
+    """Writes every figure that suits the experiment as a PNG, and returns their paths."""
+    folder.mkdir(exist_ok=True)
+    drawn = suite.draw(trained, dataset)
+    for name, figure in drawn.items():
+        save(figure, folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in drawn]
+
+
 def show(trained: Trained, metrics: dict[str, float], part: str) -> None:
     """Prints metrics as a table, with the published figure where it was measured on that data set."""
     table = Table("metric", part, title=trained.experiment.name, title_justify="left")
@@ -70,38 +77,3 @@ def show(trained: Trained, metrics: dict[str, float], part: str) -> None:
             beside = [f"{expected.value:g}{word}: {'met' if expected.met_by(value) else 'not met'}"]
         table.add_row(name, f"{value:.4f}", *beside)
     Console().print(table)
-
-
-def draw(trained: Trained, dataset: Dataset, folder: Path) -> list[Path]:
-    """Writes the figures that suit the model: reconstructions, loss curves, codes, weights."""
-    folder.mkdir(exist_ok=True)
-    test = dataset.test
-    originals = scaled(test.x[:10])
-    drawn = {"reconstructions": figures.reconstructions(originals, trained.reconstruct(test.x[:10]))}
-    if trained.history:
-        drawn["loss"] = figures.loss_curves(trained.history)
-    label = None if test.label is None else test.label[:MOST_CODES]
-    drawn["codes"] = figures.code_scatter(trained.encode(test.x[:MOST_CODES]), label)
-    drawn |= {name: figures.weights(kernel, trained.shape) for name, kernel in image_weights(trained).items()}
-    for name, figure in drawn.items():
-        figures.save(figure, folder / f"{name}.png")
-    return [folder / f"{name}.png" for name in drawn]
-
-
-def image_weights(trained: Trained) -> dict[str, np.ndarray]:
-    """The kernels `[values, units]` that lie directly on the example: those of single-layer models of images."""
-    if len(trained.shape) != 3:
-        return {}
-    params = trained.state.params
-    kernels = {
-        "encoder_weights": params["latent"].get("code", {}).get("kernel"),
-        "decoder_weights": params["decoder"].get("out", {}).get("kernel"),
-    }
-    if kernels["decoder_weights"] is not None:
-        kernels["decoder_weights"] = kernels["decoder_weights"].T
-    size, units = math.prod(trained.shape), trained.experiment.model.latent.size
-    return {
-        name: np.asarray(kernel)
-        for name, kernel in kernels.items()
-        if kernel is not None and kernel.shape == (size, units)
-    }

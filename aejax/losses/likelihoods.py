@@ -94,7 +94,7 @@ class GaussianLearnedScale(Likelihood):
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
         """The normal log-density at each value's own standard deviation."""
-        chex.assert_equal_shape([x, raw[..., 0]])
+        chex.assert_shape(raw, (*x.shape, 2))
         return jnp.sum(normal_log_density(flat(x), flat(raw[..., 0]), flat(self.scale(raw))), axis=1)
 
     def scale(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from aejax.data.dataset import Part
+from aejax.errors import InputError
+from aejax.losses.corruption import Clean, Corruption
 from aejax.losses.likelihoods import Bernoulli, Likelihood
 from aejax.losses.terms import Forward, Reconstruction, Term
 from aejax.models import Autoencoder
@@ -20,16 +22,22 @@ class Loss:
     """What the decoder's output means."""
     terms: dict[str, Term] = field(default_factory=lambda: {"reconstruction": Reconstruction()})
     """What is added up, by name."""
+    corruption: Corruption = field(default_factory=Clean)
+    """What happens to the input, and not to the target."""
 
     def __call__(self, model: Autoencoder, batch: Part, train: bool = False) -> dict[str, Float[Array, " batch"]]:
         """Every term before its weight, and `loss_nats`, their weighted sum: what is minimised.
 
-        `model` is bound to its variables; all values are in nats per example.
+        `model` is bound to its variables; all values are in nats per example. Raises `InputError`
+        for a term that is named as the total is.
         """
-        posterior = model.encode(batch.x, train)
+        if "loss" in self.terms:
+            raise InputError("a term cannot be named 'loss', which is the name of the total: choose another name")
+        given = self.corruption(batch.x, model.make_rng("corruption"))
+        posterior = model.encode(given, train)
         code = posterior.sample(model.make_rng("latent"))
         raw = model.decode(code, train)
-        forward = Forward(model, batch.x, posterior, code, raw, self.likelihood)
+        forward = Forward(model, batch.x, given, posterior, code, raw, self.likelihood)
         values = {name: term(forward) for name, term in self.terms.items()}
         total = sum((self.terms[name].weight * value for name, value in values.items()), jnp.zeros(()))
         return {"loss_nats": total} | {f"{name}_nats": value for name, value in values.items()}

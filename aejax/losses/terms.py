@@ -18,6 +18,8 @@ class Forward(NamedTuple):
     """Bound to its variables."""
     x: Float[Array, "batch *shape"]
     """The target."""
+    given: Float[Array, "batch *shape"]
+    """What the encoder saw: the target, corrupted where the loss says so."""
     posterior: Posterior
     code: Float[Array, "batch latent"]
     raw: Float[Array, "batch *raw"]

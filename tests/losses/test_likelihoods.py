@@ -68,6 +68,14 @@ def test_bernoulli_equals_float64_at_any_logit(logit, target):
     )
 
 
+@pytest.mark.parametrize("size", [5.0, 20.0, 90.0])
+def test_an_image_of_confident_pixels_is_right_to_two_thousandths_of_a_nat(size):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 2, (64, 784)).astype(np.float64)
+    logits = (np.where(x > 0, 1, -1) * size * rng.uniform(0.5, 1.5, x.shape)).astype(np.float32)
+    np.testing.assert_allclose(log_prob(Bernoulli(), x, logits), bernoulli(x, logits.astype(np.float64)), atol=2e-3)
+
+
 def gradients(x, logits):
     """First and second derivative of Bernoulli's log-probability of one value."""
     first = jax.grad(lambda logit, x: Bernoulli().log_prob(x[None, None], logit[None, None])[0])

@@ -1,0 +1,75 @@
+"""What is measured and drawn for a trained model: a list of evaluations, each for the experiments it suits.
+
+A new one is added to `SUITE`; training, `aejax eval` and `aejax figures` use whatever is there.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from aejax import figures
+from aejax.data import Dataset, Part
+from aejax.experiment import Experiment
+from aejax.trained import Trained, scaled
+
+MOST_CODES = 5000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One family of metrics and figures."""
+
+    suits: Callable[[Experiment], bool]
+    measure: Callable[[Trained, Part], dict[str, float]]
+    """Metrics of one part of the data, by name."""
+    draw: Callable[[Trained, Dataset], dict[str, Figure]]
+    """Figures, by the name of their file."""
+
+
+def measure(trained: Trained, part: Part) -> dict[str, float]:
+    """The metrics of every evaluation that suits the experiment."""
+    suited = [evaluation for evaluation in SUITE if evaluation.suits(trained.experiment)]
+    return {name: value for evaluation in suited for name, value in evaluation.measure(trained, part).items()}
+
+
+def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
+    """The figures of every evaluation that suits the experiment."""
+    suited = [evaluation for evaluation in SUITE if evaluation.suits(trained.experiment)]
+    return {name: figure for evaluation in suited for name, figure in evaluation.draw(trained, dataset).items()}
+
+
+def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
+    """Reconstructions, loss curves, codes, and the weights of single-layer models of images."""
+    test = dataset.test
+    originals = scaled(test.x[:10])
+    drawn = {"reconstructions": figures.reconstructions(originals, trained.reconstruct(test.x[:10]))}
+    if trained.history:
+        drawn["loss"] = figures.loss_curves(trained.history)
+    label = None if test.label is None else test.label[:MOST_CODES]
+    drawn["codes"] = figures.code_scatter(trained.encode(test.x[:MOST_CODES]), label)
+    return drawn | {name: figures.weights(kernel, trained.shape) for name, kernel in image_weights(trained).items()}
+
+
+def image_weights(trained: Trained) -> dict[str, np.ndarray]:
+    """The kernels `[values, units]` that lie directly on the example: those of single-layer models of images."""
+    if len(trained.shape) != 3:
+        return {}
+    params = trained.state.params
+    kernels = {
+        "encoder_weights": params["latent"].get("code", {}).get("kernel"),
+        "decoder_weights": params["decoder"].get("out", {}).get("kernel"),
+    }
+    if kernels["decoder_weights"] is not None:
+        kernels["decoder_weights"] = kernels["decoder_weights"].T
+    size, units = math.prod(trained.shape), trained.experiment.model.latent.size
+    return {
+        name: np.asarray(kernel)
+        for name, kernel in kernels.items()
+        if kernel is not None and kernel.shape == (size, units)
+    }
+
+
+SUITE = [Evaluation(lambda experiment: True, Trained.evaluate, draw_basics)]
