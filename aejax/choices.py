@@ -27,7 +27,7 @@ def choose(value: T, arguments: list[str]) -> tuple[T, list[str]]:
             left.append(argument)
             continue
         name = given or next(remaining, "")
-        value = _exchange(value, path, name)
+        value = _exchange(value, path, name, flag)
     return value, left
 
 
@@ -70,22 +70,24 @@ def _get(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
 
 
-def _exchange(value: Any, path: list[str], name: str) -> Any:
+def _exchange(value: Any, path: list[str], name: str, flag: str) -> Any:
     first, rest = path[0], path[1:]
     old = _get(value, first)
     if rest:
-        new = _exchange(old, rest, name)
+        new = _exchange(old, rest, name, flag)
     elif isinstance(old, Data):
         new = dataclasses.replace(old, name=name)
     else:
-        new = _convert(old, typing.get_type_hints(type(value))[first], name, ".".join(path))
+        annotation = None if isinstance(value, dict) else typing.get_type_hints(type(value))[first]
+        new = _convert(old, _options(annotation), name, flag)
     return {**value, first: new} if isinstance(value, dict) else dataclasses.replace(value, **{first: new})
 
 
-def _convert(old: Any, annotation: Any, name: str, path: str) -> Any:
-    known = _options(annotation)
+def _convert(old: Any, known: dict[str, type], name: str, flag: str) -> Any:
+    if len(known) < 2:
+        raise InputError(f"{flag} cannot be exchanged for {name!r}, only its settings can be: see --help")
     if name not in known:
-        raise InputError(f"--{path} is {name!r}, but it must be one of {', '.join(known)}")
+        raise InputError(f"{flag} is {name!r}, but it must be one of {', '.join(known)}")
     cls = known[name]
     shared = {item.name for item in dataclasses.fields(cls)} & {item.name for item in dataclasses.fields(old)}
     return cls(**{item: getattr(old, item) for item in shared - {"parent", "name"}})

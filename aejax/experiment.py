@@ -15,7 +15,7 @@ from aejax.errors import InputError
 from aejax.losses import Loss
 from aejax.models import Autoencoder
 from aejax.optim import Adam, Optimizer
-from aejax.pytree import known, known_class
+from aejax.pytree import known, known_class, positive
 
 
 @known
@@ -50,9 +50,9 @@ class Experiment:
     loss: Loss
     data: Data
     optimizer: Optimizer = field(default_factory=Adam)
-    batch_size: int = 256
+    batch_size: int = positive(default=256)
     """Examples a step."""
-    epochs: int = 50
+    epochs: int = positive(default=50)
     """Passes over the training part."""
     seed: int = 0
     """Of everything random: weights, order, noise."""
@@ -67,14 +67,19 @@ class Experiment:
         That is the shape of the decoder's output and the number of steps that the learning rate's
         schedule spans. Raises `InputError` for anything that cannot be trained.
         """
-        self._check_numbers()
+        _check_positive(self)
         if self.batch_size > len(dataset.train):
             raise InputError(
                 f"batch_size is {self.batch_size}, but the training part of {dataset.name} has only "
                 f"{len(dataset.train)} examples: choose a batch of at most that many"
             )
         self._check_support(dataset)
-        shape = self.model.shape or self.loss.likelihood.raw_shape(dataset.shape)
+        shape = self.loss.likelihood.raw_shape(dataset.shape)
+        if self.model.shape not in ((), shape):
+            raise InputError(
+                f"model.shape is {self.model.shape}, but the examples of {dataset.name} need {shape}: "
+                "leave it out, and it is taken from the data"
+            )
         steps = self.epochs * (len(dataset.train) // self.batch_size)
         horizon = float(steps) if self.optimizer.horizon is None else self.optimizer.horizon
         return dataclasses.replace(
@@ -83,23 +88,34 @@ class Experiment:
             optimizer=dataclasses.replace(self.optimizer, horizon=horizon),
         )
 
-    def _check_numbers(self) -> None:
-        learning_rate = ("optimizer.learning_rate", self.optimizer.learning_rate)
-        for name, value in [("batch_size", self.batch_size), ("epochs", self.epochs), learning_rate]:
-            if not value > 0 or not math.isfinite(value):
-                raise InputError(f"{name} is {value}, but it must be above zero and finite")
-
     def _check_support(self, dataset: Dataset) -> None:
         low, high = self.loss.likelihood.support
-        values = dataset.train.x
-        if values.dtype == "uint8" or (low == -math.inf and high == math.inf):
+        if low == -math.inf and high == math.inf:
             return
-        if values.min() < low or values.max() > high:
-            raise InputError(
-                f"{type(self.loss.likelihood).__name__} needs values in [{low:g}, {high:g}], but those of "
-                f"{dataset.name} run from {values.min():g} to {values.max():g}: scale the data, or use "
-                "--loss.likelihood gaussian"
-            )
+        needs = f"{type(self.loss.likelihood).__name__} needs values in [{low:g}, {high:g}]"
+        if not self.data.preprocess.bounded:
+            preprocess = type(self.data.preprocess).__name__
+            raise InputError(f"{needs}, which {preprocess} does not give: use --loss.likelihood gaussian")
+        for values in (part.x for part in (dataset.train, dataset.validation, dataset.test) if len(part)):
+            if values.dtype != "uint8" and not (low <= values.min() and values.max() <= high):
+                raise InputError(
+                    f"{needs}, but those of {dataset.name} run from {values.min():g} to {values.max():g}: scale the "
+                    "data, or use --loss.likelihood gaussian"
+                )
+
+
+def _check_positive(value: Any, path: str = "") -> None:
+    """Raises `InputError` for a field that is marked `positive` and is not, anywhere in a tree of settings."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _check_positive(item, f"{path}{name}.")
+    if not dataclasses.is_dataclass(value):
+        return
+    for item in dataclasses.fields(value):
+        number = getattr(value, item.name, None)
+        if item.metadata.get("positive") and number is not None and not 0 < number < math.inf:
+            raise InputError(f"{path}{item.name} is {number}, but it must be above zero and finite")
+        _check_positive(number, f"{path}{item.name}.")
 
 
 def to_json(value: Any) -> Any:
@@ -123,16 +139,18 @@ def from_json(value: Any) -> Any:
         return tuple(from_json(item) for item in value)
     if not isinstance(value, dict):
         return value
+    # Settings may be named anything, "class" too: theirs is a dictionary, a class's name is not.
+    if isinstance(value.get("class", {}), dict):
+        return {name: from_json(item) for name, item in value.items()}
     fields = {name: from_json(item) for name, item in value.items() if name != "class"}
-    if "class" not in value:
-        return fields
     cls = known_class(value["class"])
     types_ = typing.get_type_hints(cls)
     for name, item in fields.items():
         if name not in _field_names(cls):
             raise InputError(f"{cls.__name__} has no field {name!r}: its fields are {', '.join(_field_names(cls))}")
         if not _fits(item, types_[name]):
-            raise InputError(f"{cls.__name__}.{name} is {item!r}, but it must be {_describe(types_[name])}")
+            came = type(item).__name__ if dataclasses.is_dataclass(item) else repr(item)
+            raise InputError(f"{cls.__name__}.{name} is {came}, but it must be {_describe(types_[name])}")
     try:
         return cls(**fields)
     except TypeError as error:

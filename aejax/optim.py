@@ -6,9 +6,9 @@ from dataclasses import field
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from aejax.pytree import configurable, static
+from aejax.pytree import configurable, positive, static
 
 
 @configurable
@@ -53,7 +53,11 @@ class WarmupCosine(Schedule):
     def __call__(self, progress: Float[Array, ""]) -> Float[Array, ""]:
         """The lower of the rise and the cosine."""
         rise = jnp.minimum(progress / jnp.maximum(self.warmup, 1e-9), 1)
-        return jnp.where(progress < self.warmup, rise, Cosine(self.final)((progress - self.warmup) / (1 - self.warmup)))
+        return jnp.where(
+            progress < self.warmup,
+            rise,
+            Cosine(self.final)((progress - self.warmup) / jnp.maximum(1 - self.warmup, 1e-9)),
+        )
 
 
 @configurable
@@ -67,21 +71,21 @@ class Steps(Schedule):
 
     def __call__(self, progress: Float[Array, ""]) -> Float[Array, ""]:
         """`factor` to the power of the number of drops passed."""
-        passed = jnp.sum(progress >= jnp.stack([jnp.asarray(share) for share in self.at]))
-        return jnp.asarray(self.factor) ** passed
+        passed = sum(((progress >= share).astype(jnp.float32) for share in self.at), jnp.zeros_like(progress))
+        return self.factor**passed
 
 
 @configurable
 class Optimizer:
     """What all rules share: a learning rate, its schedule, and a bound on the gradient's norm."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = positive(default=1e-3)
     """Peak learning rate."""
     schedule: Schedule = field(default_factory=Constant)
     """Its course over training."""
-    clip_norm: float | None = None
+    clip_norm: float | None = positive(default=None)
     """Largest global norm of the gradient; None: unbounded."""
-    horizon: float | None = None
+    horizon: float | None = positive(default=None)
     """Steps that the schedule spans; None: all of the run."""
 
     def rule(self) -> optax.GradientTransformation:
@@ -94,8 +98,8 @@ class Optimizer:
             raise ValueError("the optimizer has no horizon: Experiment.resolve sets it to the length of the run")
         horizon = self.horizon
 
-        def learning_rate(count: Float[Array, ""]) -> Float[Array, ""]:
-            return self.learning_rate * self.schedule(count / horizon)
+        def learning_rate(count: Int[Array, ""]) -> Float[Array, ""]:
+            return self.learning_rate * self.schedule(count.astype(jnp.float32) / horizon)
 
         clip = [] if self.clip_norm is None else [optax.clip_by_global_norm(self.clip_norm)]
         return optax.chain(*clip, self.rule(), optax.scale_by_learning_rate(learning_rate))
@@ -105,7 +109,7 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum. Sutskever et al. 2013, equations 1 to 4."""
 
-    learning_rate: float = 1e-2
+    learning_rate: float = positive(default=1e-2)
     """Peak learning rate."""
     momentum: float = 0.9
     """Decay of the running sum of gradients."""

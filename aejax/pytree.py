@@ -19,7 +19,12 @@ def static(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
     return dataclasses.field(default=default, metadata={"static": True}, **kwargs)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(static, dataclasses.field))
+def positive(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
+    """A number that must be above zero and finite; `Experiment.resolve` refuses any other."""
+    return dataclasses.field(default=default, metadata={"positive": True}, **kwargs)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, positive, dataclasses.field))
 def configurable(cls: type[T]) -> type[T]:
     """Makes a class a frozen dataclass, a pytree, and a name that an experiment's JSON may use.
 
@@ -42,7 +47,7 @@ def known(cls: type[T]) -> type[T]:
 
 def known_class(name: str) -> type:
     """The class of that name. Raises `InputError` for a name nobody has registered; imports nothing."""
-    if name not in _KNOWN:
+    if not isinstance(name, str) or name not in _KNOWN:
         raise InputError(
             f"the class {name!r} is not one that aejax knows: import the module that defines it "
             "(and marks it with aejax.configurable or aejax.known) first"

@@ -9,8 +9,11 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Only the pure core: at the edge, input that breaks its annotation is what many tests give.
-CHECKED = ("losses", "metrics", "models", "keys", "train", "data.dataset", "data.preprocess")
+CHECKED = ("losses", "metrics", "models", "keys", "optim", "train", "data.dataset", "data.preprocess")
 install_import_hook([f"aejax.{module}" for module in CHECKED], "runtime_types.check")
+
+# No array gains an axis by itself, anywhere.
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 from aejax.data import Data, Dataset, Part  # noqa: E402
 from aejax.experiment import Experiment  # noqa: E402
@@ -31,15 +34,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
-def strict_ranks() -> Iterator[None]:
-    """No array gains an axis by itself."""
-    with jax.numpy_rank_promotion("raise"):
-        yield
-
-
-@pytest.fixture
-def strict(strict_ranks: None) -> Iterator[None]:
-    """Nor does a dtype turn into another. Not where Optax's Adam runs: it raises its decay to an integer power."""
+def strict() -> Iterator[None]:
+    """No dtype turns into another. Not where Optax's Adam runs: it raises its decay to an integer power."""
     with jax.numpy_dtype_promotion("strict"):
         yield
 

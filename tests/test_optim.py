@@ -10,7 +10,6 @@ import pytest
 from aejax.optim import SGD, Adam, AdamW, Constant, Cosine, Optimizer, RMSProp, Schedule, Steps, WarmupCosine
 from aejax.pytree import as_arrays, known_subclasses
 
-pytestmark = pytest.mark.usefixtures("strict_ranks")
 STEPS = 6
 
 

@@ -15,7 +15,6 @@ from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.optim import SGD, Adam, Cosine
 from aejax.pytree import as_arrays
 
-pytestmark = pytest.mark.usefixtures("strict_ranks")
 KEY = jax.random.key(0)
 MODEL = Autoencoder(MLPEncoder(), Plain(2), MLPDecoder(), (6,))
 BOTH_TERMS = {"reconstruction": Reconstruction(), "decay": WeightL2(0.1)}

@@ -4,7 +4,7 @@ uint8 always means grey levels and becomes [0, 1]; float32 is used as it is. The
 differ in what else they do, and when: once (`place`) or at every use (`__call__`).
 """
 
-from typing import Self
+from typing import ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,9 @@ from aejax.pytree import configurable, static
 @configurable
 class Preprocess:
     """Only scales: uint8 to [0, 1]."""
+
+    bounded: ClassVar[bool] = True
+    """Whether values in [0, 1] stay there."""
 
     def fit(self, x: np.ndarray) -> Self:
         """Learns what it needs from the training examples `[n, *shape]`."""
@@ -74,6 +77,7 @@ class StaticBinarise(Preprocess):
 class Standardise(Preprocess):
     """Each value less its training mean, over its training standard deviation (1 where that is 0)."""
 
+    bounded = False
     mean: Float[np.ndarray, "*shape"] | None = None
     std: Float[np.ndarray, "*shape"] | None = None
 
@@ -97,4 +101,4 @@ class Standardise(Preprocess):
     def _fitted(self) -> tuple[Array, Array]:
         if self.mean is None or self.std is None:
             raise ValueError("Standardise has not been fitted: call fit with the training examples first")
-        return jnp.asarray(self.mean), jnp.asarray(self.std)
+        return jnp.asarray(self.mean)[None], jnp.asarray(self.std)[None]

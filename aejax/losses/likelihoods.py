@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.pytree import configurable
+from aejax.pytree import configurable, positive
 
 
 @configurable
@@ -64,7 +64,7 @@ class Bernoulli(Likelihood):
 class Gaussian(Likelihood):
     """Raw output: means; one fixed standard deviation. With scale 1 it is half the squared error plus a constant."""
 
-    scale: float = 1.0
+    scale: float = positive(default=1.0)
     """Standard deviation of every value."""
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
@@ -85,7 +85,7 @@ class Gaussian(Likelihood):
 class GaussianLearnedScale(Likelihood):
     """Raw output: a mean and a softplus-parametrised standard deviation for every value, on a last axis of 2."""
 
-    minimum: float = 1e-3
+    minimum: float = positive(default=1e-3)
     """Added to every standard deviation: without a floor the likelihood of a constant pixel has no upper bound."""
 
     def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """The autoencoder: encoder, latent, decoder; and how a function of a model is initialised and applied."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -13,6 +13,7 @@ Variables = Mapping[str, Any]
 """Linen's variables: `params`, and the mutable collections by name."""
 
 
+@runtime_checkable
 class Posterior(Protocol):
     """What an encoder infers about a code."""
 
