@@ -83,7 +83,7 @@ class Encode:
     run: Positional[Path]
     """A run directory, runs/NAME/ID."""
     data: str
-    """A data set's name, .npy, .npz or a folder of images."""
+    """A data set's name, .npy, .npz, .mat or a folder of images."""
     out: Path
     """The .npy file to write."""
     split: Split = "test"
@@ -123,7 +123,7 @@ class Reconstruct:
     run: Positional[Path]
     """A run directory, runs/NAME/ID."""
     data: str
-    """A data set's name, .npy, .npz or a folder of images."""
+    """A data set's name, .npy, .npz, .mat or a folder of images."""
     out: Path
     """The .npy file to write."""
     split: Split = "test"
@@ -135,6 +135,125 @@ class Reconstruct:
 
         _check_out(self.out)
         _save_array(self.out, _trained(self.run).reconstruct(read_examples(self.data, self.split).x))
+
+
+@dataclass(frozen=True)
+class Denoise(Reconstruct):
+    """Removes the noise from examples, and writes them clean: what a denoising model reconstructs."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Scores how unlike the training data each example is, and flags those above a threshold."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+    data: str
+    """A data set's name, .npy, .npz, .mat or a folder of images."""
+    out: Path
+    """The .npy file to write."""
+    threshold: str = "fpr=0.01"
+    """Chosen on the validation part of the run's own data: fpr=RATE lets at most that share of it be flagged,
+    quantile=Q is that quantile of its scores."""
+    kind: Literal["squared_error", "nats"] = "squared_error"
+    """Squared error of the reconstruction, or its negative log-likelihood."""
+    split: Split = "test"
+    """Which part of a data set that has a name."""
+
+    def __call__(self) -> None:
+        """Writes scores `[n]`, float32, and prints the threshold and the share above it."""
+        from aejax.data import load, read_examples
+        from aejax.metrics.anomaly import parse_threshold
+
+        _check_out(self.out)
+        choose = parse_threshold(self.threshold)
+        trained = _trained(self.run)
+        normal = load(trained.experiment.data).validation.x
+        if len(normal) == 0:
+            raise InputError(f"{self.run} held out no validation part to choose a threshold on: train with one")
+        scores = trained.score(read_examples(self.data, self.split).x, self.kind)
+        threshold = choose(trained.score(normal, self.kind))
+        _save_array(self.out, scores)
+        flagged = (scores > threshold).mean()
+        print(f"threshold {threshold:.6g} ({self.threshold} of validation): {flagged:.2%} of {len(scores)} flagged")
+
+
+@dataclass(frozen=True)
+class Compress:
+    """Compresses examples to their codes, a few bits for each dimension, in one small file."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+    data: str
+    """A data set's name, .npy, .npz, .mat or a folder of images."""
+    out: Path
+    """The file to write: x.aej."""
+    bits: int = 4
+    """For each dimension of the code, 1 to 8, before entropy coding."""
+    split: Split = "test"
+    """Which part of a data set that has a name."""
+
+    def __call__(self) -> None:
+        """Writes the file, and prints its size. The quantiser is fitted on codes of the run's training part."""
+        from aejax.compress import Quantizer, compress
+        from aejax.data import load, read_examples
+        from aejax.runs import write_atomically
+
+        _check_out(self.out)
+        trained = _trained(self.run)
+        x = read_examples(self.data, self.split).x
+        quantizer = Quantizer.fit(trained.encode(load(trained.experiment.data).train.x), self.bits)
+        content = compress(trained, x, quantizer)
+        write_atomically(self.out, lambda file: file.write(content))
+        print(f"{self.out}: {len(content)} bytes for {len(x)} examples, {8 * len(content) / len(x):.1f} bits each")
+
+
+@dataclass(frozen=True)
+class Decompress:
+    """Decodes a file that `aejax compress` wrote, with the run that it was written with."""
+
+    run: Positional[Path]
+    """The run directory that compressed it."""
+    file: Positional[Path]
+    """A file that `aejax compress` wrote."""
+    out: Path
+    """The .npy file to write."""
+
+    def __call__(self) -> None:
+        """Writes examples `[n, *shape]`, float32."""
+        from aejax.compress import decompress
+
+        _check_out(self.out)
+        try:
+            content = self.file.read_bytes()
+        except OSError as error:
+            raise InputError(f"{self.file} cannot be read ({error.strerror}): give a compressed file") from None
+        _save_array(self.out, decompress(_trained(self.run), content))
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Measures how much the codes say about the labels, beside raw values and PCA of the same size."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+    kinds: tuple[Literal["logistic", "svm", "knn", "kmeans"], ...] = ("logistic", "knn")
+    """Logistic regression, linear SVM, nearest neighbour, or clusters matched to classes."""
+    most: int = 10_000
+    """At most so many training examples are used."""
+
+    def __call__(self) -> None:
+        """Prints a row for each input of the probes."""
+        import numpy as np
+
+        from aejax import report
+        from aejax.data import Dataset, load
+        from aejax.probes import compare
+
+        trained = _trained(self.run)
+        data = load(trained.experiment.data)
+        few = data.train.take(np.arange(min(self.most, len(data.train))))
+        report.show_rows(compare(trained, Dataset(data.name, few, data.validation, data.test), self.kinds))
 
 
 @dataclass(frozen=True)
@@ -171,7 +290,7 @@ class DataList:
             names()
             | {
                 "tfds:NAME": "any TFDS data set of images or vectors",
-                "PATH": ".npy, .npz or a folder of images",
+                "PATH": ".npy, .npz, .mat or a folder of images",
             }
         )
 
@@ -205,6 +324,11 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "encode": Encode,
     "decode": Decode,
     "reconstruct": Reconstruct,
+    "denoise": Denoise,
+    "score": Score,
+    "compress": Compress,
+    "decompress": Decompress,
+    "probe": Probe,
     "figures": Figures,
     "data": Data,
 }

@@ -176,6 +176,27 @@ def code_scatter(
     return figure
 
 
+def activation_density(shares: ArrayLike, *, title: str | None = None) -> Figure:
+    """Draw how often units are active: a histogram of log10 of the share of examples, dead units counted aside.
+
+    shares [units] in [0, 1]. InputError for others.
+    """
+    shares = np.asarray(shares, float)
+    if shares.ndim != 1 or not len(shares) or not ((shares >= 0) & (shares <= 1)).all():
+        raise InputError(f"Shares of shape {shares.shape} cannot be drawn; pass [units], each from 0 to 1.")
+    alive = shares[shares > 0]
+    figure = _histogram(np.log10(alive), "log10 of the share of examples for which a unit is active", "units", title)
+    figure.axes[0].set_title(f"dead: {len(shares) - len(alive)} of {len(shares)}", loc="right", fontsize=_TICK)
+    return figure
+
+
+def activation_histogram(values: ArrayLike, *, title: str | None = None) -> Figure:
+    """Draw a histogram of how strong activations are, on a logarithmic axis of counts; values [n], n > 0."""
+    figure = _histogram(np.asarray(values, float), "activation", "active units, over all examples", title)
+    figure.axes[0].set_yscale("log")
+    return figure
+
+
 def _check_rows(arrays: Mapping[str, np.ndarray]) -> None:
     if len({array.shape for array in arrays.values()}) != 1:
         shapes = ", ".join(f"{label} {array.shape}" for label, array in arrays.items())
@@ -237,6 +258,17 @@ def _draw(axes: Axes, image: np.ndarray, row: int, column: int, limit: float | N
 def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=_TICK)
+
+
+def _histogram(values: np.ndarray, what: str, of: str, title: str | None) -> Figure:
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    _plain(axes)
+    axes.hist(values, bins=50, color=_LINES[0])
+    axes.set_xlabel(what, fontsize=_LABEL)
+    axes.set_ylabel(of, fontsize=_LABEL)
+    axes.set_title(title or "", fontsize=_TITLE)
+    return figure
 
 
 def _vector_panels(rows: Mapping[str, np.ndarray], title: str | None) -> Figure:

@@ -48,6 +48,7 @@ def fit(
     folder: str | Path | None = None,
     resume: str | Path | None = None,
     dataset: Dataset | None = None,
+    params: Any = None,
     save_every: float = 60.0,
     show_progress: bool = False,
 ) -> Trained:
@@ -58,6 +59,7 @@ def fit(
         folder: where the run directory is made, as `folder/NAME/ID`; None: nothing is written.
         resume: a run directory to go on with instead; it ends with the same bits as if it had never stopped.
         dataset: in place of the one that `experiment.data` names.
+        params: to start from, in place of fresh ones; see `aejax.pretrain`. A resumed run has its own.
         save_every: least number of seconds between checkpoints; the last epoch is always saved.
         show_progress: a progress bar with loss, examples per second and time left.
 
@@ -70,7 +72,7 @@ def fit(
     experiment = experiment.resolve(dataset)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
     run = _open_run(experiment, dataset, folder, resume)
-    state, history = _begin(experiment, dataset.shape, run if resume else None)
+    state, history = _begin(experiment, dataset.shape, run if resume else None, params)
     keeper = _Keeper(run, preprocess, save_every)
     with (
         _closing(run),
@@ -115,7 +117,7 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
 
 
 def _begin(
-    experiment: Experiment, shape: tuple[int, ...], resumed: Run | None
+    experiment: Experiment, shape: tuple[int, ...], resumed: Run | None, params: Any
 ) -> tuple[train.State, list[dict[str, Any]]]:
     if resumed is not None:
         state, _ = resumed.restore(template(experiment, shape))
@@ -123,7 +125,24 @@ def _begin(
         return state, resumed.rewind(int(state.step))
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     batch = Part(jnp.zeros((1, *shape)))
-    return _init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed)), []
+    state = _init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed))
+    if params is None:
+        return state, []
+    return dataclasses.replace(state, params=_fitting(params, state.params)), []
+
+
+def _fitting(params: Any, fresh: Any) -> Any:
+    """The given parameters as float32 arrays. Raises `InputError` unless they are those of the model."""
+    given, needed = _shapes(params), _shapes(fresh)
+    if given != needed:
+        wrong = sorted({name for name, _ in given ^ needed})
+        raise InputError(f"the params to start from are not the model's, in name or in shape: {', '.join(wrong)}")
+    return as_arrays(params)
+
+
+def _shapes(tree: Any) -> set[tuple[str, tuple[int, ...]]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {(jax.tree_util.keystr(path, simple=True, separator="."), np.shape(leaf)) for path, leaf in leaves}
 
 
 def _epochs(experiment: Experiment, dataset: Dataset, preprocess: Preprocess, state: train.State) -> Iterator[Epoch]:

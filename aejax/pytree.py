@@ -11,6 +11,9 @@ from aejax.errors import InputError
 
 T = TypeVar("T")
 
+Number = float | jax.Array
+"""A number in a setting: a float at the edge, a traced scalar inside a program."""
+
 _KNOWN: dict[str, type] = {}
 
 

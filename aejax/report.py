@@ -77,3 +77,12 @@ def show(trained: Trained, metrics: dict[str, float], part: str) -> None:
             beside = [f"{expected.value:g}{word}: {'met' if expected.met_by(value) else 'not met'}"]
         table.add_row(name, f"{value:.4f}", *beside)
     Console().print(table)
+
+
+def show_rows(rows: dict[str, dict[str, float]]) -> None:
+    """Prints one row of metrics for each name."""
+    columns = list(dict.fromkeys(metric for row in rows.values() for metric in row))
+    table = Table("", *columns)
+    for name, row in rows.items():
+        table.add_row(name, *(f"{row[metric]:.4f}" for metric in columns))
+    Console().print(table)

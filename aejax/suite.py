@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from aejax import figures
 from aejax.data import Dataset, Part
 from aejax.experiment import Experiment
+from aejax.metrics import denoising, sparsity
+from aejax.metrics.anomaly import detection
 from aejax.trained import Trained, scaled
 
 MOST_CODES = 5000
@@ -72,4 +74,21 @@ def image_weights(trained: Trained) -> dict[str, np.ndarray]:
     }
 
 
-SUITE = [Evaluation(lambda experiment: True, Trained.evaluate, draw_basics)]
+def measure_detection(trained: Trained, part: Part) -> dict[str, float]:
+    """How well the squared error tells the outliers apart, where the labels flag some and not all."""
+    if part.label is None or set(np.unique(part.label)) != {0, 1}:
+        return {}
+    return detection(trained.score(part.x), part.label)
+
+
+def flags_outliers(experiment: Experiment) -> bool:
+    """Whether the data set's labels are outlier flags: only .mat files say so."""
+    return experiment.data.name.lower().endswith(".mat")
+
+
+SUITE = [
+    Evaluation(lambda experiment: True, Trained.evaluate, draw_basics),
+    Evaluation(denoising.suits, denoising.measure, denoising.draw),
+    Evaluation(sparsity.suits, sparsity.measure, sparsity.draw),
+    Evaluation(flags_outliers, measure_detection, lambda trained, dataset: {}),
+]

@@ -17,13 +17,12 @@ from aejax import models
 from aejax.data.dataset import Part
 from aejax.data.preprocess import Preprocess
 from aejax.keys import Stream, derive, model_keys
-from aejax.losses import Loss
 from aejax.metrics.mean import Mean, Metrics
-from aejax.models import Autoencoder
+from aejax.models import Model
 from aejax.optim import Optimizer
 
-Measure = Callable[[Autoencoder, Part, bool], dict[str, Float[Array, " batch"]]]
-"""`measure(model, batch, train)`: named values, one for each example. A `Loss` is one."""
+Measure = Callable[[Any, Part, bool], dict[str, Float[Array, " batch"]]]
+"""`measure(model, batch, train)`: named values, one for each example; in a loss, `loss_nats` is minimised."""
 
 
 @jax.tree_util.register_dataclass
@@ -38,7 +37,7 @@ class State:
     """Linen's mutable collections: batch statistics, codebooks, counters."""
 
 
-def init(model: Autoencoder, loss: Loss, optimizer: Optimizer, batch: Part, key: Key[Array, ""]) -> State:
+def init(model: Model, loss: Measure, optimizer: Optimizer, batch: Part, key: Key[Array, ""]) -> State:
     """The state before the first step; of `batch` only the shape matters."""
     keys = {"params": derive(key, Stream.PARAMS), **model_keys(key, 0)}
     variables = dict(models.init(lambda model, batch: loss(model, batch, True), model, keys, batch))
@@ -47,7 +46,7 @@ def init(model: Autoencoder, loss: Loss, optimizer: Optimizer, batch: Part, key:
 
 
 def step(
-    model: Autoencoder, loss: Loss, optimizer: Optimizer, state: State, batch: Part, key: Key[Array, ""]
+    model: Model, loss: Measure, optimizer: Optimizer, state: State, batch: Part, key: Key[Array, ""]
 ) -> tuple[State, Metrics]:
     """One step of the optimiser down the gradient of the batch's mean loss."""
 
@@ -65,8 +64,8 @@ def step(
 
 
 def epoch(
-    model: Autoencoder,
-    loss: Loss,
+    model: Model,
+    loss: Measure,
     optimizer: Optimizer,
     preprocess: Preprocess,
     state: State,
@@ -107,7 +106,7 @@ def shuffle(key: Key[Array, ""], size: int) -> Int[Array, " size"]:
 
 
 def evaluate(
-    model: Autoencoder,
+    model: Model,
     measures: tuple[Measure, ...],
     preprocess: Preprocess,
     state: State,

@@ -16,7 +16,9 @@ from aejax.data import Part, Preprocess
 from aejax.data.preprocess import scale
 from aejax.errors import InputError
 from aejax.experiment import Experiment
+from aejax.losses import Clean
 from aejax.metrics import ReconstructionError, means, per_value
+from aejax.metrics.anomaly import AnomalyScore, Score
 from aejax.models import Autoencoder
 from aejax.pytree import as_arrays
 from aejax.runs import Run
@@ -60,6 +62,12 @@ class Trained:
         """Each example encoded and decoded again."""
         return self.decode(self.encode(x))
 
+    def score(self, x: Num[np.ndarray, "n *shape"], kind: Score = "squared_error") -> Float[np.ndarray, " n"]:
+        """How unlike the training data each example is: the squared error or the nats of its reconstruction."""
+        likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
+        function = partial(_score, self.experiment.model, self._variables, AnomalyScore(likelihood, kind), preprocess)
+        return in_chunks(function, self._check(x))
+
     def evaluate(self, part: Part) -> dict[str, float]:
         """The loss and its terms in nats per example, the squared error, and both per pixel."""
         experiment = self.experiment
@@ -87,6 +95,8 @@ class Trained:
                 f"the examples have shape {x.shape}, but this model was trained on (n, {_list(self.shape)})"
             )
         low, high = self.experiment.loss.likelihood.support
+        if not isinstance(self.experiment.loss.corruption, Clean):
+            low, high = -np.inf, np.inf  # noise may go anywhere
         if x.dtype != np.uint8 and (x.min() < low or x.max() > high or not np.isfinite(x).all()):
             raise InputError(
                 f"the examples have values from {x.min():g} to {x.max():g}, but this model was trained on values "
@@ -134,6 +144,11 @@ def _encode(model: Autoencoder, variables: Any, preprocess: Preprocess, x: Array
 def _decode(model: Autoencoder, variables: Any, likelihood: Any, preprocess: Preprocess, z: Array) -> Array:
     raw, _ = models.apply(lambda model, z: model.decode(z), model, variables, {}, z)
     return preprocess.invert(likelihood.mean(raw))
+
+
+@partial(jax.jit, static_argnums=0)
+def _score(model: Autoencoder, variables: Any, score: AnomalyScore, preprocess: Preprocess, x: Array) -> Array:
+    return models.apply(score, model, variables, {}, preprocess(x, None))[0]
 
 
 _evaluate = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))

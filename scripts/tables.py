@@ -50,7 +50,8 @@ def _beside(bench: dict[str, Any]) -> list[str]:
     own = [f"{bench[part]['matrix_rate']['share_of_own_shapes']:.0%}" for part in ("small", "large")]
     return [
         f"A whole process of 50 epochs, compilation included, takes {whole['aejax']:.1f} s; Keras on JAX's takes",
-        f"{whole['keras-jax']:.1f} s ({whole['aejax'] / whole['keras-jax']:.2f} of it). The matrix products run at",
+        f"{whole['keras-jax']:.1f} s ({whole['aejax'] / whole['keras-jax']:.2f} of it). `aejax train`, with saving,",
+        f"measuring and drawing, takes {whole['aejax train']:.1f} s. The matrix products run at",
         f"{shares[0]} and {shares[1]} of the {rows['matrix_gflops']['large']:.0f} GFLOP/s that one large product",
         f"reaches here, and at {own[0]} and {own[1]} of what their own shapes reach on their own. Memory of",
         f"the aejax process: {rows['memory_mb'] / 1024:.2f} GB. Measured on {bench['hardware']['device']}, "

@@ -76,6 +76,12 @@ def test_eval_prints_what_the_result_says(trained, command):
     assert f"{value:.4f}" in out
 
 
+def test_probes_stand_beside_raw_values_and_pca(trained, command):
+    code, out, _ = command("probe", trained, "--kinds", "knn", "--most", "500")
+    assert code == 0
+    assert all(name in out for name in ("code", "PCA-4", "raw values", "knn_accuracy"))
+
+
 def test_figures_are_drawn_again(trained, command):
     code, out, _ = command("figures", trained)
     assert code == 0

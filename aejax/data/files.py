@@ -1,4 +1,4 @@
-"""The user's own data: a .npy or .npz file, or a folder of images."""
+"""The user's own data: a .npy, .npz or .mat file, or a folder of images."""
 
 import os
 import zipfile
@@ -10,6 +10,7 @@ import numpy as np
 from aejax.data.checks import examples, labels
 from aejax.data.dataset import Part
 from aejax.data.images import read_folder
+from aejax.data.mat import read_mat
 from aejax.errors import InputError
 
 _EXAMPLES = ("x", "images", "data", "X")
@@ -17,8 +18,8 @@ _LABELS = ("y", "labels", "label")
 
 
 def is_path(spec: str) -> bool:
-    """Whether a data set's name is a path: it ends with .npy or .npz, has a separator, or is a folder's."""
-    return spec.lower().endswith((".npy", ".npz")) or "/" in spec or os.sep in spec or Path(spec).is_dir()
+    """Whether a data set's name is a path: it ends with .npy, .npz or .mat, has a separator, or is a folder's."""
+    return spec.lower().endswith((".npy", ".npz", ".mat")) or "/" in spec or os.sep in spec or Path(spec).is_dir()
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -39,6 +40,7 @@ def read_parts(path: Path) -> dict[str, Part]:
     `x_validation`, `x_test` with `y_train` and so on. Shapes `[n, d]`, `[n, h, w]` and
     `[n, h, w, c]`. uint8 is taken as grey levels, bool as black (0) and white (255), and every
     other number as float32, as it is: integers that are grey levels must be saved as uint8.
+    A .mat file is one of outlier detection: see `read_mat`.
     Raises `InputError` for a file that is missing, cut short or holds anything else.
     """
     path = path.expanduser()
@@ -46,6 +48,8 @@ def read_parts(path: Path) -> dict[str, Part]:
         raise InputError(f"there is no file or folder {path}: check the path, or see `aejax data list` for names")
     if path.is_dir():
         return {"train": read_folder(path)}
+    if path.suffix.lower() == ".mat":
+        return {"train": read_mat(path)}
     parts = {part: _part(path, *arrays) for part, arrays in _load(path).items()}
     kinds = {(part.x.shape[1:], str(part.x.dtype)) for part in parts.values()}
     if len(kinds) > 1:

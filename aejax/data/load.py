@@ -25,7 +25,7 @@ class Data:
     """Which data set, how much of it is held out, and what happens to each example on the device."""
 
     name: str = static(default="mnist")
-    """A name that `aejax data list` shows, tfds:NAME, or a path to .npy, .npz or a folder of images."""
+    """A name that `aejax data list` shows, tfds:NAME, or a path to .npy, .npz, .mat or a folder of images."""
     validation: float = static(default=0.1)
     """Fraction of the training examples held out for validation, by a fixed seed; 0 trains on all of them.
     Not used where the data set has a validation part of its own, as mnist-5k does."""
@@ -99,7 +99,7 @@ def _check_name(name: str) -> None:
     if name not in _ABOUT and not name.startswith(_TFDS):
         raise InputError(
             f"there is no data set named {name!r}{catalog.nearest(name, _ABOUT)}: see `aejax data list`, "
-            "or give a path to a .npy or .npz file or a folder of images"
+            "or give a path to a .npy, .npz or .mat file or a folder of images"
         )
 
 

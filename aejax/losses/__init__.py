@@ -1,25 +1,38 @@
 """Likelihoods, corruptions, terms, and the losses made of them."""
 
+from aejax.losses.contractive import Contractive, ContractiveLayer
 from aejax.losses.corruption import Clean, Clip, Composed, Corruption, GaussianNoise, Masking, SaltAndPepper
 from aejax.losses.likelihoods import Bernoulli, Gaussian, GaussianLearnedScale, Likelihood
 from aejax.losses.loss import Loss
-from aejax.losses.terms import Forward, Reconstruction, Term, WeightL2
+from aejax.losses.rbm import ContrastiveDivergence, FreeEnergy
+from aejax.losses.robust import Cauchy
+from aejax.losses.sparsity import CodeL1, KLSparsity
+from aejax.losses.terms import Forward, Reconstruction, Term
+from aejax.losses.weights import WeightL1, WeightL2
 
 __all__ = [
     "Bernoulli",
+    "Cauchy",
     "Clean",
     "Clip",
+    "CodeL1",
     "Composed",
+    "Contractive",
+    "ContractiveLayer",
+    "ContrastiveDivergence",
     "Corruption",
     "Forward",
+    "FreeEnergy",
     "Gaussian",
     "GaussianLearnedScale",
     "GaussianNoise",
+    "KLSparsity",
     "Likelihood",
     "Loss",
     "Masking",
     "Reconstruction",
     "SaltAndPepper",
     "Term",
+    "WeightL1",
     "WeightL2",
 ]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.pytree import configurable
+from aejax.pytree import Number, configurable
 
 
 @configurable
@@ -105,7 +105,7 @@ class Composed(Corruption):
 
 
 def _levels(
-    level: float, up_to: float | None, x: Float[Array, "batch *shape"], key: Key[Array, ""]
+    level: Number, up_to: Number | None, x: Float[Array, "batch *shape"], key: Key[Array, ""]
 ) -> Float[Array, "batch *ones"]:
     shape = (len(x), *[1] * (x.ndim - 1))
     if up_to is None:

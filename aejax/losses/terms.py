@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from aejax.losses.likelihoods import Likelihood
@@ -45,17 +43,3 @@ class Reconstruction(Term):
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Negative log-likelihood."""
         return -forward.likelihood.log_prob(forward.x, forward.raw)
-
-
-@configurable
-class WeightL2(Term):
-    """Half the sum of squared weights, the same for every example; biases are not counted.
-
-    Krogh & Hertz 1991, equation 2: the negative log of a normal prior on the weights, less its constant.
-    """
-
-    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The sum over every parameter of two or more axes."""
-        weights = [leaf for leaf in jax.tree.leaves(forward.model.variables["params"]) if leaf.ndim > 1]
-        total = 0.5 * sum(jnp.sum(jnp.square(leaf)) for leaf in weights)
-        return jnp.full(forward.x.shape[0], total)

@@ -1,9 +1,11 @@
 """Linen modules: encoders, decoders, latents, and the autoencoder made of them."""
 
-from aejax.models.autoencoder import Autoencoder, Decoder, Encoder, Latent, Posterior, apply, init
+from aejax.models.autoencoder import Autoencoder, Decoder, Encoder, Latent, Model, Posterior, apply, init
 from aejax.models.conv import ConvDecoder, ConvEncoder
 from aejax.models.latents import Plain, Point
 from aejax.models.mlp import MLPDecoder, MLPEncoder
+from aejax.models.sparse import TopK, UnitNormDecoder, WinnerTakeAll
+from aejax.models.tied import TiedAutoencoder, TransposedDecoder
 
 __all__ = [
     "Autoencoder",
@@ -13,10 +15,16 @@ __all__ = [
     "Encoder",
     "Latent",
     "MLPDecoder",
+    "Model",
     "MLPEncoder",
     "Plain",
     "Point",
     "Posterior",
+    "TiedAutoencoder",
+    "TopK",
+    "TransposedDecoder",
+    "UnitNormDecoder",
+    "WinnerTakeAll",
     "apply",
     "init",
 ]

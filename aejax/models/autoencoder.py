@@ -9,6 +9,9 @@ from jaxtyping import Array, Float, Key
 
 from aejax.pytree import known
 
+Model = nn.Module
+"""What is trained: any Linen module that its loss knows how to use."""
+
 Variables = Mapping[str, Any]
 """Linen's variables: `params`, and the mutable collections by name."""
 

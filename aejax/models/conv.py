@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from aejax.errors import InputError
 from aejax.models.autoencoder import Decoder, Encoder
 from aejax.models.convolution import Convolution
-from aejax.models.layers import Activation, activation, glorot
+from aejax.models.layers import Activation, Finish, Norm, glorot
 from aejax.pytree import known
 
 
@@ -19,6 +19,10 @@ class ConvEncoder(Encoder):
     channels: tuple[int, ...] = (16, 8, 8)
     kernel: int = 3
     activation: Activation = "relu"
+    norm: Norm = "none"
+    """What the channels of each hidden image are normalised over."""
+    dropout: float = 0.0
+    """Share of each hidden image's values that are dropped in training."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch features"]:
@@ -26,7 +30,8 @@ class ConvEncoder(Encoder):
         require_image(x.shape[1:])
         for channels in self.channels:
             size = halved(x.shape[1:3])
-            x = activation(self.activation)(Convolution(channels, size, self.kernel, stride=2)(x))
+            x = Convolution(channels, size, self.kernel, stride=2)(x)
+            x = Finish(self.activation, self.norm, self.dropout)(x, train)
         return x.reshape(x.shape[0], -1)
 
 
@@ -41,6 +46,10 @@ class ConvDecoder(Decoder):
     channels: tuple[int, ...] = (8, 8, 16)
     kernel: int = 3
     activation: Activation = "relu"
+    norm: Norm = "none"
+    """What the channels of each hidden image are normalised over."""
+    dropout: float = 0.0
+    """Share of each hidden image's values that are dropped in training."""
 
     @nn.compact
     def __call__(
@@ -54,7 +63,8 @@ class ConvDecoder(Decoder):
         x = nn.Dense(math.prod(sizes[0]) * self.channels[0], kernel_init=glorot)(z)
         x = x.reshape(-1, *sizes[0], self.channels[0])
         for size, channels in zip(sizes[1:], (*self.channels[1:], math.prod(shape[2:])), strict=True):
-            x = Convolution(channels, size, self.kernel, dilation=2)(activation(self.activation)(x))
+            x = Finish(self.activation, self.norm, self.dropout)(x, train)
+            x = Convolution(channels, size, self.kernel, dilation=2)(x)
         return x.reshape(-1, *shape)
 
 

@@ -1,4 +1,4 @@
-"""What encoders and decoders share: activations by name, initialisation, and a stack of dense layers."""
+"""What encoders and decoders share: activations by name, initialisation, what follows a layer, a stack of them."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -6,7 +6,11 @@ from typing import Literal
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from aejax.errors import InputError
+
 Activation = Literal["linear", "relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus"]
+
+Norm = Literal["none", "batch", "layer"]
 
 glorot = nn.initializers.glorot_uniform()
 """Glorot & Bengio 2010, equation 16: Keras' default, and so that of the published examples."""
@@ -17,15 +21,41 @@ def activation(name: Activation) -> Callable[[Float[Array, "*shape"]], Float[Arr
     return (lambda x: x) if name == "linear" else getattr(nn, name)
 
 
+class Finish(nn.Module):
+    """What follows a layer: normalisation over the last axis, activation, dropout.
+
+    Batch: Ioffe & Szegedy 2015, algorithms 1 and 2; running averages, kept in the state's
+    collections, take the batch's place in evaluation. Layer: Ba et al. 2016, equation 4.
+    Dropout: Srivastava et al. 2014, scaled up in training so that evaluation needs nothing.
+    """
+
+    activation: Activation = "relu"
+    norm: Norm = "none"
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch *shape"]:
+        """The same shape. Raises `InputError` for a share dropped outside [0, 1)."""
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout is {self.dropout}: give a share of at least 0 and below 1")
+        if self.norm == "batch":
+            x = nn.BatchNorm(use_running_average=not train)(x)
+        elif self.norm == "layer":
+            x = nn.LayerNorm()(x)
+        return nn.Dropout(self.dropout, deterministic=not train)(activation(self.activation)(x))
+
+
 class Stack(nn.Module):
-    """A stack of dense layers, each with its activation: `[batch, features]` to `[batch, sizes[-1]]`."""
+    """A stack of dense layers, each with its finish: `[batch, features]` to `[batch, sizes[-1]]`."""
 
     sizes: tuple[int, ...]
     activation: Activation = "relu"
+    norm: Norm = "none"
+    dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch features"]) -> Float[Array, "batch out"]:
+    def __call__(self, x: Float[Array, "batch features"], train: bool = False) -> Float[Array, "batch out"]:
         """Applies the layers in turn."""
         for size in self.sizes:
-            x = activation(self.activation)(nn.Dense(size, kernel_init=glorot)(x))
+            x = Finish(self.activation, self.norm, self.dropout)(nn.Dense(size, kernel_init=glorot)(x), train)
         return x

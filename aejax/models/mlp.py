@@ -6,7 +6,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from aejax.models.autoencoder import Decoder, Encoder
-from aejax.models.layers import Activation, Stack, glorot
+from aejax.models.layers import Activation, Norm, Stack, glorot
 from aejax.pytree import known
 
 
@@ -16,11 +16,15 @@ class MLPEncoder(Encoder):
 
     hidden: tuple[int, ...] = ()
     activation: Activation = "relu"
+    norm: Norm = "none"
+    """What each hidden layer's values are normalised over."""
+    dropout: float = 0.0
+    """Share of each hidden layer's values that are dropped in training."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch features"]:
         """The last hidden layer, `[batch, hidden[-1]]`."""
-        return Stack(self.hidden, self.activation)(x.reshape(x.shape[0], -1))
+        return Stack(self.hidden, self.activation, self.norm, self.dropout)(x.reshape(x.shape[0], -1), train)
 
 
 @known
@@ -29,11 +33,15 @@ class MLPDecoder(Decoder):
 
     hidden: tuple[int, ...] = ()
     activation: Activation = "relu"
+    norm: Norm = "none"
+    """What each hidden layer's values are normalised over."""
+    dropout: float = 0.0
+    """Share of each hidden layer's values that are dropped in training."""
 
     @nn.compact
     def __call__(
         self, z: Float[Array, "batch latent"], shape: tuple[int, ...], train: bool = False
     ) -> Float[Array, "batch *shape"]:
         """Raw parameters of the likelihood, `[batch, *shape]`."""
-        features = Stack(self.hidden, self.activation)(z)
+        features = Stack(self.hidden, self.activation, self.norm, self.dropout)(z, train)
         return nn.Dense(math.prod(shape), kernel_init=glorot, name="out")(features).reshape(-1, *shape)

@@ -11,3 +11,7 @@ register(
     "a code of 1,024, larger than the input, held by weight decay",
     "aejax.zoo.ae:overcomplete",
 )
+register(
+    "dae-gaussian", "a denoising autoencoder, 784-1000-784, against Gaussian noise of 0.5", "aejax.zoo.dae:gaussian"
+)
+register("dae-masking", "a denoising autoencoder, 784-1000-784, with every second pixel lost", "aejax.zoo.dae:masking")

@@ -1,0 +1,23 @@
+"""The loss of a classifier on codes."""
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from aejax.data.dataset import Part
+from aejax.models.classifier import Classifier
+from aejax.pytree import configurable
+
+
+@configurable
+class CrossEntropy:
+    """Softmax cross-entropy of the labels in nats, and the share of wrong answers."""
+
+    def __call__(self, model: Classifier, batch: Part, train: bool = False) -> dict[str, Float[Array, " batch"]]:
+        """`loss_nats` and `error` (0 or 1) of each example; `model` is bound to its variables."""
+        assert batch.label is not None  # `aejax.probes` refuses data without labels
+        logits = model.classify(batch.x, train)
+        return {
+            "loss_nats": optax.softmax_cross_entropy_with_integer_labels(logits, batch.label),
+            "error": jnp.not_equal(jnp.argmax(logits, axis=1), batch.label).astype(jnp.float32),
+        }

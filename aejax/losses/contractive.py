@@ -1,0 +1,69 @@
+"""The contractive penalty: how fast the code moves with the encoder's input. Rifai et al. 2011."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from aejax.errors import InputError
+from aejax.losses.likelihoods import flat
+from aejax.losses.terms import Forward, Term
+from aejax.models import Autoencoder, MLPEncoder, Plain, apply
+from aejax.models.layers import activation
+from aejax.pytree import configurable, static
+
+
+@configurable
+class Contractive(Term):
+    """The squared Frobenius norm of the Jacobian of the mean code with respect to what the encoder saw.
+
+    Rifai et al. 2011, equation 3, for any encoder, as it is at inference: with running averages in
+    place of a batch's, and without dropout. Vectors times the Jacobian, one after the other, each
+    cost about a forward pass and its gradient. Raises `InputError` for `samples` below 1.
+    """
+
+    samples: int | None = static(default=1)
+    """Random vectors of Hutchinson's unbiased estimate (1990); None: exact, one vector for each latent unit."""
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """sum_ij (dz_i / dx_j)^2 of each example."""
+        if self.samples is not None and self.samples < 1:
+            raise InputError(f"Contractive.samples is {self.samples}: give at least 1, or none for the exact norm")
+        model, variables = forward.model.unbind()
+        code, pull_back = jax.vjp(
+            lambda x: apply(lambda model, x: model.encode(x).mean, model, variables, {}, x)[0], forward.given
+        )
+
+        def squared(vectors: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
+            return jnp.sum(jnp.square(flat(pull_back(vectors)[0])), axis=1)
+
+        if self.samples is None:
+            unit = jnp.eye(code.shape[1], dtype=code.dtype)
+            return jax.lax.map(lambda row: squared(jnp.broadcast_to(row[None], code.shape)), unit).sum(axis=0)
+        keys = jax.random.split(forward.model.make_rng("latent"), self.samples)
+        return jax.lax.map(lambda key: squared(jax.random.rademacher(key, code.shape, code.dtype)), keys).mean(axis=0)
+
+
+@configurable
+class ContractiveLayer(Term):
+    """The same norm in closed form, for an encoder of one dense layer: no more work than encoding.
+
+    Rifai et al. 2011, equation 4, for any activation: sum_i act'(a_i)^2 |w_i|^2 with a = W x + b.
+    Raises `InputError` for any other encoder, which `Contractive` is for.
+    """
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """sum_ij (dz_i / dx_j)^2 of each example."""
+        latent = _one_layer(forward.model)
+        code = forward.model.variables["params"]["latent"]["code"]
+        before = flat(forward.given) @ code["kernel"] + code["bias"][None]
+        slope = jax.jvp(activation(latent.activation), (before,), (jnp.ones_like(before),))[1]
+        return jnp.square(slope) @ jnp.sum(jnp.square(code["kernel"]), axis=0)
+
+
+def _one_layer(model: Autoencoder) -> Plain:
+    if not (isinstance(model.encoder, MLPEncoder) and not model.encoder.hidden and isinstance(model.latent, Plain)):
+        raise InputError(
+            "ContractiveLayer has a closed form for one dense layer only (an MLPEncoder without hidden layers and "
+            "a Plain latent): use Contractive, which serves any encoder"
+        )
+    return model.latent

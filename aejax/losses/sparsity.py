@@ -1,0 +1,56 @@
+"""Terms that ask for sparse codes: few units active for an example, or each unit active for few examples."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from aejax.errors import InputError
+from aejax.losses.terms import Forward, Term
+from aejax.pytree import configurable, positive
+
+_EDGE = 1e-6
+"""Mean activations are kept this far from 0 and 1, where the divergence is infinite."""
+
+
+@configurable
+class CodeL1(Term):
+    """The sum of absolute activations of an example's code. Ng 2011 (CS294A notes) calls it sparsity by L1.
+
+    Its weight is in nats per unit of activation, beside a reconstruction that is summed over pixels:
+    a weight quoted beside a mean over d pixels (Keras') is d times as large here. A decoder whose
+    rows may grow halves the term by doubling them and changes nothing else: `UnitNormDecoder` may not.
+    """
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """The L1 norm of each code."""
+        return jnp.sum(jnp.abs(forward.code), axis=1)
+
+
+@configurable
+class KLSparsity(Term):
+    """KL(rho || rho_hat_j) summed over units, rho_hat_j the batch's mean activation of unit j; for sigmoid codes.
+
+    Ng 2011, Sparse autoencoder (CS294A notes), section 3, and UFLDL. Their cost is the mean over
+    examples of half the squared error plus beta times this sum: nats per example for a Gaussian of
+    scale 1, so the weight is beta. They take rho_hat over the whole training set; a batch's is noisier.
+    """
+
+    weight: float = 3.0
+    """beta."""
+    rho: float = positive(default=0.1)
+    """The mean activation that every unit is to have, below 1."""
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """The sum of divergences, the same for every example. Raises `InputError` for codes outside (0, 1)."""
+        activation = getattr(forward.model.latent, "activation", "sigmoid")
+        if activation != "sigmoid":
+            raise InputError(
+                f"KLSparsity needs codes between 0 and 1, but the latent's activation is {activation}: use sigmoid"
+            )
+        mean = jnp.clip(jnp.mean(forward.code, axis=0), _EDGE, 1 - _EDGE)
+        total = jnp.sum(bernoulli_divergence(jnp.asarray(self.rho, mean.dtype), mean))
+        return jnp.full(forward.x.shape[0], total)
+
+
+def bernoulli_divergence(p: Float[Array, ""], q: Float[Array, " units"]) -> Float[Array, " units"]:
+    """KL(Bernoulli(p) || Bernoulli(q)) in nats, for p and q between 0 and 1."""
+    return p * (jnp.log(p) - jnp.log(q)) + (1 - p) * (jnp.log1p(-p) - jnp.log1p(-q))

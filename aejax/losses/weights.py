@@ -1,0 +1,39 @@
+"""Penalties on weights: the same for every example. Biases, and a normalisation's scales and shifts, go free."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from aejax.losses.terms import Forward, Term
+from aejax.pytree import configurable
+
+
+@configurable
+class WeightL1(Term):
+    """The sum of absolute weights; biases are not counted.
+
+    Tibshirani 1996, section 1: the negative log of a Laplace prior on the weights, less its constant.
+    """
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """The sum over every parameter of two or more axes."""
+        return _summed(forward, jnp.abs)
+
+
+@configurable
+class WeightL2(Term):
+    """Half the sum of squared weights, the same for every example; biases are not counted.
+
+    Krogh & Hertz 1991, equation 2: the negative log of a normal prior on the weights, less its constant.
+    """
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """The sum over every parameter of two or more axes."""
+        return 0.5 * _summed(forward, jnp.square)
+
+
+def _summed(forward: Forward, function: Callable[[Array], Array]) -> Float[Array, " batch"]:
+    weights = [leaf for leaf in jax.tree.leaves(forward.model.variables["params"]) if leaf.ndim > 1]
+    return jnp.full(forward.x.shape[0], sum(jnp.sum(function(leaf)) for leaf in weights))

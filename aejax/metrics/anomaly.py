@@ -1,0 +1,92 @@
+"""Anomaly detection: a score for each example, higher for what is less like the training data.
+
+Thresholds are chosen on scores of the validation part, whose examples all count as normal.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import field
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+from aejax.errors import InputError
+from aejax.losses.likelihoods import Bernoulli, Likelihood, flat
+from aejax.models import Autoencoder
+from aejax.pytree import configurable, static
+
+Score = Literal["squared_error", "nats"]
+"""Summed over an example's values: the squared error of its reconstruction, or its negative log-likelihood."""
+
+
+@configurable
+class AnomalyScore:
+    """An example's distance from its own reconstruction, both as the model sees them; nothing is corrupted."""
+
+    likelihood: Likelihood = field(default_factory=Bernoulli)
+    kind: Score = static(default="squared_error")
+
+    def __call__(self, model: Autoencoder, x: Float[Array, "batch *shape"]) -> Float[Array, " batch"]:
+        """The score of each example at its mean code; `model` is bound to its variables."""
+        raw = model.decode(model.encode(x).mean)
+        if self.kind == "nats":
+            return -self.likelihood.log_prob(x, raw)
+        return jnp.sum(jnp.square(flat(x - self.likelihood.mean(raw))), axis=1)
+
+
+def threshold_at_rate(normal: Float[np.ndarray, " n"], rate: float) -> float:
+    """The lowest of these scores that at most the share `rate` of them exceeds.
+
+    `rate` is between 0 and 1. Raises `InputError` for one that so few scores cannot tell from zero.
+    """
+    allowed = int(np.floor(rate * len(normal) + 1e-9))
+    if allowed == 0:
+        raise InputError(
+            f"a false-positive rate of {rate:g} cannot be told from 0 with {len(normal)} validation examples: "
+            f"give at least fpr={1 / max(len(normal), 1):.2g}, or hold out more of them"
+        )
+    return float(np.sort(normal)[len(normal) - 1 - allowed])
+
+
+def threshold_at_quantile(normal: Float[np.ndarray, " n"], quantile: float) -> float:
+    """The quantile of these scores, between two of them by linear interpolation."""
+    return float(np.quantile(normal, quantile))
+
+
+Rule = Callable[[Float[np.ndarray, " n"]], float]
+"""From the scores of the validation part to a threshold."""
+
+_RULES = {"fpr": threshold_at_rate, "quantile": threshold_at_quantile}
+
+
+def parse_threshold(text: str) -> Rule:
+    """The rule that `fpr=RATE` or `quantile=Q` names. Raises `InputError` for any other text."""
+    name, _, number = text.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if name not in _RULES or not 0 < value < 1:
+        raise InputError(
+            f"the threshold is {text!r}: give fpr=RATE or quantile=Q, a number between 0 and 1, as fpr=0.01"
+        )
+    return lambda normal: _RULES[name](normal, value)
+
+
+def detection(scores: Float[np.ndarray, " n"], anomaly: Shaped[np.ndarray, " n"]) -> dict[str, float]:
+    """`auroc` and `average_precision` of the scores, with `anomaly` 1 where one is and 0 elsewhere.
+
+    AUROC is the chance that an anomaly scores above a normal example, ties counting half (Hanley & McNeil
+    1982); average precision sums precision over the steps of recall, without interpolation. Raises `InputError`
+    unless both kinds are present.
+    """
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    if set(np.unique(anomaly)) != {0, 1}:
+        raise InputError(f"the labels are {np.unique(anomaly)[:5]}: expected both 0 (normal) and 1 (anomaly)")
+    return {
+        "auroc": float(roc_auc_score(anomaly, scores)),
+        "average_precision": float(average_precision_score(anomaly, scores)),
+    }

@@ -1,0 +1,75 @@
+"""Tied weights: an autoencoder with one set of kernels, which its decoder uses transposed."""
+
+import math
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from aejax.errors import InputError
+from aejax.models.autoencoder import Autoencoder, Decoder, Latent
+from aejax.models.latents import Plain
+from aejax.models.layers import Activation, Finish, Norm
+from aejax.models.mlp import MLPEncoder
+from aejax.pytree import known
+
+
+class Transposed(nn.Module):
+    """A dense layer whose kernel is another's, transposed; only the bias is its own."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch out"], kernel: Float[Array, "in out"]) -> Float[Array, "batch in"]:
+        """`x @ kernel.T` and a bias."""
+        return x @ kernel.T + self.param("bias", nn.initializers.zeros, (kernel.shape[0],))[None]
+
+
+@known
+class TransposedDecoder(Decoder):
+    """A tied autoencoder's decoder: its layers are the encoder's, backwards."""
+
+    activation: Activation = "relu"
+    norm: Norm = "none"
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(
+        self,
+        z: Float[Array, "batch latent"],
+        shape: tuple[int, ...],
+        train: bool = False,
+        kernels: tuple[Float[Array, "_ _"], ...] = (),
+    ) -> Float[Array, "batch *shape"]:
+        """Raw parameters of the likelihood, `[batch, *shape]`, by the encoder's kernels in its own order.
+
+        Raises `InputError` without kernels, and where the output is not as wide as the input.
+        """
+        if not kernels:
+            raise InputError("a TransposedDecoder has no kernels of its own: use it in a TiedAutoencoder")
+        first, *hidden = kernels
+        if math.prod(shape) != len(first):
+            raise InputError(
+                f"tied weights give {len(first)} values, but the likelihood needs {shape}: use an Autoencoder"
+            )
+        for number, kernel in enumerate(reversed(hidden)):
+            z = Transposed(name=f"Dense_{number}")(z, kernel)
+            z = Finish(self.activation, self.norm, self.dropout)(z, train)
+        return Transposed(name="out")(z, first).reshape(-1, *shape)
+
+
+@known
+class TiedAutoencoder(Autoencoder):
+    """An `Autoencoder` of dense layers whose decoder has no kernels of its own. Vincent et al. 2010, section 2.2.
+
+    With one layer of sigmoid codes it is a restricted Boltzmann machine too: see `ContrastiveDivergence`.
+    """
+
+    encoder: MLPEncoder = MLPEncoder()
+    latent: Latent = Plain()
+    """Any whose dense layer is named `code`."""
+    decoder: TransposedDecoder = TransposedDecoder()
+
+    def decode(self, z: Float[Array, "batch latent"], train: bool = False) -> Float[Array, "batch *raw"]:
+        """Raw parameters of the likelihood."""
+        params = self.variables["params"]
+        layers = [params["encoder"]["Stack_0"][f"Dense_{number}"] for number in range(len(self.encoder.hidden))]
+        kernels = tuple(layer["kernel"] for layer in (*layers, params["latent"]["code"]))
+        return self.decoder(z, self.shape, train, kernels)

@@ -1,0 +1,146 @@
+"""Probes: how much a frozen code says about the labels, and a classifier fine-tuned on an encoder.
+
+Probes are scikit-learn's, fitted on train codes and measured on test codes; raw values and PCA of the
+code's size stand beside every number.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import confusion_matrix, normalized_mutual_info_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from aejax import train
+from aejax.data import Dataset, Part
+from aejax.errors import InputError
+from aejax.losses.classification import CrossEntropy
+from aejax.metrics import means
+from aejax.models.classifier import Classifier
+from aejax.optim import Adam, Cosine, Optimizer
+from aejax.pytree import as_arrays
+from aejax.trained import CHUNK, Trained, scaled
+
+Kind = Literal["logistic", "svm", "knn", "kmeans"]
+Codes = Float[np.ndarray, "n size"]
+Labels = Int[np.ndarray, " n"]
+
+_CLASSIFIERS: dict[str, Callable[[], Any]] = {
+    "logistic": lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
+    "svm": lambda: make_pipeline(StandardScaler(), LinearSVC(dual="auto")),
+    "knn": lambda: KNeighborsClassifier(n_neighbors=1),
+}
+
+
+def probe(kind: Kind, codes: Codes, labels: Labels, test_codes: Codes, test_labels: Labels) -> dict[str, float]:
+    """Accuracy on test of a probe fitted on train codes; of k-means also the normalised mutual information.
+
+    `logistic` and `svm` (linear) see standardised codes, `knn` is the nearest neighbour, and `kmeans`
+    has as many clusters as there are classes, each named after the class that a best matching gives it.
+    """
+    if kind == "kmeans":
+        return _clusters(codes, labels, test_codes, test_labels)
+    fitted = _CLASSIFIERS[kind]().fit(codes, labels)
+    return {"accuracy": float(fitted.score(test_codes, test_labels))}
+
+
+def compare(trained: Trained, dataset: Dataset, kinds: tuple[Kind, ...]) -> dict[str, dict[str, float]]:
+    """Every probe of the model's codes, of PCA with as many components, and of the raw values.
+
+    Raises `InputError` for data without labels.
+    """
+    parts = (dataset.train, dataset.test)
+    labels = [_labels(part, dataset.name) for part in parts]
+    values = [scaled(part.x).reshape(len(part), -1) for part in parts]
+    codes = [trained.encode(part.x) for part in parts]
+    pca = PCA(min(codes[0].shape[1], *values[0].shape), random_state=0).fit(values[0])
+    inputs = {"code": codes, f"PCA-{pca.n_components}": [pca.transform(x) for x in values], "raw values": values}
+    return {
+        name: {
+            f"{kind}_{metric}": value
+            for kind in kinds
+            for metric, value in probe(kind, x, labels[0], test, labels[1]).items()
+        }
+        for name, (x, test) in inputs.items()
+    }
+
+
+def fine_tune(
+    trained: Trained,
+    dataset: Dataset,
+    *,
+    optimizer: Optimizer | None = None,
+    epochs: int = 30,
+    batch_size: int = 100,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Puts a layer of classes on the encoder, trains all of it on the labels, and measures it on test.
+
+    Returns `error` (the share of wrong answers) and `loss_nats`. Raises `InputError` for data without labels.
+    """
+    classes = int(max(_labels(part, dataset.name).max() for part in (dataset.train, dataset.test))) + 1
+    placed = {name: jax.device_put(dataset.part(name)) for name in ("train", "test")}
+    model = Classifier(trained.experiment.model.encoder, trained.experiment.model.latent, classes)
+    steps = epochs * (len(placed["train"]) // batch_size)
+    recipe = dataclasses.replace(optimizer or Adam(1e-3, Cosine()), horizon=float(steps))
+    loss, recipe, preprocess = as_arrays((CrossEntropy(), recipe, trained.preprocess))
+    key = jax.random.key(seed)
+    state = _started(trained, train.init(model, loss, recipe, _example(trained.shape), key), recipe)
+    for _ in range(epochs):
+        state, _ = _epoch(model, loss, recipe, preprocess, state, placed["train"], key, batch_size=batch_size)
+    size = min(CHUNK, len(dataset.test))
+    return means(_evaluate(model, (loss,), preprocess, state, placed["test"], key, batch_size=size))
+
+
+_epoch = partial(jax.jit, static_argnames=("model", "batch_size"))(train.epoch)
+_evaluate = partial(jax.jit, static_argnames=("model", "batch_size"))(train.evaluate)
+
+
+def _started(trained: Trained, fresh: train.State, optimizer: Optimizer) -> train.State:
+    """The state with what encoder and latent have learned in place of fresh values."""
+    learned = {name: trained.state.params[name] for name in ("encoder", "latent") if name in fresh.params}
+    collections = {
+        name: {part: trained.state.collections[name][part] for part in value}
+        for name, value in fresh.collections.items()
+    }
+    params = {**fresh.params, **learned}
+    return dataclasses.replace(
+        fresh, params=params, collections=collections, opt_state=optimizer.transformation().init(params)
+    )
+
+
+def _example(shape: tuple[int, ...]) -> Part:
+    return Part(jnp.zeros((1, *shape)), jnp.zeros(1, jnp.int32))
+
+
+def _labels(part: Part, name: str) -> np.ndarray:
+    if part.label is None:
+        raise InputError(f"{name} has no labels, which a probe needs: use a data set that has them")
+    return np.asarray(part.label)
+
+
+def _clusters(codes: Codes, labels: Labels, test_codes: Codes, test_labels: Labels) -> dict[str, float]:
+    """Clusters are found and matched to classes on train (Kuhn 1955), then counted on test."""
+    classes = np.unique(labels)
+    kmeans = KMeans(len(classes), n_init=10, random_state=0).fit(codes)
+    counts = confusion_matrix(np.searchsorted(classes, labels), kmeans.labels_)
+    matched, clusters = linear_sum_assignment(-counts)
+    name = np.empty(len(classes), classes.dtype)
+    name[clusters] = classes[matched]
+    found = kmeans.predict(test_codes)
+    return {
+        "accuracy": float(np.mean(name[found] == test_labels)),
+        "nmi": float(normalized_mutual_info_score(test_labels, found)),
+    }

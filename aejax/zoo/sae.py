@@ -1,0 +1,87 @@
+"""Sparse autoencoders on MNIST. All train on the 60,000 images and are measured on the 10,000 of test."""
+
+from aejax.data import Data
+from aejax.experiment import Expected, Experiment
+from aejax.losses import Bernoulli, CodeL1, Gaussian, KLSparsity, Loss, Reconstruction, WeightL2
+from aejax.models import (
+    Autoencoder,
+    MLPDecoder,
+    MLPEncoder,
+    Plain,
+    TiedAutoencoder,
+    TopK,
+    TransposedDecoder,
+    WinnerTakeAll,
+)
+from aejax.optim import Adam, Cosine
+
+PIXELS = 28 * 28
+
+
+def keras() -> Experiment:
+    """Keras adds 1e-4 of the code's L1 norm to a mean over pixels: in nats per example 784 times as much."""
+    return Experiment(
+        model=Autoencoder(MLPEncoder(), Plain(32, "relu"), MLPDecoder()),
+        loss=Loss(Bernoulli(), {"reconstruction": Reconstruction(), "sparsity": CodeL1(1e-4 * PIXELS)}),
+        data=Data("mnist", validation=0.0),
+        epochs=100,
+        expected=Expected(
+            "reconstruction_nats_per_pixel",
+            0.10,
+            0.0,
+            "Keras blog, Building Autoencoders in Keras (Chollet 2016)",
+            "V",
+        ),
+    )
+
+
+def kl() -> Experiment:
+    """UFLDL's layer; its squared error follows a sigmoid and is minimised by L-BFGS, ours is linear and by Adam."""
+    return Experiment(
+        model=Autoencoder(MLPEncoder(), Plain(200, "sigmoid"), MLPDecoder()),
+        loss=Loss(
+            Gaussian(),
+            {"reconstruction": Reconstruction(), "sparsity": KLSparsity(3.0, 0.1), "weight_decay": WeightL2(3e-3)},
+        ),
+        data=Data("mnist", validation=0.0),
+        optimizer=Adam(2e-3, Cosine()),
+        epochs=30,
+        expected=Expected(
+            "mean_activation",
+            0.1,
+            0.01,
+            "rho, the mean activation that UFLDL's exercise asks for (Stanford, Stacked autoencoders)",
+            "V",
+        ),
+    )
+
+
+def ksparse(k: int = 25) -> Experiment:
+    """Tied weights, k survivors of 1000; training begins with 100."""
+    epochs, batch_size = 6, 100
+    return Experiment(
+        model=TiedAutoencoder(
+            MLPEncoder(),
+            TopK(1000, k, begin=max(100, k), anneal_steps=epochs // 2 * 60_000 // batch_size),
+            TransposedDecoder(),
+        ),
+        loss=Loss(Gaussian()),
+        data=Data("mnist", validation=0.0),
+        optimizer=Adam(1e-3, Cosine()),
+        batch_size=batch_size,
+        epochs=epochs,
+        expected=Expected("squared_error", 13.866, 0.0, "PCA with 30 components, exactly: to be beaten with 25", "C"),
+    )
+
+
+def wta() -> Experiment:
+    """2000 units, each active for 5 % of a batch: Makhzani & Frey's fully connected winner-take-all."""
+    return Experiment(
+        model=Autoencoder(MLPEncoder(), WinnerTakeAll(2000, 0.05), MLPDecoder()),
+        loss=Loss(Gaussian()),
+        data=Data("mnist", validation=0.0),
+        optimizer=Adam(1e-3, Cosine()),
+        batch_size=100,
+        epochs=6,
+        expected=Expected("squared_error", 3.297, 0.0, "PCA with 128 components, exactly", "C"),
+    )

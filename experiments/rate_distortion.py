@@ -1,0 +1,79 @@
+"""Rate against distortion: codes of a deep autoencoder at 1 to 8 bits a dimension, PCA's of the same size, JPEG, PNG.
+
+    python experiments/rate_distortion.py            the 5,000 embedded digits, a few seconds
+    python experiments/rate_distortion.py mnist      all 60,000
+
+Rates are bits per test image of whole files: headers, ranges and entropy coding included. JPEG and
+PNG are given one sheet of all images, so that they too pay for a header only once.
+"""
+
+import dataclasses
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from sklearn.decomposition import PCA
+
+import aejax
+from aejax import figures
+from aejax.compress import Quantizer, pack
+from aejax.data import Data, load
+
+WIDTH = 25  # images in a row of the sheet
+
+
+def squared_error(test: np.ndarray, back: np.ndarray) -> float:
+    """Summed over the pixels of an image, in [0, 1], and averaged over images."""
+    return float(np.square(test - back.reshape(test.shape)).sum(axis=1).mean())
+
+
+def quantised(train, test, decode, original):
+    """For each number of bits, the rate of the test codes and the squared error of what they decode to."""
+    for bits in range(1, 9):
+        quantizer = Quantizer.fit(train, bits)
+        levels = quantizer.quantise(test)
+        rate = 8 * len(pack(quantizer, levels, "0" * 64)) / len(test)
+        yield bits, rate, squared_error(original, decode(quantizer.restore(levels)))
+
+
+def as_sheet(images, **options):
+    """The rate of all images as one sheet, and their squared error."""
+    n, side = len(images), images.shape[1]
+    sheet = images.reshape(n // WIDTH, WIDTH, side, side).swapaxes(1, 2).reshape(-1, WIDTH * side)
+    Image.fromarray(sheet).save(file := io.BytesIO(), **options)
+    back = np.asarray(Image.open(file)).reshape(n // WIDTH, side, WIDTH, side).swapaxes(1, 2).reshape(n, -1)
+    return 8 * len(file.getvalue()) / n, squared_error(images.reshape(n, -1) / 255, back / 255)
+
+
+name = sys.argv[1] if len(sys.argv) > 1 else "mnist-5k"
+small = {"batch_size": 32, "epochs": 40} if name == "mnist-5k" else {}
+experiment = dataclasses.replace(aejax.get("ae-deep"), data=Data(name, validation=0.0), **small)
+dataset = load(experiment.data)
+trained = aejax.fit(experiment, dataset=dataset, show_progress=True)
+train, test = (part.x.reshape(len(part), -1) / np.float32(255) for part in (dataset.train, dataset.test))
+pca = PCA(trained.experiment.model.latent.size, random_state=0).fit(train)
+
+codes = [trained.encode(part.x) for part in (dataset.train, dataset.test)]
+components = [pca.transform(part).astype(np.float32) for part in (train, test)]
+curves = {
+    f"{experiment.name}": list(quantised(*codes, trained.decode, test)),
+    f"PCA, {pca.n_components_} components": list(quantised(*components, pca.inverse_transform, test)),
+    "JPEG": [(q, *as_sheet(dataset.test.x[..., 0], format="JPEG", quality=q)) for q in (1, 10, 20, 30, 50, 70)],
+    "PNG": [("", *as_sheet(dataset.test.x[..., 0], format="PNG", optimize=True))],
+}
+print(f"{'':22} {'bits or quality':>15} {'bits an image':>14} {'squared error':>14}")
+for label, points in curves.items():
+    for setting, rate, error in points:
+        print(f"{label:22} {setting:>15} {rate:14.1f} {error:14.3f}")
+
+figure = Figure(figsize=(6, 4), layout="constrained")
+axes = figure.subplots()
+for label, points in curves.items():
+    axes.plot([point[1] for point in points], [point[2] for point in points], marker="o", label=label)
+axes.set(xscale="log", xlabel="bits an image", ylabel="squared error of an image")
+axes.legend(frameon=False)
+figures.save(figure, out := Path("rate_distortion.png"))
+print(out)

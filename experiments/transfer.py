@@ -1,0 +1,67 @@
+"""Transfer: codes learned on one domain, probed on another, beside PCA learned likewise and raw pixels.
+
+    python experiments/transfer.py                        digits 0-4 to digits 5-9 of mnist-5k
+    python experiments/transfer.py mnist                  digits 0-4 to digits 5-9 of any data set
+    python experiments/transfer.py mnist fashion_mnist    all of one data set to all of another
+
+The probe is logistic regression on standardised features: it is trained on the target's training
+part and scored on its test part. The codes and PCA never see the target; beside them stand the
+same two learned on the target itself, without its labels.
+"""
+
+import dataclasses
+import sys
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import aejax
+from aejax.data import Data, Dataset, Part, load
+
+MOST = 10_000  # examples the probe is trained on
+
+
+def only(dataset: Dataset, first: int, last: int) -> Dataset:
+    """The examples with those labels."""
+    parts = (
+        part.take(np.flatnonzero((part.label >= first) & (part.label <= last))) if len(part) else part
+        for part in (dataset.train, dataset.validation, dataset.test)
+    )
+    return Dataset(f"{dataset.name} {first}-{last}", *parts)
+
+
+def probe(features, target: Dataset) -> float:
+    """Accuracy on the target's test part."""
+    train = target.train.take(np.arange(min(MOST, len(target.train))))
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+    classifier.fit(features(train), train.label)
+    return classifier.score(features(target.test), target.test.label)
+
+
+def flat(part: Part) -> np.ndarray:
+    """Pixels in [0, 1]."""
+    return part.x.reshape(len(part), -1) / np.float32(255)
+
+
+def learned(dataset: Dataset):
+    """The codes of an autoencoder and the components of PCA, both learned on that data set's training part."""
+    base = aejax.get("ae-deep")
+    # About the steps that ae-deep takes on the whole of MNIST, and a tenth of them on a tenth of it.
+    batch_size, epochs = (256, 50) if len(dataset.train) > 10_000 else (32, 40)
+    experiment = dataclasses.replace(base, data=Data(dataset.name), batch_size=batch_size, epochs=epochs)
+    trained = aejax.fit(experiment, dataset=dataset)
+    pca = PCA(trained.experiment.model.latent.size, random_state=0).fit(flat(dataset.train))
+    return lambda part: trained.encode(part.x), lambda part: pca.transform(flat(part))
+
+
+names = sys.argv[1:] or ["mnist-5k"]
+loaded = [load(Data(name, validation=0.0)) for name in names]
+source, target = loaded if len(loaded) == 2 else (only(loaded[0], 0, 4), only(loaded[0], 5, 9))
+print(f"{source.name} ({len(source.train)} examples) to {target.name} ({len(target.train)}): accuracy on test")
+print(f"raw pixels                 {probe(flat, target):.4f}")
+for where, dataset in (("source", source), ("target", target)):
+    for label, features in zip(("autoencoder", "PCA"), learned(dataset), strict=True):
+        print(f"{label:11} of the {where}  {probe(features, target):.4f}")

@@ -1,0 +1,81 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+import aejax
+from aejax.data import Dataset, Part
+from aejax.errors import InputError
+from aejax.optim import Adam
+from aejax.probes import compare, fine_tune, probe
+
+
+def blobs(n, seed, spread=0.3):
+    """Three well-separated classes in four dimensions, named 2, 5 and 9."""
+    rng = np.random.default_rng(seed)
+    centres = np.array([[4, 0, 0, 0], [0, 4, 0, 0], [0, 0, 4, 4]], np.float32)
+    kind = rng.integers(0, 3, n)
+    return (centres[kind] + rng.normal(0, spread, (n, 4))).astype(np.float32), np.array([2, 5, 9], np.int32)[kind]
+
+
+@pytest.mark.parametrize("kind", ["logistic", "svm", "knn", "kmeans"])
+def test_separated_classes_are_told_apart_whatever_they_are_called(kind):
+    assert probe(kind, *blobs(200, 0), *blobs(100, 1))["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["logistic", "svm", "knn", "kmeans"])
+def test_labels_that_the_codes_say_nothing_of_are_guessed(kind):
+    codes, labels = blobs(600, 0)
+    test, test_labels = blobs(600, 1)
+    shuffled, other = (np.random.default_rng(2).permutation(x) for x in (labels, test_labels))
+    assert probe(kind, codes, shuffled, test, other)["accuracy"] < 0.45
+
+
+def test_clusters_are_matched_to_classes_on_train_alone():
+    codes, labels = blobs(300, 0)
+    test, test_labels = blobs(100, 1)
+    renamed = np.select([test_labels == 2, test_labels == 5], [5, 2], test_labels)
+    result = probe("kmeans", codes, labels, test, renamed)
+    assert result["accuracy"] == pytest.approx(np.mean(test_labels == 9), abs=1e-9)
+    assert result["nmi"] == pytest.approx(1.0)  # which does not care for names
+
+
+def test_the_nearest_neighbour_is_the_nearest():
+    (codes, labels), (test, test_labels) = blobs(60, 0, spread=3), blobs(40, 1, spread=3)
+    nearest = np.square(test[:, None] - codes[None]).sum(axis=2).argmin(axis=1)
+    assert probe("knn", codes, labels, test, test_labels)["accuracy"] == np.mean(labels[nearest] == test_labels)
+
+
+def test_raw_values_and_pca_stand_beside_the_code(tiny):
+    trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
+    rows = compare(trained, tiny.dataset, ("logistic", "knn"))
+    assert set(rows) == {"code", "PCA-3", "raw values"}
+    assert all(set(row) == {"logistic_accuracy", "knn_accuracy"} for row in rows.values())
+
+
+def test_data_without_labels_is_refused(tiny):
+    trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
+    bare = Dataset("bare", *(Part(tiny.dataset.part(name).x) for name in ("train", "validation", "test")))
+    for method in (lambda: compare(trained, bare, ("knn",)), lambda: fine_tune(trained, bare)):
+        with pytest.raises(InputError, match="bare has no labels"):
+            method()
+
+
+def test_fine_tuning_learns_the_labels_and_leaves_the_autoencoder_alone(tiny):
+    trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
+    before = jax.tree.map(np.array, trained.state.params)
+    result = fine_tune(trained, tiny.dataset, epochs=60, batch_size=8, optimizer=Adam(1e-2))
+    assert result["error"] == 0.0  # three kinds of images with little noise
+    jax.tree.map(np.testing.assert_array_equal, trained.state.params, before)
+
+
+def test_fine_tuning_starts_from_what_was_learned(tiny):
+    trained = aejax.fit(dataclasses.replace(tiny.experiment, epochs=40), dataset=tiny.dataset)
+    zeroed = dataclasses.replace(
+        trained.state,
+        params={**trained.state.params, "encoder": jax.tree.map(np.zeros_like, trained.state.params["encoder"])},
+    )
+    kept = fine_tune(trained, tiny.dataset, epochs=1, batch_size=40)
+    lost = fine_tune(dataclasses.replace(trained, state=zeroed), tiny.dataset, epochs=1, batch_size=40)
+    assert kept["loss_nats"] != lost["loss_nats"]
