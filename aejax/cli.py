@@ -195,8 +195,9 @@ class Compress:
 
     def __call__(self) -> None:
         """Writes the file, and prints its size. The quantiser is fitted on codes of the run's training part."""
-        from aejax.compress import Quantizer, compress
+        from aejax.compress import compress
         from aejax.data import load, read_examples
+        from aejax.quantise import Quantizer
         from aejax.runs import write_atomically
 
         _check_out(self.out)

@@ -62,10 +62,9 @@ class Experiment:
     """The published figure it reproduces."""
 
     def resolve(self, dataset: Dataset) -> "Experiment":
-        """Checks every setting against the data and fills in what only the data can say.
+        """Checks every setting against the data, and fills in what only the data can say.
 
-        That is the shape of the decoder's output and the number of steps that the learning rate's
-        schedule spans. Raises `InputError` for anything that cannot be trained.
+        Raises `InputError` for anything that cannot be trained.
         """
         _check_positive(self)
         if self.batch_size > len(dataset.train):
@@ -80,11 +79,14 @@ class Experiment:
                 f"model.shape is {self.model.shape}, but the examples of {dataset.name} need {shape}: "
                 "leave it out, and it is taken from the data"
             )
-        steps = self.epochs * (len(dataset.train) // self.batch_size)
-        horizon = float(steps) if self.optimizer.horizon is None else self.optimizer.horizon
+        return self.filled(dataset.shape, len(dataset.train) // self.batch_size)
+
+    def filled(self, shape: tuple[int, ...], steps_per_epoch: int) -> "Experiment":
+        """With the shape of the decoder's output, for examples of `shape`, and the steps of the whole run."""
+        horizon = self.optimizer.horizon or float(self.epochs * steps_per_epoch)
         return dataclasses.replace(
             self,
-            model=self.model.clone(shape=shape),
+            model=self.model.clone(shape=self.loss.likelihood.raw_shape(shape)),
             optimizer=dataclasses.replace(self.optimizer, horizon=horizon),
         )
 

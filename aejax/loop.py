@@ -29,6 +29,9 @@ T = TypeVar("T")
 _init = jax.jit(train.init, static_argnames=("model",))
 _epoch = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
 _evaluate = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
+_finite = jax.jit(lambda tree: jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all())
+
+ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Epoch:
     after: train.State
     metrics: dict[str, Metrics]
     """By part: train with an axis of steps, and validation where there is one."""
+    finite: jax.Array
+    """Whether every parameter is."""
 
 
 def fit(
@@ -69,9 +74,9 @@ def fit(
         Stopped: after Ctrl-C or SIGTERM, with a run directory: the last whole epoch is saved.
     """
     dataset = load_data(experiment.data) if dataset is None else dataset
-    experiment = experiment.resolve(dataset)
+    given, experiment = experiment, experiment.resolve(dataset)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
-    run = _open_run(experiment, dataset, folder, resume)
+    run = _open_run(given, dataset, folder, resume)
     state, history = _begin(experiment, dataset.shape, run if resume else None, params)
     keeper = _Keeper(run, preprocess, save_every)
     with (
@@ -106,13 +111,15 @@ def _closing(run: Run | None) -> Iterator[None]:
 
 def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any) -> Run | None:
     if resume is None:
-        return None if folder is None else Run.create(Path(folder), experiment, dataset.shape)
+        steps_per_epoch = len(dataset.train) // experiment.batch_size
+        return None if folder is None else Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch)
     run = Run(Path(resume))
     changed = differences(run.experiment, experiment)
     # More epochs only lengthen a run; anything else would make it another experiment.
-    if set(changed) - {"epochs", "optimizer.horizon"}:
+    if set(changed) - {"epochs"}:
         said = "; ".join(f"{name} {old!r}, not {new!r}" for name, (old, new) in changed.items())
         raise InputError(f"{run.path} cannot be resumed, it was made with {said}: give it its own settings")
+    run.update(experiment)
     return run
 
 
@@ -121,7 +128,6 @@ def _begin(
 ) -> tuple[train.State, list[dict[str, Any]]]:
     if resumed is not None:
         state, _ = resumed.restore(template(experiment, shape))
-        resumed.update(experiment)
         return state, resumed.rewind(int(state.step))
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     batch = Part(jnp.zeros((1, *shape)))
@@ -163,7 +169,7 @@ def _epochs(experiment: Experiment, dataset: Dataset, preprocess: Preprocess, st
             by_part["validation"] = _evaluate(
                 model, (loss,), preprocess, state, parts["validation"], key, batch_size=size
             )
-        yield Epoch(number, before, state, by_part)
+        yield Epoch(number, before, state, by_part, _finite(state.params))
 
 
 def _place(part: Part, preprocess: Preprocess) -> Part:
@@ -200,13 +206,18 @@ def _require_finite(epoch: Epoch, keeper: "_Keeper") -> None:
     bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in sums.items()}
     steps = {name: int(where[0]) for name, where in bad.items() if len(where)}
     if not steps:
+        if not epoch.finite:
+            raise DivergedError(
+                f"parameters became infinite or undefined in the last step of epoch {epoch.number}; "
+                f"{keeper.rescue(epoch.before)}: {ADVICE}"
+            )
         return
     first = min(steps.values())
     names = [name for name, where in steps.items() if where == first and name != "loss_nats"] or ["loss_nats"]
     kept = keeper.rescue(epoch.before)
     raise DivergedError(
         f"{' and '.join(names)} became {sums[names[0]][first]} at step {int(epoch.before.step) + first + 1} "
-        f"(epoch {epoch.number}); {kept}: a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
+        f"(epoch {epoch.number}); {kept}: {ADVICE}"
     )
 
 

@@ -1,5 +1,6 @@
 """What is left behind by a run: test metrics beside the published figure, and pictures."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,21 @@ def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
         "hardware": hardware(),
         "versions": versions(),
     }
+
+
+def write_study(path: Path, test: dict[str, float], expected: Expected, seconds: float, seed: int = 0) -> None:
+    """Writes what a script of several runs measured, in result.json's form; `path` is named as the script."""
+    content = {
+        "name": path.stem,
+        "test": test,
+        "expected": to_json(expected),
+        "met": expected.met_by(test[expected.metric]),
+        "seed": seed,
+        "train_seconds": seconds,
+        "hardware": hardware(),
+        "versions": versions(),
+    }
+    path.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def published(experiment: Experiment) -> Expected | None:

@@ -1,6 +1,6 @@
 """The run directory: configuration, metrics, checkpoints, result. The only writer to disk.
 
-    runs/NAME/ID/experiment.json   the experiment, the shape of its data, versions, commit
+    runs/NAME/ID/experiment.json   the experiment, facts of its data, versions, commit
                  metrics.jsonl     a row for each epoch and part: the truth
                  tensorboard/      the same, mirrored
                  checkpoints/      Orbax, one folder a step
@@ -50,13 +50,17 @@ class Run:
         if not isinstance(self.experiment, Experiment):
             raise InputError(f"{self.path / 'experiment.json'} holds no experiment: it is not one that aejax wrote")
         self.shape: tuple[int, ...] = from_json(content.get("shape"))
+        self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
 
     @classmethod
-    def create(cls, folder: Path, experiment: Experiment, shape: tuple[int, ...]) -> "Run":
-        """Starts a run in a new folder below `folder`. Raises `InputError` where it cannot be written."""
+    def create(cls, folder: Path, experiment: Experiment, shape: tuple[int, ...], steps_per_epoch: int) -> "Run":
+        """Starts a run of an experiment as it was given, in a new folder below `folder`.
+
+        Raises `InputError` where it cannot be written.
+        """
         try:
             path = _new_folder(Path(folder) / experiment.name)
-            _write_experiment(path, experiment, shape)
+            _write_experiment(path, experiment, shape, steps_per_epoch)
         except OSError as error:
             raise InputError(
                 f"the run's folder cannot be written below {folder} ({error.strerror}): name another with --out"
@@ -66,7 +70,7 @@ class Run:
     def update(self, experiment: Experiment) -> None:
         """Writes the experiment anew: a resumed run may have more epochs than it began with."""
         self.experiment = experiment
-        _write_experiment(self.path, experiment, self.shape)
+        _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch)
 
     # Metrics
 
@@ -169,10 +173,11 @@ class Run:
         return content
 
 
-def _write_experiment(path: Path, experiment: Experiment, shape: tuple[int, ...]) -> None:
+def _write_experiment(path: Path, experiment: Experiment, shape: tuple[int, ...], steps_per_epoch: int) -> None:
     content = {
         "experiment": to_json(experiment),
         "shape": list(shape),
+        "steps_per_epoch": steps_per_epoch,
         "versions": versions(),
         "commit": commit(),
     }

@@ -61,7 +61,7 @@ def image_weights(trained: Trained) -> dict[str, np.ndarray]:
         return {}
     params = trained.state.params
     kernels = {
-        "encoder_weights": params["latent"].get("code", {}).get("kernel"),
+        "encoder_weights": params.get("latent", {}).get("code", {}).get("kernel"),
         "decoder_weights": params["decoder"].get("out", {}).get("kernel"),
     }
     if kernels["decoder_weights"] is not None:

@@ -111,8 +111,9 @@ def load(run: str | Path) -> Trained:
     Raises `InputError` where `run` is not a run directory, or holds nothing that loads.
     """
     opened = Run(Path(run))
-    state, preprocess = opened.restore(template(opened.experiment, opened.shape))
-    return Trained(opened.experiment, opened.shape, preprocess, state, opened.rows(), opened)
+    experiment = opened.experiment.filled(opened.shape, opened.steps_per_epoch)
+    state, preprocess = opened.restore(template(experiment, opened.shape))
+    return Trained(experiment, opened.shape, preprocess, state, opened.rows(), opened)
 
 
 def template(experiment: Experiment, shape: tuple[int, ...]) -> tuple[train.State, Preprocess]:

@@ -19,8 +19,9 @@ from sklearn.decomposition import PCA
 
 import aejax
 from aejax import figures
-from aejax.compress import Quantizer, pack
+from aejax.compress import pack
 from aejax.data import Data, load
+from aejax.quantise import Quantizer
 
 WIDTH = 25  # images in a row of the sheet
 
@@ -49,7 +50,7 @@ def as_sheet(images, **options):
 
 
 name = sys.argv[1] if len(sys.argv) > 1 else "mnist-5k"
-small = {"batch_size": 32, "epochs": 40} if name == "mnist-5k" else {}
+small = {"batch_size": 32, "epochs": 20} if name == "mnist-5k" else {}
 experiment = dataclasses.replace(aejax.get("ae-deep"), data=Data(name, validation=0.0), **small)
 dataset = load(experiment.data)
 trained = aejax.fit(experiment, dataset=dataset, show_progress=True)

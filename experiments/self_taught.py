@@ -13,12 +13,11 @@ import sys
 import time
 from pathlib import Path
 
-from results_json import write
-
 import aejax
 from aejax.data import Data, Dataset, Part, load
 from aejax.experiment import Expected
 from aejax.probes import probe
+from aejax.report import write_study
 from aejax.trained import scaled
 
 EXPECTED = Expected("accuracy", 0.982, 0.0, "UFLDL, Self-taught learning, digits 0 to 4", "V", True)
@@ -45,7 +44,7 @@ def main() -> None:
         accuracy[f"{name}accuracy"] = found["accuracy"]
     print(f"accuracy on 0 to 4: codes {accuracy['accuracy']:.4f}, pixels {accuracy['raw_accuracy']:.4f}")
     if full:
-        write(RESULT, accuracy, EXPECTED, time.perf_counter() - start)
+        write_study(RESULT, accuracy, EXPECTED, time.perf_counter() - start)
 
 
 if __name__ == "__main__":

@@ -49,8 +49,7 @@ def flat(part: Part) -> np.ndarray:
 def learned(dataset: Dataset):
     """The codes of an autoencoder and the components of PCA, both learned on that data set's training part."""
     base = aejax.get("ae-deep")
-    # About the steps that ae-deep takes on the whole of MNIST, and a tenth of them on a tenth of it.
-    batch_size, epochs = (256, 50) if len(dataset.train) > 10_000 else (32, 40)
+    batch_size, epochs = (256, 50) if len(dataset.train) > 10_000 else (32, 20)
     experiment = dataclasses.replace(base, data=Data(dataset.name), batch_size=batch_size, epochs=epochs)
     trained = aejax.fit(experiment, dataset=dataset)
     pca = PCA(trained.experiment.model.latent.size, random_state=0).fit(flat(dataset.train))

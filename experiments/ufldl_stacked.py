@@ -12,7 +12,6 @@ import sys
 import time
 from pathlib import Path
 
-from results_json import write
 from sdae_mnist import pretrained
 
 import aejax
@@ -22,6 +21,7 @@ from aejax.losses import Gaussian, Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.optim import Adam, Cosine
 from aejax.probes import fine_tune
+from aejax.report import write_study
 
 EXPECTED = Expected("accuracy", 0.97, 0.0, "UFLDL, Stacked autoencoders, after fine-tuning", "V", True)
 RESULT = Path(__file__).parent / "results" / "ufldl_stacked.json"
@@ -40,7 +40,7 @@ def main() -> None:
     accuracy = 1 - measured["error"]
     print(f"accuracy on test {accuracy:.4f} (published: {EXPECTED.value})")
     if full:
-        write(RESULT, {"accuracy": accuracy}, EXPECTED, time.perf_counter() - start)
+        write_study(RESULT, {"accuracy": accuracy}, EXPECTED, time.perf_counter() - start)
 
 
 if __name__ == "__main__":

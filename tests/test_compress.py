@@ -12,9 +12,10 @@ from hypothesis.extra.numpy import arrays
 
 import aejax
 from aejax import cli
-from aejax.compress import Quantizer, compress, decompress, fingerprint, pack, unpack
+from aejax.compress import compress, decompress, fingerprint, pack, unpack
 from aejax.data import Data
 from aejax.errors import InputError
+from aejax.quantise import Quantizer
 from tests.test_loop import DATASET, EXPERIMENT
 
 CODES = arrays(np.float32, st.tuples(st.integers(1, 30), st.integers(1, 5)), elements=st.floats(-1e3, 1e3, width=32))

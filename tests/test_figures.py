@@ -312,3 +312,23 @@ def test_equal_arrays_give_equal_files(rng, tmp_path):
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (32, 8), (100, 10), (64, 8), (30, 6), (10, 5)])
 def test_a_grid_leaves_as_few_gaps_as_it_can(count, columns):
     assert figures._columns(count) == columns
+
+
+def test_activation_density_counts_every_unit_once_and_the_dead_aside(tmp_path):
+    figure = figures.activation_density([0.0, 0.01, 0.01, 0.1, 1.0, 0.0])
+    bars = {round(bar.get_x() + bar.get_width() / 2, 1): bar.get_height() for bar in figure.axes[0].patches}
+    assert sum(bars.values()) == 4
+    assert bars[-2.0] == 2
+    assert figure.axes[0].get_title(loc="right") == "dead: 2 of 6"
+    figures.save(figures.activation_density(np.zeros(3)), tmp_path / "all_dead.png")
+
+
+@pytest.mark.parametrize("shares", [[], [[0.5]], [1.5], [np.nan]])
+def test_shares_that_are_none_are_refused(shares):
+    with pytest.raises(InputError, match="from 0 to 1"):
+        figures.activation_density(shares)
+
+
+def test_an_activation_histogram_counts_every_value(rng):
+    figure = figures.activation_histogram(rng.exponential(size=300))
+    assert sum(bar.get_height() for bar in figure.axes[0].patches) == 300

@@ -15,7 +15,7 @@ from aejax.errors import DivergedError, InputError, Stopped
 from aejax.experiment import Experiment
 from aejax.losses import Gaussian, Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import Adam, Cosine
+from aejax.optim import SGD, Adam, Cosine
 
 
 def digits(n: int, seed: int = 0) -> Part:
@@ -207,3 +207,18 @@ def test_the_seed_changes_the_run_and_repeats_it(whole):
     other = aejax.fit(dataclasses.replace(EXPERIMENT, seed=1), dataset=DATASET)
     assert not same_bits(other.state.params, whole.state.params)
     assert same_bits(aejax.fit(EXPERIMENT, dataset=DATASET).state, whole.state)
+
+
+def test_a_lengthened_run_stretches_its_schedule(whole):
+    longer = aejax.fit(dataclasses.replace(whole.run.experiment, epochs=8), resume=whole.run.path, dataset=DATASET)
+    assert longer.experiment.optimizer.horizon == 40.0
+    assert whole.experiment.optimizer.horizon == 30.0
+
+
+def test_parameters_that_break_in_the_very_last_step_are_noticed(tmp_path):
+    """The loss of a step is that of the parameters before it, so no term has seen these."""
+    wild = dataclasses.replace(EXPERIMENT, optimizer=SGD(1e39, momentum=0.0), batch_size=40, epochs=1)
+    with pytest.raises(DivergedError, match=r"parameters became infinite .* in the last step of epoch 1"):
+        aejax.fit(wild, folder=tmp_path, dataset=DATASET)
+    (folder,) = (tmp_path / "tiny").iterdir()
+    assert not (folder / "checkpoints").exists()

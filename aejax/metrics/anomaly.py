@@ -6,7 +6,7 @@ Thresholds are chosen on scores of the validation part, whose examples all count
 import math
 from collections.abc import Callable
 from dataclasses import field
-from typing import Literal
+from typing import Literal, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +29,12 @@ class AnomalyScore:
     kind: Score = static(default="squared_error")
 
     def __call__(self, model: Autoencoder, x: Float[Array, "batch *shape"]) -> Float[Array, " batch"]:
-        """The score of each example at its mean code; `model` is bound to its variables."""
+        """The score of each example at its mean code; `model` is bound to its variables.
+
+        Raises `InputError` for another kind of score.
+        """
+        if self.kind not in get_args(Score):
+            raise InputError(f"the score is {self.kind!r}: give one of {', '.join(get_args(Score))}")
         raw = model.decode(model.encode(x).mean)
         if self.kind == "nats":
             return -self.likelihood.log_prob(x, raw)

@@ -11,7 +11,7 @@ from aejax import figures
 from aejax.data import Dataset, Part
 from aejax.experiment import Experiment
 from aejax.losses import CodeL1, KLSparsity
-from aejax.models import TopK, WinnerTakeAll
+from aejax.models import SpatialWinnerTakeAll, TopK, WinnerTakeAll
 from aejax.trained import Trained, scaled
 
 
@@ -45,7 +45,7 @@ def unexplained(x: Float[np.ndarray, "n *shape"], reconstruction: Float[np.ndarr
 def suits(experiment: Experiment) -> bool:
     """Whether its codes compete, or a term of its loss asks for sparse ones."""
     sparse_terms = [term for term in experiment.loss.terms.values() if isinstance(term, CodeL1 | KLSparsity)]
-    return bool(sparse_terms) or isinstance(experiment.model.latent, TopK | WinnerTakeAll)
+    return bool(sparse_terms) or isinstance(experiment.model.latent, TopK | WinnerTakeAll | SpatialWinnerTakeAll)
 
 
 def measure(trained: Trained, part: Part) -> dict[str, float]:

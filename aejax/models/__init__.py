@@ -4,7 +4,7 @@ from aejax.models.autoencoder import Autoencoder, Decoder, Encoder, Latent, Mode
 from aejax.models.conv import ConvDecoder, ConvEncoder
 from aejax.models.latents import Plain, Point
 from aejax.models.mlp import MLPDecoder, MLPEncoder
-from aejax.models.sparse import TopK, UnitNormDecoder, WinnerTakeAll
+from aejax.models.sparse import SpatialWinnerTakeAll, TopK, UnitNormDecoder, WinnerTakeAll
 from aejax.models.tied import TiedAutoencoder, TransposedDecoder
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Plain",
     "Point",
     "Posterior",
+    "SpatialWinnerTakeAll",
     "TiedAutoencoder",
     "TopK",
     "TransposedDecoder",

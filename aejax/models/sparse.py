@@ -81,6 +81,32 @@ class WinnerTakeAll(Latent):
 
 
 @known
+class SpatialWinnerTakeAll(Latent):
+    """A convolutional encoder's feature maps, of which each keeps its one largest activation in training.
+
+    Makhzani & Frey 2015, section 3.1. The code is the maps themselves, flattened: there is no layer
+    here. Outside training nothing is set to zero but what ReLU does.
+    """
+
+    size: int = 128
+    """Values of all maps together: 4 * 4 * 8 for the default `ConvEncoder` on images of 28 x 28."""
+    maps: int = 8
+    """The encoder's last number of channels."""
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Point:
+        """The code, `[batch, size]`. Raises `InputError` for features that are not `maps` maps of that size."""
+        if features.shape[1] != self.size or self.size % self.maps:
+            raise InputError(
+                f"SpatialWinnerTakeAll has size={self.size} in maps={self.maps}, but the encoder gives "
+                f"{features.shape[1]} features: the size is theirs, and maps the encoder's last number of channels"
+            )
+        places = nn.relu(features).reshape(len(features), -1, self.maps)
+        highest = jax.lax.stop_gradient(places.max(axis=1, keepdims=True))
+        return Point((jnp.where(places >= highest, places, 0) if train else places).reshape(features.shape))
+
+
+@known
 class UnitNormDecoder(Decoder):
     """A linear layer whose kernel is scaled, in the forward pass, so that each unit's row has length 1.
 

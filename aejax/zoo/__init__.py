@@ -15,3 +15,5 @@ register(
     "dae-gaussian", "a denoising autoencoder, 784-1000-784, against Gaussian noise of 0.5", "aejax.zoo.dae:gaussian"
 )
 register("dae-masking", "a denoising autoencoder, 784-1000-784, with every second pixel lost", "aejax.zoo.dae:masking")
+register("sae-keras", "Keras' sparse autoencoder: 784-32-784 with an L1 penalty on the codes", "aejax.zoo.sae:keras")
+register("sae-kl", "UFLDL's 200 sigmoid units, each to be active a tenth of the time", "aejax.zoo.sae:kl")

@@ -103,6 +103,8 @@ def test_standardised_values_are_scored_in_units_of_their_spread():
 def test_examples_that_do_not_fit_are_refused(trained):
     with pytest.raises(InputError, match="shape"):
         trained.score(np.zeros((3, 5, 5, 1), np.uint8))
+    with pytest.raises(InputError, match="the score is 'error': give one of squared_error, nats"):
+        trained.score(DATASET.test.x, "error")
 
 
 @pytest.mark.parametrize("text", ["0.01", "fpr", "fpr=", "fpr=1", "fpr=0", "fpr=nan", "quantile=99", "fdr=0.1", ""])

@@ -7,10 +7,18 @@ from sklearn.metrics import r2_score
 
 import aejax
 from aejax import suite
-from aejax.data import Part
 from aejax.losses import CodeL1, KLSparsity, Loss
 from aejax.metrics.sparsity import sparsity, suits, unexplained
-from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, TopK, WinnerTakeAll
+from aejax.models import (
+    Autoencoder,
+    ConvEncoder,
+    MLPDecoder,
+    MLPEncoder,
+    Plain,
+    SpatialWinnerTakeAll,
+    TopK,
+    WinnerTakeAll,
+)
 
 X = np.random.default_rng(0).uniform(0, 1, (30, 2, 3, 1)).astype(np.float32)
 
@@ -59,28 +67,27 @@ def test_it_suits_experiments_that_ask_for_sparse_codes(tiny):
         return dataclasses.replace(tiny.experiment, loss=Loss(terms={"sparsity": term}))
 
     assert not suits(tiny.experiment)
-    sparse = [with_latent(TopK(9)), with_latent(WinnerTakeAll(9)), with_term(CodeL1()), with_term(KLSparsity())]
-    assert all(suits(experiment) for experiment in sparse)
+    sparse = [with_latent(latent) for latent in (TopK(9), WinnerTakeAll(9), SpatialWinnerTakeAll(9))]
+    assert all(suits(experiment) for experiment in (*sparse, with_term(CodeL1()), with_term(KLSparsity())))
 
 
-@pytest.mark.parametrize("latent", [TopK(6, 2, alpha=1.5), Plain(6, "sigmoid")])
-def test_the_suite_measures_the_codes_of_inference_and_draws_them(tiny, latent):
+@pytest.mark.parametrize(
+    ("encoder", "latent"),
+    [
+        (MLPEncoder(), TopK(6, 2, alpha=1.5)),
+        (MLPEncoder(), Plain(6, "sigmoid")),
+        (ConvEncoder((2,)), SpatialWinnerTakeAll(8, 2)),
+    ],
+)
+def test_the_suite_measures_the_codes_of_inference_and_draws_them(tiny, encoder, latent):
     terms = {**tiny.experiment.loss.terms, "sparsity": CodeL1(1e-3)}
-    model = Autoencoder(MLPEncoder(), latent, MLPDecoder())
+    model = Autoencoder(encoder, latent, MLPDecoder())
     experiment = dataclasses.replace(tiny.experiment, model=model, loss=Loss(terms=terms), epochs=1)
     trained, test = aejax.fit(experiment, dataset=tiny.dataset), tiny.dataset.test
     measured, codes = suite.measure(trained, test), trained.encode(test.x)
-    active = codes > (0.5 if latent == Plain(6, "sigmoid") else 0)
+    active = codes > (0.5 if isinstance(latent, Plain) else 0)
     assert measured["l0"] == pytest.approx(active.sum() / 10)
     if isinstance(latent, TopK):
         assert 2 < measured["l0"] <= 3
     assert measured["fvu"] == pytest.approx(unexplained(test.x / np.float32(255), trained.reconstruct(test.x)))
     assert {"activation_density", "activations"} <= set(suite.draw(trained, tiny.dataset))
-
-
-def test_fvu_is_that_of_all_examples_whatever_their_number(tiny):
-    experiment = dataclasses.replace(tiny.experiment, loss=Loss(terms={"sparsity": CodeL1()}), epochs=1)
-    trained, test = aejax.fit(experiment, dataset=tiny.dataset), tiny.dataset.test
-    twice = Part(np.concatenate([test.x, test.x]))
-    for name, value in aejax.metrics.sparsity.measure(trained, test).items():
-        assert aejax.metrics.sparsity.measure(trained, twice)[name] == pytest.approx(value, rel=1e-4), name
