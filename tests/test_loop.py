@@ -13,7 +13,7 @@ from aejax import loop
 from aejax.data import Data, Dataset, Part, Standardise
 from aejax.errors import DivergedError, InputError, Stopped
 from aejax.experiment import Experiment
-from aejax.losses import Gaussian, Loss
+from aejax.losses import Gaussian, Loss, Reconstruction
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.optim import SGD, Adam, Cosine
 
@@ -217,7 +217,8 @@ def test_a_lengthened_run_stretches_its_schedule(whole):
 
 def test_parameters_that_break_in_the_very_last_step_are_noticed(tmp_path):
     """The loss of a step is that of the parameters before it, so no term has seen these."""
-    wild = dataclasses.replace(EXPERIMENT, optimizer=SGD(1e39, momentum=0.0), batch_size=40, epochs=1)
+    steep = Loss(terms={"reconstruction": Reconstruction(1e30)})
+    wild = dataclasses.replace(EXPERIMENT, loss=steep, optimizer=SGD(1e12, momentum=0.0), batch_size=40, epochs=1)
     with pytest.raises(DivergedError, match=r"parameters became infinite .* in the last step of epoch 1"):
         aejax.fit(wild, folder=tmp_path, dataset=DATASET)
     (folder,) = (tmp_path / "tiny").iterdir()
