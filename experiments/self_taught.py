@@ -18,14 +18,13 @@ from aejax.data import Data, Dataset, Part, load
 from aejax.experiment import Expected
 from aejax.probes import probe
 from aejax.report import write_study
-from aejax.trained import scaled
 
 EXPECTED = Expected("accuracy", 0.982, 0.0, "UFLDL, Self-taught learning, digits 0 to 4", "V", True)
 RESULT = Path(__file__).parent / "results" / "self_taught.json"
 
 
 def main() -> None:
-    """Trains on 5 to 9, fits a softmax to 0 to 4, and prints its accuracy beside that on raw pixels."""
+    """Trains on 5 to 9, fits a softmax to 0 to 4, and prints its accuracy."""
     full = sys.argv[1:] == ["mnist"]
     data = Data("mnist" if full else "mnist-5k", validation=0.0)
     dataset, start = load(data), time.perf_counter()
@@ -38,13 +37,11 @@ def main() -> None:
     none = Part(unlabelled[:0])
     trained = aejax.fit(experiment, dataset=Dataset("digits 5 to 9", Part(unlabelled), none, none))
     half = len(labelled) // 2
-    accuracy = {}
-    for name, x in {"": trained.encode(labelled.x), "raw_": scaled(labelled.x).reshape(len(labelled), -1)}.items():
-        found = probe("logistic", x[:half], labelled.label[:half], x[half:], labelled.label[half:])
-        accuracy[f"{name}accuracy"] = found["accuracy"]
-    print(f"accuracy on 0 to 4: codes {accuracy['accuracy']:.4f}, pixels {accuracy['raw_accuracy']:.4f}")
+    codes, label = trained.encode(labelled.x), labelled.label
+    accuracy = probe("logistic", codes[:half], label[:half], codes[half:], label[half:])["accuracy"]
+    print(f"accuracy on 0 to 4: {accuracy:.4f} (published: {EXPECTED.value})")
     if full:
-        write_study(RESULT, accuracy, EXPECTED, time.perf_counter() - start)
+        write_study(RESULT, {"accuracy": accuracy}, EXPECTED, time.perf_counter() - start)
 
 
 if __name__ == "__main__":
