@@ -3,6 +3,10 @@
     python experiments/rate_distortion.py            the 5,000 embedded digits, a few seconds
     python experiments/rate_distortion.py mnist      all 60,000
 
+Found on the embedded digits: 5 bits a dimension are enough (139 bits an image; 1 % more squared error than
+at 8), and take less than half of JPEG's smallest file (293 bits), which has a fifth less error. At 2 bits and
+more the autoencoder's curve lies below that of PCA; at 1 bit PCA loses less, in a larger file.
+
 Rates are bits per test image of whole files: headers, ranges and entropy coding included. JPEG and
 PNG are given one sheet of all images, so that they too pay for a header only once.
 """

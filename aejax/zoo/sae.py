@@ -3,16 +3,7 @@
 from aejax.data import Data
 from aejax.experiment import Expected, Experiment
 from aejax.losses import Bernoulli, CodeL1, Gaussian, KLSparsity, Loss, Reconstruction, WeightL2
-from aejax.models import (
-    Autoencoder,
-    MLPDecoder,
-    MLPEncoder,
-    Plain,
-    TiedAutoencoder,
-    TopK,
-    TransposedDecoder,
-    WinnerTakeAll,
-)
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.optim import Adam, Cosine
 from aejax.zoo.ae import KERAS_BLOG
 
@@ -54,35 +45,4 @@ def kl() -> Experiment:
             "rho, the mean activation that UFLDL's exercise asks for (Stanford, Stacked autoencoders)",
             "V",
         ),
-    )
-
-
-def ksparse(k: int = 25) -> Experiment:
-    """Tied weights, k survivors of 1000; training begins with 100."""
-    epochs, batch_size = 6, 100
-    return Experiment(
-        model=TiedAutoencoder(
-            MLPEncoder(),
-            TopK(1000, k, begin=max(100, k), anneal_steps=epochs // 2 * 60_000 // batch_size),
-            TransposedDecoder(),
-        ),
-        loss=Loss(Gaussian()),
-        data=Data("mnist", validation=0.0),
-        optimizer=Adam(1e-3, Cosine()),
-        batch_size=batch_size,
-        epochs=epochs,
-        expected=Expected("squared_error", 13.866, 0.0, "PCA with 30 components, exactly: to be beaten with 25", "C"),
-    )
-
-
-def wta() -> Experiment:
-    """2000 units, each active for 5 % of a batch: Makhzani & Frey's fully connected winner-take-all."""
-    return Experiment(
-        model=Autoencoder(MLPEncoder(), WinnerTakeAll(2000, 0.05), MLPDecoder()),
-        loss=Loss(Gaussian()),
-        data=Data("mnist", validation=0.0),
-        optimizer=Adam(1e-3, Cosine()),
-        batch_size=100,
-        epochs=6,
-        expected=Expected("squared_error", 3.297, 0.0, "PCA with 128 components, exactly", "C"),
     )
