@@ -35,6 +35,40 @@ def entries() -> str:
     return "\n".join([*rows, "", f"Trained on {device}, {cores} cores, jax {result['versions']['jax']}."])
 
 
+def studies() -> str:
+    """What the scripts under experiments/ measured, a row for each that has a committed result."""
+    rows = ["| script | measured | published |", "|---|---|---|"]
+    for path in sorted((ROOT / "experiments").glob("*.py")):
+        kept = ROOT / "experiments" / "results" / f"{path.stem}.json"
+        if kept.exists():
+            measured, published = STUDIES[path.stem](json.loads(kept.read_text()))
+            rows.append(f"| `experiments/{path.name}` | {measured} | {published} |")
+    return "\n".join(rows)
+
+
+def _odds(result: dict[str, Any]) -> tuple[str, str]:
+    ours, theirs = result["means"]["autoencoder"], result["published_means"]
+    published = ", ".join(f"{name} {theirs[key]:.3f}" for name, key in PYOD.items())
+    return f"mean AUROC on twelve tabular sets **{ours:.3f}**", f"PyOD: {published}"
+
+
+def _one_class(result: dict[str, Any]) -> tuple[str, str]:
+    means = result["means"]
+    return f"mean AUROC, one digit against the rest, **{100 * means['autoencoder']:.2f}**", (
+        f"linear AE (PCA) 95.53, here {100 * means['pca']:.2f}"
+    )
+
+
+def _error(result: dict[str, Any]) -> tuple[str, str]:
+    expected, error = result["expected"], result["test"]["error_percent"]
+    verdict = "" if result["met"] else ": not reached"
+    return f"test error **{error:.2f} %**", f"{expected['value']:g} %{verdict} ({expected['source']})"
+
+
+PYOD = {"isolation forest": "iforest", "its autoencoder": "autoencoder", "PCA": "pca"}
+STUDIES = {"odds": _odds, "one_class_mnist": _one_class, "sdae_mnist": _error}
+
+
 def speed() -> str:
     """Seconds an epoch of each contender and aejax's share of them, then the whole process and the matrix rate."""
     bench = json.loads((ROOT / "scripts" / "results" / "bench_cpu.json").read_text())
@@ -69,7 +103,7 @@ def _cell(part: dict[str, Any], name: str) -> str:
 
 def fill(text: str) -> str:
     """The README with each marked table made anew."""
-    for name, table in {"entries": entries, "speed": speed}.items():
+    for name, table in {"entries": entries, "studies": studies, "speed": speed}.items():
         before, rest = text.split(f"<!-- {name} -->\n")
         text = f"{before}<!-- {name} -->\n{table()}\n<!-- end {name} -->{rest.split(f'<!-- end {name} -->')[1]}"
     return text
