@@ -4,7 +4,7 @@ from aejax.data import Data
 from aejax.experiment import Expected, Experiment
 from aejax.losses import Bernoulli, Gaussian, Loss, Reconstruction, WeightL2
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import Adam, AdamW, Cosine, WarmupCosine
+from aejax.optim import Adam, Cosine
 
 KERAS_BLOG = "Keras blog, Building Autoencoders in Keras (Chollet 2016)"
 
@@ -78,17 +78,4 @@ def overcomplete() -> Experiment:
             "the floor that grey pixels set (output = input), exactly; ours is to come within 0.006 of it",
             "C",
         ),
-    )
-
-
-def hinton() -> Experiment:
-    """Hinton & Salakhutdinov's layers, with batch normalisation in place of pretraining."""
-    hidden = (1000, 500, 250)
-    return Experiment(
-        model=Autoencoder(MLPEncoder(hidden, norm="batch"), Plain(30), MLPDecoder(hidden[::-1], norm="batch")),
-        loss=Loss(Bernoulli()),
-        data=Data("mnist", validation=0.0),
-        optimizer=AdamW(2e-3, WarmupCosine(0.1), weight_decay=1e-2),
-        epochs=70,
-        expected=Expected("squared_error", 3.0, 0.0, "Hinton & Salakhutdinov 2006, with pretraining by RBMs", "R"),
     )
