@@ -19,8 +19,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-SMALL = {"hidden": [], "code": 32, "batch": 256, "contenders": ["aejax", "keras-jax", "keras-tensorflow", "torch"]}
-LARGE = {"hidden": [512], "code": 16, "batch": 128, "contenders": ["aejax", "torch"]}
+EVERYBODY = ["aejax", "keras-jax", "keras-tensorflow", "torch"]
+SMALL = {"hidden": [], "code": 32, "activation": "relu", "batch": 256, "contenders": EVERYBODY}
+LARGE = {"hidden": [512], "code": 16, "activation": "linear", "batch": 128, "contenders": ["aejax", "torch"]}
 RESULTS = Path(__file__).parent / "results" / "bench_cpu.json"
 WHOLE_EPOCHS = 50
 
@@ -42,7 +43,9 @@ def aejax(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]
     from aejax.pytree import as_arrays
 
     hidden = tuple(network["hidden"])
-    model = Autoencoder(MLPEncoder(hidden), Plain(network["code"], "relu"), MLPDecoder(hidden[::-1]), shape=(784,))
+    model = Autoencoder(
+        MLPEncoder(hidden), Plain(network["code"], network["activation"]), MLPDecoder(hidden[::-1]), shape=(784,)
+    )
     experiment = Experiment(model, Loss(), Data(), Adam(horizon=1.0))
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     part = jax.device_put(Part(np.load(path)))
@@ -73,8 +76,10 @@ def keras(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]
 
     x = np.load(path).astype(np.float32) / 255
     inputs = features = keras.Input((784,))
-    for size in [*network["hidden"], network["code"], *reversed(network["hidden"])]:
-        features = keras.layers.Dense(size, activation="relu")(features)
+    kinds = ["relu"] * len(network["hidden"])
+    sizes = [*network["hidden"], network["code"], *reversed(network["hidden"])]
+    for size, kind in zip(sizes, [*kinds, network["activation"], *kinds], strict=True):
+        features = keras.layers.Dense(size, activation=kind)(features)
     model = keras.Model(inputs, keras.layers.Dense(784, activation="sigmoid")(features))
     model.compile("adam", "binary_crossentropy")
     return (
@@ -94,6 +99,8 @@ def torch(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]
     x = torch.from_numpy(np.load(path)).float() / 255
     sizes = [784, *network["hidden"], network["code"], *reversed(network["hidden"])]
     layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
+    if network["activation"] == "linear":
+        layers[2 * len(network["hidden"]) + 1] = nn.Identity()
     model = nn.Sequential(*layers, nn.Linear(sizes[-1], 784))
     for parameter in model.parameters():
         (nn.init.xavier_uniform_ if parameter.ndim > 1 else nn.init.zeros_)(parameter)

@@ -73,7 +73,7 @@ def test_reproduce_keeps_the_result(tmp_path, monkeypatch):
 
 def test_the_benchmark_s_contender_trains_and_counts_its_work(tmp_path):
     bench = script("bench_cpu")
-    network = {"hidden": [], "code": 2, "batch": 4}
+    network = {"hidden": [], "code": 2, "activation": "relu", "batch": 4}
     assert bench._flops(network, 3) == 3 * (6 * 2 * 784 * 2 - 2 * 784 * 2)
     np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (12, 784), np.uint8))
     epoch, final, _ = bench.aejax(str(tmp_path / "x.npy"), network)
