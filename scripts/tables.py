@@ -25,14 +25,14 @@ def entries() -> str:
     for name, summary in aejax.names().items():
         result = json.loads((ROOT / "experiments" / "results" / f"{name}.json").read_text())
         expected = result["expected"]
-        unverified = " (unverified)" if expected["tag"] == "M" else ""
-        published = f"{expected['value']:g}{unverified}"
+        published = f"{expected['value']:g} ({expected['tag']})"
         measured = f"{result['test'][expected['metric']]:.4g}"
         metric = expected["metric"].replace("_", " ")
         time = f"{result['train_seconds']:.0f} s"
         rows.append(f"| `{name}` | {summary} | {metric} | {published} | **{measured}** | {result['seed']} | {time} |")
     device, cores = result["hardware"]["device"], result["hardware"]["cores"]
-    return "\n".join([*rows, "", f"Trained on {device}, {cores} cores, jax {result['versions']['jax']}."])
+    legend = "C: computed exactly, V: read in the source, R: quoted from it by another, M: unverified."
+    return "\n".join([*rows, "", f"{legend} Trained on {device}, {cores} cores, jax {result['versions']['jax']}."])
 
 
 def studies() -> str:
