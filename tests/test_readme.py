@@ -1,0 +1,48 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+TRAINS = """
+import numpy as np
+from aejax.data import Dataset, Part
+
+images = Part(np.random.default_rng(0).integers(0, 256, (16, 4, 4, 1), np.uint8))
+experiment = dataclasses.replace(aejax.get("ae-wide"), epochs=1, batch_size=8)
+trained = aejax.fit(experiment, folder="runs", dataset=Dataset("noise", images, images, images))
+assert trained.history[0]["code_l2_nats"] > 0
+assert aejax.load(trained.run.path).experiment.model.encoder == Wide()
+"""
+
+
+def test_the_readme_s_python_runs_as_it_stands(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 2
+    (tmp_path / "blocks.py").write_text("\n".join(blocks) + TRAINS)
+    done = subprocess.run(
+        [sys.executable, "blocks.py"], cwd=tmp_path, capture_output=True, text=True, env=os.environ, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert 60 < float(done.stdout.split()[0]) < 100
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:aejax|scripts|experiments)/[\w/]+\.\w+)`", README))))
+def test_every_file_that_the_readme_names_is_there(path):
+    assert (Path(__file__).parents[1] / path).exists()
+
+
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"`(aejax [a-z][^`]*)`", README))))
+def test_every_command_in_the_readme_is_one_with_flags_that_exist(line):
+    words = line.split()
+    depth = 3 if words[1] in ("data", "train") else 2
+    done = subprocess.run(
+        [sys.executable, "-m", "aejax", *words[1:depth], "--help"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    flags = {word.split("=")[0] for word in words if word.startswith("--")}
+    assert all(flag in done.stdout for flag in flags)
