@@ -74,8 +74,8 @@ class Eval:
 
 
 @dataclass(frozen=True)
-class Encode:
-    """Encodes examples and writes their codes."""
+class _OverExamples:
+    """What the commands share that take examples through a trained model."""
 
     run: Positional[Path]
     """A run directory, runs/NAME/ID."""
@@ -86,12 +86,20 @@ class Encode:
     split: Split = "test"
     """Which part of a data set that has a name."""
 
-    def __call__(self) -> None:
-        """Writes codes `[n, latent]`, float32."""
+    def _examples(self) -> Any:
         from aejax.data import read_examples
 
+        return read_examples(self.data, self.split).x
+
+
+@dataclass(frozen=True)
+class Encode(_OverExamples):
+    """Encodes examples and writes their codes."""
+
+    def __call__(self) -> None:
+        """Writes codes `[n, latent]`, float32."""
         _check_out(self.out)
-        _save_array(self.out, _trained(self.run).encode(read_examples(self.data, self.split).x))
+        _save_array(self.out, _trained(self.run).encode(self._examples()))
 
 
 @dataclass(frozen=True)
@@ -114,24 +122,13 @@ class Decode:
 
 
 @dataclass(frozen=True)
-class Reconstruct:
+class Reconstruct(_OverExamples):
     """Encodes and decodes examples, and writes the reconstructions."""
-
-    run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
-    data: str
-    """A data set's name, .npy, .npz, .mat or a folder of images."""
-    out: Path
-    """The .npy file to write."""
-    split: Split = "test"
-    """Which part of a data set that has a name."""
 
     def __call__(self) -> None:
         """Writes reconstructions `[n, *shape]`, float32."""
-        from aejax.data import read_examples
-
         _check_out(self.out)
-        _save_array(self.out, _trained(self.run).reconstruct(read_examples(self.data, self.split).x))
+        _save_array(self.out, _trained(self.run).reconstruct(self._examples()))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,21 @@
-"""What has to be set up before the first computation; the only place that knows devices."""
+"""What runs on the device: the compiled functions of training, and the data placed there; the only such place."""
 
 import jax
+import jax.numpy as jnp
 
+from aejax import train
+from aejax.data import Part, Preprocess
 from aejax.data.cache import folder
+
+init = jax.jit(train.init, static_argnames="model")
+epoch = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
+evaluate = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
+
+
+def place(part: Part, preprocess: Preprocess) -> Part:
+    """A part of a data set on the device, as its preprocessing holds it."""
+    label = None if part.label is None else jnp.asarray(part.label)
+    return Part(preprocess.place(jnp.asarray(part.x)), label)
 
 
 def start() -> None:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aejax import train
+from aejax import devices, train
 from aejax.data import Dataset, Part, Preprocess
 from aejax.data import load as load_data
 from aejax.errors import DivergedError, InputError, Stopped
@@ -26,9 +26,6 @@ from aejax.trained import CHUNK, Trained, template
 
 T = TypeVar("T")
 
-_init = jax.jit(train.init, static_argnames=("model",))
-_epoch = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
-_evaluate = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
 _finite = jax.jit(lambda tree: jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all())
 
 ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
@@ -131,7 +128,7 @@ def _begin(
         return state, resumed.rewind(int(state.step))
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     batch = Part(jnp.zeros((1, *shape)))
-    state = _init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed))
+    state = devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed))
     if params is None:
         return state, []
     return dataclasses.replace(state, params=_fitting(params, state.params)), []
@@ -157,24 +154,23 @@ def _epochs(experiment: Experiment, dataset: Dataset, preprocess: Preprocess, st
     model, batch_size = experiment.model, experiment.batch_size
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     parts = {
-        name: _place(dataset.part(name), preprocess) for name in ("train", "validation") if len(dataset.part(name))
+        name: devices.place(dataset.part(name), preprocess)
+        for name in ("train", "validation")
+        if len(dataset.part(name))
     }
     done = int(state.step) // (len(dataset.train) // batch_size)
     for number in range(done + 1, experiment.epochs + 1):
         before = state
-        state, metrics = _epoch(model, loss, optimizer, preprocess, state, parts["train"], key, batch_size=batch_size)
+        state, metrics = devices.epoch(
+            model, loss, optimizer, preprocess, state, parts["train"], key, batch_size=batch_size
+        )
         by_part = {"train": metrics}
         if "validation" in parts:
             size = min(CHUNK, len(parts["validation"]))
-            by_part["validation"] = _evaluate(
+            by_part["validation"] = devices.evaluate(
                 model, (loss,), preprocess, state, parts["validation"], key, batch_size=size
             )
         yield Epoch(number, before, state, by_part, _finite(state.params))
-
-
-def _place(part: Part, preprocess: Preprocess) -> Part:
-    label = None if part.label is None else jnp.asarray(part.label)
-    return Part(preprocess.place(jnp.asarray(part.x)), label)
 
 
 def _one_ahead(items: Iterable[T]) -> Iterator[T]:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from aejax import train
+from aejax import devices
 from aejax.data import Data, Dataset, Part
 from aejax.errors import InputError
 from aejax.experiment import Experiment
@@ -28,8 +28,6 @@ from aejax.pytree import as_arrays
 from aejax.trained import Trained
 
 Keys = tuple[str, ...]
-
-_init = jax.jit(train.init, static_argnames=("model",))
 
 
 def rbm(steps: int = 1) -> Loss:
@@ -98,7 +96,7 @@ def unroll(experiment: Experiment, dataset: Dataset, parts: Sequence[Trained]) -
 def _fresh(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     batch = Part(jnp.zeros((1, *dataset.shape)))
-    return _init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed)).params
+    return devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed)).params
 
 
 def _at(path: Keys, leaves: dict[str, jax.Array]) -> dict[Keys, jax.Array]:

@@ -6,7 +6,6 @@ code's size stand beside every number.
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -23,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from aejax import train
+from aejax import devices, train
 from aejax.data import Dataset, Part
 from aejax.errors import InputError
 from aejax.losses.classification import CrossEntropy
@@ -99,13 +98,9 @@ def fine_tune(
     key = jax.random.key(seed)
     state = _started(trained, train.init(model, loss, recipe, _example(trained.shape), key), recipe)
     for _ in range(epochs):
-        state, _ = _epoch(model, loss, recipe, preprocess, state, placed["train"], key, batch_size=batch_size)
+        state, _ = devices.epoch(model, loss, recipe, preprocess, state, placed["train"], key, batch_size=batch_size)
     size = min(CHUNK, len(dataset.test))
-    return means(_evaluate(model, (loss,), preprocess, state, placed["test"], key, batch_size=size))
-
-
-_epoch = partial(jax.jit, static_argnames=("model", "batch_size"))(train.epoch)
-_evaluate = partial(jax.jit, static_argnames=("model", "batch_size"))(train.evaluate)
+    return means(devices.evaluate(model, (loss,), preprocess, state, placed["test"], key, batch_size=size))
 
 
 def _started(trained: Trained, fresh: train.State, optimizer: Optimizer) -> train.State:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from aejax import models, train
+from aejax import devices, models, train
 from aejax.data import Part, Preprocess
 from aejax.data.preprocess import scale
 from aejax.errors import InputError
@@ -72,12 +72,11 @@ class Trained:
         """The loss and its terms in nats per example, the squared error, and both per pixel."""
         experiment = self.experiment
         loss, preprocess = as_arrays((experiment.loss, self.preprocess))
-        self._check(part.x)
-        placed = jax.device_put(Part(preprocess.place(jnp.asarray(part.x))))
+        placed = devices.place(Part(self._check(part.x), part.label), preprocess)
         measures = (loss, ReconstructionError(loss.likelihood))
         key = jax.random.key(experiment.seed)
         size = min(CHUNK, len(part))
-        metrics = means(_evaluate(experiment.model, measures, preprocess, self.state, placed, key, size))
+        metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.state, placed, key, size))
         return metrics | per_value(metrics, self.shape)
 
     @property
@@ -150,9 +149,6 @@ def _decode(model: Autoencoder, variables: Any, likelihood: Any, preprocess: Pre
 @partial(jax.jit, static_argnums=0)
 def _score(model: Autoencoder, variables: Any, score: AnomalyScore, preprocess: Preprocess, x: Array) -> Array:
     return models.apply(score, model, variables, {}, preprocess(x, None))[0]
-
-
-_evaluate = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
 
 
 def _list(shape: tuple[int, ...]) -> str:
