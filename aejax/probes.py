@@ -90,7 +90,7 @@ def fine_tune(
     Returns `error` (the share of wrong answers) and `loss_nats`. Raises `InputError` for data without labels.
     """
     classes = int(max(_labels(part, dataset.name).max() for part in (dataset.train, dataset.test))) + 1
-    placed = {name: jax.device_put(dataset.part(name)) for name in ("train", "test")}
+    placed = {name: devices.place(dataset.part(name), trained.preprocess) for name in ("train", "test")}
     model = Classifier(trained.experiment.model.encoder, trained.experiment.model.latent, classes)
     steps = epochs * (len(placed["train"]) // batch_size)
     recipe = dataclasses.replace(optimizer or Adam(1e-3, Cosine()), horizon=float(steps))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax.data import Dataset, Part
+from aejax.data import Dataset, Part, StaticBinarise
 from aejax.errors import InputError
 from aejax.optim import Adam
 from aejax.probes import compare, fine_tune, probe
@@ -79,3 +79,14 @@ def test_fine_tuning_starts_from_what_was_learned(tiny):
     kept = fine_tune(trained, tiny.dataset, epochs=1, batch_size=40)
     lost = fine_tune(dataclasses.replace(trained, state=zeroed), tiny.dataset, epochs=1, batch_size=40)
     assert kept["loss_nats"] != lost["loss_nats"]
+
+
+def test_fine_tuning_sees_the_data_as_training_placed_it(tiny):
+    trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
+    once = StaticBinarise()
+    parts = (tiny.dataset.part(name) for name in ("train", "validation", "test"))
+    drawn = Dataset("drawn", *(Part(np.asarray(once.place(jax.numpy.asarray(part.x))), part.label) for part in parts))
+    tune = {"epochs": 2, "batch_size": 8}
+    placed = fine_tune(dataclasses.replace(trained, preprocess=once), tiny.dataset, **tune)
+    assert placed == fine_tune(trained, drawn, **tune)
+    assert placed != fine_tune(trained, tiny.dataset, **tune)
