@@ -65,8 +65,33 @@ def _error(result: dict[str, Any]) -> tuple[str, str]:
     return f"test error **{error:.2f} %**", f"{expected['value']:g} %{verdict} ({expected['source']})"
 
 
+def _rate(result: dict[str, Any]) -> tuple[str, str]:
+    test, expected = result["test"], result["expected"]
+
+    def at(point: str) -> str:
+        return f"{test[f'{point}_squared_error']:.2f} at {test[f'{point}_bits_an_image']:.0f} bits an image"
+
+    beside = f"PCA {at('PCA_at_4')}, JPEG {at('JPEG_at_1')}; PCA-32 at full precision {expected['value']:g} (C)"
+    return f"codes of 4 bits: squared error **{at('autoencoder_at_4')}**", beside
+
+
+def _transfer(result: dict[str, Any]) -> tuple[str, str]:
+    percent = {name: f"{100 * value:.1f} %" for name, value in result["test"].items()}
+    return (
+        f"accuracy on digits 5-9 of codes learned on 0-4 **{percent['autoencoder_of_the_source']}**",
+        f"PCA likewise {percent['PCA_of_the_source']}, codes of 5-9 themselves {percent['autoencoder_of_the_target']}, "
+        f"raw pixels {percent['raw_pixels']}",
+    )
+
+
 PYOD = {"isolation forest": "iforest", "its autoencoder": "autoencoder", "PCA": "pca"}
-STUDIES = {"odds": _odds, "one_class_mnist": _one_class, "sdae_mnist": _error}
+STUDIES = {
+    "odds": _odds,
+    "one_class_mnist": _one_class,
+    "rate_distortion": _rate,
+    "sdae_mnist": _error,
+    "transfer": _transfer,
+}
 
 
 def speed() -> str:
