@@ -73,7 +73,7 @@ def fit(
     dataset = load_data(experiment.data) if dataset is None else dataset
     given, experiment = experiment, experiment.resolve(dataset)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
-    run = _open_run(given, dataset, folder, resume)
+    run = _open_run(given, dataset, folder, resume, params)
     state, history = _begin(experiment, dataset.shape, run if resume else None, params)
     keeper = _Keeper(run, preprocess, save_every)
     with (
@@ -106,10 +106,10 @@ def _closing(run: Run | None) -> Iterator[None]:
             run.close()
 
 
-def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any) -> Run | None:
+def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any, params: Any) -> Run | None:
     if resume is None:
         steps_per_epoch = len(dataset.train) // experiment.batch_size
-        return None if folder is None else Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch)
+        return None if folder is None else Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch, params)
     run = Run(Path(resume))
     changed = differences(run.experiment, experiment)
     # More epochs only lengthen a run; anything else would make it another experiment.

@@ -1,6 +1,6 @@
 """The run directory: configuration, metrics, checkpoints, result. The only writer to disk.
 
-    runs/NAME/ID/experiment.json   the experiment, facts of its data, versions, commit
+    runs/NAME/ID/experiment.json   the experiment, facts of its data and its start, versions, commit
                  metrics.jsonl     a row for each epoch and part: the truth
                  tensorboard/      the same, mirrored
                  checkpoints/      Orbax, one folder a step
@@ -37,6 +37,7 @@ log = logging.getLogger("aejax")
 
 CHECKPOINTS_KEPT = 3
 CHECKSUM = "crc32"
+FRESH = "fresh"
 
 
 class Run:
@@ -51,16 +52,21 @@ class Run:
             raise InputError(f"{self.path / 'experiment.json'} holds no experiment: it is not one that aejax wrote")
         self.shape: tuple[int, ...] = from_json(content.get("shape"))
         self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
+        self.params: str = content.get("params", FRESH)
 
     @classmethod
-    def create(cls, folder: Path, experiment: Experiment, shape: tuple[int, ...], steps_per_epoch: int) -> "Run":
+    def create(
+        cls, folder: Path, experiment: Experiment, shape: tuple[int, ...], steps_per_epoch: int, params: Any = None
+    ) -> "Run":
         """Starts a run of an experiment as it was given, in a new folder below `folder`.
 
+        Of params that it does not make afresh, it keeps a checksum: its settings alone do not repeat it.
         Raises `InputError` where it cannot be written.
         """
+        start = FRESH if params is None else f"given, {CHECKSUM} {_checksum_of_arrays(params):08x}"
         try:
             path = _new_folder(Path(folder) / experiment.name)
-            _write_experiment(path, experiment, shape, steps_per_epoch)
+            _write_experiment(path, experiment, shape, steps_per_epoch, start)
         except OSError as error:
             raise InputError(
                 f"the run's folder cannot be written below {folder} ({error.strerror}): name another with --out"
@@ -70,7 +76,7 @@ class Run:
     def update(self, experiment: Experiment) -> None:
         """Writes the experiment anew: a resumed run may have more epochs than it began with."""
         self.experiment = experiment
-        _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch)
+        _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, self.params)
 
     # Metrics
 
@@ -173,11 +179,14 @@ class Run:
         return content
 
 
-def _write_experiment(path: Path, experiment: Experiment, shape: tuple[int, ...], steps_per_epoch: int) -> None:
+def _write_experiment(
+    path: Path, experiment: Experiment, shape: tuple[int, ...], steps_per_epoch: int, params: str
+) -> None:
     content = {
         "experiment": to_json(experiment),
         "shape": list(shape),
         "steps_per_epoch": steps_per_epoch,
+        "params": params,
         "versions": versions(),
         "commit": commit(),
     }
@@ -271,4 +280,11 @@ def _checksum(folder: Path) -> int:
     crc = 0
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUM):
         crc = zlib.crc32(path.read_bytes(), zlib.crc32(str(path.relative_to(folder)).encode(), crc))
+    return crc
+
+
+def _checksum_of_arrays(tree: Any) -> int:
+    crc = 0
+    for name, leaf in _named_leaves(tree):
+        crc = zlib.crc32(np.asarray(leaf, np.float32).tobytes(), zlib.crc32(name.encode(), crc))
     return crc

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -123,3 +124,18 @@ def test_training_starts_from_the_given_parameters(tiny):
     still = dataclasses.replace(stack(FREE), optimizer=Adam(1e-30), seed=5)
     again = aejax.fit(still, dataset=tiny.dataset, params=jax.device_get(first.state.params))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), again.state.params, first.state.params)
+
+
+def test_a_run_says_what_it_started_from_and_keeps_saying_it(tiny, tmp_path):
+    def started(params=None, **where):
+        run = aejax.fit(stack(FREE), dataset=tiny.dataset, params=params, **where).run
+        return run, json.loads((run.path / "experiment.json").read_text())["params"]
+
+    first, fresh = started(folder=tmp_path)
+    learned = aejax.load(first.path).state.params
+    second, given = started(learned, folder=tmp_path)
+    assert fresh == "fresh"
+    assert given.startswith("given, crc32 ")
+    assert started(jax.device_get(learned), folder=tmp_path)[1] == given
+    assert started(jax.tree.map(lambda leaf: leaf + 1, learned), folder=tmp_path)[1] != given
+    assert started(resume=second.path)[1] == given
