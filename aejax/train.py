@@ -21,8 +21,9 @@ from aejax.metrics.mean import Mean, Metrics
 from aejax.models import Model
 from aejax.optim import Optimizer
 
-Measure = Callable[[Any, Part, bool], dict[str, Float[Array, " batch"]]]
-"""`measure(model, batch, train)`: named values, one for each example; in a loss, `loss_nats` is minimised."""
+Measure = Callable[..., dict[str, Float[Array, " batch"]]]
+"""`measure(model, batch)`: named values, one for each example. A loss is one, called in training as
+`loss(model, batch, True, step)`: it minimises its `loss_nats`."""
 
 
 @jax.tree_util.register_dataclass
@@ -53,7 +54,7 @@ def step(
     def objective(params: Any) -> tuple[Float[Array, ""], tuple[dict[str, Array], Any]]:
         variables = {"params": params, **state.collections}
         keys = model_keys(key, state.step)
-        values, collections = models.apply(loss, model, variables, keys, batch, True, mutable=True)
+        values, collections = models.apply(loss, model, variables, keys, batch, True, state.step, mutable=True)
         return values["loss_nats"].mean(), (values, collections)
 
     gradient, (values, collections) = jax.grad(objective, has_aux=True)(state.params)
@@ -125,7 +126,7 @@ def evaluate(
         batch = Part(preprocess(stored.x, derive(key, Stream.PREPROCESS, number)), stored.label)
         metrics: Metrics = {}
         for measure in measures:
-            values, _ = models.apply(measure, model, variables, model_keys(key, number), batch, False)
+            values, _ = models.apply(measure, model, variables, model_keys(key, number), batch)
             metrics |= {name: Mean.of(value, index < len(part)) for name, value in values.items()}
         return number + 1, metrics
 

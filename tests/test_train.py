@@ -190,7 +190,7 @@ def test_the_seed_alone_decides_the_first_state():
 class Reveal(Loss):
     """Says which examples it saw: example i holds 2 ** i in its first value, so that sums tell sets apart."""
 
-    def __call__(self, model, batch, train=False):
+    def __call__(self, model, batch, train=False, step=None):
         raw = model.decode(model.encode(batch.x, train).mean, train)
         return {"loss_nats": 0 * raw.sum(axis=1), "seen": batch.x[:, 0], "label": batch.label.astype(jnp.float32)}
 
@@ -326,7 +326,7 @@ def test_evaluation_is_the_mean_over_every_example_whatever_the_batch_size(batch
 
 @pytest.mark.parametrize("batch_size", [3, 4])
 def test_padding_counts_for_nothing_even_where_it_is_not_a_number(batch_size):
-    def measure(model, batch, train):
+    def measure(model, batch):
         first = jnp.arange(batch.x.shape[0]) == 0
         return {"x": jnp.where(first, batch.x[:, 0], jnp.nan)}
 

@@ -2,15 +2,18 @@
 
 from aejax.losses.contractive import Contractive, ContractiveLayer
 from aejax.losses.corruption import Clean, Clip, Composed, Corruption, GaussianNoise, Masking, SaltAndPepper
+from aejax.losses.importance import ImportanceWeighted
 from aejax.losses.likelihoods import Bernoulli, Gaussian, GaussianLearnedScale, Likelihood
 from aejax.losses.loss import Loss
 from aejax.losses.rbm import ContrastiveDivergence, FreeEnergy
 from aejax.losses.robust import Cauchy
 from aejax.losses.sparsity import CodeL1, KLSparsity
 from aejax.losses.terms import Forward, Reconstruction, Term
+from aejax.losses.variational import KL
 from aejax.losses.weights import WeightL1, WeightL2
 
 __all__ = [
+    "KL",
     "Bernoulli",
     "Cauchy",
     "Clean",
@@ -26,6 +29,7 @@ __all__ = [
     "Gaussian",
     "GaussianLearnedScale",
     "GaussianNoise",
+    "ImportanceWeighted",
     "KLSparsity",
     "Likelihood",
     "Loss",

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from aejax.data.dataset import Part
 from aejax.models.classifier import Classifier
@@ -13,7 +13,9 @@ from aejax.pytree import configurable
 class CrossEntropy:
     """Softmax cross-entropy of the labels in nats, and the share of wrong answers."""
 
-    def __call__(self, model: Classifier, batch: Part, train: bool = False) -> dict[str, Float[Array, " batch"]]:
+    def __call__(
+        self, model: Classifier, batch: Part, train: bool = False, step: Int[Array, ""] | None = None
+    ) -> dict[str, Float[Array, " batch"]]:
         """`loss_nats` and `error` (0 or 1) of each example; `model` is bound to its variables."""
         assert batch.label is not None  # `aejax.probes` refuses data without labels
         logits = model.classify(batch.x, train)

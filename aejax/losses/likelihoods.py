@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from aejax.models.distributions import normal_log_density
 from aejax.pytree import configurable, positive
 
 
@@ -113,13 +114,6 @@ class GaussianLearnedScale(Likelihood):
 def flat(x: Float[Array, "batch *shape"]) -> Float[Array, "batch values"]:
     """One axis of values an example; done before elementwise work, which then keeps the fastest layout."""
     return x.reshape(x.shape[0], -1)
-
-
-def normal_log_density(
-    x: Float[Array, "*shape"], mean: Float[Array, "*shape"], scale: Float[Array, "..."]
-) -> Float[Array, "*shape"]:
-    """log N(x; mean, scale^2), elementwise, in nats."""
-    return -0.5 * jnp.square((x - mean) / scale) - jnp.log(scale) - 0.5 * math.log(2 * math.pi)
 
 
 @jax.custom_jvp

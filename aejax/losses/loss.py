@@ -3,7 +3,7 @@
 from dataclasses import field
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from aejax.data.dataset import Part
 from aejax.errors import InputError
@@ -25,19 +25,22 @@ class Loss:
     corruption: Corruption = field(default_factory=Clean)
     """What happens to the input, and not to the target."""
 
-    def __call__(self, model: Autoencoder, batch: Part, train: bool = False) -> dict[str, Float[Array, " batch"]]:
+    def __call__(
+        self, model: Autoencoder, batch: Part, train: bool = False, step: Int[Array, ""] | None = None
+    ) -> dict[str, Float[Array, " batch"]]:
         """Every term before its weight, and `loss_nats`, their weighted sum: what is minimised.
 
-        `model` is bound to its variables; all values are in nats per example. Raises `InputError`
+        `model` is bound to its variables; all values are in nats per example. Weights are those of
+        `step` of training; without one, as in evaluation, those that they end at. Raises `InputError`
         for a term that is named as the total is.
         """
         if "loss" in self.terms:
             raise InputError("a term cannot be named 'loss', which is the name of the total: choose another name")
         given = self.corruption(batch.x, model.make_rng("corruption"))
-        posterior = model.encode(given, train)
+        posterior = model.encode(given, train, batch.label)
         code = posterior.sample(model.make_rng("latent"))
-        raw = model.decode(code, train)
-        forward = Forward(model, batch.x, given, posterior, code, raw, self.likelihood)
+        raw = model.decode(code, train, batch.label)
+        forward = Forward(model, batch.x, given, posterior, code, raw, self.likelihood, batch.label, train, step)
         values = {name: term(forward) for name, term in self.terms.items()}
-        total = sum((self.terms[name].weight * value for name, value in values.items()), jnp.zeros(()))
+        total = sum((self.terms[name].weight_at(step) * value for name, value in values.items()), jnp.zeros(()))
         return {"loss_nats": total} | {f"{name}_nats": value for name, value in values.items()}

@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from aejax.losses.likelihoods import Likelihood
 from aejax.models import Autoencoder, Posterior
-from aejax.pytree import configurable
+from aejax.pytree import Number, configurable
 
 
 class Forward(NamedTuple):
@@ -22,6 +23,10 @@ class Forward(NamedTuple):
     code: Float[Array, "batch latent"]
     raw: Float[Array, "batch *raw"]
     likelihood: Likelihood
+    label: Int[Array, " batch"] | None = None
+    train: bool = False
+    step: Int[Array, ""] | None = None
+    """Of training; None in evaluation."""
 
 
 @configurable
@@ -30,6 +35,12 @@ class Term:
 
     weight: float = 1.0
     """What this term is multiplied by in the total; it is logged without it."""
+    warmup_steps: float = 0.0
+    """Steps of training over which the weight rises in a line to what it is. Bowman et al. 2016, section 3.1."""
+
+    def weight_at(self, step: Int[Array, ""] | None) -> Number:
+        """The weight at a step of training, counted from 0; None: the one it ends at."""
+        return self.weight if step is None else self.weight * ramp(step, self.warmup_steps)
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """The term's value for each example, in nats."""
@@ -43,3 +54,8 @@ class Reconstruction(Term):
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Negative log-likelihood."""
         return -forward.likelihood.log_prob(forward.x, forward.raw)
+
+
+def ramp(step: Int[Array, ""], steps: Number) -> Float[Array, ""]:
+    """1 / steps at step 0, rising in a line to 1: what is annealed follows it."""
+    return jnp.minimum((step.astype(jnp.float32) + 1) / jnp.maximum(steps, 1.0), 1.0)

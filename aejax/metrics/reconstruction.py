@@ -19,9 +19,10 @@ class ReconstructionError:
 
     likelihood: Likelihood = field(default_factory=Bernoulli)
 
-    def __call__(self, model: Autoencoder, batch: Part, train: bool = False) -> dict[str, Float[Array, " batch"]]:
+    def __call__(self, model: Autoencoder, batch: Part) -> dict[str, Float[Array, " batch"]]:
         """The squared error of each example; `model` is bound to its variables."""
-        mean = self.likelihood.mean(model.decode(model.encode(batch.x, train).mean, train))
+        code = model.encode(batch.x, label=batch.label).mean
+        mean = self.likelihood.mean(model.decode(code, label=batch.label))
         return {"squared_error": jnp.sum(jnp.square(flat(batch.x - mean)), axis=1)}
 
 

@@ -1,30 +1,42 @@
 """Linen modules: encoders, decoders, latents, and the autoencoder made of them."""
 
-from aejax.models.autoencoder import Autoencoder, Decoder, Encoder, Latent, Model, Posterior, apply, init
+from aejax.models.autoencoder import Autoencoder, Decoder, Density, Encoder, Latent, Model, Posterior, apply, init
 from aejax.models.conv import ConvDecoder, ConvEncoder
-from aejax.models.latents import Plain, Point
+from aejax.models.distributions import Normal, Point
+from aejax.models.hierarchy import BottomDecoder, HierarchicalLatent, HierarchicalPrior
+from aejax.models.latents import GaussianLatent, Plain
 from aejax.models.mlp import MLPDecoder, MLPEncoder
 from aejax.models.sparse import SpatialWinnerTakeAll, TopK, UnitNormDecoder, WinnerTakeAll
 from aejax.models.tied import TiedAutoencoder, TransposedDecoder
+from aejax.models.variational import Prior, StandardNormal, VariationalAutoencoder
 
 __all__ = [
     "Autoencoder",
+    "BottomDecoder",
     "ConvDecoder",
     "ConvEncoder",
     "Decoder",
+    "Density",
     "Encoder",
+    "GaussianLatent",
+    "HierarchicalLatent",
+    "HierarchicalPrior",
     "Latent",
     "MLPDecoder",
     "MLPEncoder",
     "Model",
+    "Normal",
     "Plain",
     "Point",
     "Posterior",
+    "Prior",
     "SpatialWinnerTakeAll",
+    "StandardNormal",
     "TiedAutoencoder",
     "TopK",
     "TransposedDecoder",
     "UnitNormDecoder",
+    "VariationalAutoencoder",
     "WinnerTakeAll",
     "apply",
     "init",

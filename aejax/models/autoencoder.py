@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from aejax.pytree import known
 
@@ -28,6 +28,14 @@ class Posterior(Protocol):
         """A code drawn by the reparameterisation that training differentiates through."""
 
 
+@runtime_checkable
+class Density(Posterior, Protocol):
+    """A posterior that can also say how likely a code is. It is a pytree with one row for each example."""
+
+    def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
+        """log q(z | x) in nats."""
+
+
 class Encoder(nn.Module):
     """`encoder(x, train)`: examples `[batch, *shape]` to features `[batch, features]`."""
 
@@ -42,7 +50,10 @@ class Decoder(nn.Module):
 
 @known
 class Autoencoder(nn.Module):
-    """An encoder, a latent and a decoder, as three modules that know nothing of each other."""
+    """An encoder, a latent and a decoder, as three modules that know nothing of each other.
+
+    Labels are offered to both ways; only a conditional model makes use of them.
+    """
 
     encoder: Encoder
     latent: Latent
@@ -50,11 +61,15 @@ class Autoencoder(nn.Module):
     shape: tuple[int, ...] = ()
     """Shape of the decoder's output; empty: taken from the data and the likelihood when training starts."""
 
-    def encode(self, x: Float[Array, "batch *shape"], train: bool = False) -> Posterior:
+    def encode(
+        self, x: Float[Array, "batch *shape"], train: bool = False, label: Int[Array, " batch"] | None = None
+    ) -> Posterior:
         """The posterior over codes."""
         return self.latent(self.encoder(x, train), train)
 
-    def decode(self, z: Float[Array, "batch latent"], train: bool = False) -> Float[Array, "batch *raw"]:
+    def decode(
+        self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
+    ) -> Float[Array, "batch *raw"]:
         """Raw parameters of the likelihood."""
         return self.decoder(z, self.shape, train)
 

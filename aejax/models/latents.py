@@ -1,26 +1,18 @@
-"""Latents: how an encoder's features become a code."""
+"""Latents: how an encoder's features become a posterior over codes."""
 
-from dataclasses import dataclass
+from typing import Literal
 
 import flax.linen as nn
-import jax
-from jaxtyping import Array, Float, Key
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from aejax.models.autoencoder import Latent
+from aejax.models.distributions import Normal, Point
 from aejax.models.layers import Activation, activation, glorot
 from aejax.pytree import known
 
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Point:
-    """A posterior with all its mass on one code: what a deterministic autoencoder infers."""
-
-    mean: Float[Array, "batch latent"]
-
-    def sample(self, key: Key[Array, ""]) -> Float[Array, "batch latent"]:
-        """The code itself."""
-        return self.mean
+LOG_SCALE_BOUND = 10.0
+"""The logarithm of a scale stays within this of zero: beyond it float32 overflows in a log-density."""
 
 
 @known
@@ -34,3 +26,26 @@ class Plain(Latent):
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Point:
         """The code, `[batch, size]`."""
         return Point(activation(self.activation)(nn.Dense(self.size, kernel_init=glorot, name="code")(features)))
+
+
+@known
+class GaussianLatent(Latent):
+    """Two dense layers: the mean and the scale of a diagonal Gaussian. Kingma & Welling 2014, appendix C.2."""
+
+    size: int = 20
+    scale: Literal["exp", "softplus"] = "exp"
+    """How the second layer's output becomes a standard deviation: by a bounded exponential or by softplus."""
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Normal:
+        """The posterior over codes of `size`."""
+        mean = nn.Dense(self.size, kernel_init=glorot, name="code")(features)
+        raw = nn.Dense(self.size, kernel_init=glorot, name="scale")(features)
+        return Normal(mean, positive_scale(raw, self.scale))
+
+
+def positive_scale(raw: Float[Array, "*shape"], kind: Literal["exp", "softplus"]) -> Float[Array, "*shape"]:
+    """A standard deviation from a layer's output: within e^-10 and e^10, or softplus plus e^-10."""
+    if kind == "softplus":
+        return nn.softplus(raw) + jnp.exp(-LOG_SCALE_BOUND)
+    return jnp.exp(LOG_SCALE_BOUND * jnp.tanh(raw / LOG_SCALE_BOUND))

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from aejax.errors import InputError
 from aejax.models.autoencoder import Decoder, Latent
-from aejax.models.latents import Point
+from aejax.models.distributions import Point
 from aejax.models.layers import glorot
 from aejax.pytree import known
 

@@ -3,7 +3,7 @@
 import math
 
 import flax.linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from aejax.errors import InputError
 from aejax.models.autoencoder import Autoencoder, Decoder, Latent
@@ -67,7 +67,9 @@ class TiedAutoencoder(Autoencoder):
     """Any whose dense layer is named `code`."""
     decoder: TransposedDecoder = TransposedDecoder()
 
-    def decode(self, z: Float[Array, "batch latent"], train: bool = False) -> Float[Array, "batch *raw"]:
+    def decode(
+        self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
+    ) -> Float[Array, "batch *raw"]:
         """Raw parameters of the likelihood."""
         params = self.variables["params"]
         layers = [params["encoder"]["Stack_0"][f"Dense_{number}"] for number in range(len(self.encoder.hidden))]

@@ -17,3 +17,4 @@ register(
 register("dae-masking", "a denoising autoencoder, 784-1000-784, with every second pixel lost", "aejax.zoo.dae:masking")
 register("sae-keras", "Keras' sparse autoencoder: 784-32-784 with an L1 penalty on the codes", "aejax.zoo.sae:keras")
 register("sae-kl", "UFLDL's 200 sigmoid units, each to be active a tenth of the time", "aejax.zoo.sae:kl")
+register("vae-flax", "Flax's own VAE example, 784-500-20, on binary pixels", "aejax.zoo.vae:flax")

@@ -1,0 +1,36 @@
+"""The terms of the evidence lower bound: with `Reconstruction`, `KL` is its negative."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from aejax.errors import InputError
+from aejax.losses.terms import Forward, Term
+from aejax.models import Density, Normal, StandardNormal, VariationalAutoencoder
+from aejax.pytree import configurable
+
+
+@configurable
+class KL(Term):
+    """KL(q(z | x) || p(z)), the rate: in closed form for two normals, elsewhere by the one code drawn.
+
+    Kingma & Welling 2014, equations 3 and 7. A weight other than 1 is the beta of Higgins et al.
+    2017, equation 4; `warmup_steps` anneals it. Raises `InputError` for a model without densities.
+    """
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """The divergence of each example's posterior."""
+        model, posterior = variational(forward)
+        if isinstance(model.prior, StandardNormal) and isinstance(posterior, Normal):
+            return jnp.sum(posterior.kl_to_standard(), axis=1)
+        return posterior.log_prob(forward.code) - model.prior_log_prob(forward.code)
+
+
+def variational(forward: Forward) -> tuple[VariationalAutoencoder, Density]:
+    """The model and the posterior. Raises `InputError` where one of them has no density over codes."""
+    model, posterior = forward.model, forward.posterior
+    if not isinstance(model, VariationalAutoencoder) or not isinstance(posterior, Density):
+        raise InputError(
+            f"the terms of a variational bound need a VariationalAutoencoder with a latent that has a density, "
+            f"such as GaussianLatent; this is a {type(model).__name__} with {type(model.latent).__name__}"
+        )
+    return model, posterior

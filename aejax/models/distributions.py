@@ -1,0 +1,49 @@
+"""Distributions over codes, as pytrees of their parameters: one row of them for each example."""
+
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Point:
+    """All the mass on one code: what a deterministic autoencoder infers."""
+
+    mean: Float[Array, "batch latent"]
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, "batch latent"]:
+        """The code itself."""
+        return self.mean
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Normal:
+    """Independent normal dimensions: the diagonal Gaussian posterior of Kingma & Welling 2014, equation 9."""
+
+    mean: Float[Array, "batch latent"]
+    scale: Float[Array, "batch latent"]
+    """Standard deviations."""
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, "batch latent"]:
+        """mean + scale * noise: the reparameterisation trick."""
+        return self.mean + self.scale * jax.random.normal(key, self.mean.shape)
+
+    def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
+        """The log-density of one code for each example, in nats."""
+        return jnp.sum(normal_log_density(z, self.mean, self.scale), axis=1)
+
+    def kl_to_standard(self) -> Float[Array, "batch latent"]:
+        """KL(self || N(0, 1)) of each dimension, in nats: Kingma & Welling 2014, appendix B."""
+        return 0.5 * (jnp.square(self.mean) + jnp.square(self.scale) - 1) - jnp.log(self.scale)
+
+
+def normal_log_density(
+    x: Float[Array, "*shape"], mean: Float[Array, "*shape"], scale: Float[Array, "..."]
+) -> Float[Array, "*shape"]:
+    """log N(x; mean, scale^2), elementwise, in nats."""
+    return -0.5 * jnp.square((x - mean) / scale) - jnp.log(scale) - 0.5 * math.log(2 * math.pi)
