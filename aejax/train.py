@@ -115,14 +115,18 @@ def evaluate(
     key: Key[Array, ""],
     batch_size: int,
 ) -> Metrics:
-    """Every measure over every example of `part` once; the last batch is padded and masked, not dropped."""
+    """Every measure over every example of `part` once.
+
+    The last batch is filled up with the first examples, which do not count again: statistics of a
+    batch are always those of `batch_size` different examples, where `part` has as many.
+    """
     batches = -(-len(part) // batch_size)
     index = jnp.arange(batches * batch_size).reshape(batches, batch_size)
     variables = {"params": state.params, **state.collections}
     key = derive(key, Stream.EVALUATION)
 
     def body(number: Int[Array, ""], index: Int[Array, " batch"]) -> tuple[Int[Array, ""], Metrics]:
-        stored = part.take(jnp.minimum(index, len(part) - 1))
+        stored = part.take(index % len(part))
         batch = Part(preprocess(stored.x, derive(key, Stream.PREPROCESS, number)), stored.label)
         metrics: Metrics = {}
         for measure in measures:

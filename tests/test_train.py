@@ -316,7 +316,7 @@ def reconstruction_errors(state, x):
 def test_evaluation_is_the_mean_over_every_example_whatever_the_batch_size(batch_size):
     loss, _, state = begun()
     x = np.array(examples(10).x)
-    x[-1] = 1e3  # what the padding repeats, far from all others
+    x[0] = 1e3  # the first to fill up the last batch, far from all others
     measures = (loss, ReconstructionError(loss.likelihood))
     metrics = means(evaluate(MODEL, measures, Scale(), state, Part(jnp.asarray(x)), KEY, batch_size=batch_size))
     errors = reconstruction_errors(state, x)
@@ -342,6 +342,20 @@ def test_evaluation_counts_every_example_once():
     metrics = evaluate(MODEL, (Reveal(),), Scale(), state, revealing(10), KEY, batch_size=4)
     assert seen(metrics["seen"].sum) == [{0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9}]
     np.testing.assert_array_equal(metrics["seen"].count, [4, 4, 2])
+
+
+def test_a_batch_s_own_statistics_see_no_example_twice():
+    """The last batch of 4, by hand: examples 8 and 9, which count, and 0 and 1, which do not."""
+    _, _, state = begun()
+    part = examples(10)
+
+    def batch_mean(model, batch):
+        return {"mean": jnp.full(batch.x.shape[0], batch.x.mean())}
+
+    metrics = jax.jit(lambda: train.evaluate(MODEL, (batch_mean,), Scale(), state, part, KEY, batch_size=4))()
+    batches = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]
+    by_hand = [np.asarray(part.x)[index].mean() * count for index, count in zip(batches, [4, 4, 2], strict=True)]
+    np.testing.assert_allclose(metrics["mean"].sum, by_hand, rtol=1e-6)
 
 
 def test_evaluation_takes_parts_without_labels_and_repeats_itself():
