@@ -1,10 +1,14 @@
 """Likelihoods, corruptions, terms, and the losses made of them."""
 
+from aejax.losses.aggregate import DimensionwiseKL, MutualInformation, TotalCorrelation
 from aejax.losses.contractive import Contractive, ContractiveLayer
 from aejax.losses.corruption import Clean, Clip, Composed, Corruption, GaussianNoise, Masking, SaltAndPepper
 from aejax.losses.importance import ImportanceWeighted
 from aejax.losses.likelihoods import Bernoulli, Gaussian, GaussianLearnedScale, Likelihood
 from aejax.losses.loss import Loss
+from aejax.losses.mmd import IMQ, MMD, RBF, Kernel
+from aejax.losses.moments import DIP
+from aejax.losses.rate import Capacity, FreeBits
 from aejax.losses.rbm import ContrastiveDivergence, FreeEnergy
 from aejax.losses.robust import Cauchy
 from aejax.losses.sparsity import CodeL1, KLSparsity
@@ -13,8 +17,13 @@ from aejax.losses.variational import KL
 from aejax.losses.weights import WeightL1, WeightL2
 
 __all__ = [
+    "DIP",
+    "IMQ",
     "KL",
+    "MMD",
+    "RBF",
     "Bernoulli",
+    "Capacity",
     "Cauchy",
     "Clean",
     "Clip",
@@ -24,19 +33,24 @@ __all__ = [
     "ContractiveLayer",
     "ContrastiveDivergence",
     "Corruption",
+    "DimensionwiseKL",
     "Forward",
+    "FreeBits",
     "FreeEnergy",
     "Gaussian",
     "GaussianLearnedScale",
     "GaussianNoise",
     "ImportanceWeighted",
     "KLSparsity",
+    "Kernel",
     "Likelihood",
     "Loss",
     "Masking",
+    "MutualInformation",
     "Reconstruction",
     "SaltAndPepper",
     "Term",
+    "TotalCorrelation",
     "WeightL1",
     "WeightL2",
 ]

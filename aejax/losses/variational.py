@@ -34,3 +34,14 @@ def variational(forward: Forward) -> tuple[VariationalAutoencoder, Density]:
             f"such as GaussianLatent; this is a {type(model).__name__} with {type(model.latent).__name__}"
         )
     return model, posterior
+
+
+def diagonal(forward: Forward) -> tuple[VariationalAutoencoder, Normal]:
+    """The model and the posterior. Raises `InputError` where the latter's dimensions are not independent normals."""
+    model, posterior = variational(forward)
+    if not isinstance(posterior, Normal):
+        raise InputError(
+            f"this term takes a code's dimensions one by one, which the posterior of {type(model.latent).__name__} "
+            "does not let it do: use GaussianLatent"
+        )
+    return model, posterior

@@ -1,0 +1,37 @@
+"""Codes whose dimensions are uncorrelated and of unit variance over the batch."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from aejax.losses.terms import Forward, Term
+from aejax.losses.variational import diagonal
+from aejax.pytree import configurable, static
+
+
+@configurable
+class DIP(Term):
+    """The squared distance of the codes' covariance from the identity, beside the KL. Kumar et al. 2018 (DIP-VAE).
+
+    I: of the posteriors' means, equation 6. II: of the codes themselves, equation 7: the means'
+    covariance plus the mean of the posteriors' variances. Covariances are sums over the batch divided by its size.
+    """
+
+    weight: float = 10.0
+    """lambda_od."""
+    diagonal: float = 10.0
+    """lambda_d / lambda_od; the paper has 10 for I and 1 for II."""
+    kind: Literal["I", "II"] = static(default="I")
+    """Which of the two. II raises `InputError` for a posterior that is not a diagonal normal."""
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """The penalty, the same for every example."""
+        mean = forward.posterior.mean
+        centred = mean - jnp.mean(mean, axis=0, keepdims=True)
+        covariance = centred.T @ centred / len(mean)
+        if self.kind == "II":
+            covariance += jnp.diag(jnp.mean(jnp.square(diagonal(forward)[1].scale), axis=0))
+        variance = jnp.diag(covariance)
+        correlated = jnp.sum(jnp.square(covariance - jnp.diag(variance)))
+        return jnp.full(len(mean), correlated + self.diagonal * jnp.sum(jnp.square(variance - 1)))

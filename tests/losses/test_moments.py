@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+from passes import passed, posteriors
+
+from aejax.errors import InputError
+from aejax.losses import DIP
+
+pytestmark = pytest.mark.usefixtures("strict")
+
+
+@pytest.mark.parametrize("kind", ["I", "II"])
+def test_the_penalty_is_the_covariance_s_distance_from_the_identity(kind):
+    mean, scale, _ = posteriors(9, 3)
+    covariance = np.cov(mean.T, bias=True)
+    if kind == "II":
+        covariance += np.diag((scale**2).mean(axis=0))
+    apart = covariance - np.diag(np.diag(covariance))
+    expected = (apart**2).sum() + 4.0 * ((np.diag(covariance) - 1) ** 2).sum()
+    measured = DIP(diagonal=4.0, kind=kind)(passed(mean, scale))
+    np.testing.assert_allclose(measured, np.full(9, expected), rtol=1e-5)
+
+
+def test_whitened_codes_cost_nothing_and_scaled_or_turned_ones_do():
+    white = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]], np.float64)
+    np.testing.assert_allclose(DIP()(passed(white)), 0, atol=1e-12)
+    np.testing.assert_allclose(DIP(diagonal=1.0)(passed(2 * white))[0], 2 * 3**2, rtol=1e-6)
+    np.testing.assert_allclose(DIP(diagonal=0.0)(passed(white[:, [0, 0]]))[0], 2, rtol=1e-6)
+    np.testing.assert_allclose(DIP(kind="II")(passed(white * 0.6, 0.8)), 0, atol=1e-10)
+
+
+def test_the_second_kind_refuses_codes_without_a_scale():
+    with pytest.raises(InputError, match="need a VariationalAutoencoder with a latent that has a density"):
+        DIP(kind="II")(passed(np.ones((3, 2))))
