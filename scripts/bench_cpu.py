@@ -10,7 +10,6 @@ the same network on the same data (full MNIST where it is prepared) to the same 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from contest import contest, environment, work
 
 EVERYBODY = ["aejax", "keras-jax", "keras-tensorflow", "torch"]
 SMALL = {"hidden": [], "code": 32, "activation": "relu", "batch": 256, "contenders": EVERYBODY}
@@ -166,46 +167,16 @@ def _flops(network: dict[str, Any], examples: int) -> int:
     return examples * (3 * sum(layers) - layers[0])
 
 
-# The side of a contender's own process.
+CONTENDERS = {"aejax": aejax, "keras-jax": keras, "keras-tensorflow": keras, "torch": torch}
 
 
-def work(name: str, path: str, network: dict[str, Any]) -> None:
-    """Answers each line on standard input with one epoch's seconds; `end` with the loss and the memory."""
-    import resource
-
-    build = {"aejax": aejax, "torch": torch}.get(name, keras)
-    epoch, final, facts = build(path, network)
-    for line in sys.stdin:
-        if line.strip() == "end":
-            facts["loss_per_pixel"] = final()
-            facts["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(json.dumps(facts), flush=True)
-            return
-        start = time.perf_counter()
-        epoch()
-        print(json.dumps(time.perf_counter() - start), flush=True)
-
-
-# The side that starts them and takes turns.
-
-
-def contest(network: dict[str, Any], path: Path, rounds: int) -> dict[str, Any]:
-    """One epoch of each in turn, `rounds` times after one that is not counted; medians and ratios."""
-    processes = {name: _start(name, path, network) for name in network["contenders"]}
-    seconds: dict[str, list[float]] = {name: [] for name in processes}
-    for number in range(rounds + 1):
-        for name, process in processes.items():
-            spent = _ask(process, "epoch")
-            seconds[name] += [spent] if number else []
-        print(f"round {number}: " + "  ".join(f"{name} {times[-1]:.3f}" for name, times in seconds.items() if times))
-    rows = {name: {"epoch_seconds": statistics.median(times)} for name, times in seconds.items()}
-    rows = {name: row | _ask(processes[name], "end") for name, row in rows.items()}
-    _check_same_loss({name: row["loss_per_pixel"] for name, row in rows.items()})
-    own = rows["aejax"]
+def trained_in_turn(network: dict[str, Any], path: Path, rounds: int) -> dict[str, Any]:
+    """The contest, and the share of the machine's matrix rate that aejax's epoch attains."""
+    result = contest(__file__, network, path, rounds)
+    own = result["rows"]["aejax"]
     rate = _flops(network, 60000) / own["epoch_seconds"] / 1e9
     shares = {f"share_of_{name}": rate / value for name, value in own["matrix_gflops"].items()}
-    ratios = {name: own["epoch_seconds"] / row["epoch_seconds"] for name, row in rows.items() if name != "aejax"}
-    return {"network": network, "rows": rows, "ratios": ratios, "matrix_rate": {"gflops": rate} | shares}
+    return result | {"matrix_rate": {"gflops": rate} | shares}
 
 
 def whole_process(contenders: list[str], path: Path) -> dict[str, float]:
@@ -214,7 +185,7 @@ def whole_process(contenders: list[str], path: Path) -> dict[str, float]:
     for name in contenders:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            environment = _environment(name) | {"JAX_COMPILATION_CACHE_DIR": folder}
+            environment = environment(name) | {"JAX_COMPILATION_CACHE_DIR": folder}
             silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             subprocess.run(_whole_command(name, path, folder), env=environment, check=True, **silent)
             seconds[name] = time.perf_counter() - start
@@ -228,32 +199,6 @@ def _whole_command(name: str, path: Path, folder: str) -> list[str]:
     if name == "aejax":  # what Keras' process does: training alone
         return [sys.executable, "-c", "import aejax; aejax.fit(aejax.get('ae-keras'))"]
     return [sys.executable, __file__, "--whole", name, str(path)]
-
-
-def _start(name: str, path: Path, network: dict[str, Any]) -> subprocess.Popen:
-    command = [sys.executable, __file__, "--work", name, str(path), json.dumps(network)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, text=True, env=_environment(name), **pipes)
-
-
-def _environment(name: str) -> dict[str, str]:
-    backend = {"KERAS_BACKEND": name.removeprefix("keras-")} if name.startswith("keras") else {}
-    return os.environ | backend | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-def _ask(process: subprocess.Popen, line: str) -> Any:
-    process.stdin.write(line + "\n")
-    process.stdin.flush()
-    answer = process.stdout.readline()
-    if not answer:
-        sys.exit(f"a contender ended early: {' '.join(process.args[2:4])}")
-    return json.loads(answer)
-
-
-def _check_same_loss(losses: dict[str, float]) -> None:
-    """All have trained as many epochs, so all must be about as good, or the comparison means nothing."""
-    if max(losses.values()) > 1.04 * min(losses.values()):
-        sys.exit(f"the contenders do not reach the same loss: {losses}")
 
 
 def _mnist() -> Any:
@@ -280,8 +225,8 @@ def main() -> None:
         result = {
             "hardware": hardware(),
             "versions": versions(),
-            "small": contest(SMALL, path, arguments.rounds),
-            "large": contest(LARGE, path, arguments.rounds),
+            "small": trained_in_turn(SMALL, path, arguments.rounds),
+            "large": trained_in_turn(LARGE, path, arguments.rounds),
         }
         if not arguments.no_whole:
             result["whole_process_seconds"] = whole_process(["aejax", "aejax train", "keras-jax"], path)
@@ -292,7 +237,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--work"]:
-        work(sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))
+        work(CONTENDERS, *sys.argv[2:])
     elif sys.argv[1:2] == ["--whole"]:
         run_epoch, _, _ = keras(sys.argv[3], SMALL)
         run_epoch(epochs=WHOLE_EPOCHS)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ RESULTS = ROOT / "experiments" / "results"
 
 
 def script(name):
+    sys.path.insert(0, str(ROOT / "scripts"))  # as where a script is run: they import one another
     spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -83,7 +85,28 @@ def test_the_benchmark_s_contender_trains_and_counts_its_work(tmp_path):
 
 
 def test_the_benchmark_refuses_contenders_of_different_quality():
-    bench = script("bench_cpu")
-    bench._check_same_loss({"a": 1.0, "b": 1.03})
+    contest = script("contest")
+    contest.check_same_loss({"a": 1.0, "b": 1.03})
     with pytest.raises(SystemExit, match="same loss"):
-        bench._check_same_loss({"a": 1.0, "b": 1.05})
+        contest.check_same_loss({"a": 1.0, "b": 1.05})
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_the_vae_benchmark_s_contender_trains(samples, tmp_path):
+    bench = script("bench_vae")
+    setting = {"hidden": [8], "code": 2, "activation": "tanh", "samples": samples, "batch": 10}
+    path = bench.binary_mnist(tmp_path, 40, "mnist-5k")
+    assert set(np.unique(np.load(path))) == {0, 255}
+    epoch, final, _ = bench.aejax(str(path), setting)
+    before = final()
+    epoch()
+    assert final() < before
+
+
+def test_the_gpu_benchmark_says_that_there_is_no_gpu(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bench_gpu.py"])
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    with pytest.raises(SystemExit) as stopped:
+        script("bench_gpu").main()
+    assert stopped.value.code == 2
+    assert "no GPU" in capsys.readouterr().err

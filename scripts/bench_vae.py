@@ -1,0 +1,283 @@
+"""Measures aejax's VAE and IWAE against Pythae's, and its likelihoods, side by side on one machine.
+
+    pip install -e ".[bench]" && aejax data prepare mnist --from DIR && python scripts/bench_vae.py
+
+Same architecture, same binary pixels, same optimiser. Pythae trains by its own trainer, and once
+more by a plain PyTorch loop around its model with the data in memory. The likelihoods are those of
+one and the same set of parameters, trained by aejax and copied into Pythae's model.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from contest import contest, work
+
+SIZE = 28 * 28
+VAE = {"hidden": [500], "code": 20, "activation": "relu", "samples": 1, "batch": 128}
+IWAE = {"hidden": [200, 200], "code": 50, "activation": "tanh", "samples": 50, "batch": 20}
+IWAE_STEPS = 200
+ON_CPU = ["aejax", "pythae", "pythae-loop"]
+RESULTS = Path(__file__).parent / "results" / "bench_vae.json"
+
+
+# Contenders: each is a function of the data and the setting that returns a function of one epoch and one of the loss.
+
+
+def aejax(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """The pure epoch, compiled, as `aejax.fit` runs it."""
+    import jax
+    import numpy as np
+
+    from aejax import train
+    from aejax.data import Part, Scale
+    from aejax.losses import Loss
+    from aejax.optim import Adam
+    from aejax.pytree import as_arrays
+
+    model, terms = aejax_model(setting)
+    loss, optimizer = as_arrays((Loss(terms=terms), Adam(horizon=1.0)))
+    part = jax.device_put(Part(np.load(path)))
+    key = jax.random.key(0)
+    run = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
+    measure = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
+    example = Part(np.zeros((1, SIZE), np.float32))
+    state = jax.jit(train.init, static_argnames="model")(model, loss, optimizer, example, key)
+
+    def epoch() -> None:
+        nonlocal state
+        state, metrics = run(model, loss, optimizer, Scale(), state, part, key, batch_size=setting["batch"])
+        jax.block_until_ready(metrics)
+
+    def final() -> float:
+        metrics = measure(model, (loss,), Scale(), state, part, key, batch_size=200)["loss_nats"]
+        return float(metrics.sum.sum() / metrics.count.sum())
+
+    return epoch, final, {}
+
+
+def aejax_model(setting: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The model and the terms of its bound."""
+    from aejax.losses import KL, ImportanceWeighted, Reconstruction
+    from aejax.models import GaussianLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
+
+    hidden, kind = tuple(setting["hidden"]), setting["activation"]
+    model = VariationalAutoencoder(
+        MLPEncoder(hidden, kind), GaussianLatent(setting["code"]), MLPDecoder(hidden[::-1], kind), shape=(SIZE,)
+    )
+    if setting["samples"] == 1:
+        return model, {"reconstruction": Reconstruction(), "kl": KL()}
+    return model, {"bound": ImportanceWeighted(samples=setting["samples"])}
+
+
+def pythae(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Pythae's trainer, an epoch at a time."""
+    import logging
+
+    from pythae.data.datasets import BaseDataset
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    logging.disable(logging.CRITICAL)
+    x, device = _tensor(path)
+    model = pythae_model(setting).to(device)
+    config = BaseTrainerConfig(
+        output_dir=tempfile.mkdtemp(),
+        learning_rate=1e-3,
+        per_device_train_batch_size=setting["batch"],
+        optimizer_cls="Adam",
+        no_cuda=device == "cpu",
+    )
+    trainer = BaseTrainer(model, BaseDataset(x, x[:, :1]), training_config=config)
+    trainer.prepare_training()
+    return (lambda: trainer.train_step(1)), (lambda: _bound(model, x, setting)), {}
+
+
+def pythae_loop(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """A plain loop around Pythae's model."""
+    x, device = _tensor(path)
+    model = pythae_model(setting).to(device)
+    return _loop(model, lambda batch: model({"data": batch}).loss, x, setting)
+
+
+def torch_eager(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """A plain loop around a plain model: cross-entropy from logits, the bound by logsumexp."""
+    x, device = _tensor(path)
+    model = pythae_model(setting, logits=True).to(device)
+    return _loop(model, lambda batch: -_log_mean_weights(model, batch, setting).mean(), x, setting)
+
+
+def torch_compiled(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """The same with `torch.compile` around the loss, CUDA graphs included where there are any."""
+    import torch
+
+    x, device = _tensor(path)
+    model = pythae_model(setting, logits=True).to(device)
+    torch.set_float32_matmul_precision("highest")
+    mode = "reduce-overhead" if device == "cuda" else "default"
+    objective = torch.compile(lambda batch: -_log_mean_weights(model, batch, setting).mean(), mode=mode)
+    return _loop(model, objective, x, setting)
+
+
+def pythae_model(setting: dict[str, Any], logits: bool = False) -> Any:
+    """Pythae's VAE or IWAE with our layers and initialisation; for a plain loop, one that decodes to logits."""
+    import torch
+    from torch import nn
+
+    sizes = [SIZE, *setting["hidden"]]
+    kind = {"relu": nn.ReLU, "tanh": nn.Tanh}[setting["activation"]]
+    code = setting["code"]
+
+    def stack(sizes: list[int]) -> list[Any]:
+        return [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), kind())]
+
+    encoder = nn.Sequential(*stack(sizes))
+    mean, log_variance = nn.Linear(sizes[-1], code), nn.Linear(sizes[-1], code)
+    back = [code, *sizes[:0:-1]]
+    decoder = nn.Sequential(*stack(back), nn.Linear(back[-1], SIZE), *([] if logits else [nn.Sigmoid()]))
+    for parameter in (p for part in (encoder, mean, log_variance, decoder) for p in part.parameters()):
+        (nn.init.xavier_uniform_ if parameter.ndim > 1 else nn.init.zeros_)(parameter)
+    torch.set_num_threads(os.cpu_count() or 1)
+    if logits:
+        return nn.ModuleDict({"encoder": encoder, "mean": mean, "log_variance": log_variance, "decoder": decoder})
+
+    from pythae.models import IWAE as PythaeIWAE
+    from pythae.models import VAE as PythaeVAE
+    from pythae.models import IWAEConfig, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers, self.mean, self.log_variance = encoder, mean, log_variance
+
+        def forward(self, x: Any) -> Any:
+            features = self.layers(x)
+            return ModelOutput(embedding=self.mean(features), log_covariance=self.log_variance(features))
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = decoder
+
+        def forward(self, z: Any) -> Any:
+            return ModelOutput(reconstruction=self.layers(z))
+
+    shared = {"input_dim": (SIZE,), "latent_dim": code, "reconstruction_loss": "bce"}
+    if setting["samples"] == 1:
+        return PythaeVAE(VAEConfig(**shared), Encoder(), Decoder())
+    return PythaeIWAE(IWAEConfig(number_samples=setting["samples"], **shared), Encoder(), Decoder())
+
+
+def _tensor(path: str) -> tuple[Any, str]:
+    import numpy as np
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return (torch.from_numpy(np.load(path)).float() / 255).to(device), device
+
+
+def _loop(model: Any, objective: Any, x: Any, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    import torch
+
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    whole = len(x) // setting["batch"] * setting["batch"]
+
+    def epoch() -> None:
+        order = torch.randperm(len(x), device=x.device)
+        for start in range(0, whole, setting["batch"]):
+            batch = x[order[start : start + setting["batch"]]]
+            optimizer.zero_grad()
+            objective(batch).backward()
+            optimizer.step()
+        if x.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return epoch, (lambda: _bound(model, x, setting)), {}
+
+
+def _bound(model: Any, x: Any, setting: dict[str, Any]) -> float:
+    """The negative bound of the data with the setting's samples, in nats, whichever class the model is of."""
+    import torch
+
+    with torch.no_grad():
+        parts = [_log_mean_weights(model, part, setting) for part in x.split(200)]
+    return float(-torch.cat(parts).mean())
+
+
+def _log_mean_weights(model: Any, x: Any, setting: dict[str, Any]) -> Any:
+    import math
+
+    import torch
+    from torch import nn
+    from torch.nn.functional import softplus
+
+    if isinstance(model, nn.ModuleDict):
+        features = model["encoder"](x)
+        mean, log_variance, decode = model["mean"](features), model["log_variance"](features), model["decoder"]
+    else:
+        encoded = model.encoder(x)
+        mean, log_variance = encoded.embedding, encoded.log_covariance
+        decode = lambda z: torch.logit(model.decoder(z).reconstruction, eps=1e-7)  # noqa: E731
+    noise = torch.randn(setting["samples"], *mean.shape, device=x.device)
+    z = mean + noise * torch.exp(0.5 * log_variance)
+    logits = decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    likelihood = (x * logits - softplus(logits)).sum(-1)
+    ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(-1)
+    return torch.logsumexp(likelihood + ratio, 0) - math.log(setting["samples"])
+
+
+CONTENDERS = {
+    "aejax": aejax,
+    "pythae": pythae,
+    "pythae-loop": pythae_loop,
+    "torch": torch_eager,
+    "torch-compiled": torch_compiled,
+}
+
+
+def binary_mnist(folder: Path, examples: int = 60_000, data: str = "mnist") -> Path:
+    """Where so many training images, repeated if need be, each pixel drawn once, are written as bytes 0 and 255."""
+    import numpy as np
+
+    from aejax.data import Data, load
+
+    x = load(Data(data, validation=0.0)).train.x.reshape(-1, SIZE)
+    x = np.resize(x, (examples, SIZE))
+    drawn = np.random.default_rng(0).uniform(0, 255, x.shape) < x
+    path = folder / f"train-{examples}.npy"
+    np.save(path, drawn.astype(np.uint8) * np.uint8(255))
+    return path
+
+
+def main() -> None:
+    """Runs the whole comparison and writes it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="epochs of each contender that are counted")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+
+    from aejax.runs import hardware, versions
+
+    with tempfile.TemporaryDirectory() as folder:
+        whole, few = (binary_mnist(Path(folder), examples) for examples in (60_000, IWAE_STEPS * IWAE["batch"]))
+        result = {
+            "hardware": hardware(),
+            "versions": versions(),
+            "vae": contest(__file__, VAE | {"contenders": ON_CPU}, whole, arguments.rounds),
+            "iwae": contest(__file__, IWAE | {"contenders": ON_CPU}, few, arguments.rounds),
+        }
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    for name in ("vae", "iwae"):
+        print(name, json.dumps(result[name]["ratios"], indent=2))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--work"]:
+        work(CONTENDERS, *sys.argv[2:])
+    else:
+        main()
