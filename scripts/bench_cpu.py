@@ -185,9 +185,9 @@ def whole_process(contenders: list[str], path: Path) -> dict[str, float]:
     for name in contenders:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            environment = environment(name) | {"JAX_COMPILATION_CACHE_DIR": folder}
+            variables = environment(name) | {"JAX_COMPILATION_CACHE_DIR": folder}
             silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            subprocess.run(_whole_command(name, path, folder), env=environment, check=True, **silent)
+            subprocess.run(_whole_command(name, path, folder), env=variables, check=True, **silent)
             seconds[name] = time.perf_counter() - start
         print(f"whole process of {WHOLE_EPOCHS} epochs: {name} {seconds[name]:.1f} s", flush=True)
     return seconds

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def pythae_model(setting: dict[str, Any], logits: bool = False) -> Any:
     code = setting["code"]
 
     def stack(sizes: list[int]) -> list[Any]:
-        return [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), kind())]
+        return [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), kind())]
 
     encoder = nn.Sequential(*stack(sizes))
     mean, log_variance = nn.Linear(sizes[-1], code), nn.Linear(sizes[-1], code)
@@ -144,9 +145,7 @@ def pythae_model(setting: dict[str, Any], logits: bool = False) -> Any:
     if logits:
         return nn.ModuleDict({"encoder": encoder, "mean": mean, "log_variance": log_variance, "decoder": decoder})
 
-    from pythae.models import IWAE as PythaeIWAE
-    from pythae.models import VAE as PythaeVAE
-    from pythae.models import IWAEConfig, VAEConfig
+    from pythae import models
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
 
@@ -169,8 +168,8 @@ def pythae_model(setting: dict[str, Any], logits: bool = False) -> Any:
 
     shared = {"input_dim": (SIZE,), "latent_dim": code, "reconstruction_loss": "bce"}
     if setting["samples"] == 1:
-        return PythaeVAE(VAEConfig(**shared), Encoder(), Decoder())
-    return PythaeIWAE(IWAEConfig(number_samples=setting["samples"], **shared), Encoder(), Decoder())
+        return models.VAE(models.VAEConfig(**shared), Encoder(), Decoder())
+    return models.IWAE(models.IWAEConfig(number_samples=setting["samples"], **shared), Encoder(), Decoder())
 
 
 def _tensor(path: str) -> tuple[Any, str]:
