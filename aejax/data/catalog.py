@@ -11,6 +11,7 @@ import numpy as np
 
 from aejax.data import cache
 from aejax.data.dataset import Part
+from aejax.data.factors import FACTORS
 from aejax.data.remote import quiet, reachable
 from aejax.errors import InputError
 
@@ -24,10 +25,10 @@ def read(name: str, source: Path | None) -> dict[str, Part]:
     with quiet():
         try:
             builder = _builder(name)
-            x, label = _fields(name, builder.info)
+            x, labels = _fields(name, builder.info)
             _prepare(name, builder, source)
             return {
-                part: _decode(builder.as_data_source(split=split), builder.info.features[x], x, label)
+                part: _decode(builder.as_data_source(split=split), builder.info.features, x, labels)
                 for part, split in _splits(name, builder.info.splits).items()
             }
         except InputError:
@@ -53,8 +54,11 @@ def _builder(name: str) -> Any:
     return tfds.builder(name, data_dir=cache.folder() / "tfds", file_format="array_record")
 
 
-def _fields(name: str, info: Any) -> tuple[str, str | None]:
-    """The keys of the examples and of their class labels; those that TFDS calls supervised go first."""
+def _fields(name: str, info: Any) -> tuple[str, tuple[str, ...]]:
+    """The keys of the examples and of their class labels; those that TFDS calls supervised go first.
+
+    Of several labels only the first is used, except those of known factors: they are all of one combination.
+    """
     import tensorflow_datasets as tfds
 
     def vector(feature: Any) -> bool:
@@ -73,7 +77,8 @@ def _fields(name: str, info: Any) -> tuple[str, str | None]:
             f"the examples of tfds:{name} differ in size (their shape is {features[inputs[0]].shape}): "
             "make them one size and give them as a .npy file or a folder of images"
         )
-    return inputs[0], labels[0] if labels else None
+    factors = FACTORS.get(f"tfds:{name}")
+    return inputs[0], tuple(labels[:1] if factors is None else factors.sizes)
 
 
 def _prepare(name: str, builder: Any, source: Path | None) -> None:
@@ -101,14 +106,16 @@ def _splits(name: str, splits: Iterable[str]) -> dict[str, str]:
     raise InputError(f"tfds:{name} has the splits {', '.join(splits)}: aejax needs one named train")
 
 
-def _decode(records: Any, feature: Any, x: str, label: str | None) -> Part:
-    """Every record of a split in memory: uint8 where TFDS says so, else float32."""
+def _decode(records: Any, features: Any, x: str, labels: tuple[str, ...]) -> Part:
+    """Every record of a split in memory: uint8 where TFDS says so, else float32; several labels become one number."""
+    feature = features[x]
     values = np.empty((len(records), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32)
-    labels = np.empty(len(records), np.int32)
+    numbers = np.empty((len(records), len(labels)), np.int32)
     for i, record in enumerate(records):
         values[i] = record[x]
-        labels[i] = record[label] if label else 0
-    return Part(values, labels if label else None)
+        numbers[i] = [record[label] for label in labels]
+    strides = np.cumprod([1, *(features[label].num_classes for label in labels[:0:-1])])[::-1]
+    return Part(values, (numbers @ strides).astype(np.int32) if labels else None)
 
 
 def _explained(name: str, error: BaseException) -> InputError:

