@@ -13,7 +13,7 @@ import flax.linen as nn
 from aejax.data import Data, Dataset
 from aejax.errors import InputError
 from aejax.losses import Loss
-from aejax.models import Autoencoder
+from aejax.models import Autoencoder, ConditionalAutoencoder
 from aejax.optim import Adam, Optimizer
 from aejax.pytree import known, known_class, positive
 
@@ -73,6 +73,7 @@ class Experiment:
                 f"{len(dataset.train)} examples: choose a batch of at most that many"
             )
         self._check_support(dataset)
+        self._check_labels(dataset)
         shape = self.loss.likelihood.raw_shape(dataset.shape)
         if self.model.shape not in ((), shape):
             raise InputError(
@@ -86,9 +87,23 @@ class Experiment:
         horizon = self.optimizer.horizon or float(self.epochs * steps_per_epoch)
         return dataclasses.replace(
             self,
-            model=self.model.clone(shape=self.loss.likelihood.raw_shape(shape)),
+            model=self.model.for_data(shape, self.loss.likelihood.raw_shape(shape)),
             optimizer=dataclasses.replace(self.optimizer, horizon=horizon),
         )
+
+    def _check_labels(self, dataset: Dataset) -> None:
+        if not isinstance(self.model, ConditionalAutoencoder):
+            return
+        for part in (part for part in (dataset.train, dataset.validation, dataset.test) if len(part)):
+            if part.label is None:
+                raise InputError(
+                    f"{dataset.name} has no labels, which a conditional model needs: use data that has them"
+                )
+            if part.label.min() < 0 or part.label.max() >= self.model.classes:
+                raise InputError(
+                    f"the labels of {dataset.name} run from {part.label.min()} to {part.label.max()}, but "
+                    f"model.classes is {self.model.classes}: they must be from 0 to one less than that"
+                )
 
     def _check_support(self, dataset: Dataset) -> None:
         low, high = self.loss.likelihood.support

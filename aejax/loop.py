@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aejax import devices, train
-from aejax.data import Dataset, Part, Preprocess
+from aejax.data import Dataset, Preprocess
 from aejax.data import load as load_data
 from aejax.errors import DivergedError, InputError, Stopped
 from aejax.experiment import Experiment, differences
@@ -22,7 +22,7 @@ from aejax.metrics import Metrics, means
 from aejax.progress import Progress
 from aejax.pytree import as_arrays
 from aejax.runs import Run
-from aejax.trained import CHUNK, Trained, template
+from aejax.trained import CHUNK, Trained, example, template
 
 T = TypeVar("T")
 
@@ -127,7 +127,7 @@ def _begin(
         state, _ = resumed.restore(template(experiment, shape))
         return state, resumed.rewind(int(state.step))
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    batch = Part(jnp.zeros((1, *shape)))
+    batch = example(shape)
     state = devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed))
     if params is None:
         return state, []

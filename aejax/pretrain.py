@@ -106,8 +106,10 @@ def _at(path: Keys, leaves: dict[str, jax.Array]) -> dict[Keys, jax.Array]:
 def _stack(model: Autoencoder) -> list[Plain]:
     """The encoder's dense layers, from the data upwards, each as the code of a model of its own."""
     encoder, latent, decoder = model.encoder, model.latent, model.decoder
-    if not isinstance(encoder, MLPEncoder) or not isinstance(latent, Plain):
-        raise InputError("only a stack of dense layers can be pretrained: an MLPEncoder and a Plain latent")
+    if not isinstance(encoder, MLPEncoder) or not isinstance(latent, Plain) or encoder.activation == "glu":
+        raise InputError(
+            "only a stack of dense layers can be pretrained: an MLPEncoder that is not gated and a Plain latent"
+        )
     if isinstance(decoder, MLPDecoder) and decoder.hidden != encoder.hidden[::-1]:
         raise InputError(
             f"the decoder's hidden layers are {decoder.hidden}, but must be the encoder's backwards to be "

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
@@ -30,7 +29,7 @@ from aejax.metrics import means
 from aejax.models.classifier import Classifier
 from aejax.optim import Adam, Cosine, Optimizer
 from aejax.pytree import as_arrays
-from aejax.trained import CHUNK, Trained, scaled
+from aejax.trained import CHUNK, Trained, example, scaled
 
 Kind = Literal["logistic", "svm", "knn", "kmeans"]
 Codes = Float[np.ndarray, "n size"]
@@ -96,7 +95,7 @@ def fine_tune(
     recipe = dataclasses.replace(optimizer or Adam(1e-3, Cosine()), horizon=float(steps))
     loss, recipe, preprocess = as_arrays((CrossEntropy(), recipe, trained.preprocess))
     key = jax.random.key(seed)
-    state = _started(trained, train.init(model, loss, recipe, _example(trained.shape), key), recipe)
+    state = _started(trained, train.init(model, loss, recipe, example(trained.shape), key), recipe)
     for _ in range(epochs):
         state, _ = devices.epoch(model, loss, recipe, preprocess, state, placed["train"], key, batch_size=batch_size)
     size = min(CHUNK, len(dataset.test))
@@ -114,10 +113,6 @@ def _started(trained: Trained, fresh: train.State, optimizer: Optimizer) -> trai
     return dataclasses.replace(
         fresh, params=params, collections=collections, opt_state=optimizer.transformation().init(params)
     )
-
-
-def _example(shape: tuple[int, ...]) -> Part:
-    return Part(jnp.zeros((1, *shape)), jnp.zeros(1, jnp.int32))
 
 
 def _labels(part: Part, name: str) -> np.ndarray:

@@ -67,7 +67,7 @@ def published(experiment: Experiment) -> Expected | None:
     if experiment.expected is None or experiment.name not in registry.names():
         return experiment.expected
     changed = differences(registry.get(experiment.name), experiment)
-    free = {"seed", "model.shape", "optimizer.horizon"}  # a run fills in the latter two
+    free = {"seed", "model.shape", "model.prior.shape", "optimizer.horizon"}  # a run fills in the latter three
     return None if set(changed) - free else experiment.expected
 
 

@@ -117,11 +117,15 @@ def load(run: str | Path) -> Trained:
 
 def template(experiment: Experiment, shape: tuple[int, ...]) -> tuple[train.State, Preprocess]:
     """The shapes of what a checkpoint holds: the state, and the fitted preprocessing."""
-    batch = Part(jnp.zeros((1, *shape)))
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     key = jax.random.key(0)
-    state = jax.eval_shape(partial(train.init, experiment.model, loss, optimizer), batch, key)
+    state = jax.eval_shape(partial(train.init, experiment.model, loss, optimizer), example(shape), key)
     return state, as_arrays(experiment.data.preprocess.fit(np.zeros((1, *shape), np.float32)))
+
+
+def example(shape: tuple[int, ...]) -> Part:
+    """One example of that shape, with a label: all that a fresh state needs to be made."""
+    return Part(jnp.zeros((1, *shape)), jnp.zeros(1, jnp.int32))
 
 
 def in_chunks(function: Callable[[Array], Array], x: np.ndarray) -> np.ndarray:

@@ -100,6 +100,7 @@ def test_normalisation_starts_as_fresh_as_ever(tiny):
 
 
 REFUSED = {
+    "gates": (Autoencoder(MLPEncoder((5,), "glu"), Plain(3), MLPDecoder((5,))), 2, "only a stack of dense layers"),
     "convolutions": (Autoencoder(ConvEncoder((2,)), Plain(3), ConvDecoder((2,))), 2, "only a stack of dense layers"),
     "another decoder": (Autoencoder(MLPEncoder((7,)), Plain(3), MLPDecoder((6,))), 2, r"\(6,\), but must be .*\(7,\)"),
     "too many recipes": (FREE, 3, "2 dense layers, but 3 recipes"),

@@ -1,7 +1,7 @@
 """The autoencoder: encoder, latent, decoder; and how a function of a model is initialised and applied."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -60,6 +60,11 @@ class Autoencoder(nn.Module):
     decoder: Decoder
     shape: tuple[int, ...] = ()
     """Shape of the decoder's output; empty: taken from the data and the likelihood when training starts."""
+
+    @nn.nowrap
+    def for_data(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:
+        """The model with the shapes filled in: of one example, and of the decoder's output for it."""
+        return self.clone(shape=raw_shape)
 
     def encode(
         self, x: Float[Array, "batch *shape"], train: bool = False, label: Int[Array, " batch"] | None = None

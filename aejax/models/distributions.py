@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+LOG_2_PI = math.log(2 * math.pi)
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -37,6 +39,14 @@ class Normal:
         """The log-density of one code for each example, in nats."""
         return jnp.sum(normal_log_density(z, self.mean, self.scale), axis=1)
 
+    def log_prob_each(self, z: Float[Array, "n latent"]) -> Float[Array, "n batch"]:
+        """The log-density of every code under every row, in nats."""
+        # Squares written out: products of matrices, not an array of [n, batch, latent].
+        precision = jnp.square(1 / self.scale)
+        squares = jnp.square(z) @ precision.T - 2 * z @ (self.mean * precision).T
+        constant = jnp.sum(jnp.square(self.mean) * precision + 2 * jnp.log(self.scale) + LOG_2_PI, axis=1)
+        return -0.5 * (squares + constant[None])
+
     def kl_to_standard(self) -> Float[Array, "batch latent"]:
         """KL(self || N(0, 1)) of each dimension, in nats: Kingma & Welling 2014, appendix B."""
         return 0.5 * (jnp.square(self.mean) + jnp.square(self.scale) - 1) - jnp.log(self.scale)
@@ -46,4 +56,4 @@ def normal_log_density(
     x: Float[Array, "*shape"], mean: Float[Array, "*shape"], scale: Float[Array, "..."]
 ) -> Float[Array, "*shape"]:
     """log N(x; mean, scale^2), elementwise, in nats."""
-    return -0.5 * jnp.square((x - mean) / scale) - jnp.log(scale) - 0.5 * math.log(2 * math.pi)
+    return -0.5 * jnp.square((x - mean) / scale) - jnp.log(scale) - 0.5 * LOG_2_PI

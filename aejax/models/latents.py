@@ -44,7 +44,7 @@ class GaussianLatent(Latent):
         return Normal(mean, positive_scale(raw, self.scale))
 
 
-def positive_scale(raw: Float[Array, "*shape"], kind: Literal["exp", "softplus"]) -> Float[Array, "*shape"]:
+def positive_scale(raw: Float[Array, "*shape"], kind: Literal["exp", "softplus"] = "exp") -> Float[Array, "*shape"]:
     """A standard deviation from a layer's output: within e^-10 and e^10, or softplus plus e^-10."""
     if kind == "softplus":
         return nn.softplus(raw) + jnp.exp(-LOG_SCALE_BOUND)

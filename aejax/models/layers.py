@@ -10,13 +10,17 @@ from aejax.errors import InputError
 
 Activation = Literal["linear", "relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus"]
 
+Hidden = Literal[Activation, "glu"]
+"""A hidden layer may also be gated: the first half of twice as many values, times the sigmoid of the second.
+Dauphin et al. 2017, equation 1."""
+
 Norm = Literal["none", "batch", "layer"]
 
 glorot = nn.initializers.glorot_uniform()
 """Glorot & Bengio 2010, equation 16: Keras' default, and so that of the published examples."""
 
 
-def activation(name: Activation) -> Callable[[Float[Array, "*shape"]], Float[Array, "*shape"]]:
+def activation(name: Hidden) -> Callable[[Float[Array, "*shape"]], Float[Array, "*shape"]]:
     """The function of that name."""
     return (lambda x: x) if name == "linear" else getattr(nn, name)
 
@@ -29,7 +33,7 @@ class Finish(nn.Module):
     Dropout: Srivastava et al. 2014, scaled up in training so that evaluation needs nothing.
     """
 
-    activation: Activation = "relu"
+    activation: Hidden = "relu"
     norm: Norm = "none"
     dropout: float = 0.0
 
@@ -49,13 +53,15 @@ class Stack(nn.Module):
     """A stack of dense layers, each with its finish: `[batch, features]` to `[batch, sizes[-1]]`."""
 
     sizes: tuple[int, ...]
-    activation: Activation = "relu"
+    activation: Hidden = "relu"
     norm: Norm = "none"
     dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch features"], train: bool = False) -> Float[Array, "batch out"]:
         """Applies the layers in turn."""
+        doubled = 2 if self.activation == "glu" else 1
         for size in self.sizes:
-            x = Finish(self.activation, self.norm, self.dropout)(nn.Dense(size, kernel_init=glorot)(x), train)
+            dense = nn.Dense(doubled * size, kernel_init=glorot)
+            x = Finish(self.activation, self.norm, self.dropout)(dense(x), train)
         return x

@@ -6,7 +6,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from aejax.models.autoencoder import Decoder, Encoder
-from aejax.models.layers import Activation, Norm, Stack, glorot
+from aejax.models.layers import Hidden, Norm, Stack, glorot
 from aejax.pytree import known
 
 
@@ -15,7 +15,7 @@ class MLPEncoder(Encoder):
     """Flattens the example and applies the hidden layers; without any, the features are the values themselves."""
 
     hidden: tuple[int, ...] = ()
-    activation: Activation = "relu"
+    activation: Hidden = "relu"
     norm: Norm = "none"
     """What each hidden layer's values are normalised over."""
     dropout: float = 0.0
@@ -32,7 +32,7 @@ class MLPDecoder(Decoder):
     """The hidden layers, then a linear layer as wide as the output."""
 
     hidden: tuple[int, ...] = ()
-    activation: Activation = "relu"
+    activation: Hidden = "relu"
     norm: Norm = "none"
     """What each hidden layer's values are normalised over."""
     dropout: float = 0.0

@@ -1,6 +1,7 @@
 """The variational autoencoder: an autoencoder that also says how its codes are distributed beforehand."""
 
 from collections.abc import Callable
+from typing import Self
 
 import flax.linen as nn
 import jax
@@ -16,6 +17,11 @@ Encode = Callable[[Float[Array, "n *shape"]], Posterior]
 
 class Prior(nn.Module):
     """p(z). `encode` is the model's own, for priors that are made of posteriors."""
+
+    @nn.nowrap
+    def for_data(self, shape: tuple[int, ...]) -> Self:
+        """The prior with the shape of one example filled in, where it has a use for it."""
+        return self
 
     def log_prob(self, z: Float[Array, "batch latent"], encode: Encode) -> Float[Array, " batch"]:
         """log p(z) of each code, in nats."""
@@ -44,6 +50,11 @@ class VariationalAutoencoder(Autoencoder):
     """p(z) p(x | z), and its latent's approximate posterior q(z | x). Kingma & Welling 2014; Rezende et al. 2014."""
 
     prior: Prior = StandardNormal()
+
+    @nn.nowrap
+    def for_data(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:
+        """Its prior's shape filled in, too."""
+        return super().for_data(shape, raw_shape).clone(prior=self.prior.for_data(shape))
 
     def prior_log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """log p(z) of each code, in nats."""
