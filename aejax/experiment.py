@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
 
 from aejax.data import Data, Dataset
 from aejax.errors import InputError
-from aejax.losses import Loss
+from aejax.losses import Levels, Loss
 from aejax.models import Autoencoder, ConditionalAutoencoder
 from aejax.optim import Adam, Optimizer
 from aejax.pytree import known, known_class, positive
@@ -74,6 +77,7 @@ class Experiment:
             )
         self._check_support(dataset)
         self._check_labels(dataset)
+        self._check_levels(dataset)
         shape = self.loss.likelihood.raw_shape(dataset.shape)
         if self.model.shape not in ((), shape):
             raise InputError(
@@ -118,6 +122,22 @@ class Experiment:
                 raise InputError(
                     f"{needs}, but those of {dataset.name} run from {values.min():g} to {values.max():g}: scale the "
                     "data, or use --loss.likelihood gaussian"
+                )
+
+    def _check_levels(self, dataset: Dataset) -> None:
+        likelihood, preprocess = self.loss.likelihood, self.data.preprocess
+        if not isinstance(likelihood, Levels):
+            return
+        name, steps = type(likelihood).__name__, likelihood.levels - 1
+        if steps < 1:
+            raise InputError(f"{name}.levels is {likelihood.levels}: give at least 2")
+        for values in (np.unique(part.x) for part in (dataset.train, dataset.validation, dataset.test) if len(part)):
+            seen = np.asarray(preprocess(preprocess.place(jnp.asarray(values)[:, None]), jax.random.key(0)))
+            off = abs(seen * steps - np.round(seen * steps))
+            if off.max() > 0.01:
+                raise InputError(
+                    f"{name} of {likelihood.levels} levels needs whole multiples of 1/{steps}, but {dataset.name} has "
+                    f"{seen.flat[off.argmax()]:g}: give it the data's levels, or use --loss.likelihood gaussian"
                 )
 
 

@@ -12,10 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aejax import pytree, registry
-from aejax.data import Dataset, Part, Standardise
+from aejax.data import Binarise, Dataset, Part, Standardise, StaticBinarise
 from aejax.errors import InputError
 from aejax.experiment import Expected, Experiment, differences, dumps, from_json, to_json
-from aejax.losses import Bernoulli, Gaussian, GaussianLearnedScale, Loss, Reconstruction, WeightL2
+from aejax.losses import (
+    Bernoulli,
+    Categorical,
+    DiscretisedLogistic,
+    Gaussian,
+    GaussianLearnedScale,
+    Loss,
+    Reconstruction,
+    WeightL2,
+)
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, Plain
 from aejax.optim import SGD, Adam, Steps
 
@@ -239,6 +248,22 @@ def test_bernoulli_takes_grey_levels_and_values_in_its_support(tiny):
 def test_bernoulli_refuses_data_that_preprocessing_takes_out_of_its_support(tiny):
     with pytest.raises(InputError, match="Bernoulli"):
         replaced(tiny.experiment, "data.preprocess", Standardise()).resolve(tiny.dataset)
+
+
+@pytest.mark.parametrize("likelihood", [Categorical(), DiscretisedLogistic()])
+def test_likelihoods_of_levels_take_data_on_their_grid_alone(tiny, likelihood):
+    grey = replaced(tiny.experiment, "loss", Loss(likelihood))
+    assert grey.resolve(tiny.dataset).model.shape[:3] == (4, 4, 1)
+    grey.resolve(floats(tiny.dataset))
+    with pytest.raises(InputError, match=r"of 256 levels needs whole multiples of 1/255, but tiny has 0.5: give"):
+        grey.resolve(floats(tiny.dataset, test=0.5))
+    two = replaced(grey, "loss.likelihood.levels", 2)
+    with pytest.raises(InputError, match=r"of 2 levels needs whole multiples of 1/1, but tiny has 0\."):
+        two.resolve(tiny.dataset)
+    for binary in (Binarise(), StaticBinarise()):
+        replaced(two, "data.preprocess", binary).resolve(tiny.dataset)
+    with pytest.raises(InputError, match="levels is 1: give at least 2"):
+        replaced(grey, "loss.likelihood.levels", 1).resolve(tiny.dataset)
 
 
 def test_gaussian_takes_any_value(tiny):

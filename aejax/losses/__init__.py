@@ -4,6 +4,7 @@ from aejax.losses.aggregate import DimensionwiseKL, MutualInformation, TotalCorr
 from aejax.losses.contractive import Contractive, ContractiveLayer
 from aejax.losses.corruption import Clean, Clip, Composed, Corruption, GaussianNoise, Masking, SaltAndPepper
 from aejax.losses.importance import ImportanceWeighted
+from aejax.losses.levels import Categorical, DiscretisedLogistic, Levels
 from aejax.losses.likelihoods import Bernoulli, Gaussian, GaussianLearnedScale, Likelihood
 from aejax.losses.loss import Loss
 from aejax.losses.mmd import IMQ, MMD, RBF, Kernel
@@ -24,6 +25,7 @@ __all__ = [
     "RBF",
     "Bernoulli",
     "Capacity",
+    "Categorical",
     "Cauchy",
     "Clean",
     "Clip",
@@ -34,6 +36,7 @@ __all__ = [
     "ContrastiveDivergence",
     "Corruption",
     "DimensionwiseKL",
+    "DiscretisedLogistic",
     "Forward",
     "FreeBits",
     "FreeEnergy",
@@ -43,6 +46,7 @@ __all__ = [
     "ImportanceWeighted",
     "KLSparsity",
     "Kernel",
+    "Levels",
     "Likelihood",
     "Loss",
     "Masking",

@@ -1,0 +1,97 @@
+"""Likelihoods of data on a grid of levels, k / (levels - 1) in [0, 1]: masses, not densities, so nats become bits.
+
+Grey levels k of 0 to 255 reach the loss as the float32 nearest to k / 255, and the integer nearest to
+255 x is k again, exactly. `Experiment.resolve` refuses data that lies off the grid.
+"""
+
+from dataclasses import dataclass
+
+import chex
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from aejax.losses.likelihoods import Likelihood, flat, softplus
+from aejax.models.latents import positive_scale
+from aejax.pytree import configurable, static
+
+
+@dataclass(frozen=True)
+class Levels(Likelihood):
+    """A mass for every level of every value; raw output has a last axis of parameters."""
+
+    support = (0.0, 1.0)
+    levels: int = static(default=256)
+    """Of each value, 0 and 1 among them."""
+
+    def level(self, x: Float[Array, "*shape"]) -> Int[Array, "*shape"]:
+        """The integer k of x = k / (levels - 1): the nearest."""
+        return jnp.round(x * (self.levels - 1)).astype(jnp.int32)
+
+    def value(self, level: Int[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """k / (levels - 1)."""
+        return level.astype(jnp.float32) / (self.levels - 1)
+
+
+@configurable
+class Categorical(Levels):
+    """Raw output: logits of all levels of every value, on a last axis. It knows no order among them."""
+
+    def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """`(*shape, levels)`."""
+        return (*shape, self.levels)
+
+    def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
+        """The log of the level's softmax."""
+        chex.assert_shape(raw, (*x.shape, self.levels))
+        chosen = jnp.take_along_axis(raw, self.level(x)[..., None], axis=-1)[..., 0]
+        return jnp.sum(flat(chosen - jax.nn.logsumexp(raw, axis=-1)), axis=1)
+
+    def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
+        """The levels' mean."""
+        return jax.nn.softmax(raw, axis=-1) @ self.value(jnp.arange(self.levels))
+
+    def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
+        """One of the levels."""
+        return self.value(jax.random.categorical(key, raw))
+
+
+@configurable
+class DiscretisedLogistic(Levels):
+    """Raw output: location and scale of a logistic distribution, whose mass around a level is the level's.
+
+    Salimans et al. 2017 (PixelCNN++), equation 2, with one component: the lowest level takes all that
+    is below it, the highest all above.
+    """
+
+    def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """`(*shape, 2)`."""
+        return (*shape, 2)
+
+    def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
+        """log (sigmoid(b) - sigmoid(a)) at the bin's edges = -softplus(-b) - softplus(a) + log(1 - e^(a - b))."""
+        chex.assert_shape(raw, (*x.shape, 2))
+        level, (location, scale) = self.level(x), _parameters(raw)
+        width = 1 / (self.levels - 1)
+        above, below = ((self.value(level) + side * width / 2 - location) / scale for side in (1, -1))
+        lowest, highest = level == 0, level == self.levels - 1
+        inside = jnp.where(lowest | highest, 0.0, jnp.log(-jnp.expm1(-width / scale)))
+        mass = inside - jnp.where(highest, 0.0, softplus(-above)) - jnp.where(lowest, 0.0, softplus(below))
+        return jnp.sum(flat(mass), axis=1)
+
+    def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
+        """The levels' mean: the mean over all inner edges of the probability of being above."""
+        location, scale = _parameters(raw)
+        edges = self.value(jnp.arange(self.levels - 1)) + 0.5 / (self.levels - 1)
+        above = lambda total, edge: (total + jax.nn.sigmoid((location - edge) / scale), None)  # noqa: E731
+        return jax.lax.scan(above, jnp.zeros_like(location), edges)[0] / len(edges)
+
+    def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
+        """A logistic draw, moved to the nearest level."""
+        location, scale = _parameters(raw)
+        drawn = location + scale * jax.random.logistic(key, location.shape)
+        return self.value(self.level(jnp.clip(drawn, 0, 1)))
+
+
+def _parameters(raw: Float[Array, "batch *raw"]) -> tuple[Float[Array, "batch *shape"], Float[Array, "batch *shape"]]:
+    return raw[..., 0], positive_scale(raw[..., 1], "exp")
