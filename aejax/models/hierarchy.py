@@ -19,6 +19,7 @@ from aejax.models.autoencoder import Decoder, Latent
 from aejax.models.distributions import Normal
 from aejax.models.latents import GaussianLatent
 from aejax.models.layers import Activation, Stack
+from aejax.models.mlp import MLPDecoder
 from aejax.models.variational import Encode, Prior
 from aejax.pytree import known
 
@@ -142,7 +143,7 @@ class HierarchicalPrior(Prior):
 class BottomDecoder(Decoder):
     """Decodes the lowest layer of the code alone: p(x | z1)."""
 
-    decoder: Decoder
+    decoder: Decoder = MLPDecoder()
     size: int = 100
     """Of the lowest layer."""
 
