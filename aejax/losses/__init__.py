@@ -3,7 +3,7 @@
 from aejax.losses.aggregate import DimensionwiseKL, MutualInformation, TotalCorrelation
 from aejax.losses.contractive import Contractive, ContractiveLayer
 from aejax.losses.corruption import Clean, Clip, Composed, Corruption, GaussianNoise, Masking, SaltAndPepper
-from aejax.losses.importance import ImportanceWeighted
+from aejax.losses.importance import CombinedImportanceWeighted, ImportanceWeighted, PartiallyImportanceWeighted
 from aejax.losses.levels import Categorical, DiscretisedLogistic, Levels
 from aejax.losses.likelihoods import Bernoulli, Gaussian, GaussianLearnedScale, Likelihood
 from aejax.losses.loss import Loss
@@ -30,6 +30,7 @@ __all__ = [
     "Clean",
     "Clip",
     "CodeL1",
+    "CombinedImportanceWeighted",
     "Composed",
     "Contractive",
     "ContractiveLayer",
@@ -51,6 +52,7 @@ __all__ = [
     "Loss",
     "Masking",
     "MutualInformation",
+    "PartiallyImportanceWeighted",
     "Reconstruction",
     "SaltAndPepper",
     "Term",
