@@ -82,7 +82,7 @@ def fit(
         Progress(experiment, history, show_progress) as bar,
     ):
         clock = time.perf_counter()
-        for epoch in _one_ahead(_epochs(experiment, dataset, as_arrays(preprocess), state)):
+        for epoch in one_ahead(_epochs(experiment, dataset, as_arrays(preprocess), state)):
             _require_finite(epoch, keeper)
             seconds, clock = time.perf_counter() - clock, time.perf_counter()
             rows = _rows(epoch, len(dataset.train), seconds)
@@ -173,7 +173,7 @@ def _epochs(experiment: Experiment, dataset: Dataset, preprocess: Preprocess, st
         yield Epoch(number, before, state, by_part, _finite(state.params))
 
 
-def _one_ahead(items: Iterable[T]) -> Iterator[T]:
+def one_ahead(items: Iterable[T]) -> Iterator[T]:
     """Yields each item after the next one has been made: the device never waits for the host to read."""
     iterator = iter(items)
     for current in iterator:

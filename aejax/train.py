@@ -6,7 +6,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,17 @@ class State:
     opt_state: Any
     collections: Any
     """Linen's mutable collections: batch statistics, codebooks, counters."""
+
+
+class Stepping(Protocol):
+    """What an epoch carries from step to step."""
+
+    @property
+    def step(self) -> Int[Array, ""]:
+        """How many steps it has made."""
+
+
+S = TypeVar("S", bound=Stepping)
 
 
 def init(model: Model, loss: Measure, optimizer: Optimizer, batch: Part, key: Key[Array, ""]) -> State:
@@ -78,15 +90,34 @@ def epoch(
 
     The examples left over by the last whole batch sit out this epoch: which ones changes every time.
     """
-    steps = len(part) // batch_size
-    order = shuffle(derive(key, Stream.ORDER, state.step), len(part))
+    order = batches(key, state.step, len(part), batch_size)
+    return follow(partial(step, model, loss, optimizer), preprocess, state, part, key, order)
 
-    def body(state: State, index: Int[Array, " batch"]) -> tuple[State, Metrics]:
+
+def batches(
+    key: Key[Array, ""], step: int | Int[Array, ""], size: int, batch_size: int
+) -> Int[Array, "steps batch_size"]:
+    """Which examples make each batch of the epoch that begins at `step`."""
+    steps = size // batch_size
+    return shuffle(derive(key, Stream.ORDER, step), size)[: steps * batch_size].reshape(steps, batch_size)
+
+
+def follow(
+    advance: Callable[[S, Part, Key[Array, ""]], tuple[S, Metrics]],
+    preprocess: Preprocess,
+    state: S,
+    part: Part,
+    key: Key[Array, ""],
+    order: Int[Array, "steps batch"],
+) -> tuple[S, Metrics]:
+    """Gathers and preprocesses one batch after the other, in the given order, and advances the state by each."""
+
+    def body(state: S, index: Int[Array, " batch"]) -> tuple[S, Metrics]:
         stored = part.take(index)
         batch = Part(preprocess(stored.x, derive(key, Stream.PREPROCESS, state.step)), stored.label)
-        return step(model, loss, optimizer, state, batch, key)
+        return advance(state, batch, key)
 
-    return jax.lax.scan(body, state, order[: steps * batch_size].reshape(steps, batch_size))
+    return jax.lax.scan(body, state, order)
 
 
 def shuffle(key: Key[Array, ""], size: int) -> Int[Array, " size"]:

@@ -106,13 +106,13 @@ def test_the_next_epoch_is_dispatched_before_the_last_one_is_read():
             events.append(f"made {number}")
             yield number
 
-    for number in loop._one_ahead(make()):
+    for number in loop.one_ahead(make()):
         events.append(f"read {number}")
     assert events == ["made 0", "made 1", "read 0", "made 2", "read 1", "read 2"]
 
 
 def test_an_empty_sequence_of_epochs_stays_empty():
-    assert list(loop._one_ahead([])) == []
+    assert list(loop.one_ahead([])) == []
 
 
 def test_a_finished_run_resumed_changes_nothing(whole):

@@ -1,0 +1,168 @@
+import dataclasses
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import aejax
+from aejax import population
+from aejax.errors import InputError
+from aejax.losses import GaussianNoise, Loss
+from aejax.optim import SGD, Adam
+from aejax.population import EarlyStopping, SuccessiveHalving
+
+
+def variants(experiment, rates=(1e-3, 1e-2, 3e-3), **changes):
+    return [
+        dataclasses.replace(experiment, optimizer=Adam(rate), seed=seed, **changes) for seed, rate in enumerate(rates)
+    ]
+
+
+def curve(rows, name="loss_nats"):
+    return [(row["epoch"], row["step"], row["split"], row[name]) for row in rows]
+
+
+def assert_same_curve(rows, alone, rtol=2e-5):
+    assert [row[:3] for row in curve(rows)] == [row[:3] for row in curve(alone)]
+    np.testing.assert_allclose([row[3] for row in curve(rows)], [row[3] for row in curve(alone)], rtol=rtol)
+
+
+def test_each_member_ends_as_it_would_alone(tiny):
+    noisy = [
+        dataclasses.replace(member, loss=Loss(corruption=GaussianNoise(level)))
+        for member, level in zip(variants(tiny.experiment, epochs=3), (0.0, 0.1, 0.3), strict=True)
+    ]
+    together = population.fit(noisy, dataset=tiny.dataset)
+    for member, outcome in zip(noisy, together, strict=True):
+        alone = aejax.fit(member, dataset=tiny.dataset)
+        assert (outcome.failed_at, outcome.stopped_after) == (None, None)
+        assert outcome.trained.experiment == alone.experiment
+        assert_same_curve(outcome.trained.history, alone.history)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), outcome.trained.state, alone.state)
+        x = tiny.dataset.test.x
+        np.testing.assert_allclose(outcome.trained.reconstruct(x), alone.reconstruct(x), atol=1e-4)
+
+
+def test_with_a_shared_order_members_of_the_first_seed_end_as_they_would_alone(tiny):
+    members = [dataclasses.replace(member, seed=4) for member in variants(tiny.experiment)]
+    for member, outcome in zip(members, population.fit(members, dataset=tiny.dataset, shared_order=True), strict=True):
+        assert_same_curve(outcome.trained.history, aejax.fit(member, dataset=tiny.dataset).history)
+    seeds = variants(tiny.experiment, (1e-2, 1e-2))
+    own, shared = (population.fit(seeds, dataset=tiny.dataset, shared_order=order)[1] for order in (False, True))
+    assert curve(own.trained.history) != curve(shared.trained.history)
+
+
+def test_one_program_serves_every_number_and_any_epoch(tiny):
+    population._epoch.clear_cache()
+    for rates in ((1e-3, 1e-2, 3e-3), (1e-4, 5e-2, 0.7e-3)):
+        population.fit(variants(tiny.experiment, rates, epochs=4), dataset=tiny.dataset)
+    assert population._epoch._cache_size() == 1
+
+
+def test_a_member_that_fails_is_frozen_at_its_step_and_the_others_go_on(tiny):
+    members = [
+        dataclasses.replace(member, optimizer=SGD(rate))
+        for member, rate in zip(variants(tiny.experiment, epochs=3), (1e-4, 1e30, 1e-3), strict=True)
+    ]
+    outcomes = population.fit(members, dataset=tiny.dataset)
+    assert [outcome.failed_at is None for outcome in outcomes] == [True, False, True]
+    assert_same_curve(outcomes[2].trained.history, aejax.fit(members[2], dataset=tiny.dataset).history)
+    with pytest.raises(aejax.errors.DivergedError, match=rf"at step {outcomes[1].failed_at} "):
+        aejax.fit(members[1], dataset=tiny.dataset)
+    assert int(outcomes[1].trained.state.step) == outcomes[1].failed_at - 1
+
+
+def test_a_population_is_split_to_fit_memory_and_ends_the_same(tiny):
+    members = variants(tiny.experiment, (1e-3, 1e-2, 3e-3, 1e-1, 5e-3))
+    widths = []
+    whole = population.fit(members, dataset=tiny.dataset)
+    split = population.fit(members, dataset=tiny.dataset, memory=60_000, on_epoch=widths.append)
+    assert 1 <= max(widths) < 5
+    assert len(set(widths)) == 1  # one program for all groups
+    for one, other in zip(whole, split, strict=True):
+        assert_same_curve(one.trained.history, other.trained.history)
+
+
+def test_successive_halving_keeps_the_best_and_their_curves(tiny):
+    members = variants(tiny.experiment, (1e-5, 1e-2, 1e-4, 3e-2), epochs=6)
+    everything = population.fit(members, dataset=tiny.dataset)
+    outcomes = population.fit(members, dataset=tiny.dataset, selection=SuccessiveHalving((2, 4)))
+    ends = [outcome.stopped_after for outcome in outcomes]
+    assert sorted(ends, key=lambda end: end or 99) == [2, 2, 4, None]
+    for outcome, whole in zip(outcomes, everything, strict=True):
+        rows = outcome.trained.history
+        assert_same_curve(rows, whole.trained.history[: len(rows)])
+    at_rung = [outcome.trained.history[3]["loss_nats"] for outcome in everything]
+    assert {number for number, end in enumerate(ends) if end == 2} == set(np.argsort(at_rung)[2:])
+
+
+def test_selections_by_hand():
+    falling, rising = np.asarray([5.0, 4, 3, 2]), np.asarray([5.0, 4, 4.5, 6])
+    losses = np.stack([falling, rising], axis=1)
+    assert EarlyStopping(2).keep(losses).tolist() == [True, False]
+    assert EarlyStopping(3).keep(losses).tolist() == [True, True]
+    assert SuccessiveHalving((4,)).keep(losses).tolist() == [True, False]
+    assert SuccessiveHalving((3,)).keep(losses).tolist() == [True, True]
+    assert SuccessiveHalving((4,), 0.01).keep(losses).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"batch_size": 4}, "batch_size"), ({"epochs": 3}, "epochs"), ({"optimizer": SGD()}, "optimizer")],
+)
+def test_members_of_different_structure_are_refused(tiny, change, named):
+    members = [tiny.experiment, dataclasses.replace(tiny.experiment, **change)]
+    with pytest.raises(InputError, match=rf"traced numbers and seeds alone, not in: .*{named}"):
+        population.fit(members, dataset=tiny.dataset)
+
+
+def test_a_selection_without_validation_is_refused(tiny):
+    empty = dataclasses.replace(tiny.dataset, validation=tiny.dataset.train.take(np.arange(0)))
+    with pytest.raises(InputError, match="needs a validation part"):
+        population.fit([tiny.experiment], dataset=empty, selection=EarlyStopping())
+
+
+ON_FOUR_DEVICES = """
+import dataclasses, json, sys
+import jax, numpy as np
+from aejax import devices, population
+from aejax.data import Data, Dataset, Part, Scale
+from aejax.experiment import Experiment
+from aejax.losses import Loss
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.optim import Adam
+assert jax.device_count() == 4
+x = np.random.default_rng(0).integers(0, 255, (32, 6), np.uint8)
+data = Dataset("tiny", Part(x), Part(x[:8]), Part(x[:8]))
+base = Experiment(Autoencoder(MLPEncoder(), Plain(2), MLPDecoder()), Loss(), Data("tiny"), batch_size=8, epochs=2)
+members = [dataclasses.replace(base, optimizer=Adam(10.0 ** -rate), seed=rate) for rate in range(1, 7)]
+outcomes = population.fit(members, dataset=data)
+losses = [outcome.trained.history[-1]["loss_nats"] for outcome in outcomes]
+resolved = [member.resolve(data) for member in members[:4]]
+program = population._Program(resolved[0], Scale(), {"train": devices.place(data.train, Scale())}, False)
+group = program.begin(resolved, data.shape)
+text = population._epoch.lower(*program._arguments(group, np.int32(0)), batch_size=8).compile().as_text()
+spread = len(group.members.state.step.sharding.device_set)
+collectives = [name for name in ("all-reduce", "all-gather", "all-to-all", "collective-permute") if name in text]
+print(json.dumps([losses, spread, collectives]))
+"""
+
+
+def test_members_are_shared_out_over_devices_without_a_collective():
+    import json
+
+    root = Path(__file__).parents[1]
+    printed = {}
+    for count in (1, 4):
+        flags = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={count}", "PYTHONPATH": str(root)}
+        source = ON_FOUR_DEVICES.replace("== 4", f"== {count}")
+        done = subprocess.run([sys.executable, "-c", source], env=flags, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr
+        printed[count] = json.loads(done.stdout)
+    np.testing.assert_allclose(printed[4][0], printed[1][0], rtol=1e-5)
+    assert printed[4][1:] == [4, []]
