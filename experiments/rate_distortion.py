@@ -3,9 +3,10 @@
     python experiments/rate_distortion.py            the 5,000 embedded digits, a few seconds
     python experiments/rate_distortion.py mnist      all 60,000, and the result as JSON
 
-Found on the embedded digits: 5 bits a dimension are enough (139 bits an image; 1 % more squared error than
-at 8), and take less than half of JPEG's smallest file (293 bits), which has a fifth less error. At 2 bits and
-more the autoencoder's curve lies below that of PCA; at 1 bit PCA loses less, in a larger file.
+Found on all of MNIST: 4 bits a dimension (111 bits an image) have half the squared error of PCA that is not
+quantised at all (6.7 against 13.2), 5 bits come within 7 % of 8, and 8 (192 bits) take a third less than JPEG's
+smallest file, which has nearly twice the error. At 2 bits and more the autoencoder's curve lies below that of
+PCA; at 1 bit PCA loses less, in a larger file.
 
 Rates are bits per test image of whole files: headers, ranges and entropy coding included. JPEG and
 PNG are given one sheet of all images, so that they too pay for a header only once.

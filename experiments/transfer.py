@@ -6,8 +6,9 @@
 
 The probe is logistic regression on standardised features: it is trained on the target's training
 part and scored on its test part. The codes and PCA never see the target; beside them stand the
-same two learned on the target itself, without its labels. Found on the embedded digits: codes carry over
-better than PCA (0.924 against 0.916), and less well than codes of the target itself (0.956) or raw pixels (0.936).
+same two learned on the target itself, without its labels. Found on all of MNIST: codes of the digits 0-4 serve
+5-9 as well as codes of their own (0.929 both), and better than raw pixels (0.925) or PCA (0.919 of the
+source, 0.925 of the target). On the 5,000 embedded digits codes of the target itself are better (0.956 against 0.924).
 """
 
 import dataclasses
