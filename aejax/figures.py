@@ -181,9 +181,7 @@ def activation_density(shares: ArrayLike, *, title: str | None = None) -> Figure
 
     shares [units] in [0, 1]. InputError for others.
     """
-    shares = np.asarray(shares, float)
-    if shares.ndim != 1 or not len(shares) or not ((shares >= 0) & (shares <= 1)).all():
-        raise InputError(f"Shares of shape {shares.shape} cannot be drawn; pass [units], each from 0 to 1.")
+    shares = _shares(shares)
     alive = shares[shares > 0]
     figure = _histogram(np.log10(alive), "log10 of the share of examples for which a unit is active", "units", title)
     figure.axes[0].set_title(f"dead: {len(shares) - len(alive)} of {len(shares)}", loc="right", fontsize=_TICK)
@@ -195,6 +193,32 @@ def activation_histogram(values: ArrayLike, *, title: str | None = None) -> Figu
     figure = _histogram(np.asarray(values, float), "activation", "active units, over all examples", title)
     figure.axes[0].set_yscale("log")
     return figure
+
+
+def code_usage(shares: ArrayLike, *, title: str | None = None) -> Figure:
+    """Draw how often each code of a codebook is used, the most used first; the dead are counted aside.
+
+    shares [codes] in [0, 1]. InputError for others.
+    """
+    shares = _shares(shares)
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    _plain(axes)
+    axes.stairs(-np.sort(-shares), fill=True, color=_LINES[0])
+    axes.axhline(1 / len(shares), color="0.5", linewidth=1, linestyle="--")
+    axes.set(xlim=(0, len(shares)), ylim=(0, None))
+    axes.set_xlabel("codes, the most used first (dashed: all alike)", fontsize=_LABEL)
+    axes.set_ylabel("share of all slots", fontsize=_LABEL)
+    axes.set_title(title or "", fontsize=_TITLE)
+    axes.set_title(f"dead: {(shares == 0).sum()} of {len(shares)}", loc="right", fontsize=_TICK)
+    return figure
+
+
+def _shares(shares: ArrayLike) -> np.ndarray:
+    shares = np.asarray(shares, float)
+    if shares.ndim != 1 or not len(shares) or not ((shares >= 0) & (shares <= 1)).all():
+        raise InputError(f"Shares of shape {shares.shape} cannot be drawn; pass a vector, each from 0 to 1.")
+    return shares
 
 
 def _check_rows(arrays: Mapping[str, np.ndarray]) -> None:

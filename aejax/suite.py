@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from aejax import figures
 from aejax.data import Dataset, Part
 from aejax.experiment import Experiment
-from aejax.metrics import denoising, sparsity
+from aejax.metrics import denoising, quantised, sparsity
 from aejax.metrics.anomaly import detection
 from aejax.trained import Trained, scaled
 
@@ -90,5 +90,6 @@ SUITE = [
     Evaluation(lambda experiment: True, Trained.evaluate, draw_basics),
     Evaluation(denoising.suits, denoising.measure, denoising.draw),
     Evaluation(sparsity.suits, sparsity.measure, sparsity.draw),
+    Evaluation(quantised.suits, quantised.measure, quantised.draw),
     Evaluation(flags_outliers, measure_detection, lambda trained, dataset: {}),
 ]

@@ -44,7 +44,13 @@ class Trained:
 
     def encode(self, x: Num[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n latent"]:
         """The code of each example (a posterior's mean). Raises `InputError` for examples of another shape."""
-        function = partial(_encode, self.experiment.model, self._variables, as_arrays(self.preprocess))
+        return self.apply(_mean_code, x)
+
+    def apply(
+        self, function: Callable[[Any, Float[Array, "batch *shape"]], Array], x: Num[np.ndarray, "n *shape"]
+    ) -> np.ndarray:
+        """`function(model, examples)`, with the model bound to its variables: `[n, ...]`, compiled once a function."""
+        function = partial(_apply, function, self.experiment.model, self._variables, as_arrays(self.preprocess))
         return in_chunks(function, self._check(x))
 
     def decode(self, z: Float[np.ndarray, "n latent"]) -> Float[np.ndarray, "n *shape"]:
@@ -139,9 +145,13 @@ def in_chunks(function: Callable[[Array], Array], x: np.ndarray) -> np.ndarray:
     return np.concatenate([np.asarray(result) for result in results])
 
 
-@partial(jax.jit, static_argnums=0)
-def _encode(model: Autoencoder, variables: Any, preprocess: Preprocess, x: Array) -> Array:
-    return models.apply(lambda model, x: model.encode(x).mean, model, variables, {}, preprocess(x, None))[0]
+@partial(jax.jit, static_argnums=(0, 1))
+def _apply(function: Any, model: Autoencoder, variables: Any, preprocess: Preprocess, x: Array) -> Array:
+    return models.apply(function, model, variables, {}, preprocess(x, None))[0]
+
+
+def _mean_code(model: Autoencoder, x: Array) -> Array:
+    return model.encode(x).mean
 
 
 @partial(jax.jit, static_argnums=0)

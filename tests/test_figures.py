@@ -323,10 +323,19 @@ def test_activation_density_counts_every_unit_once_and_the_dead_aside(tmp_path):
     figures.save(figures.activation_density(np.zeros(3)), tmp_path / "all_dead.png")
 
 
+@pytest.mark.parametrize("draw", [figures.activation_density, figures.code_usage])
 @pytest.mark.parametrize("shares", [[], [[0.5]], [1.5], [np.nan]])
-def test_shares_that_are_none_are_refused(shares):
+def test_shares_that_are_none_are_refused(shares, draw):
     with pytest.raises(InputError, match="from 0 to 1"):
-        figures.activation_density(shares)
+        draw(shares)
+
+
+def test_code_usage_shows_every_code_once_the_most_used_first(tmp_path):
+    axes = figures.code_usage([0.25, 0.0, 0.5, 0.25, 0.0]).axes[0]
+    (stairs,) = axes.patches
+    np.testing.assert_array_equal(stairs.get_data().values, [0.5, 0.25, 0.25, 0.0, 0.0])
+    assert axes.get_title(loc="right") == "dead: 2 of 5"
+    figures.save(figures.code_usage([1.0]), tmp_path / "one.png")
 
 
 def test_an_activation_histogram_counts_every_value(rng):

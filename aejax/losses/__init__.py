@@ -9,6 +9,7 @@ from aejax.losses.likelihoods import Bernoulli, Gaussian, GaussianLearnedScale, 
 from aejax.losses.loss import Loss
 from aejax.losses.mmd import IMQ, MMD, RBF, Kernel
 from aejax.losses.moments import DIP
+from aejax.losses.quantised import Codebook, Commitment
 from aejax.losses.rate import Capacity, FreeBits
 from aejax.losses.rbm import ContrastiveDivergence, FreeEnergy
 from aejax.losses.robust import Cauchy
@@ -30,7 +31,9 @@ __all__ = [
     "Clean",
     "Clip",
     "CodeL1",
+    "Codebook",
     "CombinedImportanceWeighted",
+    "Commitment",
     "Composed",
     "Contractive",
     "ContractiveLayer",

@@ -8,6 +8,7 @@ from aejax.models.hierarchy import BottomDecoder, HierarchicalLatent, Hierarchic
 from aejax.models.latents import GaussianLatent, Plain
 from aejax.models.mlp import MLPDecoder, MLPEncoder
 from aejax.models.priors import MixturePrior, VampPrior
+from aejax.models.quantised import Quantised, VectorQuantised
 from aejax.models.sparse import SpatialWinnerTakeAll, TopK, UnitNormDecoder, WinnerTakeAll
 from aejax.models.tied import TiedAutoencoder, TransposedDecoder
 from aejax.models.variational import Prior, StandardNormal, VariationalAutoencoder
@@ -34,6 +35,7 @@ __all__ = [
     "Point",
     "Posterior",
     "Prior",
+    "Quantised",
     "SpatialWinnerTakeAll",
     "StandardNormal",
     "TiedAutoencoder",
@@ -42,6 +44,7 @@ __all__ = [
     "UnitNormDecoder",
     "VampPrior",
     "VariationalAutoencoder",
+    "VectorQuantised",
     "WinnerTakeAll",
     "apply",
     "init",

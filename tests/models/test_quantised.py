@@ -1,0 +1,221 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+
+import aejax
+from aejax.errors import InputError
+from aejax.losses import Codebook, Commitment, Loss, Reconstruction
+from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Quantised, VectorQuantised
+from aejax.models.quantised import nearest
+
+KEY = jax.random.key(0)
+RNG = np.random.default_rng(0)
+FEATURES = jnp.asarray(RNG.normal(size=(40, 6)), jnp.float32)
+STILL = VectorQuantised(2, 3, 5, patience=None)
+EITHER = pytest.mark.parametrize("learning", ["average", "gradient"])
+
+
+def begun(latent, features=FEATURES):
+    """Variables whose dense layer changes nothing, with codes as far apart as the features."""
+    variables = latent.init({"params": KEY, "latent": KEY}, features, True)
+    codes = jnp.asarray(np.random.default_rng(1).normal(size=(latent.codes, latent.dimension)), jnp.float32)
+    code = {"kernel": jnp.eye(latent.dimension), "bias": jnp.zeros(latent.dimension)}
+    params = {**variables["params"], "code": code}
+    return {"params": params, "codebook": {**variables["codebook"], "placed": codes}}
+
+
+def trained(latent, variables, features=FEATURES, seed=0):
+    """The posterior of one step of training, and the variables after it."""
+    posterior, changed = latent.apply(
+        variables, features, True, rngs={"latent": jax.random.key(seed)}, mutable=["codebook"]
+    )
+    return posterior, {**variables, **changed}
+
+
+def codebook(variables):
+    return np.asarray(variables["codebook"]["placed"] + variables["params"].get("moved", 0.0))
+
+
+def distances(vectors, codes):
+    return np.square(vectors[:, None].astype(np.float64) - codes[None]).sum(axis=2)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 6), st.integers(0, 100))
+def test_the_nearest_code_is_the_one_that_brute_force_finds(codes, dimension, seed):
+    rng = np.random.default_rng(seed)
+    vectors, book = (rng.normal(size=(size, dimension)).astype(np.float32) for size in (12, codes))
+    np.testing.assert_array_equal(nearest(jnp.asarray(vectors), jnp.asarray(book)), distances(vectors, book).argmin(1))
+
+
+@EITHER
+def test_each_slot_holds_its_nearest_code_exactly(learning):
+    latent = dataclasses.replace(STILL, learning=learning)
+    variables = begun(latent)
+    posterior = latent.apply(variables, FEATURES)
+    vectors = np.asarray(FEATURES).reshape(80, 3)
+    index = distances(vectors, codebook(variables)).argmin(axis=1)
+    np.testing.assert_array_equal(posterior.index, index.reshape(40, 2))
+    np.testing.assert_array_equal(posterior.features, FEATURES)
+    for code in (posterior.mean, posterior.sample(KEY)):
+        np.testing.assert_array_equal(code, codebook(variables)[index].reshape(40, 6))
+    assert len(set(index)) == 5
+
+
+def test_the_slots_of_a_convolutional_encoder_are_the_places_of_its_maps():
+    model = Autoencoder(ConvEncoder((4, 3)), VectorQuantised(4, 2, 6), ConvDecoder((2, 2)), (7, 8, 1))
+    x = jnp.asarray(RNG.uniform(size=(5, 7, 8, 1)), jnp.float32)
+    keys = {"params": KEY, "latent": KEY}
+
+    def places(model, x):
+        dense = model.latent.variables["params"]["code"]
+        maps = model.encoder(x).reshape(5, 2, 2, 3)
+        return maps @ dense["kernel"] + dense["bias"][None, None, None], model.encode(x).features
+
+    variables = aejax.models.init(lambda model, x: model.decode(model.encode(x).mean), model, keys, x)
+    (maps, features), _ = aejax.models.apply(places, model, variables, {}, x)
+    np.testing.assert_allclose(features.reshape(maps.shape), maps, rtol=1e-5, atol=1e-6)
+
+
+def test_the_gradient_at_the_features_is_the_decoder_s_at_the_code():
+    features, code = (jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32) for _ in range(2))
+    index = jnp.zeros((3, 2), jnp.int32)
+
+    def decoded(code):
+        return jnp.sin(code).sum() + jnp.prod(code)
+
+    def through(features, code):
+        return decoded(Quantised(features, code, index).mean)
+
+    to_features, to_code = jax.grad(through, (0, 1))(features, code)
+    np.testing.assert_array_equal(to_features, jax.grad(decoded)(code))
+    np.testing.assert_array_equal(to_code, 0)
+
+
+def test_moving_averages_are_those_of_the_appendix_by_hand():
+    latent = dataclasses.replace(STILL, decay=0.8)
+    variables = begun(latent)
+    codes = codebook(variables).astype(np.float64)
+    count, total = np.full(5, 1 / 5), codes / 5
+    for seed in range(6):
+        features = np.random.default_rng(seed).normal(size=(40, 6)).astype(np.float32)
+        vectors = features.reshape(80, 3)
+        chosen = np.eye(5)[distances(vectors, codes).argmin(axis=1)]
+        count = 0.8 * count + 0.2 * chosen.sum(axis=0) / 80
+        total = 0.8 * total + 0.2 * chosen.T @ vectors / 80
+        codes = total / count[:, None]
+        _, variables = trained(latent, variables, jnp.asarray(features))
+        np.testing.assert_allclose(codebook(variables), codes, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(variables["codebook"]["share"], count, rtol=1e-4)
+
+
+def test_without_memory_the_averages_are_k_means():
+    latent = dataclasses.replace(STILL, decay=0.0)
+    variables = begun(latent)
+    vectors = np.asarray(FEATURES).reshape(80, 3)
+    lloyd = KMeans(5, init=codebook(variables), n_init=1, tol=0, algorithm="lloyd").fit(vectors)
+    for _ in range(30):
+        posterior, variables = trained(latent, variables)
+    np.testing.assert_array_equal(posterior.index.reshape(-1), lloyd.labels_)
+    np.testing.assert_allclose(codebook(variables), lloyd.cluster_centers_, rtol=1e-3, atol=1e-4)
+    error = np.square(posterior.mean - posterior.features).sum()
+    assert error == pytest.approx(lloyd.inertia_, rel=1e-3)
+
+
+@EITHER
+def test_the_next_codebook_is_the_same_when_the_batch_is_duplicated(learning):
+    latent = dataclasses.replace(STILL, learning=learning, decay=0.5)
+    variables = begun(latent)
+    (_, once), (_, twice) = (
+        trained(latent, variables, features) for features in (FEATURES, jnp.concatenate([FEATURES, FEATURES]))
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), once, twice)
+    assert np.array_equal(codebook(once), codebook(variables)) == (learning == "gradient")
+
+
+@EITHER
+def test_evaluation_leaves_the_codebook_alone_and_gives_what_training_gives(learning):
+    latent = dataclasses.replace(STILL, learning=learning, patience=3)
+    variables = begun(latent)
+    held, changed = latent.apply(variables, FEATURES, mutable=["codebook"])
+    jax.tree.map(np.testing.assert_array_equal, changed["codebook"], variables["codebook"])
+    posterior, _ = trained(latent, variables)
+    jax.tree.map(np.testing.assert_array_equal, posterior, held)
+
+
+@EITHER
+def test_a_dead_code_moves_to_a_feature_of_the_batch_once_its_time_is_up(learning):
+    latent = dataclasses.replace(STILL, learning=learning, patience=3)
+    variables = begun(latent)
+    far = codebook(variables) + 100 * (np.arange(5) >= 3)[:, None]
+    offset = {} if learning == "average" else {"moved": jnp.full((5, 3), 7.0)}
+    placed = jnp.asarray(far - (7 if offset else 0), jnp.float32)
+    variables["params"] |= offset
+    variables["codebook"] |= {"placed": placed, "unused": jnp.zeros(5, jnp.int32)}
+    steps = []
+    for seed in range(4):
+        _, variables = trained(latent, variables, seed=seed)
+        steps.append(codebook(variables))
+    for step in steps[:2]:
+        assert (step[3:] > 90).all()
+    gaps = distances(steps[2], np.asarray(FEATURES).reshape(80, 3)).min(axis=1)
+    np.testing.assert_allclose(gaps[3:], 0, atol=1e-9)
+    assert (gaps[:3] > 1e-3).all()
+    index = latent.apply(variables, FEATURES).index
+    assert set(np.unique(index)) == set(range(5))
+    assert (variables["codebook"]["unused"] == 0).all()
+
+
+def test_the_first_batch_places_the_codes_that_it_leaves_unused_by_its_key():
+    latent = VectorQuantised(2, 3, 30, decay=0.0)
+    start = latent.init({"params": KEY, "latent": KEY}, FEATURES, True)
+    posterior, _ = trained(latent, start)
+    first, again, other = (codebook(trained(latent, start, seed=seed)[1]) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    unused = np.setdiff1d(np.arange(30), posterior.index)
+    gaps = distances(first, np.asarray(posterior.features).reshape(80, 3)).min(axis=1)
+    assert len(unused) > 5
+    np.testing.assert_allclose(gaps[unused], 0, atol=1e-9)
+    assert not np.array_equal(first[unused], other[unused])
+
+
+@EITHER
+def test_resumed_from_the_middle_training_ends_with_the_same_bits(learning, tiny, tmp_path):
+    terms = {"reconstruction": Reconstruction(), "commitment": Commitment()}
+    terms |= {"codebook": Codebook()} if learning == "gradient" else {}
+    latent = VectorQuantised(4, 2, 16, learning, patience=2)
+    model = Autoencoder(MLPEncoder((8,)), latent, MLPDecoder())
+    experiment = dataclasses.replace(tiny.experiment, model=model, loss=Loss(terms=terms))
+    whole = aejax.fit(experiment, dataset=tiny.dataset)
+    half = aejax.fit(dataclasses.replace(experiment, epochs=1), dataset=tiny.dataset, folder=tmp_path)
+    resumed = aejax.fit(experiment, dataset=tiny.dataset, resume=half.run.path)
+    for ours, theirs in zip(jax.tree.leaves(resumed.state), jax.tree.leaves(whole.state), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    before, after = (run.state.collections["codebook"]["latent"]["placed"] for run in (half, whole))
+    assert not np.array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    "latent",
+    [
+        VectorQuantised(4),
+        VectorQuantised(2, 0),
+        VectorQuantised(2, 3, 0),
+        VectorQuantised(0),
+    ],
+)
+def test_slots_that_do_not_divide_the_features_are_refused(latent):
+    with pytest.raises(InputError, match=rf"slots={latent.slots}.*the encoder gives 6 features"):
+        latent.init(KEY, FEATURES)
+
+
+@pytest.mark.parametrize("settings", [{"decay": 1.0}, {"decay": -0.1}, {"patience": 0}])
+def test_a_memory_that_is_none_is_refused(settings):
+    with pytest.raises(InputError, match=r"decay must be at least 0 and below 1, patience at least 1 or None"):
+        dataclasses.replace(STILL, **settings).init(KEY, FEATURES)
