@@ -1,6 +1,6 @@
 """Likelihoods, corruptions, terms, and the losses made of them."""
 
-from aejax.losses.aggregate import DimensionwiseKL, MutualInformation, TotalCorrelation
+from aejax.losses.aggregate import DimensionwiseKL, KLPart, MutualInformation, TotalCorrelation
 from aejax.losses.contractive import Contractive, ContractiveLayer
 from aejax.losses.corruption import Clean, Clip, Composed, Corruption, GaussianNoise, Masking, SaltAndPepper
 from aejax.losses.importance import CombinedImportanceWeighted, ImportanceWeighted, PartiallyImportanceWeighted
@@ -48,6 +48,7 @@ __all__ = [
     "GaussianLearnedScale",
     "GaussianNoise",
     "ImportanceWeighted",
+    "KLPart",
     "KLSparsity",
     "Kernel",
     "Levels",

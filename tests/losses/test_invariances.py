@@ -1,0 +1,92 @@
+"""What holds for every term there is: a new one is tested here as soon as it is registered."""
+
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aejax import models
+from aejax.data import Part
+from aejax.losses import MMD, Bernoulli, KLPart, Loss, Term
+from aejax.models import (
+    Autoencoder,
+    GaussianLatent,
+    MLPDecoder,
+    MLPEncoder,
+    Plain,
+    TiedAutoencoder,
+    TransposedDecoder,
+    VariationalAutoencoder,
+)
+from aejax.pytree import as_arrays, known_subclasses
+
+pytestmark = pytest.mark.usefixtures("strict")
+VAE = VariationalAutoencoder(MLPEncoder((5,), "tanh"), GaussianLatent(3), MLPDecoder((5,), "tanh"))
+SIGMOID = Autoencoder(MLPEncoder(), Plain(3, "sigmoid"), MLPDecoder())
+RBM = TiedAutoencoder(MLPEncoder(), Plain(3, "sigmoid"), TransposedDecoder())
+MODELS = {"KLSparsity": SIGMOID, "ContractiveLayer": SIGMOID, "FreeEnergy": RBM, "ContrastiveDivergence": RBM}
+"""Of terms that are not for a variational autoencoder."""
+TERMS = [cls for cls in known_subclasses(Term) if cls.__call__ is not Term.__call__]
+NAMES = [cls.__name__ for cls in TERMS]
+KEYS = jax.random.split(jax.random.key(0), 100)
+
+
+def built(term):
+    """Its model, the model's variables, and a batch; four values an example."""
+    model = MODELS.get(type(term).__name__, VAE).clone(shape=(4,))
+    part = Part(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (6, 4)), jnp.float32))
+    variables = models.init(Loss(Bernoulli(), {"term": term}), model, streams(KEYS[0]), part)
+    return model, jax.tree.map(lambda leaf: leaf + 0.1, variables), part
+
+
+def streams(key):
+    return {name: jax.random.fold_in(key, number) for number, name in enumerate(("params", "latent", "corruption"))}
+
+
+def values(model, term, variables, part, key, step=None):
+    loss = Loss(Bernoulli(), {"term": term})
+    return models.apply(loss, model, variables, streams(key), part, step is not None, step)[0]["term_nats"]
+
+
+@pytest.mark.parametrize("cls", [cls for cls in TERMS if cls is not MMD], ids=lambda cls: cls.__name__)
+def test_the_mean_is_unchanged_when_the_batch_is_duplicated(cls):
+    # Estimators without bias take a twin for another example: what they hold to instead is tested beside them.
+    term = cls(sampling="weighted") if issubclass(cls, KLPart) else cls()
+    model, variables, part = built(term)
+
+    @jax.jit
+    def means(part):
+        return jax.vmap(lambda key: values(model, term, variables, part, key).mean())(KEYS)
+
+    once, twice = means(part), means(Part(jnp.concatenate([part.x, part.x])))
+    noise = np.hypot(once.std(), twice.std()) / np.sqrt(len(KEYS))
+    np.testing.assert_allclose(twice.mean(), once.mean(), rtol=1e-5, atol=5 * noise)
+
+
+@pytest.mark.parametrize("cls", TERMS, ids=NAMES)
+def test_odd_inputs_give_finite_float32_and_new_numbers_no_new_trace(cls):
+    term = as_arrays(cls())
+    model, variables, part = built(term)
+
+    chex.clear_trace_counter()  # it goes by name, and every case has a function of this one
+
+    @jax.jit
+    @partial(chex.assert_max_traces, n=1)
+    def measured(term, variables, part, step):
+        def mean(variables):
+            each = values(model, term, variables, part, KEYS[0], step)
+            assert (each.shape, each.dtype, each.aval.weak_type) == ((6,), jnp.float32, False)
+            return each.mean()
+
+        return jax.value_and_grad(mean)(variables)
+
+    inputs = [part.x, jnp.zeros_like(part.x), jnp.ones_like(part.x)]
+    grown = jax.tree.map(lambda leaf: 30 * leaf, variables)
+    for x, made, number in [(x, made, number) for x in inputs for made in (variables, grown) for number in (1, 2)]:
+        other = jax.tree.map(lambda leaf, number=number: number * leaf, term)
+        value, gradient = measured(other, made, Part(x), jnp.int32(10**number))
+        assert np.isfinite(value)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
