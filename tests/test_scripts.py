@@ -51,6 +51,13 @@ def test_every_entry_has_a_committed_result_that_meets_its_figure(name):
     assert result["data"]["name"] == "mnist"
 
 
+def test_the_contractive_code_moves_less_than_that_of_pca_with_as_low_an_error():
+    """The Jacobian of PCA with 64 components has 64 orthonormal rows."""
+    test = json.loads((RESULTS / "cae.json").read_text())["test"]
+    assert test["squared_error"] < 7.093
+    assert test["contractive_nats"] < 64
+
+
 def test_no_result_is_left_of_an_entry_that_is_gone():
     scripts = {path.stem for path in (ROOT / "experiments").glob("*.py")}
     assert {path.stem for path in RESULTS.glob("*.json")} - scripts == set(aejax.names())

@@ -12,6 +12,11 @@ register(
     "aejax.zoo.ae:overcomplete",
 )
 register(
+    "cae",
+    "a contractive autoencoder, 784-1000-784 with tied weights: the code moves little with its input",
+    "aejax.zoo.ae:contractive",
+)
+register(
     "dae-gaussian", "a denoising autoencoder, 784-1000-784, against Gaussian noise of 0.5", "aejax.zoo.dae:gaussian"
 )
 register("dae-masking", "a denoising autoencoder, 784-1000-784, with every second pixel lost", "aejax.zoo.dae:masking")

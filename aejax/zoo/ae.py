@@ -2,8 +2,8 @@
 
 from aejax.data import Data
 from aejax.experiment import Expected, Experiment
-from aejax.losses import Bernoulli, Gaussian, Loss, Reconstruction, WeightL2
-from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain
+from aejax.losses import Bernoulli, ContractiveLayer, Gaussian, Loss, Reconstruction, WeightL2
+from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder
 from aejax.optim import Adam, Cosine
 
 KERAS_BLOG = "Keras blog, Building Autoencoders in Keras (Chollet 2016)"
@@ -76,6 +76,25 @@ def overcomplete() -> Experiment:
             0.0581,
             0.006,
             "the floor that grey pixels set (output = input), exactly; ours is to come within 0.006 of it",
+            "C",
+        ),
+    )
+
+
+def contractive() -> Experiment:
+    """Rifai et al. 2011's layer: sigmoid codes and tied weights, whose scale the decoder cannot make up for."""
+    terms = {"reconstruction": Reconstruction(), "contractive": ContractiveLayer(0.5)}
+    return Experiment(
+        model=TiedAutoencoder(latent=Plain(1000, "sigmoid")),
+        loss=Loss(Bernoulli(), terms),
+        data=Data("mnist", validation=0.0),
+        optimizer=Adam(1e-3, Cosine()),
+        epochs=20,
+        expected=Expected(
+            "squared_error",
+            7.093,
+            0.0,
+            "PCA with 64 components, exactly; the squared norm of its Jacobian is 64, ours is to be less in both",
             "C",
         ),
     )
