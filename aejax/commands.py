@@ -62,15 +62,19 @@ class Eval:
     """Another data set, or a file; by default the one that the model was trained on."""
     split: Split = "test"
     """Which part of it."""
+    samples: int = 50
+    """Importance samples of each example for a variational model's likelihood: published figures take 5000."""
 
     def __call__(self) -> None:
         """Prints the metrics as a table."""
         from aejax import report, suite
         from aejax.data import load, read_examples
 
+        if self.samples < 1:
+            raise InputError(f"--samples is {self.samples}: give at least 1")
         trained = _trained(self.run)
         part = read_examples(self.data, self.split) if self.data else load(trained.experiment.data).part(self.split)
-        report.show(trained, suite.measure(trained, part), self.split)
+        report.show(trained, suite.measure(trained, part, self.samples), self.split)
 
 
 @dataclass(frozen=True)

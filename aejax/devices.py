@@ -16,6 +16,7 @@ T = TypeVar("T")
 init = jax.jit(train.init, static_argnames="model")
 epoch = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
 evaluate = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
+outputs = jax.jit(train.outputs, static_argnames=("model", "batch_size"))
 
 
 def place(part: Part, preprocess: Preprocess) -> Part:

@@ -221,6 +221,37 @@ def _shares(shares: ArrayLike) -> np.ndarray:
     return shares
 
 
+def latent_units(
+    variance: ArrayLike, active: float, rate: ArrayLike | None = None, *, title: str | None = None
+) -> Figure:
+    """Draw how much each latent dimension is used, the most used first: those above `active` in colour.
+
+    variance [latent]: of the posterior mean, on a logarithmic axis with `active` as a line.
+    rate [latent], in nats: beside it, in an order of its own.
+    """
+    variance = np.asarray(variance, float)
+    panels = {"variance of the posterior mean": variance}
+    if rate is not None:
+        panels = {"rate, nats": np.asarray(rate, float)} | panels
+    figure = Figure(figsize=(0.6 + 4.2 * len(panels), 3.0), layout="constrained")
+    drawn = figure.subplots(1, len(panels), squeeze=False)[0]
+    on = variance > active
+    for axes, (name, values) in zip(drawn, panels.items(), strict=True):
+        order = np.argsort(-values)
+        _plain(axes)
+        axes.bar(np.arange(len(values)), values[order], width=0.8, color=np.where(on[order], _LINES[0], "0.75"))
+        axes.set_xlabel("latent dimension, sorted", fontsize=_LABEL)
+        axes.set_ylabel(name, fontsize=_LABEL)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    drawn[-1].set_yscale("log")
+    drawn[-1].axhline(active, color="0.3", linewidth=0.8, linestyle="--")
+    kinds = {f"active: {on.sum()}": _LINES[0], f"not: {(~on).sum()}": "0.75"}
+    handles = [Rectangle((0, 0), 1, 1, color=colour, label=label) for label, colour in kinds.items()]
+    drawn[0].legend(handles=handles, frameon=False, fontsize=_LABEL, loc="upper right")
+    figure.suptitle(title or "", fontsize=_TITLE)
+    return figure
+
+
 def _check_rows(arrays: Mapping[str, np.ndarray]) -> None:
     if len({array.shape for array in arrays.values()}) != 1:
         shapes = ", ".join(f"{label} {array.shape}" for label, array in arrays.items())

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from aejax import models
 from aejax.data.dataset import Part
@@ -146,7 +146,21 @@ def evaluate(
     key: Key[Array, ""],
     batch_size: int,
 ) -> Metrics:
-    """Every measure over every example of `part` once.
+    """Every measure over every example of `part` once."""
+    values, counted = outputs(model, measures, preprocess, state, part, key, batch_size)
+    return {name: jax.vmap(Mean.of)(value, counted) for name, value in values.items()}
+
+
+def outputs(
+    model: Model,
+    measures: tuple[Measure, ...],
+    preprocess: Preprocess,
+    state: State,
+    part: Part,
+    key: Key[Array, ""],
+    batch_size: int,
+) -> tuple[dict[str, Float[Array, "batches batch *rest"]], Bool[Array, "batches batch"]]:
+    """What every measure says of every example of `part`, and which of them count.
 
     The last batch is filled up with the first examples, which do not count again: statistics of a
     batch are always those of `batch_size` different examples, where `part` has as many.
@@ -156,13 +170,12 @@ def evaluate(
     variables = {"params": state.params, **state.collections}
     key = derive(key, Stream.EVALUATION)
 
-    def body(number: Int[Array, ""], index: Int[Array, " batch"]) -> tuple[Int[Array, ""], Metrics]:
+    def body(number: Int[Array, ""], index: Int[Array, " batch"]) -> tuple[Int[Array, ""], dict[str, Array]]:
         stored = part.take(index % len(part))
         batch = Part(preprocess(stored.x, derive(key, Stream.PREPROCESS, number)), stored.label)
-        metrics: Metrics = {}
+        values: dict[str, Array] = {}
         for measure in measures:
-            values, _ = models.apply(measure, model, variables, model_keys(key, number), batch)
-            metrics |= {name: Mean.of(value, index < len(part)) for name, value in values.items()}
-        return number + 1, metrics
+            values |= models.apply(measure, model, variables, model_keys(key, number), batch)[0]
+        return number + 1, values
 
-    return jax.lax.scan(body, jnp.zeros((), jnp.int32), index)[1]
+    return jax.lax.scan(body, jnp.zeros((), jnp.int32), index)[1], index < len(part)

@@ -78,12 +78,16 @@ class Trained:
         """The loss and its terms in nats per example, the squared error, and both per pixel."""
         experiment = self.experiment
         loss, preprocess = as_arrays((experiment.loss, self.preprocess))
-        placed = devices.place(Part(self._check(part.x), part.label), preprocess)
+        placed = self.place(part)
         measures = (loss, ReconstructionError(loss.likelihood))
         key = jax.random.key(experiment.seed)
         size = min(CHUNK, len(part))
         metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.state, placed, key, size))
         return metrics | per_value(metrics, self.shape)
+
+    def place(self, part: Part) -> Part:
+        """A part on the device, as `devices` measures it. Raises `InputError` for examples of another shape."""
+        return devices.place(Part(self._check(part.x), part.label), as_arrays(self.preprocess))
 
     @property
     def _variables(self) -> dict[str, Any]:

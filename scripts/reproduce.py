@@ -16,14 +16,16 @@ from aejax.devices import start
 from aejax.report import finish
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results"
+SAMPLES = 5000
+"""What published likelihoods are estimated with."""
 
 
-def reproduce(name: str, folder: Path) -> bool:
+def reproduce(name: str, folder: Path, samples: int = SAMPLES) -> bool:
     """Trains one experiment below `folder`, keeps its result, and says whether it meets the published figure."""
     experiment = aejax.get(name)
     dataset = load(experiment.data)
     trained = aejax.fit(experiment, folder=folder, dataset=dataset, show_progress=True)
-    result = finish(trained, dataset)
+    result = finish(trained, dataset, samples)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
     return result["met"]
@@ -34,9 +36,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="registered experiments; all of them by default")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the run directories")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="of each example for a likelihood")
     arguments = parser.parse_args()
     start()
-    missed = [name for name in arguments.names or aejax.names() if not reproduce(name, arguments.out)]
+    names = arguments.names or aejax.names()
+    missed = [name for name in names if not reproduce(name, arguments.out, arguments.samples)]
     if missed:
         raise SystemExit(f"not met: {', '.join(missed)}")
 

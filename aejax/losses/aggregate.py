@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from aejax.losses.terms import Forward, Term
 from aejax.losses.variational import diagonal
+from aejax.models import Normal
 from aejax.models.distributions import normal_log_density
 from aejax.pytree import Number, configurable, positive, static
 
@@ -80,19 +81,22 @@ class DimensionwiseKL(KLPart):
 def densities(forward: Forward, examples: Number, sampling: Sampling) -> Densities:
     """Every density of the codes that were drawn, the batch's posteriors standing for all `examples` ones."""
     model, posterior = diagonal(forward)
-    z, batch = forward.code, len(forward.code)
+    aggregate, marginals = mixed(forward.code, posterior, log_weights(len(forward.code), examples, sampling))
+    prior = model.prior_log_prob(forward.code)
+    return Densities(posterior.log_prob(forward.code), aggregate, marginals, prior)
 
-    def pairs(values: Float[Array, "_ _ latent"]) -> Float[Array, "batch batch latent"]:
-        return jnp.broadcast_to(values, (batch, batch, values.shape[2]))
 
-    each = normal_log_density(pairs(z[:, None]), pairs(posterior.mean[None]), pairs(posterior.scale[None]))
-    weights = log_weights(batch, examples, sampling)
-    return Densities(
-        posterior.log_prob(z),
-        jax.nn.logsumexp(weights + jnp.sum(each, axis=2), axis=1),
-        jnp.sum(jax.nn.logsumexp(weights[:, :, None] + each, axis=1), axis=1),
-        model.prior_log_prob(z),
-    )
+def mixed(
+    z: Float[Array, "n latent"], posteriors: Normal, weights: Float[Array, "n examples"]
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """log q(z) and sum_j log q(z_j) of each code, q mixing the posteriors by weights that are given as logarithms."""
+
+    def pairs(values: Float[Array, "_ _ latent"]) -> Float[Array, "n examples latent"]:
+        return jnp.broadcast_to(values, (*weights.shape, z.shape[1]))
+
+    each = normal_log_density(pairs(z[:, None]), pairs(posteriors.mean[None]), pairs(posteriors.scale[None]))
+    joint = jax.nn.logsumexp(weights + jnp.sum(each, axis=2), axis=1)
+    return joint, jnp.sum(jax.nn.logsumexp(weights[:, :, None] + each, axis=1), axis=1)
 
 
 def log_weights(batch: int, examples: Number, sampling: Sampling) -> Float[Array, "batch batch"]:

@@ -36,11 +36,17 @@ class Loss:
         """
         if "loss" in self.terms:
             raise InputError("a term cannot be named 'loss', which is the name of the total: choose another name")
+        forward = self.forward(model, batch, train, step)
+        values = {name: term(forward) for name, term in self.terms.items()}
+        total = sum((self.terms[name].weight_at(step) * value for name, value in values.items()), jnp.zeros(()))
+        return {"loss_nats": total} | {f"{name}_nats": value for name, value in values.items()}
+
+    def forward(
+        self, model: Autoencoder, batch: Part, train: bool = False, step: Int[Array, ""] | None = None
+    ) -> Forward:
+        """The pass that the terms see: corrupt, encode, draw a code, decode."""
         given = self.corruption(batch.x, model.make_rng("corruption"))
         posterior = model.encode(given, train, batch.label)
         code = posterior.sample(model.make_rng("latent"))
         raw = model.decode(code, train, batch.label)
-        forward = Forward(model, batch.x, given, posterior, code, raw, self.likelihood, batch.label, train, step)
-        values = {name: term(forward) for name, term in self.terms.items()}
-        total = sum((self.terms[name].weight_at(step) * value for name, value in values.items()), jnp.zeros(()))
-        return {"loss_nats": total} | {f"{name}_nats": value for name, value in values.items()}
+        return Forward(model, batch.x, given, posterior, code, raw, self.likelihood, batch.label, train, step)
