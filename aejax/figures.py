@@ -96,6 +96,31 @@ def image_grid(
     return figure
 
 
+def image_plane(images: ArrayLike, across: ArrayLike, up: ArrayLike, *, title: str | None = None) -> Figure:
+    """Draw images without gaps on the plane that their codes lie on, row by row from the top left.
+
+    images [len(up) * len(across), h, w, 1 or 3] in [0, 1]; the values on the two axes ascend.
+    """
+    images, across, up = _images(images), np.asarray(across, float), np.asarray(up, float)
+    count, height, width, channels = images.shape
+    if count != len(up) * len(across):
+        raise InputError(f"{count} images do not fill a plane of {len(across)} by {len(up)}; pass one for each place.")
+    tiles = images.reshape(len(up), len(across), height, width, channels).swapaxes(1, 2)
+    sheet = tiles.reshape(len(up) * height, len(across) * width, channels)
+    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(np.clip(sheet, 0, 1)[..., 0] if channels == 1 else np.clip(sheet, 0, 1), cmap="gray", vmin=0, vmax=1)
+    for axis, values, size in ((axes.xaxis, across, width), (axes.yaxis, up[::-1], height)):
+        shown = np.unique(np.linspace(0, len(values) - 1, 7).round().astype(int))
+        axis.set_ticks((shown + 0.5) * size - 0.5, [f"{values[place]:.2g}" for place in shown])
+    axes.set_xlabel("code 1", fontsize=_LABEL)
+    axes.set_ylabel("code 2", fontsize=_LABEL)
+    axes.tick_params(length=0, labelsize=_TICK)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title or "", fontsize=_TITLE)
+    return figure
+
+
 def weights(kernel: ArrayLike, image_shape: Sequence[int], *, title: str | None = None) -> Figure:
     """Draw the kernel of each unit, at most the first 100, as an image.
 

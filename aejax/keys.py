@@ -16,6 +16,8 @@ class Stream(IntEnum):
     LATENT = 4
     DROPOUT = 5
     EVALUATION = 6
+    CODES = 7
+    VALUES = 8
 
 
 def derive(key: Key[Array, ""], stream: Stream, step: int | Int[Array, ""] = 0) -> Key[Array, ""]:

@@ -62,7 +62,7 @@ def compare(trained: Trained, dataset: Dataset, kinds: tuple[Kind, ...]) -> dict
     parts = (dataset.train, dataset.test)
     labels = [_labels(part, dataset.name) for part in parts]
     values = [scaled(part.x).reshape(len(part), -1) for part in parts]
-    codes = [trained.encode(part.x) for part in parts]
+    codes = [trained.encode(part.x, part.label) for part in parts]
     pca = PCA(min(codes[0].shape[1], *values[0].shape), random_state=0).fit(values[0])
     inputs = {"code": codes, f"PCA-{pca.n_components}": [pca.transform(x) for x in values], "raw values": values}
     return {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from aejax import figures
+from aejax import figures, generation
 from aejax.data import Dataset, Part
 from aejax.experiment import Experiment
 from aejax.metrics import denoising, quantised, sparsity, variational
@@ -53,12 +53,12 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Reconstructions, loss curves, codes, and the weights of single-layer models of images."""
     test = dataset.test
-    originals = scaled(test.x[:10])
-    drawn = {"reconstructions": figures.reconstructions(originals, trained.reconstruct(test.x[:10]))}
+    first = test.take(np.arange(min(10, len(test))))
+    drawn = {"reconstructions": figures.reconstructions(scaled(first.x), trained.reconstruct(first.x, first.label))}
     if trained.history:
         drawn["loss"] = figures.loss_curves(trained.history)
-    label = None if test.label is None else test.label[:MOST_CODES]
-    drawn["codes"] = figures.code_scatter(trained.encode(test.x[:MOST_CODES]), label)
+    many = test.take(np.arange(min(MOST_CODES, len(test))))
+    drawn["codes"] = figures.code_scatter(trained.encode(many.x, many.label), many.label)
     return drawn | {name: figures.weights(kernel, trained.shape) for name, kernel in image_weights(trained).items()}
 
 
@@ -85,7 +85,7 @@ def measure_detection(trained: Trained, part: Part) -> dict[str, float]:
     """How well the squared error tells the outliers apart, where the labels flag some and not all."""
     if part.label is None or set(np.unique(part.label)) != {0, 1}:
         return {}
-    return detection(trained.score(part.x), part.label)
+    return detection(trained.score(part.x, label=part.label), part.label)
 
 
 def flags_outliers(experiment: Experiment) -> bool:
@@ -99,5 +99,6 @@ SUITE = [
     Evaluation(sparsity.suits, sparsity.measure, sparsity.draw),
     Evaluation(quantised.suits, quantised.measure, quantised.draw),
     Evaluation(variational.suits, variational.measure, variational.draw, variational.estimate),
+    Evaluation(generation.suits, lambda trained, part: {}, generation.draw),
     Evaluation(flags_outliers, measure_detection, lambda trained, dataset: {}),
 ]

@@ -1,4 +1,4 @@
-"""A trained model in use: encode, decode, reconstruct, evaluate, on arrays of any number of examples."""
+"""A trained model in use: encode, decode, generate, evaluate, on arrays of any number of examples."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,22 +9,27 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Int, Num
 
-from aejax import devices, models, train
+from aejax import codes, devices, models, train
 from aejax.data import Part, Preprocess
 from aejax.data.preprocess import scale
 from aejax.errors import InputError
 from aejax.experiment import Experiment
-from aejax.losses import Clean
+from aejax.keys import Stream, derive
+from aejax.losses import Clean, Likelihood
 from aejax.metrics import ReconstructionError, means, per_value
 from aejax.metrics.anomaly import AnomalyScore, Score
-from aejax.models import Autoencoder
+from aejax.models import Autoencoder, ConditionalAutoencoder, VariationalAutoencoder
 from aejax.pytree import as_arrays
 from aejax.runs import Run
 
 CHUNK = 1024
 """Examples that go through the model at once."""
+MOST_FITTED = 10_000
+"""Examples whose codes a mixture is fitted to."""
+
+Labels = Int[np.ndarray, " n"]
 
 
 @dataclass(frozen=True)
@@ -42,36 +47,106 @@ class Trained:
     """The rows of metrics.jsonl."""
     run: Run | None = None
 
-    def encode(self, x: Num[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n latent"]:
-        """The code of each example (a posterior's mean). Raises `InputError` for examples of another shape."""
-        return self.apply(_mean_code, x)
+    def encode(
+        self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, seed: int | None = None
+    ) -> Float[np.ndarray, "n latent"]:
+        """The code of each example: its posterior's mean, or with a seed a draw from its posterior.
 
-    def apply(
-        self, function: Callable[[Any, Float[Array, "batch *shape"]], Array], x: Num[np.ndarray, "n *shape"]
-    ) -> np.ndarray:
-        """`function(model, examples)`, with the model bound to its variables: `[n, ...]`, compiled once a function."""
-        function = partial(_apply, function, self.experiment.model, self._variables, as_arrays(self.preprocess))
-        return in_chunks(function, self._check(x))
+        A conditional model needs the labels, another takes no notice of them. Raises `InputError` for
+        examples of another shape, and for labels that are missing or none of the model's.
+        """
+        x = self._check(x)
+        key = None if seed is None else derive(jax.random.key(seed), Stream.LATENT)
+        function = partial(_encode, self.experiment.model, self._variables, as_arrays(self.preprocess), key)
+        return in_chunks(function, x, self._check_label(label, len(x)), np.arange(len(x)))
 
-    def decode(self, z: Float[np.ndarray, "n latent"]) -> Float[np.ndarray, "n *shape"]:
-        """The mean that each code decodes to, in the data's units. Raises `InputError` for codes of another size."""
+    def decode(
+        self, z: Float[np.ndarray, "n latent"], label: Labels | None = None, *, seed: int | None = None
+    ) -> Float[np.ndarray, "n *shape"]:
+        """What each code decodes to, in the data's units: the likelihood's mean, or with a seed a draw from it.
+
+        Raises `InputError` for codes of another size, and for labels as `encode` does.
+        """
         z = np.asarray(z, np.float32)
         size = self.experiment.model.latent.size
         if z.ndim != 2 or z.shape[1] != size or len(z) == 0 or not np.isfinite(z).all():
             raise InputError(
                 f"the codes have shape {z.shape}, but this model decodes finite codes of shape (n, {size})"
             )
-        loss, preprocess = as_arrays((self.experiment.loss, self.preprocess))
-        return in_chunks(partial(_decode, self.experiment.model, self._variables, loss.likelihood, preprocess), z)
+        likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
+        key = None if seed is None else derive(jax.random.key(seed), Stream.VALUES)
+        function = partial(_decode, self.experiment.model, self._variables, likelihood, preprocess, key)
+        return in_chunks(function, z, self._check_label(label, len(z)), np.arange(len(z)))
 
-    def reconstruct(self, x: Num[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:
+    def reconstruct(self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None) -> Float[np.ndarray, "n *shape"]:
         """Each example encoded and decoded again."""
-        return self.decode(self.encode(x))
+        return self.decode(self.encode(x, label), label)
 
-    def score(self, x: Num[np.ndarray, "n *shape"], kind: Score = "squared_error") -> Float[np.ndarray, " n"]:
+    def draw_codes(self, n: int, *, like: Part | None = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
+        """Codes from the model's prior; with training examples `like`, from their aggregate posterior.
+
+        The latter is a mixture of ten Gaussians fitted to a draw from the posterior of each of the first
+        10,000. Raises `InputError` for a model without a prior where there are no such examples.
+        """
+        if n < 1:
+            raise InputError(f"{n} samples were asked for: ask for 1 or more")
+        if like is not None:
+            like = like.take(np.arange(min(MOST_FITTED, len(like))))
+            return codes.from_mixture(self.encode(like.x, like.label, seed=seed), n, seed)
+        model = self.experiment.model
+        if not isinstance(model, VariationalAutoencoder):
+            raise InputError(
+                f"{self.experiment.name} has no prior to draw codes from: draw them from the aggregate posterior "
+                "of its training examples (aejax sample --from posterior)"
+            )
+        return np.asarray(_draw_codes(model, self._variables, n, derive(jax.random.key(seed), Stream.CODES)))
+
+    def sample(
+        self, n: int, label: Labels | None = None, *, like: Part | None = None, seed: int = 0, draw: bool = False
+    ) -> Float[np.ndarray, "n *shape"]:
+        """New examples: codes from `draw_codes`, decoded to the likelihood's mean, or with `draw` to a draw from it."""
+        return self.decode(self.draw_codes(n, like=like, seed=seed), label, seed=seed if draw else None)
+
+    def interpolate(
+        self,
+        first: Num[np.ndarray, "n *shape"],
+        second: Num[np.ndarray, "n *shape"],
+        label: Labels | None = None,
+        *,
+        steps: int = 8,
+        path: codes.Path = "line",
+    ) -> Float[np.ndarray, "n steps *shape"]:
+        """Decoded codes on the way from each first example to its second, of the same label: see `codes.between`."""
+        z = codes.between(self.encode(first, label), self.encode(second, label), steps, path)
+        return self._decode_rows(z, None if label is None else np.repeat(label, steps))
+
+    def traverse(
+        self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, rows: int = 10, steps: int = 9
+    ) -> tuple[Int[np.ndarray, " rows"], Float[np.ndarray, "rows steps *shape"]]:
+        """The code of the first example decoded with one dimension changed at a time, the most active ones first.
+
+        Each goes through the range that it has over `x`. Returns which dimensions they are, at most
+        `rows`, and the examples.
+        """
+        z = self.encode(x, label)
+        dimensions = codes.most_active(z)[:rows]
+        moved = codes.along(z[0], z, dimensions, steps)
+        return dimensions, self._decode_rows(moved, None if label is None else np.repeat(label[:1], moved[..., 0].size))
+
+    def score(
+        self, x: Num[np.ndarray, "n *shape"], kind: Score = "squared_error", label: Labels | None = None
+    ) -> Float[np.ndarray, " n"]:
         """How unlike the training data each example is: the squared error or the nats of its reconstruction."""
+        x = self._check(x)
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         function = partial(_score, self.experiment.model, self._variables, AnomalyScore(likelihood, kind), preprocess)
+        return in_chunks(function, x, self._check_label(label, len(x)))
+
+    def apply(
+        self, function: Callable[[Any, Float[Array, "batch *shape"]], Array], x: Num[np.ndarray, "n *shape"]
+    ) -> np.ndarray:
+        """`function(model, examples)`, with the model bound to its variables: `[n, ...]`, compiled once a function."""
+        function = partial(_apply, function, self.experiment.model, self._variables, as_arrays(self.preprocess))
         return in_chunks(function, self._check(x))
 
     def evaluate(self, part: Part) -> dict[str, float]:
@@ -92,6 +167,24 @@ class Trained:
     @property
     def _variables(self) -> dict[str, Any]:
         return {"params": self.state.params, **self.state.collections}
+
+    def _decode_rows(
+        self, z: Float[np.ndarray, "rows steps latent"], label: Labels | None
+    ) -> Float[np.ndarray, "rows steps *shape"]:
+        return self.decode(z.reshape(-1, z.shape[2]), label).reshape(*z.shape[:2], *self.shape)
+
+    def _check_label(self, label: Labels | None, n: int) -> Labels | None:
+        """The labels, for a conditional model. Raises `InputError` unless there is one of its own for each example."""
+        model = self.experiment.model
+        if label is None or not isinstance(model, ConditionalAutoencoder):
+            return None
+        label = np.asarray(label)
+        if label.shape != (n,) or label.dtype.kind not in "iu" or label.min() < 0 or label.max() >= model.classes:
+            raise InputError(
+                f"the labels are {label.dtype} of shape {label.shape}, but this model needs {n} whole numbers "
+                f"from 0 to {model.classes - 1}"
+            )
+        return label.astype(np.int32)
 
     def _check(self, x: np.ndarray) -> np.ndarray:
         x = np.asarray(x)
@@ -138,14 +231,19 @@ def example(shape: tuple[int, ...]) -> Part:
     return Part(jnp.zeros((1, *shape)), jnp.zeros(1, jnp.int32))
 
 
-def in_chunks(function: Callable[[Array], Array], x: np.ndarray) -> np.ndarray:
-    """`function` over the examples, a fixed number at a time: few programs serve every number of examples."""
-    size = CHUNK if len(x) > CHUNK else 1 << (len(x) - 1).bit_length()
+def in_chunks(function: Callable[..., Array], *arrays: np.ndarray | None) -> np.ndarray:
+    """`function` over the rows of arrays, a fixed number at a time: few programs serve every number of examples."""
+    n = len(jax.tree.leaves(arrays)[0])
+    size = CHUNK if n > CHUNK else 1 << (n - 1).bit_length()
     results = []
-    for start in range(0, len(x), size):
-        chunk = x[start : start + size]
-        padding = [(0, size - len(chunk))] + [(0, 0)] * (x.ndim - 1)
-        results.append(function(jnp.asarray(np.pad(chunk, padding)))[: len(chunk)])
+    for start in range(0, n, size):
+        rows = min(size, n - start)
+
+        def chunk(array: np.ndarray, start: int = start, rows: int = rows) -> Array:
+            padding = [(0, size - rows)] + [(0, 0)] * (array.ndim - 1)
+            return jnp.asarray(np.pad(array[start : start + rows], padding))
+
+        results.append(function(*jax.tree.map(chunk, arrays))[:rows])
     return np.concatenate([np.asarray(result) for result in results])
 
 
@@ -154,19 +252,43 @@ def _apply(function: Any, model: Autoencoder, variables: Any, preprocess: Prepro
     return models.apply(function, model, variables, {}, preprocess(x, None))[0]
 
 
-def _mean_code(model: Autoencoder, x: Array) -> Array:
-    return model.encode(x).mean
+@partial(jax.jit, static_argnums=0)
+def _encode(
+    model: Autoencoder, variables: Any, preprocess: Preprocess, key: Any, x: Array, label: Any, row: Array
+) -> Array:
+    def code(model: Autoencoder, x: Array) -> Array:
+        posterior = model.encode(x, label=label)
+        return posterior.mean if key is None else posterior.sample(jax.random.fold_in(key, row[0]))
+
+    return models.apply(code, model, variables, {}, preprocess(x, None))[0]
 
 
 @partial(jax.jit, static_argnums=0)
-def _decode(model: Autoencoder, variables: Any, likelihood: Any, preprocess: Preprocess, z: Array) -> Array:
-    raw, _ = models.apply(lambda model, z: model.decode(z), model, variables, {}, z)
-    return preprocess.invert(likelihood.mean(raw))
+def _decode(
+    model: Autoencoder,
+    variables: Any,
+    likelihood: Likelihood,
+    preprocess: Preprocess,
+    key: Any,
+    z: Array,
+    label: Any,
+    row: Array,
+) -> Array:
+    raw, _ = models.apply(lambda model, z: model.decode(z, label=label), model, variables, {}, z)
+    values = likelihood.mean(raw) if key is None else likelihood.sample(raw, jax.random.fold_in(key, row[0]))
+    return preprocess.invert(values)
+
+
+@partial(jax.jit, static_argnums=(0, 2))
+def _draw_codes(model: VariationalAutoencoder, variables: Any, n: int, key: Array) -> Array:
+    return models.apply(lambda model: model.sample_prior(key, n), model, variables, {})[0]
 
 
 @partial(jax.jit, static_argnums=0)
-def _score(model: Autoencoder, variables: Any, score: AnomalyScore, preprocess: Preprocess, x: Array) -> Array:
-    return models.apply(score, model, variables, {}, preprocess(x, None))[0]
+def _score(
+    model: Autoencoder, variables: Any, score: AnomalyScore, preprocess: Preprocess, x: Array, label: Any
+) -> Array:
+    return models.apply(score, model, variables, {}, preprocess(x, None), label)[0]
 
 
 def _list(shape: tuple[int, ...]) -> str:

@@ -44,6 +44,7 @@ def test_training_leaves_a_whole_run_directory(trained):
     assert names == {"experiment.json", "metrics.jsonl", "tensorboard", "checkpoints", "figures", "result.json"}
     figures = {path.name for path in (trained / "figures").iterdir()}
     expected = {"reconstructions", "loss", "codes", "encoder_weights", "decoder_weights"}
+    expected |= {"samples", "interpolations", "traversals"}
     assert figures == {f"{name}.png" for name in expected}
     result = json.loads((trained / "result.json").read_text())
     assert result["epochs"] == 2
@@ -67,6 +68,39 @@ def test_codes_on_disk_decode_to_the_reconstructions(trained, command, tmp_path)
     assert np.load(codes).shape == (500, 4)
     np.testing.assert_array_equal(np.load(decoded), np.load(direct))
     assert np.load(direct).shape == (500, 28, 28, 1)
+
+
+def test_new_examples_are_written_as_an_array_or_a_picture(trained, command, tmp_path):
+    code, _, err = command("sample", trained, "--out", tmp_path / "x.npy")
+    assert code == 2
+    assert "ae-keras has no prior to draw codes from" in err
+    for name in ("x.npy", "again.npy", "x.png"):
+        assert command("sample", trained, "--n", "5", "--from", "posterior", "--out", tmp_path / name)[0] == 0
+    assert np.load(tmp_path / "x.npy").shape == (5, 28, 28, 1)
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), np.load(tmp_path / "again.npy"))
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("way.npy", "way.png"):
+        arguments = ("--data", "mnist-5k", "--pairs", "3", "--steps", "4", "--out", tmp_path / name)
+        assert command("interpolate", trained, *arguments)[0] == 0
+    assert np.load(tmp_path / "way.npy").shape == (3, 4, 28, 28, 1)
+    assert (tmp_path / "way.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sample", "--out", "x.jpg"], "x.jpg says no format"),
+        (["sample", "--from", "posterior", "--n", "0", "--out", "x.npy"], "0 samples were asked for"),
+        (["interpolate", "--data", "mnist-5k", "--pairs", "0", "--out", "x.npy"], "0 pairs of 500 examples"),
+        (["interpolate", "--data", "mnist-5k", "--steps", "1", "--out", "x.npy"], "1 steps do not lead"),
+    ],
+)
+def test_what_cannot_be_generated_is_refused(trained, command, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = command(arguments[0], trained, *arguments[1:])
+    assert code == 2
+    assert said in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_eval_prints_what_the_result_says(trained, command):

@@ -108,6 +108,19 @@ def test_a_grid_is_filled_row_by_row(digits, columns, rows_of):
     np.testing.assert_array_equal(pixels(figure)[..., None], digits[:7])
 
 
+def test_a_plane_has_its_images_where_their_codes_are(digits, tmp_path):
+    figure = figures.image_plane(digits[:6], [-1.0, 0.0, 1.0], [2.0, 4.0])
+    axes = figure.axes[0]
+    sheet = axes.images[0].get_array()
+    assert sheet.shape == (56, 84)
+    np.testing.assert_array_equal(sheet[:28, 28:56], digits[1, ..., 0])
+    np.testing.assert_array_equal(sheet[28:, 56:], digits[5, ..., 0])
+    assert axes.get_xticks().tolist() == [13.5, 41.5, 69.5]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["4", "2"]  # the second axis ascends upwards
+    figures.save(figure, tmp_path / "figure.png")
+    figures.save(figures.image_plane(np.zeros((400, 2, 2, 3)), np.arange(20), np.arange(20)), tmp_path / "figure.png")
+
+
 def test_weights_share_one_scale_centred_on_zero(rng):
     kernel = rng.normal(size=(20, 6))
     figure = figures.weights(kernel, (4, 5))
@@ -256,6 +269,7 @@ BAD = {
     "no examples": lambda: figures.reconstructions(IMAGES, IMAGES, 0),
     "no vectors": lambda: figures.reconstructions(VECTORS, VECTORS, 0),
     "two channels": lambda: figures.image_grid(np.zeros((3, 4, 4, 2))),
+    "a plane with gaps": lambda: figures.image_plane(IMAGES, [0.0, 1.0], [0.0, 1.0]),
     "vectors in a grid": lambda: figures.image_grid(VECTORS),
     "bytes": lambda: figures.image_grid(np.full((3, 4, 4, 1), 255, np.uint8)),
     "no columns": lambda: figures.image_grid(IMAGES, 0),

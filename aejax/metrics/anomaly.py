@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
 from aejax.errors import InputError
 from aejax.losses.likelihoods import Bernoulli, Likelihood, flat
@@ -28,14 +28,16 @@ class AnomalyScore:
     likelihood: Likelihood = field(default_factory=Bernoulli)
     kind: Score = static(default="squared_error")
 
-    def __call__(self, model: Autoencoder, x: Float[Array, "batch *shape"]) -> Float[Array, " batch"]:
+    def __call__(
+        self, model: Autoencoder, x: Float[Array, "batch *shape"], label: Int[Array, " batch"] | None = None
+    ) -> Float[Array, " batch"]:
         """The score of each example at its mean code; `model` is bound to its variables.
 
         Raises `InputError` for another kind of score.
         """
         if self.kind not in get_args(Score):
             raise InputError(f"the score is {self.kind!r}: give one of {', '.join(get_args(Score))}")
-        raw = model.decode(model.encode(x).mean)
+        raw = model.decode(model.encode(x, label=label).mean, label=label)
         if self.kind == "nats":
             return -self.likelihood.log_prob(x, raw)
         return jnp.sum(jnp.square(flat(x - self.likelihood.mean(raw))), axis=1)

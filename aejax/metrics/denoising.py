@@ -73,7 +73,7 @@ def measure(trained: Trained, part: Part) -> dict[str, float]:
     metrics = {}
     for factor in FACTORS:
         noisy = corrupted(trained, clean, factor)
-        for name, x in {"noisy": noisy, "denoised": trained.reconstruct(noisy)}.items():
+        for name, x in {"noisy": noisy, "denoised": trained.reconstruct(noisy, part.label)}.items():
             at = f"{name}_at_{factor:g}x"
             metrics[f"{at}_psnr_db"] = psnr_db(x, clean)
             metrics[f"{at}_squared_error"] = float(np.square(x - clean).sum() / len(clean))
@@ -84,11 +84,12 @@ def measure(trained: Trained, part: Part) -> dict[str, float]:
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Clean examples, then corrupted and denoised ones below, level by level."""
-    clean = scaled(dataset.test.x[:10])
+    part = dataset.test.take(np.arange(min(10, len(dataset.test))))
+    clean = scaled(part.x)
     rows = {"clean": clean}
     for factor in FACTORS:
         noisy = corrupted(trained, clean, factor)
-        rows |= {f"noise {factor:g}x": noisy, f"denoised {factor:g}x": trained.reconstruct(noisy)}
+        rows |= {f"noise {factor:g}x": noisy, f"denoised {factor:g}x": trained.reconstruct(noisy, part.label)}
     return {"denoising": figures.image_rows(rows)}
 
 

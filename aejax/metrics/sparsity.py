@@ -50,13 +50,14 @@ def suits(experiment: Experiment) -> bool:
 
 def measure(trained: Trained, part: Part) -> dict[str, float]:
     """Sparsity of the part's codes, and `fvu`: the fraction of its variance that they leave unexplained."""
-    codes = trained.encode(part.x)
-    return sparsity(codes, _threshold(trained.experiment)) | {"fvu": unexplained(scaled(part.x), trained.decode(codes))}
+    codes = trained.encode(part.x, part.label)
+    explained = trained.decode(codes, part.label)
+    return sparsity(codes, _threshold(trained.experiment)) | {"fvu": unexplained(scaled(part.x), explained)}
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """How often units of the test part's codes are active, and how strongly."""
-    codes, threshold = trained.encode(dataset.test.x), _threshold(trained.experiment)
+    codes, threshold = trained.encode(dataset.test.x, dataset.test.label), _threshold(trained.experiment)
     active = np.abs(codes) > threshold
     drawn = {"activation_density": figures.activation_density(active.mean(axis=0))}
     return drawn | ({"activations": figures.activation_histogram(codes[active])} if active.any() else {})

@@ -1,0 +1,32 @@
+"""The commands of `aejax`, one dataclass each: its fields are the flags, calling it runs it.
+
+Imports are inside the calls: only a command that needs JAX waits for it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from aejax.commands.data import Data, DataList, DataPrepare
+from aejax.commands.examples import Compress, Decode, Decompress, Denoise, Encode, Reconstruct, Score
+from aejax.commands.experiments import Eval, Figures, List, Probe, Show, Train
+from aejax.commands.generation import Interpolate, Sample
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "list": List,
+    "show": Show,
+    "train": Train,
+    "eval": Eval,
+    "encode": Encode,
+    "decode": Decode,
+    "reconstruct": Reconstruct,
+    "denoise": Denoise,
+    "sample": Sample,
+    "interpolate": Interpolate,
+    "score": Score,
+    "compress": Compress,
+    "decompress": Decompress,
+    "probe": Probe,
+    "figures": Figures,
+    "data": Data,
+}
+DATA_COMMANDS: dict[str, Callable[..., Any]] = {"list": DataList, "prepare": DataPrepare}

@@ -1,0 +1,112 @@
+"""Commands on experiments and their runs: list, show, train, measure, draw."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from aejax import registry
+from aejax.commands.common import Split, load_run, print_names
+from aejax.errors import InputError
+
+
+@dataclass(frozen=True)
+class List:
+    """Lists the registered experiments."""
+
+    def __call__(self) -> None:
+        """Prints a line for each."""
+        print_names(registry.names())
+
+
+@dataclass(frozen=True)
+class Show:
+    """Shows all that an experiment says, as JSON."""
+
+    name: Positional[str]
+    """A name that `aejax list` shows."""
+
+    def __call__(self) -> None:
+        """Prints the JSON form."""
+        from aejax.experiment import dumps
+
+        print(dumps(registry.get(self.name)))
+
+
+@dataclass(frozen=True)
+class Train:
+    """Trains an experiment, and leaves a run directory with metrics, checkpoints and figures.
+
+    `aejax train NAME --help` lists every setting of that experiment: each can be given.
+    """
+
+    name: Positional[str]
+    """A name that `aejax list` shows."""
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Measures a trained model on a part of its data set, or on other data."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+    data: str | None = None
+    """Another data set, or a file; by default the one that the model was trained on."""
+    split: Split = "test"
+    """Which part of it."""
+    samples: int = 50
+    """Importance samples of each example for a variational model's likelihood: published figures take 5000."""
+
+    def __call__(self) -> None:
+        """Prints the metrics as a table."""
+        from aejax import report, suite
+        from aejax.data import load, read_examples
+
+        if self.samples < 1:
+            raise InputError(f"--samples is {self.samples}: give at least 1")
+        trained = load_run(self.run)
+        part = read_examples(self.data, self.split) if self.data else load(trained.experiment.data).part(self.split)
+        report.show(trained, suite.measure(trained, part, self.samples), self.split)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Measures how much the codes say about the labels, beside raw values and PCA of the same size."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+    kinds: tuple[Literal["logistic", "svm", "knn", "kmeans"], ...] = ("logistic", "knn")
+    """Logistic regression, linear SVM, nearest neighbour, or clusters matched to classes."""
+    most: int = 10_000
+    """At most so many training examples are used."""
+
+    def __call__(self) -> None:
+        """Prints a row for each input of the probes."""
+        import numpy as np
+
+        from aejax import report
+        from aejax.data import Dataset, load
+        from aejax.probes import compare
+
+        trained = load_run(self.run)
+        data = load(trained.experiment.data)
+        few = data.train.take(np.arange(min(self.most, len(data.train))))
+        report.show_rows(compare(trained, Dataset(data.name, few, data.validation, data.test), self.kinds))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Draws a run's figures again."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+
+    def __call__(self) -> None:
+        """Writes PNG files into RUN/figures."""
+        from aejax import report
+        from aejax.data import load
+
+        trained = load_run(self.run)
+        for path in report.draw(trained, load(trained.experiment.data), self.run / "figures"):
+            print(path)

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from aejax import codes
+from aejax.errors import InputError
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_a_mixture_draws_what_it_was_fitted_to(rng):
+    centres = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 6.0]])
+    fitted = centres[rng.choice(3, 4000, p=[0.5, 0.3, 0.2])] + rng.normal(size=(4000, 2)) @ [[0.5, 0.3], [0, 0.2]]
+    drawn = codes.from_mixture(fitted.astype(np.float32), 20_000, components=3)
+    nearest = np.linalg.norm(drawn[:, None] - centres[None], axis=2).argmin(axis=1)
+    np.testing.assert_allclose(np.bincount(nearest) / len(drawn), [0.5, 0.3, 0.2], atol=0.03)
+    np.testing.assert_allclose(np.cov(drawn[nearest == 0].T), [[0.25, 0.15], [0.15, 0.13]], atol=0.03)
+    assert (nearest[:100] == nearest[0]).mean() < 0.9  # not component by component
+    np.testing.assert_array_equal(codes.from_mixture(fitted, 5, seed=3), codes.from_mixture(fitted, 5, seed=3))
+
+
+def test_few_codes_and_many_dimensions_have_a_mixture_too(rng):
+    assert codes.from_mixture(rng.normal(size=(4, 3)), 7).shape == (7, 3)
+    assert codes.from_mixture(rng.normal(size=(50, codes.MOST_FULL + 1)), 2).dtype == np.float32
+
+
+@pytest.mark.parametrize("path", ["line", "arc"])
+def test_a_way_begins_at_the_first_and_ends_at_the_second(rng, path):
+    first, second = rng.normal(size=(2, 6, 5)).astype(np.float32)
+    way = codes.between(first, second, 7, path)
+    np.testing.assert_allclose(way[:, 0], first, atol=1e-6)
+    np.testing.assert_allclose(way[:, -1], second, atol=1e-5)
+    np.testing.assert_allclose(codes.between(second, first, 7, path), way[:, ::-1], atol=1e-5)
+
+
+def test_a_line_goes_in_even_steps_and_an_arc_in_even_angles_and_lengths(rng):
+    first, second = rng.normal(size=(2, 6, 5)) * [[[1.0]], [[3.0]]]
+    line, arc = (codes.between(first, second, 5, path) for path in ("line", "arc"))
+    np.testing.assert_allclose(np.diff(line, n=2, axis=1), 0, atol=1e-6)
+    lengths = np.linalg.norm(arc, axis=2)
+    np.testing.assert_allclose(np.diff(lengths, n=2, axis=1), 0, atol=1e-5)
+    cosines = np.sum(arc[:, 1:] * arc[:, :-1], axis=2) / (lengths[:, 1:] * lengths[:, :-1])
+    np.testing.assert_allclose(np.diff(np.arccos(cosines), axis=1), 0, atol=1e-3)
+
+
+def test_an_arc_between_codes_in_line_and_from_zero_is_the_line():
+    first, second = np.array([[1.0, 1.0], [0.0, 0.0], [2.0, 0.0]]), np.array([[3.0, 3.0], [1.0, 0.0], [2.0, 0.0]])
+    arc, line = codes.between(first, second, 4, "arc"), codes.between(first, second, 4)
+    np.testing.assert_allclose(arc[[0, 2]], line[[0, 2]], atol=1e-3)
+    assert np.isfinite(arc).all()
+
+
+def test_one_step_is_refused():
+    with pytest.raises(InputError, match="1 steps do not lead"):
+        codes.between(np.zeros((1, 2)), np.ones((1, 2)), 1)
+
+
+def test_one_dimension_moves_at_a_time_the_most_active_first(rng):
+    many = rng.normal(size=(5000, 4)) * [0.1, 3.0, 1.0, 2.0]
+    order = codes.most_active(many)
+    np.testing.assert_array_equal(order, [1, 3, 2, 0])
+    start = np.full(4, 9.0)
+    rows = codes.along(start, many, order[:2], 5)
+    assert rows.shape == (2, 5, 4)
+    for row, dimension, scale in zip(rows, order, (3.0, 2.0), strict=False):
+        others = np.delete(row, dimension, axis=1)
+        np.testing.assert_array_equal(others, np.full_like(others, 9.0))
+        expected = np.linspace(*stats.norm(scale=scale).ppf(codes.RANGE), 5)
+        np.testing.assert_allclose(row[:, dimension], expected, atol=0.15 * scale)
+
+
+def test_the_plane_is_read_from_the_top_left_at_even_quantiles(rng):
+    ticks, grid = codes.plane(rng.normal(size=(200_000, 2)) * [1.0, 2.0] + [0.0, 5.0], 4)
+    expected = stats.norm.ppf(np.linspace(*codes.RANGE, 4))
+    np.testing.assert_allclose(ticks, np.stack([expected, 5 + 2 * expected], axis=1), atol=0.05)
+    np.testing.assert_array_equal(grid[0], [ticks[0, 0], ticks[-1, 1]])
+    np.testing.assert_array_equal(grid[3], [ticks[3, 0], ticks[-1, 1]])
+    np.testing.assert_array_equal(grid[-1], [ticks[3, 0], ticks[0, 1]])
