@@ -277,6 +277,28 @@ def latent_units(
     return figure
 
 
+def matrix(values: ArrayLike, columns: Sequence[str], rows: str, *, title: str | None = None) -> Figure:
+    """Draw numbers from 0 to 1 on shades of a colour.
+
+    values [n, columns]; `columns` names each, `rows` says what n counts. InputError for another shape.
+    """
+    values = np.asarray(values, float)
+    if values.ndim != 2 or not len(values) or values.shape[1] != len(columns):
+        raise InputError(f"Values of shape {values.shape} cannot be drawn; pass [n, {len(columns)}], a column a name.")
+    figure = Figure(figsize=(1.2 + 0.8 * len(columns), 1 + 0.3 * len(values)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=_TICK, color="wk"[int(value < 0.6)])
+    axes.set_xticks(range(len(columns)), columns, fontsize=_LABEL)
+    axes.set_yticks(range(len(values)))
+    axes.set_ylabel(rows, fontsize=_LABEL)
+    axes.tick_params(length=0, labelsize=_TICK)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title or "", fontsize=_TITLE)
+    return figure
+
+
 def _check_rows(arrays: Mapping[str, np.ndarray]) -> None:
     if len({array.shape for array in arrays.values()}) != 1:
         shapes = ", ".join(f"{label} {array.shape}" for label, array in arrays.items())

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from aejax import figures, generation
 from aejax.data import Dataset, Part
 from aejax.experiment import Experiment
-from aejax.metrics import denoising, quantised, sparsity, variational
+from aejax.metrics import denoising, disentanglement, quantised, sparsity, variational
 from aejax.metrics.anomaly import detection
 from aejax.trained import Trained, scaled
 
@@ -100,5 +100,6 @@ SUITE = [
     Evaluation(quantised.suits, quantised.measure, quantised.draw),
     Evaluation(variational.suits, variational.measure, variational.draw, variational.estimate),
     Evaluation(generation.suits, lambda trained, part: {}, generation.draw),
+    Evaluation(disentanglement.suits, disentanglement.measure, disentanglement.draw),
     Evaluation(flags_outliers, measure_detection, lambda trained, dataset: {}),
 ]

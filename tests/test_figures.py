@@ -355,3 +355,17 @@ def test_code_usage_shows_every_code_once_the_most_used_first(tmp_path):
 def test_an_activation_histogram_counts_every_value(rng):
     figure = figures.activation_histogram(rng.exponential(size=300))
     assert sum(bar.get_height() for bar in figure.axes[0].patches) == 300
+
+
+def test_a_matrix_says_each_number_under_its_column(tmp_path):
+    values = np.array([[0.25, 1.0], [0.0, 0.5], [0.125, 0.75]])
+    figure = figures.matrix(values, ["x", "shape"], "latent")
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == ["0.25", "1.00", "0.00", "0.50", "0.12", "0.75"]
+    assert [text.get_position() for text in axes.texts] == [(column, row) for row in range(3) for column in range(2)]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["x", "shape"]
+    np.testing.assert_array_equal(axes.images[0].get_array(), values)
+    assert axes.images[0].get_clim() == (0, 1)
+    figures.save(figure, tmp_path / "figure.png")
+    with pytest.raises(InputError, match=r"pass \[n, 3\]"):
+        figures.matrix(values, ["a", "b", "c"], "latent")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
+from aejax.errors import InputError
+
 
 @dataclass(frozen=True)
 class Factors:
@@ -17,7 +19,12 @@ class Factors:
         return int(np.prod(list(self.sizes.values())))
 
     def values(self, label: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n factors"]:
-        """The value of each factor, counted from 0, behind each label."""
+        """The value of each factor, counted from 0, behind each label. Raises `InputError` for labels beyond them."""
+        if len(label) and not 0 <= label.min() <= label.max() < len(self):
+            raise InputError(
+                f"the labels run from {label.min()} to {label.max()}, but there are {len(self)} combinations of "
+                f"{', '.join(self.sizes)}: give labels that number them from 0"
+            )
         return np.stack(np.unravel_index(label, tuple(self.sizes.values())), axis=1)
 
 

@@ -1,0 +1,196 @@
+"""How well single latents stand for single factors of variation, on data whose factors are known.
+
+Every score compares codes `[n, latents]`, of two latents or more, with the values of the factors
+`[n, factors]`, which count from 0. The protocol is disentanglement_lib's (Locatello et al. 2019), with two
+departures: what shares a factor is drawn among the examples given, and codes are standardised, so that no
+score depends on the order, signs or scales of latents. Everything random has a fixed seed.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from aejax import figures
+from aejax.data import FACTORS, Dataset, Part
+from aejax.experiment import Experiment
+from aejax.trained import Trained
+
+SAMPLES = 15_000
+"""Examples, or batches of them, for a classifier at most: two thirds fit it, the rest measure it."""
+TREE_SAMPLES = 1_500
+"""Likewise for the trees of DCI; with the protocol's 15,000 they take minutes."""
+BINS, BATCH = 20, 64
+FEWEST, MOST_LATENTS = 1_000, 64
+"""Examples below which, and latents above which, nothing is measured."""
+
+Codes = Float[np.ndarray, "n latents"]
+Values = Int[np.ndarray, "n factors"]
+
+
+def known_shares(codes: Codes, factors: Values) -> Float[np.ndarray, "latents factors"]:
+    """The mutual information of each latent, cut into 20 bins of equal width, with each factor, over its entropy."""
+    edges = np.linspace(codes.min(axis=0), codes.max(axis=0), BINS + 1)[1:-1]
+    binned = (codes[:, None] >= edges[None]).sum(axis=1)
+    joint = np.array([[_information(latent, factor) for factor in factors.T] for latent in binned.T])
+    return joint / np.array([_information(factor, factor) for factor in factors.T])[None]
+
+
+def mig(codes: Codes, factors: Values) -> float:
+    """The mutual information gap: 0 to 1. Chen et al. 2018, equation 6.
+
+    By how much the latent that tells most about a factor leads the second, as a share of the factor's
+    entropy; the mean over factors.
+    """
+    return _gap(known_shares(codes, factors))
+
+
+def sap(codes: Codes, factors: Values) -> float:
+    """Separated attribute predictability: 0 to 1 less chance. Kumar et al. 2018, section 3.
+
+    By how much the latent from which a linear classifier best predicts a factor leads the second, in
+    accuracy; the mean over factors.
+    """
+    fit, rest, fit_factors, rest_factors = _split(_standardised(codes), factors)
+
+    def accuracy(latent: int, factor: int) -> float:
+        machine = LinearSVC(C=0.01, class_weight="balanced", dual=False)
+        machine.fit(fit[:, [latent]], fit_factors[:, factor])
+        return machine.score(rest[:, [latent]], rest_factors[:, factor])
+
+    latents, count = codes.shape[1], factors.shape[1]
+    return _gap(np.array([[accuracy(latent, factor) for factor in range(count)] for latent in range(latents)]))
+
+
+def dci(codes: Codes, factors: Values) -> dict[str, float]:
+    """Disentanglement, completeness and informativeness: 0 to 1. Eastwood & Williams 2018, section 2.
+
+    Boosted trees predict each factor from all latents, and say how much they use each. A latent is disentangled
+    that is used for one factor, a factor complete that is predicted from one latent: 1 less the entropy of the
+    uses, on average weighted by use. Informativeness is the mean accuracy.
+    """
+    fit, rest, fit_factors, rest_factors = _split(codes, factors, TREE_SAMPLES)
+    trees = [GradientBoostingClassifier(random_state=0).fit(fit, factor) for factor in fit_factors.T]
+    uses = np.stack([tree.feature_importances_ for tree in trees], axis=1)
+    accuracies = [tree.score(rest, factor) for tree, factor in zip(trees, rest_factors.T, strict=True)]
+    return {
+        "dci_disentanglement": _concentration(uses),
+        "dci_completeness": _concentration(uses.T),
+        "dci_informativeness": float(np.mean(accuracies)),
+    }
+
+
+def beta_vae_score(codes: Codes, factors: Values) -> float:
+    """The accuracy of a linear classifier that names the factor which pairs have in common. Higgins et al. 2017.
+
+    It sees how far apart a pair's codes are in each latent, on average over 64 pairs (section 3).
+    """
+    codes = _standardised(codes)
+
+    def distances(factor: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        one = rng.integers(len(codes), size=(n, BATCH))
+        other = _with_value(factor, factor[one], rng)
+        return np.abs(codes[one] - codes[other]).mean(axis=1)
+
+    fit, rest, common, rest_common = _split(*_batches(factors, distances))
+    return float(LogisticRegression(max_iter=1000).fit(fit, common).score(rest, rest_common))
+
+
+def factor_vae_score(codes: Codes, factors: Values) -> float:
+    """The accuracy of a majority vote that names the factor which a batch has in common. Kim & Mnih 2018, section 4.
+
+    The latent whose variance over a batch of 64 is the smallest share of its variance over all votes.
+    """
+    codes = _standardised(codes[:, codes.std(axis=0) > 0])
+
+    def steadiest(factor: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        value = np.repeat(factor[rng.integers(len(codes), size=(n, 1))], BATCH, axis=1)
+        return codes[_with_value(factor, value, rng)].var(axis=1).argmin(axis=1)
+
+    fit, rest, common, rest_common = _split(*_batches(factors, steadiest))
+    votes = np.zeros((codes.shape[1], factors.shape[1]), int)
+    np.add.at(votes, (fit, common), 1)
+    return float(np.mean(votes.argmax(axis=1)[rest] == rest_common))
+
+
+def suits(experiment: Experiment) -> bool:
+    """Whether the factors of its data are known, and its codes have few enough dimensions to go through each."""
+    return experiment.data.name in FACTORS and 2 <= experiment.model.latent.size <= MOST_LATENTS
+
+
+def measure(trained: Trained, part: Part) -> dict[str, float]:
+    """Every score of the part's codes, where its examples have labels and are enough; DCI on 1,500 of them."""
+    if part.label is None or len(part) < FEWEST:
+        return {}
+    codes, factors = _coded(trained, part)
+    return {
+        "mig": mig(codes, factors),
+        "sap": sap(codes, factors),
+        **dci(codes, factors),
+        "beta_vae_score": beta_vae_score(codes, factors),
+        "factor_vae_score": factor_vae_score(codes, factors),
+    }
+
+
+def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
+    """What each latent tells about each factor, as a share of what there is to tell: the factor's entropy."""
+    names = list(FACTORS[trained.experiment.data.name].sizes)
+    return {"factors": figures.matrix(known_shares(*_coded(trained, dataset.test)), names, "latent")}
+
+
+def _coded(trained: Trained, part: Part) -> tuple[Codes, Values]:
+    return trained.encode(part.x), FACTORS[trained.experiment.data.name].values(np.asarray(part.label))
+
+
+def _information(a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> float:
+    """The mutual information of two variables that count from 0, in nats; with itself, the entropy."""
+    joint = np.zeros((a.max() + 1, b.max() + 1))
+    np.add.at(joint, (a, b), 1 / len(a))
+    apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    seen = joint > 0
+    return float(np.sum(joint[seen] * np.log(joint[seen] / apart[seen])))
+
+
+def _gap(scores: Float[np.ndarray, "latents factors"]) -> float:
+    ranked = np.sort(scores, axis=0)
+    return float(np.mean(ranked[-1] - ranked[-2]))
+
+
+def _concentration(uses: Float[np.ndarray, "rows columns"]) -> float:
+    """1 less the entropy of each row in units of the largest possible, weighted by the rows' sums."""
+    total = uses.sum(axis=1, keepdims=True)
+    share = np.divide(uses, total, out=np.full_like(uses, 1 / uses.shape[1]), where=total > 0)
+    entropy = -np.sum(share * np.log(np.maximum(share, 1e-12)), axis=1) / np.log(uses.shape[1])
+    return float(np.sum((1 - entropy) * total[:, 0] / total.sum()))
+
+
+def _standardised(codes: Codes) -> Codes:
+    return StandardScaler().fit_transform(codes)
+
+
+def _split(x: np.ndarray, y: np.ndarray, most: int = SAMPLES) -> list[np.ndarray]:
+    """A random two thirds of `most` rows of `x`, another third, and of `y` likewise."""
+    third = min(len(x), most) // 3
+    return train_test_split(x, y, train_size=2 * third, test_size=third, random_state=0)
+
+
+def _batches(factors: Values, feature: Callable[..., np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """`feature(factor, n, rng)` of as many batches for each factor, and the number of the one that each shares."""
+    rng, count = np.random.default_rng(0), factors.shape[1]
+    features = [feature(factor, SAMPLES // count, rng) for factor in factors.T]
+    return np.concatenate(features), np.repeat(np.arange(count), SAMPLES // count)
+
+
+def _with_value(
+    factor: Int[np.ndarray, " n"], value: Int[np.ndarray, "*shape"], rng: np.random.Generator
+) -> Int[np.ndarray, "*shape"]:
+    """For each of these values, an example drawn among those whose factor has it."""
+    order, counts = np.argsort(factor, kind="stable"), np.bincount(factor)
+    first = np.cumsum(counts) - counts
+    return order[first[value] + (rng.random(value.shape) * counts[value]).astype(int)]
