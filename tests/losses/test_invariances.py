@@ -1,5 +1,6 @@
 """What holds for every term there is: a new one is tested here as soon as it is registered."""
 
+import itertools
 from functools import partial
 
 import chex
@@ -20,6 +21,7 @@ from aejax.models import (
     TiedAutoencoder,
     TransposedDecoder,
     VariationalAutoencoder,
+    VectorQuantised,
 )
 from aejax.pytree import as_arrays, known_subclasses
 
@@ -27,7 +29,15 @@ pytestmark = pytest.mark.usefixtures("strict")
 VAE = VariationalAutoencoder(MLPEncoder((5,), "tanh"), GaussianLatent(3), MLPDecoder((5,), "tanh"))
 SIGMOID = Autoencoder(MLPEncoder(), Plain(3, "sigmoid"), MLPDecoder())
 RBM = TiedAutoencoder(MLPEncoder(), Plain(3, "sigmoid"), TransposedDecoder())
-MODELS = {"KLSparsity": SIGMOID, "ContractiveLayer": SIGMOID, "FreeEnergy": RBM, "ContrastiveDivergence": RBM}
+VQ = Autoencoder(MLPEncoder((4,), "tanh"), VectorQuantised(2, 2, 4, learning="gradient"), MLPDecoder())
+MODELS = {
+    "KLSparsity": SIGMOID,
+    "ContractiveLayer": SIGMOID,
+    "FreeEnergy": RBM,
+    "ContrastiveDivergence": RBM,
+    "Commitment": VQ,
+    "Codebook": VQ,
+}
 """Of terms that are not for a variational autoencoder."""
 TERMS = [cls for cls in known_subclasses(Term) if cls.__call__ is not Term.__call__]
 NAMES = [cls.__name__ for cls in TERMS]
@@ -39,7 +49,12 @@ def built(term):
     model = MODELS.get(type(term).__name__, VAE).clone(shape=(4,))
     part = Part(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (6, 4)), jnp.float32))
     variables = models.init(Loss(Bernoulli(), {"term": term}), model, streams(KEYS[0]), part)
-    return model, jax.tree.map(lambda leaf: leaf + 0.1, variables), part
+    return model, scaled(variables, 1.0, 0.1), part
+
+
+def scaled(variables, factor, shift=0.0):
+    """The same with other parameters; what a model counts stays as it is."""
+    return {**variables, "params": jax.tree.map(lambda leaf: factor * leaf + shift, variables["params"])}
 
 
 def streams(key):
@@ -48,7 +63,8 @@ def streams(key):
 
 def values(model, term, variables, part, key, step=None):
     loss = Loss(Bernoulli(), {"term": term})
-    return models.apply(loss, model, variables, streams(key), part, step is not None, step)[0]["term_nats"]
+    made, _ = models.apply(loss, model, variables, streams(key), part, step is not None, step, mutable=True)
+    return made["term_nats"]
 
 
 @pytest.mark.parametrize("cls", [cls for cls in TERMS if cls is not MMD], ids=lambda cls: cls.__name__)
@@ -81,11 +97,11 @@ def test_odd_inputs_give_finite_float32_and_new_numbers_no_new_trace(cls):
             assert (each.shape, each.dtype, each.aval.weak_type) == ((6,), jnp.float32, False)
             return each.mean()
 
-        return jax.value_and_grad(mean)(variables)
+        return jax.value_and_grad(lambda params: mean({**variables, "params": params}))(variables["params"])
 
     inputs = [part.x, jnp.zeros_like(part.x), jnp.ones_like(part.x)]
-    grown = jax.tree.map(lambda leaf: 30 * leaf, variables)
-    for x, made, number in [(x, made, number) for x in inputs for made in (variables, grown) for number in (1, 2)]:
+    states = [variables, scaled(variables, 30.0)]
+    for x, made, number in itertools.product(inputs, states, (1, 2)):
         other = jax.tree.map(lambda leaf, number=number: number * leaf, term)
         value, gradient = measured(other, made, Part(x), jnp.int32(10**number))
         assert np.isfinite(value)
