@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from aejax import registry
-from aejax.commands import COMMANDS, DATA_COMMANDS
+from aejax.commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
 from aejax.errors import DivergedError, InputError, Stopped
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def _run(arguments: list[str]) -> None:
         commands, prog, arguments = DATA_COMMANDS, "aejax data", arguments[1:]
     if arguments and not arguments[0].startswith("-"):
         registry.require("command", arguments[0], commands, f"{prog} --help")
-    if commands is COMMANDS and arguments[:1] == ["train"] and len(arguments) > 1 and arguments[1][0] != "-":
+    if arguments[:1] == ["sweep"] and arguments[1:2] and arguments[1] in SWEEP_COMMANDS:
+        tyro.cli(SWEEP_COMMANDS[arguments[1]], prog=f"aejax sweep {arguments[1]}", args=arguments[2:])()
+    elif commands is COMMANDS and arguments[:1] == ["train"] and len(arguments) > 1 and arguments[1][0] != "-":
         _train(arguments[1], arguments[2:])
     else:
         tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=arguments or ["--help"], description=ABOUT)()

@@ -10,11 +10,13 @@ from aejax.commands.data import Data, DataList, DataPrepare
 from aejax.commands.examples import Compress, Decode, Decompress, Denoise, Encode, Reconstruct, Score
 from aejax.commands.experiments import Eval, Figures, List, Probe, Show, Train
 from aejax.commands.generation import Interpolate, Sample
+from aejax.commands.sweep import Sweep, SweepShow
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": List,
     "show": Show,
     "train": Train,
+    "sweep": Sweep,
     "eval": Eval,
     "encode": Encode,
     "decode": Decode,
@@ -30,3 +32,5 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "data": Data,
 }
 DATA_COMMANDS: dict[str, Callable[..., Any]] = {"list": DataList, "prepare": DataPrepare}
+SWEEP_COMMANDS: dict[str, Callable[..., Any]] = {"show": SweepShow}
+"""Beside `aejax sweep NAME`."""

@@ -1,0 +1,154 @@
+"""`aejax sweep` and `aejax sweep show`: their fields are the flags, calling them runs them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import Positional
+
+from aejax import registry
+from aejax.errors import InputError, Stopped
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Trains every combination of settings; those that differ in numbers alone train as one program.
+
+    An axis is PATH=VALUES, with the paths that `aejax show NAME` shows: lr as optimizer.learning-rate=1e-4,1e-3 or
+    1e-4:1e-2:log:5 (five values evenly apart), seed=0..9 (ten seeds), model.latent.size=2,8,32,
+    model.encoder.hidden=[128,64],[256], optimizer=adam,sgd, experiment=ae-keras,vae-flax, epochs=5.
+    The same command goes on with a sweep that was stopped, and shares the work of one that runs.
+    """
+
+    name: Positional[str]
+    """The experiment that is varied; a name that `aejax list` shows."""
+    axes: Positional[tuple[str, ...]] = ()
+    """PATH=VALUES, as many as there are."""
+    grid: Path | None = None
+    """A YAML file of more axes, as Weights & Biases writes grids."""
+    out: Path | None = None
+    """The sweep's folder; sweeps/NAME by default."""
+    width: int = 32
+    """At most so many trials train at once."""
+    shared_order: bool = False
+    """All trials of a group see the data in one order: faster, and less independent."""
+    plan: Annotated[bool, tyro.conf.arg(name="plan-only")] = False
+    """Only show the plan."""
+
+    def __call__(self) -> None:
+        """Shows the plan, then a progress bar of trials."""
+        from aejax.plan import grid, parse_axis, read_axes
+
+        if self.width < 1:
+            raise InputError(f"--width is {self.width}, but at least 1 trial must train at once")
+        base = registry.get(self.name)
+        axes: dict[str, list[Any]] = {} if self.grid is None else read_axes(self.grid)
+        for path, values in map(parse_axis, self.axes):
+            if path in axes:
+                raise InputError(f"the axis {path} is given twice: give all of its values at once")
+            axes[path] = values
+        if not axes:
+            raise InputError(f"a sweep of {self.name} needs an axis: give PATH=VALUES, such as seed=0..4")
+        trials = grid(base, axes)
+        _resolve_all(trials)
+        _show_plan(trials, self.width)
+        if self.plan:
+            return
+
+        from aejax.devices import start
+        from aejax.sweep import Sweep as Folder
+
+        start()
+        folder = Path("sweeps") / self.name if self.out is None else self.out
+        sweep = Folder.create(folder, trials)
+        _run(sweep, self)
+        print(f"{folder}: {len(sweep.finished())} of {len(trials)} trials have a result; `aejax sweep show {folder}`")
+
+
+def _resolve_all(trials: Any) -> None:
+    """Raises `InputError` for any trial that its data would refuse, before any of them trains."""
+    from aejax.data import load
+
+    datasets: dict[str, Any] = {}
+    for trial in trials:
+        data = trial.experiment.data
+        if str(data) not in datasets:
+            datasets[str(data)] = load(data)
+        trial.experiment.resolve(datasets[str(data)])
+
+
+def _show_plan(trials: Any, width: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from aejax.plan import groups
+
+    table = Table(
+        "group", "trials", "programs of", "what they share", title=f"{len(trials)} trials", title_justify="left"
+    )
+    made = groups(trials)
+    for number, group in enumerate(made, 1):
+        shared = [
+            f"{path}={value}"
+            for path, value in group[0].settings.items()
+            if all(trial.settings[path] == value for trial in group)
+        ]
+        table.add_row(str(number), str(len(group)), str(min(width, len(group))), ", ".join(shared))
+    Console().print(table)
+
+
+def _run(sweep: Any, options: Sweep) -> None:
+    import signal
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from aejax.sweep import Events, work
+
+    columns = (TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
+    with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True)) as bar:
+        task = bar.add_task("trials", total=len(sweep.trials), completed=len(sweep.finished()), status="")
+        epochs = 0
+
+        def begun(trials: Any) -> None:
+            nonlocal epochs
+            epochs = 0
+            bar.update(task, status=f"{len(trials)} at once: compiling")
+
+        def epoch(members: int) -> None:
+            nonlocal epochs
+            epochs += 1
+            bar.update(task, status=f"{members} at once: epoch {epochs}")
+
+        def recorded(trial: Any, content: Any) -> None:
+            bar.update(task, completed=len(sweep.finished()), status="")
+
+        def stop(number: int, frame: Any) -> None:
+            raise Stopped(
+                f"stopped with {len(sweep.finished())} of {len(sweep.trials)} trials finished; the same command goes on"
+            )
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            work(sweep, width=options.width, shared_order=options.shared_order, events=Events(begun, epoch, recorded))
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class SweepShow:
+    """Shows what a sweep came to: for each setting the mean over its seeds, with a 95 % interval, and the best."""
+
+    folder: Positional[Path]
+    """A folder that `aejax sweep` has made."""
+    metric: str = "loss_nats"
+    """One of the test metrics."""
+
+    def __call__(self) -> None:
+        """Prints a row for each setting, the best first."""
+        from aejax.outcomes import show, summarise
+        from aejax.sweep import Sweep as Folder
+
+        show(summarise(Folder.open(self.folder), self.metric), self.metric)

@@ -1,0 +1,86 @@
+"""Reading a sweep's results: one row for each setting, with its seeds taken together."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from aejax.errors import InputError
+from aejax.sweep import Sweep
+
+HIGHER_IS_BETTER = ("accuracy", "auroc", "average_precision", "psnr_db", "ssim", "mig")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting of every axis but the seed."""
+
+    settings: dict[str, Any]
+    values: list[float]
+    """The metric of each seed that finished."""
+    failed: int
+    """Seeds whose loss became non-finite."""
+    missing: int
+    """Seeds that have no result yet."""
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds that finished; nan without any."""
+        return float(np.mean(self.values)) if self.values else math.nan
+
+    @property
+    def half_width(self) -> float:
+        """Of the 95 % interval of the mean by Student's t; nan with fewer than two seeds."""
+        from scipy import stats
+
+        count = len(self.values)
+        if count < 2:
+            return math.nan
+        return float(stats.t.ppf(0.975, count - 1) * np.std(self.values, ddof=1) / math.sqrt(count))
+
+
+def summarise(sweep: Sweep, metric: str) -> list[Row]:
+    """A row for each setting, the best mean first. Raises `InputError` for a metric that no result has."""
+    results = sweep.results()
+    known = sorted({name for result in results.values() for name in result["test"]})
+    if metric not in known:
+        raise InputError(f"no result in {sweep.folder} has the metric {metric!r}: it has {', '.join(known) or 'none'}")
+    rows: dict[str, Row] = {}
+    for trial in sweep.trials:
+        settings = {path: value for path, value in trial.settings.items() if path != "seed"}
+        row = rows.setdefault(str(settings), Row(settings, [], 0, 0))
+        result = results.get(trial.id)
+        failed = result is not None and result["failed_at"] is not None
+        if result is not None and not failed:
+            row.values.append(result["test"][metric])
+        rows[str(settings)] = Row(settings, row.values, row.failed + failed, row.missing + (result is None))
+    sign = -1 if metric in HIGHER_IS_BETTER else 1
+    return sorted(rows.values(), key=lambda row: (math.isnan(row.mean), sign * row.mean))
+
+
+def show(rows: list[Row], metric: str) -> None:
+    """Prints the rows; settings that all of them share are said once, above."""
+    first = rows[0].settings
+    varied = [path for path in first if len({str(row.settings[path]) for row in rows}) > 1]
+    fixed = ", ".join(f"{path}={value}" for path, value in first.items() if path not in varied)
+    table = Table(*short(varied), metric, "±95%", "best", "seeds", "failed", "to do", title=fixed, title_justify="left")
+    choose = max if metric in HIGHER_IS_BETTER else min
+    for row in rows:
+        numbers = (row.mean, row.half_width, choose(row.values, default=math.nan))
+        counts = (len(row.values), row.failed, row.missing)
+        settings = [str(row.settings[path]) for path in varied]
+        table.add_row(*settings, *(f"{number:.4g}" for number in numbers), *map(str, counts))
+    Console().print(table)
+
+
+def short(paths: list[str]) -> list[str]:
+    """Each path's last names, as many as tell it from the others."""
+    names = []
+    for path in paths:
+        parts = path.split(".")
+        ends = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
+        names.append(next(end for end in ends if sum(f".{other}".endswith(f".{end}") for other in paths) == 1))
+    return names

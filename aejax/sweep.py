@@ -1,0 +1,235 @@
+"""Sweeps on disk: trials are claimed, trained as populations, and each leaves one result file.
+
+Any number of processes may work on one folder. A claim is a file that its worker touches while it
+lives; one that has not been touched for `LEASE` seconds belongs to a dead worker, and its trial is
+taken over. `DIR/sweep.json` is the plan, `DIR/results/ID.json` what a trial came to.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aejax import plan, population
+from aejax.data import load
+from aejax.errors import InputError
+from aejax.experiment import from_json, to_json
+from aejax.plan import Trial
+from aejax.population import Outcome, Selection
+from aejax.runs import hardware, versions, write_atomically
+
+LEASE = 30.0
+"""Seconds after which an untouched claim is a dead worker's."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A folder with a plan, and what its trials have come to so far."""
+
+    folder: Path
+    trials: list[Trial]
+
+    @classmethod
+    def create(cls, folder: Path, trials: Sequence[Trial]) -> "Sweep":
+        """Begins a sweep, or joins the one that is there. Raises `InputError` where that one has other trials."""
+        try:
+            for name in ("results", "claims"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder} cannot hold a sweep ({error.strerror}): choose another --out") from None
+        sweep = cls(folder, list(trials))
+        with sweep._lock():
+            if (folder / "sweep.json").exists():
+                there = cls.open(folder)
+                if {trial.id for trial in there.trials} != {trial.id for trial in trials}:
+                    raise InputError(f"{folder} holds a sweep of other trials: choose another --out, or remove it")
+                return there
+            content = {
+                "trials": [
+                    {"id": trial.id, "settings": trial.settings, "experiment": to_json(trial.experiment)}
+                    for trial in trials
+                ],
+                "versions": versions(),
+            }
+            write_atomically(folder / "sweep.json", json.dumps(content, indent=1))
+        return sweep
+
+    @classmethod
+    def open(cls, folder: Path) -> "Sweep":
+        """The sweep of a folder. Raises `InputError` where there is none."""
+        try:
+            content = json.loads((folder / "sweep.json").read_text())
+            trials = [Trial(item["settings"], from_json(item["experiment"])) for item in content["trials"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
+        return cls(folder, trials)
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        """What every finished trial came to, by its id."""
+        return {trial.id: json.loads(self._result(trial).read_text()) for trial in self.finished()}
+
+    def finished(self) -> list[Trial]:
+        """The trials that have a result."""
+        return [trial for trial in self.trials if self._result(trial).exists()]
+
+    def claim(self, worker: str, most: int) -> list[Trial]:
+        """Claims up to `most` trials of one structure that nobody has finished or is at work on."""
+        with self._lock():
+            for group in plan.groups(self.trials):
+                free = [trial for trial in group if not self._result(trial).exists() and not self._taken(trial)]
+                if free:
+                    for trial in free[:most]:
+                        self._claim(trial).write_text(worker)
+                    return free[:most]
+        return []
+
+    def record(self, worker: str, trial: Trial, content: dict[str, Any]) -> bool:
+        """Writes a trial's result, unless another worker has taken the trial over."""
+        with self._lock():
+            if not self._owned(worker, trial) or self._result(trial).exists():
+                return False
+            write_atomically(self._result(trial), json.dumps(content))
+            self._claim(trial).unlink()
+        return True
+
+    def release(self, worker: str, trials: Sequence[Trial]) -> None:
+        """Gives back what was claimed and not finished."""
+        with self._lock():
+            for trial in trials:
+                if self._owned(worker, trial):
+                    self._claim(trial).unlink()
+
+    @contextlib.contextmanager
+    def touching(self, worker: str, trials: Sequence[Trial]) -> Iterator[None]:
+        """Keeps the claims alive meanwhile, and releases what is left of them afterwards."""
+        done = threading.Event()
+
+        def touch() -> None:
+            while not done.wait(LEASE / 6):
+                with self._lock():
+                    for trial in trials:
+                        if self._owned(worker, trial):
+                            os.utime(self._claim(trial))
+
+        thread = threading.Thread(target=touch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+            self.release(worker, trials)
+
+    def _result(self, trial: Trial) -> Path:
+        return self.folder / "results" / f"{trial.id}.json"
+
+    def _claim(self, trial: Trial) -> Path:
+        return self.folder / "claims" / trial.id
+
+    def _taken(self, trial: Trial) -> bool:
+        try:
+            return time.time() - self._claim(trial).stat().st_mtime < LEASE
+        except FileNotFoundError:
+            return False
+
+    def _owned(self, worker: str, trial: Trial) -> bool:
+        try:
+            return self._claim(trial).read_text() == worker
+        except FileNotFoundError:
+            return False
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        # The system gives the lock back when its holder dies, however it dies.
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+@dataclass(frozen=True)
+class Events:
+    """What a caller is told while a sweep runs; the default says nothing."""
+
+    begun: Any = field(default=lambda trials: None)
+    """Called with the trials of a group before they train."""
+    epoch: Any = field(default=lambda members: None)
+    """Called after each epoch of a group, with its number of members."""
+    recorded: Any = field(default=lambda trial, content: None)
+    """Called with each finished trial and its result."""
+
+
+def work(
+    sweep: Sweep,
+    *,
+    width: int = 32,
+    shared_order: bool = False,
+    selection: Selection | None = None,
+    events: Events | None = None,
+) -> None:
+    """Claims, trains and records groups of trials until none is free.
+
+    Args:
+        sweep: the folder to work on; others may be at work on it too.
+        width: at most so many members are trained at once.
+        shared_order: see `population.fit`.
+        selection: see `population.fit`; it compares the members of a group.
+        events: what is called on the way.
+    """
+    worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    events = Events() if events is None else events
+    while claimed := sweep.claim(worker, width):
+        with sweep.touching(worker, claimed):
+            events.begun(claimed)
+            _train(sweep, worker, claimed, shared_order, selection, events)
+
+
+def _train(
+    sweep: Sweep,
+    worker: str,
+    claimed: Sequence[Trial],
+    shared_order: bool,
+    selection: Selection | None,
+    events: Events,
+) -> None:
+    start = time.perf_counter()
+    dataset = load(claimed[0].experiment.data)
+    outcomes = population.fit(
+        [trial.experiment for trial in claimed],
+        dataset=dataset,
+        shared_order=shared_order,
+        selection=selection,
+        on_epoch=events.epoch,
+    )
+    for trial, outcome in zip(claimed, outcomes, strict=True):
+        content = {
+            "id": trial.id,
+            "settings": trial.settings,
+            "test": {} if outcome.failed_at else outcome.trained.evaluate(dataset.test),
+            **_ending(outcome),
+            "seconds": (time.perf_counter() - start) / len(claimed),
+            "members": len(claimed),
+            "worker": worker,
+            "hardware": hardware(),
+        }
+        if sweep.record(worker, trial, content):
+            events.recorded(trial, content)
+
+
+def _ending(outcome: Outcome) -> dict[str, Any]:
+    rows = outcome.trained.history
+    last = {row["split"]: row for row in rows}
+    names = ("epoch", "step", "split", "seconds")
+    return {
+        "failed_at": outcome.failed_at,
+        "stopped_after": outcome.stopped_after,
+        **{split: {name: value for name, value in row.items() if name not in names} for split, row in last.items()},
+        "curves": {split: [row["loss_nats"] for row in rows if row["split"] == split] for split in last},
+    }

@@ -1,0 +1,106 @@
+import dataclasses
+import json
+
+import pytest
+
+import aejax
+from aejax import plan
+from aejax.errors import InputError
+from aejax.losses import Gaussian
+from aejax.optim import SGD
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "values"),
+    [
+        ("loss.terms.kl.weight=0.5,1,2", "loss.terms.kl.weight", [0.5, 1, 2]),
+        ("optimizer.learning-rate=1e-4:1e-2:log:3", "optimizer.learning_rate", [1e-4, 1e-3, 1e-2]),
+        ("a=0:1:lin:5", "a", [0, 0.25, 0.5, 0.75, 1]),
+        ("seed=0..3,7", "seed", [0, 1, 2, 3, 7]),
+        ("model.encoder.hidden=[64,32],[128]", "model.encoder.hidden", [[64, 32], [128]]),
+        ("optimizer=adam,sgd", "optimizer", ["adam", "sgd"]),
+        ("x=true,null", "x", [True, None]),
+    ],
+)
+def test_axes_as_they_are_typed(text, path, values):
+    assert plan.parse_axis(text) == (path, pytest.approx(values) if isinstance(values[0], float) else values)
+
+
+@pytest.mark.parametrize("text", ["seed", "=1", "seed=", "lr=0:1:log:3", "lr=1:2:log:1", "lr=1:2:cubic:3", "lr=1,,2"])
+def test_an_axis_that_cannot_be_read_is_refused_in_one_sentence(text):
+    with pytest.raises(InputError, match=r"give|separate") as refused:
+        plan.parse_axis(text)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_grid_is_every_combination_with_each_setting_where_its_path_says(tiny):
+    axes = {"optimizer.learning_rate": [1e-3, 1e-2], "model.latent.size": [2, 3], "seed": [0, 1]}
+    trials = plan.grid(tiny.experiment, axes)
+    assert len(trials) == 8 == len({trial.id for trial in trials})
+    for trial in trials:
+        assert trial.experiment.optimizer.learning_rate == trial.settings["optimizer.learning_rate"]
+        assert trial.experiment.model.latent.size == trial.settings["model.latent.size"]
+        assert trial.experiment.seed == trial.settings["seed"]
+    assert [len(group) for group in plan.groups(trials)] == [4, 4]  # by the size of the code
+
+
+def test_parts_are_exchanged_by_name_before_their_own_settings(tiny):
+    axes = {"optimizer.learning_rate": [0.5], "optimizer": ["sgd"], "loss.likelihood": ["gaussian"], "epochs": [7]}
+    (trial,) = plan.grid(tiny.experiment, axes)
+    assert isinstance(trial.experiment.optimizer, SGD)
+    assert trial.experiment.optimizer.learning_rate == 0.5
+    assert trial.experiment.loss.likelihood == Gaussian()
+    assert trial.experiment.epochs == 7
+
+
+def test_experiments_can_be_an_axis():
+    trials = plan.grid(aejax.get("ae-keras"), {"experiment": ["ae-keras", "ae-linear-32"], "epochs": [3]})
+    assert [trial.experiment.name for trial in trials] == ["ae-keras", "ae-linear-32"]
+    assert {trial.experiment.epochs for trial in trials} == {3}
+
+
+def test_a_trial_s_identity_is_its_configuration_and_nothing_else(tiny):
+    trial = plan.Trial({"seed": 0}, tiny.experiment)
+    assert plan.Trial({}, dataclasses.replace(tiny.experiment, expected=None)).id == trial.id
+    assert plan.Trial({}, dataclasses.replace(tiny.experiment, seed=1)).id != trial.id
+    assert len(trial.id) == 16
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"optimizer.learning_rte": [1]}, "did you mean optimizer.learning_rate"),
+        ({"model.latent": [1]}, "must be one of|has no setting"),
+        ({"optimizer.learning_rate": ["fast"]}, "learning_rate"),
+        ({"model.latent.class": ["Plain"]}, "has no setting"),
+        ({"experiment": ["ae-kers"]}, "did you mean ae-keras"),
+        ({"seed": [0, 1, 0]}, "1 of the 3 trials are repetitions"),
+    ],
+)
+def test_what_cannot_be_varied_is_refused(tiny, axes, message):
+    with pytest.raises(InputError, match=message):
+        plan.grid(tiny.experiment, axes)
+
+
+def test_a_grid_is_read_as_weights_and_biases_writes_it(tmp_path):
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        "program: train.py\nmethod: grid\nparameters:\n"
+        "  optimizer.learning-rate: {values: [1e-4, 0.01]}\n  epochs: {value: 3}\n  optimizer: {values: [adam]}\n"
+    )
+    assert plan.read_axes(path) == {"optimizer.learning_rate": [1e-4, 0.01], "epochs": [3], "optimizer": ["adam"]}
+
+
+@pytest.mark.parametrize("content", ["", "parameters: 3", "parameters: {a: 1}", "a: [", json.dumps({"parameters": []})])
+def test_a_file_that_is_no_grid_is_refused(tmp_path, content):
+    path = tmp_path / "grid.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError, match="is no grid"):
+        plan.read_axes(path)
+
+
+def test_only_grids_are_read_from_files(tmp_path):
+    path = tmp_path / "grid.yaml"
+    path.write_text("method: bayes\nparameters: {seed: {values: [0]}}")
+    with pytest.raises(InputError, match="method 'bayes'"):
+        plan.read_axes(path)

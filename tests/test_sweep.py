@@ -1,0 +1,225 @@
+import dataclasses
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aejax
+from aejax import outcomes, plan, population, sweep
+from aejax.data import load
+from aejax.errors import InputError
+from aejax.plan import Trial
+from aejax.sweep import Sweep
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A file of 40 small images."""
+    path = tmp_path / "data.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 255, (40, 6), np.uint8))
+    return path
+
+
+@pytest.fixture
+def base(tiny, data):
+    return plan.replace_at(dataclasses.replace(tiny.experiment, epochs=1), "data", str(data))
+
+
+def worked(folder, trials, **options):
+    made = Sweep.create(folder, trials)
+    sweep.work(made, **options)
+    return made
+
+
+def test_every_trial_leaves_the_result_that_it_has_alone(base, tmp_path):
+    trials = plan.grid(base, {"optimizer.learning_rate": [1e-3, 1e-2], "model.latent.size": [1, 2]})
+    made = worked(tmp_path / "sweep", trials)
+    results = made.results()
+    assert set(results) == {trial.id for trial in trials}
+    for trial in trials:
+        result = results[trial.id]
+        alone = aejax.fit(trial.experiment)
+        test = load(trial.experiment.data).test
+        assert result["test"]["loss_nats"] == pytest.approx(alone.evaluate(test)["loss_nats"], rel=1e-4)
+        assert result["settings"] == trial.settings
+        assert result["curves"]["train"] == pytest.approx([alone.history[0]["loss_nats"]], rel=1e-4)
+    assert not list((tmp_path / "sweep" / "claims").iterdir())
+
+
+def test_a_stopped_sweep_goes_on_and_repeats_nothing(base, tmp_path, monkeypatch):
+    trials = plan.grid(base, {"seed": [0, 1, 2, 3]})
+    made = Sweep.create(tmp_path / "sweep", trials)
+    trained = []
+    fit = population.fit
+
+    def failing(experiments, **options):
+        if trained:
+            raise KeyboardInterrupt
+        trained.extend(experiments)
+        return fit(experiments, **options)
+
+    monkeypatch.setattr(population, "fit", failing)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.work(made, width=2)
+    assert len(made.finished()) == 2
+    assert not list((tmp_path / "sweep" / "claims").iterdir())  # given back
+    again = []
+
+    def counting(experiments, **options):
+        again.extend(experiments)
+        return fit(experiments, **options)
+
+    monkeypatch.setattr(population, "fit", counting)
+    sweep.work(Sweep.open(tmp_path / "sweep"), width=2)
+    assert len(made.finished()) == 4
+    assert {item.seed for item in trained} | {item.seed for item in again} == {0, 1, 2, 3}
+    assert len(again) == 2
+
+
+def test_a_claim_keeps_others_away_until_its_worker_is_dead(base, tmp_path, monkeypatch):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1, 2]}))
+    mine = made.claim("me", 2)
+    theirs = made.claim("they", 5)
+    assert [trial.settings["seed"] for trial in mine] == [0, 1]
+    assert [trial.settings["seed"] for trial in theirs] == [2]
+    assert made.claim("another", 5) == []
+    long_ago = time.time() - sweep.LEASE - 1
+    for trial in mine:
+        os.utime(made._claim(trial), (long_ago, long_ago))
+    assert made.claim("another", 5) == mine
+    assert not made.record("me", mine[0], {"failed_at": None})  # it was taken over
+    assert made.record("another", mine[0], {"failed_at": None})
+    assert not made.record("another", mine[0], {"failed_at": None})  # once is enough
+
+
+def test_a_living_worker_s_claims_do_not_grow_old(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "LEASE", 0.6)
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0]}))
+    mine = made.claim("me", 1)
+    with made.touching("me", mine):
+        time.sleep(1.5)
+        assert made.claim("they", 1) == []
+    assert made.claim("they", 1) == mine
+
+
+def test_a_failed_trial_is_recorded_and_named(base, tmp_path):
+    trials = plan.grid(base, {"optimizer": ["sgd"], "optimizer.learning_rate": [1e30, 1e-3], "epochs": [2]})
+    made = worked(tmp_path / "sweep", trials)
+    rows = outcomes.summarise(made, "loss_nats")
+    assert [row.failed for row in rows] == [0, 1]
+    assert math.isnan(rows[1].mean)
+
+
+def test_means_and_intervals_over_seeds(base, tmp_path):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1, 2, 3], "epochs": [1, 2]}))
+    for trial in made.trials[:7]:
+        made.claim("me", 1)
+        value = 1.0 + trial.settings["seed"] + 10 * trial.settings["epochs"]
+        content = {"test": {"loss_nats": value}, "failed_at": None}
+        made._claim(trial).write_text("me")
+        assert made.record("me", trial, content)
+    best, other = outcomes.summarise(made, "loss_nats")
+    assert best.values == [11, 12, 13, 14]
+    assert best.mean == 12.5
+    assert best.half_width == pytest.approx(3.182 * np.std(best.values, ddof=1) / 2, rel=1e-3)
+    assert (other.missing, len(other.values)) == (1, 3)
+    with pytest.raises(InputError, match=r"the metric 'mig': it has loss_nats"):
+        outcomes.summarise(made, "mig")
+
+
+def test_a_folder_of_another_sweep_or_of_none_is_refused(base, tmp_path):
+    Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}))
+    Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [1, 0]}))  # the same trials: it is joined
+    with pytest.raises(InputError, match="a sweep of other trials"):
+        Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 2]}))
+    with pytest.raises(InputError, match="is no sweep"):
+        Sweep.open(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot hold a sweep"):
+        Sweep.create(tmp_path / "file", [Trial({}, base)])
+
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from aejax import population, sweep
+sweep.LEASE = 1.0
+
+def fit(experiments, **options):  # as long as training, and as ready to be killed
+    time.sleep(0.03 * len(experiments))
+    return [Outcome(Path(sys.argv[2]), experiment.seed) for experiment in experiments]
+
+class Outcome:
+    failed_at = stopped_after = None
+    def __init__(self, log, seed):
+        self.trained, self.history = self, [{"split": "train", "loss_nats": 0.0}]
+        self.seed = seed
+    def evaluate(self, part):
+        return {"loss_nats": float(self.seed)}
+
+population.fit = fit
+sweep.work(sweep.Sweep.open(Path(sys.argv[1])), width=4)
+"""
+
+
+def test_two_workers_killed_at_random_moments_lose_nothing_and_do_nothing_twice(base, tmp_path):
+    trials = plan.grid(base, {"seed": list(range(200))})
+    folder = tmp_path / "sweep"
+    made = Sweep.create(folder, trials)
+    rng = random.Random(0)
+    command = [sys.executable, "-c", WORKER, str(folder), str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+
+    def start():
+        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+    workers, kills, written = [start(), start()], 0, {}
+    deadline = time.time() + 240
+    while len(made.finished()) < 200:
+        assert time.time() < deadline
+        time.sleep(0.05)
+        for path in (folder / "results").glob("[!.]*.json"):
+            stamp = path.stat().st_mtime_ns
+            assert written.setdefault(path.name, stamp) == stamp  # no result is ever written again
+        if kills < 5 and len(made.finished()) > 30 * kills + 5:
+            time.sleep(rng.uniform(0, 0.3))
+            victim = workers.pop(0)
+            victim.send_signal(signal.SIGKILL)
+            victim.wait()
+            workers.append(start())
+            kills += 1
+    for worker in workers:
+        assert worker.wait(60) == 0
+    assert kills == 5
+    results = made.results()
+    assert sorted(result["test"]["loss_nats"] for result in results.values()) == list(range(200))
+    assert len({result["worker"] for result in results.values()}) >= 3
+
+
+def test_the_command_shows_the_plan_trains_and_shows_the_outcome(data, tmp_path):
+    def run(*arguments):
+        command = [sys.executable, "-m", "aejax", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=250)
+
+    axes = ["ae-keras", f"data={data}", "epochs=1", "batch-size=8", "seed=0..1", "model.latent.size=1,2"]
+    done = run("sweep", *axes, "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert "4 of 4 trials have a result" in done.stdout
+    assert len(json.loads((tmp_path / "out" / "sweep.json").read_text())["trials"]) == 4
+    shown = run("sweep", "show", "out")
+    assert shown.returncode == 0, shown.stderr
+    assert "size" in shown.stdout
+    refused = run("sweep", "ae-keras", f"data={data}", "batch-size=4000", "seed=0..1")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "batch_size is 4000" in refused.stderr
