@@ -1,0 +1,25 @@
+import dataclasses
+
+import pytest
+
+import aejax
+from aejax.losses import KL, DiscretisedLogistic, Gaussian, GaussianLearnedScale, Loss, Reconstruction
+from aejax.models import GaussianLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
+from aejax.optim import Adam
+
+LIKELIHOODS = [Gaussian(0.1), GaussianLearnedScale(), DiscretisedLogistic()]
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda likelihood: type(likelihood).__name__)
+def test_a_variational_autoencoder_learns_and_its_code_tells_examples_apart(tiny, likelihood):
+    experiment = dataclasses.replace(
+        tiny.experiment,
+        model=VariationalAutoencoder(MLPEncoder((16,)), GaussianLatent(2), MLPDecoder((16,))),
+        loss=Loss(likelihood, {"reconstruction": Reconstruction(), "kl": KL()}),
+        optimizer=Adam(1e-2),
+        epochs=30,
+    )
+    trained = aejax.fit(experiment, dataset=tiny.dataset)
+    rows = [row for row in trained.history if row["split"] == "validation"]
+    assert rows[-1]["loss_nats"] < rows[0]["loss_nats"]
+    assert rows[-1]["kl_nats"] > 1  # there are three kinds of image: log 3 nats
