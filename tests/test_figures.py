@@ -325,7 +325,7 @@ def test_equal_arrays_give_equal_files(rng, tmp_path):
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (32, 8), (100, 10), (64, 8), (30, 6), (10, 5)])
 def test_a_grid_leaves_as_few_gaps_as_it_can(count, columns):
-    assert figures._columns(count) == columns
+    assert figures.images._columns(count) == columns
 
 
 def test_activation_density_counts_every_unit_once_and_the_dead_aside(tmp_path):
