@@ -41,7 +41,8 @@ class KLPart(Term):
     examples: float = positive(default=60_000.0)
     """Of the training part."""
     sampling: Sampling = static(default="stratified")
-    """How q(z) is estimated: stratified without bias; weighted too low, between log batch and log examples nats."""
+    """How q(z) is estimated: stratified is free of bias before its logarithm is taken; weighted is too low, its
+    logarithm by between log batch and log examples nats."""
 
     def densities(self, forward: Forward) -> Densities:
         """What the parts are made of; compiled together they share it."""

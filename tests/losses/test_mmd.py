@@ -55,7 +55,9 @@ def test_its_expectation_is_the_discrepancy_of_two_normals_for_any_size_of_batch
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("codes", [np.zeros((5, 3)), np.full((5, 3), 1e25), 1e4 * np.arange(15.0).reshape(5, 3)])
+@pytest.mark.parametrize(
+    "codes", [np.zeros((5, 3)), np.ones((1, 3)), np.full((5, 3), 1e25), 1e4 * np.arange(15.0).reshape(5, 3)]
+)
 def test_value_and_gradient_are_finite_where_codes_meet_and_where_they_are_far(kernel, codes):
     value, slope = jax.value_and_grad(lambda codes: MMD(kernel=kernel)(passed(codes)).mean())(jnp.asarray(codes))
     assert np.isfinite(value)
