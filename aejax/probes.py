@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from aejax import devices, train
-from aejax.data import Dataset, Part
+from aejax.data import Dataset
 from aejax.errors import InputError
 from aejax.losses.classification import CrossEntropy
 from aejax.metrics import means
@@ -57,10 +57,10 @@ def probe(kind: Kind, codes: Codes, labels: Labels, test_codes: Codes, test_labe
 def compare(trained: Trained, dataset: Dataset, kinds: tuple[Kind, ...]) -> dict[str, dict[str, float]]:
     """Every probe of the model's codes, of PCA with as many components, and of the raw values.
 
-    Raises `InputError` for data without labels.
+    Raises `InputError` for data without labels, or whose labels are no classes.
     """
     parts = (dataset.train, dataset.test)
-    labels = [_labels(part, dataset.name) for part in parts]
+    labels = _labels(dataset)
     values = [scaled(part.x).reshape(len(part), -1) for part in parts]
     codes = [trained.encode(part.x, part.label) for part in parts]
     pca = PCA(min(codes[0].shape[1], *values[0].shape), random_state=0).fit(values[0])
@@ -88,7 +88,7 @@ def fine_tune(
 
     Returns `error` (the share of wrong answers) and `loss_nats`. Raises `InputError` for data without labels.
     """
-    classes = int(max(_labels(part, dataset.name).max() for part in (dataset.train, dataset.test))) + 1
+    classes = int(max(labels.max() for labels in _labels(dataset))) + 1
     placed = {name: devices.place(dataset.part(name), trained.preprocess) for name in ("train", "test")}
     model = Classifier(trained.experiment.model.encoder, trained.experiment.model.latent, classes)
     steps = epochs * (len(placed["train"]) // batch_size)
@@ -115,10 +115,17 @@ def _started(trained: Trained, fresh: train.State, optimizer: Optimizer) -> trai
     )
 
 
-def _labels(part: Part, name: str) -> np.ndarray:
-    if part.label is None:
-        raise InputError(f"{name} has no labels, which a probe needs: use a data set that has them")
-    return np.asarray(part.label)
+def _labels(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Those of train and of test."""
+    if dataset.train.label is None or dataset.test.label is None:
+        raise InputError(f"{dataset.name} has no labels, which a probe needs: use a data set that has them")
+    train, test = np.asarray(dataset.train.label), np.asarray(dataset.test.label)
+    if not np.isin(test, train).any():
+        raise InputError(
+            f"no label of {dataset.name}'s test part occurs in its train part, so that nothing can be learned from "
+            "them: a probe needs data whose labels are classes"
+        )
+    return train, test
 
 
 def _clusters(codes: Codes, labels: Labels, test_codes: Codes, test_labels: Labels) -> dict[str, float]:

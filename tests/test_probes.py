@@ -62,6 +62,16 @@ def test_data_without_labels_is_refused(tiny):
             method()
 
 
+def test_labels_that_are_no_classes_are_refused(tiny):
+    """As those of sprites, which number the combinations of factors: every one is another."""
+    trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
+    parts = [tiny.dataset.part(name) for name in ("train", "validation", "test")]
+    numbered = [Part(part.x, np.arange(len(part), dtype=np.int32) + 100 * i) for i, part in enumerate(parts)]
+    for method in (lambda data: compare(trained, data, ("knn",)), lambda data: fine_tune(trained, data)):
+        with pytest.raises(InputError, match="no label of numbered's test part occurs in its train part"):
+            method(Dataset("numbered", *numbered))
+
+
 def test_fine_tuning_learns_the_labels_and_leaves_the_autoencoder_alone(tiny):
     trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
     before = jax.tree.map(np.array, trained.state.params)
