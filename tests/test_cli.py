@@ -168,6 +168,7 @@ def test_list_and_show(command):
         (["train", "ae-keras", "--data", "mnist-5k", "--epochs", "-1"], "epochs is -1"),
         (["train", "ae-keras", "--data", "mnist-5k", "--optimizer.learning-rate", "0"], "optimizer.learning_rate is 0"),
         (["eval", "nowhere"], "nowhere is not a run directory"),
+        (["eval", "nowhere", "--samples", "0"], "--samples is 0: give at least 1"),
         (["train", "ae-keras", "--resume", "nowhere"], "nowhere is not a run directory"),
         (["encode", "nowhere", "--data", "mnist-5k", "--out", "x.npy"], "nowhere is not a run directory"),
     ],

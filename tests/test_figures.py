@@ -352,6 +352,18 @@ def test_code_usage_shows_every_code_once_the_most_used_first(tmp_path):
     figures.save(figures.code_usage([1.0]), tmp_path / "one.png")
 
 
+def test_latent_units_are_sorted_and_the_active_ones_in_colour(tmp_path):
+    figure = figures.latent_units([0.001, 0.5, 0.02, 0.0], 0.01, [0.3, 1.0, 2.0, 0.1])
+    rate, variance = figure.axes
+    assert [bar.get_height() for bar in rate.patches] == [2.0, 1.0, 0.3, 0.1]
+    assert [bar.get_height() for bar in variance.patches] == [0.5, 0.02, 0.001, 0.0]
+    for axes in (rate, variance):
+        first, second, *others = [bar.get_facecolor() for bar in axes.patches]
+        assert first == second != others[0] == others[1]
+    assert [text.get_text() for text in rate.get_legend().get_texts()] == ["active: 2", "not: 2"]
+    figures.save(figures.latent_units(np.zeros(3), 0.01), tmp_path / "collapsed.png")
+
+
 def test_an_activation_histogram_counts_every_value(rng):
     figure = figures.activation_histogram(rng.exponential(size=300))
     assert sum(bar.get_height() for bar in figure.axes[0].patches) == 300

@@ -72,6 +72,7 @@ def latent_units(
         axes.set_xlabel("latent dimension, sorted", fontsize=LABEL)
         axes.set_ylabel(name, fontsize=LABEL)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    drawn[-1].set_ylim(active / 1000, 2 * max(variance.max(), active))  # first: a logarithmic axis needs it
     drawn[-1].set_yscale("log")
     drawn[-1].axhline(active, color="0.3", linewidth=0.8, linestyle="--")
     kinds = {f"active: {on.sum()}": LINES[0], f"not: {(~on).sum()}": "0.75"}

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, Num
 
 from aejax.errors import InputError
 from aejax.losses.terms import Forward, Term
@@ -104,7 +104,7 @@ def log_joint(
 def tile(tree: T, samples: int) -> T:
     """So many copies of a batch, one below the other."""
 
-    def leaf_tiled(leaf: Float[Array, "batch *shape"]) -> Float[Array, "rows *shape"]:
+    def leaf_tiled(leaf: Num[Array, "batch *shape"]) -> Num[Array, "rows *shape"]:
         tiled = jnp.broadcast_to(leaf[None], (samples, *leaf.shape))
         return tiled.reshape(-1, *leaf.shape[1:])
 
