@@ -47,6 +47,19 @@ def test_the_nearest_neighbour_is_the_nearest():
     assert probe("knn", codes, labels, test, test_labels)["accuracy"] == np.mean(labels[nearest] == test_labels)
 
 
+@pytest.mark.parametrize("kind", ["logistic", "svm"])
+def test_of_several_strengths_the_one_that_is_best_on_held_out_codes_is_used(kind):
+    """Many directions that say nothing, and few examples: a strong fit learns the train codes by heart."""
+    rng = np.random.default_rng(0)
+    labels, test_labels = rng.integers(0, 2, 240), rng.integers(0, 2, 1000)
+    side = 0.3 * (np.arange(100) < 20)
+    codes, test = (rng.normal(0, 1, (len(y), 100)) + (2 * y - 1)[:, None] * side for y in (labels, test_labels))
+    weak, strong = (probe(kind, codes, labels, test, test_labels, (c,))["accuracy"] for c in (1e-2, 1e3))
+    assert weak > strong + 0.03
+    for strengths in ((1e-2, 1e3), (1e3, 1e-2)):
+        assert probe(kind, codes, labels, test, test_labels, strengths)["accuracy"] == weak
+
+
 def test_raw_values_and_pca_stand_beside_the_code(tiny):
     trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
     rows = compare(trained, tiny.dataset, ("logistic", "knn"))
