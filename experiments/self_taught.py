@@ -5,7 +5,8 @@
 
 UFLDL, Self-taught learning (after Raina et al. 2007): 784-196, rho 0.1, beta 3, weight decay 3e-3;
 a softmax on the codes of half the digits 0 to 4 gets 98.2 % of the other half. As there, all digits
-are from MNIST's training part. There by 400 iterations of L-BFGS, here by Adam on batches.
+are from MNIST's training part. There by 400 iterations of L-BFGS, here by Adam on batches. The softmax's
+strength is chosen on a sixth of the half that it is trained on.
 """
 
 import dataclasses
@@ -33,12 +34,15 @@ def main() -> None:
     unlabelled, labelled = digits.x[digits.label >= 5], digits.take(digits.label < 5)
     experiment = aejax.get("sae-kl")
     model = experiment.model.clone(latent=experiment.model.latent.clone(size=196))
-    experiment = dataclasses.replace(experiment, model=model, data=data, batch_size=256 if full else 32)
+    experiment = dataclasses.replace(experiment, model=model, data=data, epochs=100)
+    if not full:
+        experiment = dataclasses.replace(experiment, batch_size=100, epochs=20)
     none = Part(unlabelled[:0])
     trained = aejax.fit(experiment, dataset=Dataset("digits 5 to 9", Part(unlabelled), none, none))
     half = len(labelled) // 2
     codes, label = trained.encode(labelled.x), labelled.label
-    accuracy = probe("logistic", codes[:half], label[:half], codes[half:], label[half:])["accuracy"]
+    train, test = (codes[:half], label[:half]), (codes[half:], label[half:])
+    accuracy = probe("logistic", *train, *test, strengths=(0.03, 0.1, 0.3, 1.0))["accuracy"]
     print(f"accuracy on 0 to 4: {accuracy:.4f} (published: {EXPECTED.value})")
     if full:
         write_study(RESULT, {"accuracy": accuracy}, EXPECTED, time.perf_counter() - start)

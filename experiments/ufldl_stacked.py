@@ -32,11 +32,14 @@ def main() -> None:
     full = sys.argv[1:] == ["mnist"]
     data = Data("mnist" if full else "mnist-5k", validation=0.0)
     dataset, start = load(data), time.perf_counter()
-    layer = dataclasses.replace(aejax.get("sae-kl"), data=data, epochs=5)
+    layer = dataclasses.replace(aejax.get("sae-kl"), data=data)
+    if not full:
+        layer = dataclasses.replace(layer, batch_size=100, epochs=5)
+    epochs, rate = (30, 1e-3) if full else (5, 3e-3)
     encoder, decoder = MLPEncoder((200,), "sigmoid"), MLPDecoder((200,), "sigmoid")
     stack = Experiment(Autoencoder(encoder, Plain(200, "sigmoid"), decoder), Loss(Gaussian()), data)
     trained = pretrained(stack, [layer, layer], dataset)
-    measured = fine_tune(trained, dataset, optimizer=Adam(3e-3, Cosine()), epochs=8)
+    measured = fine_tune(trained, dataset, optimizer=Adam(rate, Cosine()), epochs=epochs)
     accuracy = 1 - measured["error"]
     print(f"accuracy on test {accuracy:.4f} (published: {EXPECTED.value})")
     if full:

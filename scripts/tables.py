@@ -65,6 +65,12 @@ def _error(result: dict[str, Any]) -> tuple[str, str]:
     return f"test error **{error:.2f} %**", f"{expected['value']:g} %{verdict} ({expected['source']})"
 
 
+def _accuracy(result: dict[str, Any]) -> tuple[str, str]:
+    expected, accuracy = result["expected"], result["test"]["accuracy"]
+    verdict = "" if result["met"] else ": not reached"
+    return f"accuracy **{100 * accuracy:.2f} %**", f"{100 * expected['value']:g} %{verdict} ({expected['source']})"
+
+
 def _rate(result: dict[str, Any]) -> tuple[str, str]:
     test, expected = result["test"], result["expected"]
 
@@ -90,7 +96,9 @@ STUDIES = {
     "one_class_mnist": _one_class,
     "rate_distortion": _rate,
     "sdae_mnist": _error,
+    "self_taught": _accuracy,
     "transfer": _transfer,
+    "ufldl_stacked": _accuracy,
 }
 
 

@@ -5,7 +5,7 @@ from aejax.losses.contractive import Contractive, ContractiveLayer
 from aejax.losses.corruption import Clean, Clip, Composed, Corruption, GaussianNoise, Masking, SaltAndPepper
 from aejax.losses.importance import CombinedImportanceWeighted, ImportanceWeighted, PartiallyImportanceWeighted
 from aejax.losses.levels import Categorical, DiscretisedLogistic, Levels
-from aejax.losses.likelihoods import Bernoulli, Gaussian, GaussianLearnedScale, Likelihood
+from aejax.losses.likelihoods import Bernoulli, Gaussian, GaussianLearnedScale, Likelihood, SigmoidGaussian
 from aejax.losses.loss import Loss
 from aejax.losses.mmd import IMQ, MMD, RBF, Kernel
 from aejax.losses.moments import DIP
@@ -59,6 +59,7 @@ __all__ = [
     "PartiallyImportanceWeighted",
     "Reconstruction",
     "SaltAndPepper",
+    "SigmoidGaussian",
     "Term",
     "TotalCorrelation",
     "WeightL1",

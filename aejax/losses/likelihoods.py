@@ -71,7 +71,7 @@ class Gaussian(Likelihood):
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
         """The normal log-density with its normalising constant."""
         chex.assert_equal_shape([x, raw])
-        return jnp.sum(normal_log_density(flat(x), flat(raw), jnp.asarray(self.scale)), axis=1)
+        return jnp.sum(normal_log_density(flat(x), flat(self.mean(raw)), jnp.asarray(self.scale)), axis=1)
 
     def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
         """The raw output itself."""
@@ -79,7 +79,19 @@ class Gaussian(Likelihood):
 
     def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
         """The mean plus noise."""
-        return raw + self.scale * jax.random.normal(key, raw.shape)
+        return self.mean(raw) + self.scale * jax.random.normal(key, raw.shape)
+
+
+@configurable
+class SigmoidGaussian(Gaussian):
+    """Raw output: logits, whose sigmoid is the mean: the squared error behind a sigmoid, for values in [0, 1].
+
+    The cost of Ng 2011 (CS294A notes), section 2, whose output units are sigmoids too.
+    """
+
+    def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
+        """sigmoid of the logits."""
+        return jax.nn.sigmoid(raw)
 
 
 @configurable

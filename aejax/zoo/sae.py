@@ -2,7 +2,7 @@
 
 from aejax.data import Data
 from aejax.experiment import Expected, Experiment
-from aejax.losses import Bernoulli, CodeL1, Gaussian, KLSparsity, Loss, Reconstruction, WeightL2
+from aejax.losses import Bernoulli, CodeL1, KLSparsity, Loss, Reconstruction, SigmoidGaussian, WeightL2
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.optim import Adam, Cosine
 from aejax.zoo.ae import KERAS_BLOG
@@ -11,33 +11,31 @@ PIXELS = 28 * 28
 
 
 def keras() -> Experiment:
-    """Keras adds 1e-4 of the code's L1 norm to a mean over pixels: in nats per example 784 times as much."""
+    """Keras adds 1e-4 of the code's L1 norm to a mean over pixels: in nats per example 784 times as much.
+
+    So little of it that an independent run without the penalty gets 0.0917.
+    """
     return Experiment(
         model=Autoencoder(MLPEncoder(), Plain(32, "relu"), MLPDecoder()),
         loss=Loss(Bernoulli(), {"reconstruction": Reconstruction(), "sparsity": CodeL1(1e-4 * PIXELS)}),
         data=Data("mnist", validation=0.0),
-        epochs=20,
-        expected=Expected(
-            "reconstruction_nats_per_pixel",
-            0.10,
-            0.0,
-            f"{KERAS_BLOG}, after 100 epochs",
-            "V",
-        ),
+        epochs=100,
+        expected=Expected("reconstruction_nats_per_pixel", 0.10, 0.0, KERAS_BLOG, "V"),
     )
 
 
 def kl() -> Experiment:
-    """UFLDL's layer; its squared error follows a sigmoid and is minimised by L-BFGS, ours is linear and by Adam."""
+    """UFLDL's layer; there by 400 iterations of L-BFGS on all examples at once, here by Adam on large batches."""
     return Experiment(
         model=Autoencoder(MLPEncoder(), Plain(200, "sigmoid"), MLPDecoder()),
         loss=Loss(
-            Gaussian(),
+            SigmoidGaussian(),
             {"reconstruction": Reconstruction(), "sparsity": KLSparsity(3.0, 0.1), "weight_decay": WeightL2(3e-3)},
         ),
         data=Data("mnist", validation=0.0),
-        optimizer=Adam(2e-3, Cosine()),
-        epochs=10,
+        optimizer=Adam(5e-3, Cosine()),
+        batch_size=1000,
+        epochs=60,
         expected=Expected(
             "mean_activation",
             0.1,

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import expit, log_expit
 
-from aejax.losses import Bernoulli, Gaussian, GaussianLearnedScale
+from aejax.losses import Bernoulli, Gaussian, GaussianLearnedScale, SigmoidGaussian
 from aejax.losses.likelihoods import softplus
 from aejax.pytree import as_arrays
 
 pytestmark = pytest.mark.usefixtures("strict")
 SHAPES = [(), (5,), (4, 4, 1), (2, 3, 2, 2)]
-LIKELIHOODS = [Bernoulli(), Gaussian(0.5), GaussianLearnedScale(0.1)]
+LIKELIHOODS = [Bernoulli(), Gaussian(0.5), SigmoidGaussian(0.5), GaussianLearnedScale(0.1)]
 key = jax.random.key(0)
 
 
@@ -110,6 +110,13 @@ def test_gaussian_with_scale_1_is_half_the_squared_error_plus_a_constant():
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_a_sigmoid_gaussian_is_the_normal_density_around_the_sigmoid(shape):
+    x, logits = drawn(SigmoidGaussian(), shape)
+    expected = summed(stats.norm.logpdf(x, expit(logits), 0.5))
+    np.testing.assert_allclose(log_prob(SigmoidGaussian(0.5), x, logits), expected, rtol=5e-6)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_a_learned_scale_is_the_normal_density_at_each_value_s_own_scale(shape):
     x, raw = drawn(GaussianLearnedScale(), shape)
     scale = np.logaddexp(0, raw[..., 1]) + 0.1
@@ -143,7 +150,7 @@ def test_samples_have_the_likelihood_s_mean(likelihood):
     np.testing.assert_array_less(abs(draws.mean(axis=0) - likelihood.mean(many[:1])[0]), 5 * error + 1e-6)
 
 
-@pytest.mark.parametrize("likelihood", [Gaussian(0.5), GaussianLearnedScale(0.1)])
+@pytest.mark.parametrize("likelihood", [Gaussian(0.5), SigmoidGaussian(0.5), GaussianLearnedScale(0.1)])
 def test_samples_spread_by_the_likelihood_s_scale(likelihood):
     _, raw = drawn(likelihood, (6,), batch=1)
     scale = 0.5 if isinstance(likelihood, Gaussian) else np.logaddexp(0, raw[0, :, 1]) + 0.1

@@ -11,7 +11,7 @@ from scipy.special import rel_entr
 from aejax import models
 from aejax.data import Part
 from aejax.errors import InputError
-from aejax.losses import CodeL1, Forward, Gaussian, KLSparsity, Loss, Reconstruction, WeightL2
+from aejax.losses import CodeL1, Forward, Gaussian, KLSparsity, Loss, Reconstruction, SigmoidGaussian, WeightL2
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, Point, UnitNormDecoder
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -83,14 +83,14 @@ def built(loss, decoder):
 
 def test_the_loss_is_ufldl_s_cost_plus_the_gaussian_s_constant():
     terms = {"reconstruction": Reconstruction(), "sparsity": KLSparsity(3.0, 0.1), "decay": WeightL2(3e-3)}
-    loss = Loss(Gaussian(), terms)
+    loss = Loss(SigmoidGaussian(), terms)
     model, variables, part = built(loss, MLPDecoder())
     total = models.apply(loss, model, variables, KEYS, part)[0]["loss_nats"].mean()
     layers = variables["params"]["latent"]["code"], variables["params"]["decoder"]["out"]
     (w1, b1), (w2, b2) = ((np.asarray(p["kernel"], float), np.asarray(p["bias"], float)) for p in layers)
     x = np.asarray(part.x, float).reshape(5, -1)
     code = 1 / (1 + np.exp(-(x @ w1 + b1)))
-    error = 0.5 * np.square(code @ w2 + b2 - x).sum(axis=1).mean()
+    error = 0.5 * np.square(1 / (1 + np.exp(-(code @ w2 + b2))) - x).sum(axis=1).mean()
     decay = 3e-3 / 2 * (np.square(w1).sum() + np.square(w2).sum())
     cost = error + decay + 3.0 * divergence(0.1, code.mean(axis=0))
     np.testing.assert_allclose(total, cost + 4 * 0.5 * np.log(2 * np.pi), rtol=1e-5)
