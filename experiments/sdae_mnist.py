@@ -5,9 +5,11 @@
 
 Vincent et al. 2010, table 3: test error 1.28 % with masking noise (SDAE-3), 1.40 % without (SAE-3).
 Masking loses 10, 20 and 30 % of the input of each layer, as in Theano's tutorial (1.30 %).
+Neither has the dropout with which the stack is fine-tuned here, chosen on 6,000 of the training images:
+1.22 % wrong with a half dropped, 1.20 % with 0.3, 1.32 % with none. On test that is worth nothing: 1.45 %
+with and without. Those images are of other writers; the 6,000 are of the same as the rest of the training part.
 """
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -16,23 +18,22 @@ import jax.numpy as jnp
 
 from aejax import pretrain, train
 from aejax.data import Data, Dataset, load
-from aejax.experiment import Experiment
+from aejax.experiment import Expected, Experiment
 from aejax.losses import Loss, Masking
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.optim import Adam, Cosine
 from aejax.probes import fine_tune
-from aejax.runs import hardware, versions
+from aejax.report import write_study
 from aejax.trained import Trained
 
-PUBLISHED = {"value": 1.40, "aim": 1.28, "source": "Vincent et al. 2010, SAE-3 and SDAE-3", "tag": "R"}
+EXPECTED = Expected("error_percent", 1.40, 0.0, "Vincent et al. 2010, SAE-3; SDAE-3 has 1.28 %", "R")
 RESULT = Path(__file__).parent / "results" / "sdae_mnist.json"
 
 
 def stack(data: Data, width: int) -> Experiment:
-    """Three sigmoid layers each way."""
-    model = Autoencoder(
-        MLPEncoder((width, width), "sigmoid"), Plain(width, "sigmoid"), MLPDecoder((width, width), "sigmoid")
-    )
+    """Three sigmoid layers each way; dropout is for the fine-tuning, the layers are pretrained without."""
+    encoder = MLPEncoder((width, width), "sigmoid", dropout=0.5)
+    model = Autoencoder(encoder, Plain(width, "sigmoid"), MLPDecoder((width, width), "sigmoid"))
     return Experiment(model, Loss(), data, name="sdae")
 
 
@@ -63,10 +64,7 @@ def main() -> None:
     error = 100 * measured["error"]
     print(f"test error {error:.2f} % (published: SAE-3 1.40 %, SDAE-3 1.28 %)")
     if full:
-        seconds = time.perf_counter() - start
-        result = {"name": "sdae_mnist", "test": {"error_percent": error}, "expected": PUBLISHED, "met": error <= 1.40}
-        result |= {"seed": 0, "train_seconds": seconds, "hardware": hardware(), "versions": versions()}
-        RESULT.write_text(json.dumps(result, indent=2) + "\n")
+        write_study(RESULT, {"error_percent": error}, EXPECTED, time.perf_counter() - start)
 
 
 if __name__ == "__main__":
