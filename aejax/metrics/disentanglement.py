@@ -107,11 +107,12 @@ def factor_vae_score(codes: Codes, factors: Values) -> float:
 
     The latent whose variance over a batch of 64 is the smallest share of its variance over all votes.
     """
-    codes = _standardised(codes[:, codes.std(axis=0) > 0])
+    collapsed, codes = np.ptp(codes, axis=0) == 0, _standardised(codes)
 
     def steadiest(factor: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         value = np.repeat(factor[rng.integers(len(codes), size=(n, 1))], BATCH, axis=1)
-        return codes[_with_value(factor, value, rng)].var(axis=1).argmin(axis=1)
+        variance = codes[_with_value(factor, value, rng)].var(axis=1)
+        return np.where(collapsed[None], np.inf, variance).argmin(axis=1)
 
     fit, rest, common, rest_common = _split(*_batches(factors, steadiest))
     votes = np.zeros((codes.shape[1], factors.shape[1]), int)
@@ -163,11 +164,11 @@ def _gap(scores: Float[np.ndarray, "latents factors"]) -> float:
 
 
 def _concentration(uses: Float[np.ndarray, "rows columns"]) -> float:
-    """1 less the entropy of each row in units of the largest possible, weighted by the rows' sums."""
+    """1 less the entropy of each row in units of the largest possible, weighted by the rows' sums; 0 of nothing."""
     total = uses.sum(axis=1, keepdims=True)
     share = np.divide(uses, total, out=np.full_like(uses, 1 / uses.shape[1]), where=total > 0)
     entropy = -np.sum(share * np.log(np.maximum(share, 1e-12)), axis=1) / np.log(uses.shape[1])
-    return float(np.sum((1 - entropy) * total[:, 0] / total.sum()))
+    return float(np.sum((1 - entropy) * total[:, 0]) / max(total.sum(), 1e-12))
 
 
 def _standardised(codes: Codes) -> Codes:

@@ -117,6 +117,12 @@ def test_a_collapsed_latent_changes_nothing(rng):
         assert score(more, GRID) == pytest.approx(score(codes, GRID), abs=0.005)
 
 
+@pytest.mark.parametrize("name", SCORES)
+def test_codes_that_have_all_collapsed_score_as_chance(name):
+    collapsed = np.full((len(GRID), 3), 0.1, np.float32)
+    assert SCORES[name](collapsed, GRID) == pytest.approx(1 / 3 if name.endswith("vae_score") else 0, abs=0.03)
+
+
 def test_scores_are_the_same_again(rng):
     codes = rotated(rng) + noise(rng)
     for score in (sap, beta_vae_score, factor_vae_score):
