@@ -20,7 +20,7 @@ glorot = nn.initializers.glorot_uniform()
 """Glorot & Bengio 2010, equation 16: Keras' default, and so that of the published examples."""
 
 
-def activation(name: Hidden) -> Callable[[Float[Array, "*shape"]], Float[Array, "*shape"]]:
+def activation(name: Hidden) -> Callable[[Float[Array, "*shape"]], Float[Array, "*out"]]:
     """The function of that name."""
     return (lambda x: x) if name == "linear" else getattr(nn, name)
 
@@ -38,8 +38,8 @@ class Finish(nn.Module):
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch *shape"]:
-        """The same shape. Raises `InputError` for a share dropped outside [0, 1)."""
+    def __call__(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch *out"]:
+        """The same shape, or gated half of the last axis. Raises `InputError` for a share dropped outside [0, 1)."""
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}: give a share of at least 0 and below 1")
         if self.norm == "batch":

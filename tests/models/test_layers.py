@@ -38,6 +38,13 @@ def test_a_stack_applies_its_activation_after_every_layer():
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_gated_layer_is_half_of_its_values_times_the_sigmoid_of_the_other():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)), jnp.float32)
+    out, variables = Stack((2,), "glu").init_with_output(jax.random.key(0), x)
+    values = np.asarray(x @ variables["params"]["Dense_0"]["kernel"])
+    np.testing.assert_allclose(out, values[:, :2] / (1 + np.exp(-values[:, 2:])), rtol=1e-5)
+
+
 def test_an_empty_stack_is_the_identity():
     x = jnp.ones((4, 5))
     out, variables = Stack(()).init_with_output(jax.random.key(0), x)
