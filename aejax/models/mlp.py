@@ -37,6 +37,8 @@ class MLPDecoder(Decoder):
     """What each hidden layer's values are normalised over."""
     dropout: float = 0.0
     """Share of each hidden layer's values that are dropped in training."""
+    bias: float = 0.0
+    """Where every bias of the output starts; for logits, well at the log-odds of the data's mean value."""
 
     @nn.compact
     def __call__(
@@ -44,4 +46,6 @@ class MLPDecoder(Decoder):
     ) -> Float[Array, "batch *shape"]:
         """Raw parameters of the likelihood, `[batch, *shape]`."""
         features = Stack(self.hidden, self.activation, self.norm, self.dropout)(z, train)
-        return nn.Dense(math.prod(shape), kernel_init=glorot, name="out")(features).reshape(-1, *shape)
+        bias = nn.initializers.constant(self.bias)
+        out = nn.Dense(math.prod(shape), kernel_init=glorot, bias_init=bias, name="out")
+        return out(features).reshape(-1, *shape)

@@ -135,3 +135,10 @@ def test_applying_gives_back_the_collections_it_was_given():
     for mutable in (False, True):
         _, collections = models.apply(both, model, variables, {}, x, mutable=mutable)
         assert jax.tree.structure(collections) == jax.tree.structure({"counters": {"seen": 0}})
+
+
+def test_an_output_s_biases_start_where_they_are_told_to():
+    decoder = MLPDecoder((3,), bias=-1.9)
+    params = decoder.init(jax.random.key(0), jnp.zeros((1, 2)), (2, 2))["params"]
+    np.testing.assert_allclose(params["out"]["bias"], -1.9)
+    np.testing.assert_array_equal(params["Stack_0"]["Dense_0"]["bias"], 0)
