@@ -1,7 +1,9 @@
 """Reading a sweep's results: one row for each setting, with its seeds taken together."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from aejax.errors import InputError
+from aejax.runs import write_atomically
 from aejax.sweep import Sweep
 
 HIGHER_IS_BETTER = ("accuracy", "auroc", "average_precision", "psnr_db", "ssim", "mig")
+
+
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -63,17 +69,67 @@ def summarise(sweep: Sweep, metric: str) -> list[Row]:
 
 def show(rows: list[Row], metric: str) -> None:
     """Prints the rows; settings that all of them share are said once, above."""
-    first = rows[0].settings
-    varied = [path for path in first if len({str(row.settings[path]) for row in rows}) > 1]
-    fixed = ", ".join(f"{path}={value}" for path, value in first.items() if path not in varied)
-    table = Table(*short(varied), metric, "±95%", "best", "seeds", "failed", "to do", title=fixed, title_justify="left")
+    paths, heads = varied(rows), (metric, "±95%", "best", "seeds", "failed", "to do")
+    table = Table(*short(paths), *heads, title=fixed(rows), title_justify="left")
     choose = max if metric in HIGHER_IS_BETTER else min
     for row in rows:
         numbers = (row.mean, row.half_width, choose(row.values, default=math.nan))
         counts = (len(row.values), row.failed, row.missing)
-        settings = [str(row.settings[path]) for path in varied]
+        settings = [text(row.settings[path]) for path in paths]
         table.add_row(*settings, *(f"{number:.4g}" for number in numbers), *map(str, counts))
     Console().print(table)
+
+
+def varied(rows: Sequence[Row]) -> list[str]:
+    """The paths whose values are not the same in all rows."""
+    return [path for path in rows[0].settings if len({str(row.settings[path]) for row in rows}) > 1]
+
+
+def fixed(rows: Sequence[Row]) -> str:
+    """What all rows share."""
+    shared = {path: value for path, value in rows[0].settings.items() if path not in varied(rows)}
+    return ", ".join(f"{path}={value}" for path, value in shared.items())
+
+
+def export(sweep: Sweep, path: Path) -> None:
+    """Writes one line for each trial: its settings, how it ended, and every metric; .csv or .parquet.
+
+    Raises `InputError` for another ending.
+    """
+    import pyarrow as arrow
+    from pyarrow import csv, parquet
+
+    lines = []
+    for trial in sweep.trials:
+        result = sweep.result_of(trial)
+        line = {"id": trial.id, **{name: _cell(value) for name, value in trial.settings.items()}}
+        if result is not None:
+            line |= {name: result[name] for name in ("failed_at", "stopped_after", "seconds")}
+            line |= {f"{part}.{name}": value for part in PARTS for name, value in result.get(part, {}).items()}
+        lines.append(line)
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    table = arrow.table({name: _column([line.get(name) for line in lines]) for name in names})
+    if path.suffix == ".csv":
+        write_atomically(path, lambda file: csv.write_csv(table, file))
+    elif path.suffix == ".parquet":
+        write_atomically(path, lambda file: parquet.write_table(table, file))
+    else:
+        raise InputError(f"{path} ends in neither .csv nor .parquet: give a file that does")
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """Of one type: words where an axis holds words and numbers."""
+    kinds = {type(value) for value in values if value is not None}
+    return values if len(kinds) < 2 or kinds <= {int, float} else [None if v is None else str(v) for v in values]
+
+
+def _cell(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
+
+
+def text(value: Any) -> str:
+    """A setting as it is shown."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def short(paths: list[str]) -> list[str]:

@@ -74,7 +74,15 @@ class Sweep:
 
     def results(self) -> dict[str, dict[str, Any]]:
         """What every finished trial came to, by its id."""
-        return {trial.id: json.loads(self._result(trial).read_text()) for trial in self.finished()}
+        found = {trial.id: self.result_of(trial) for trial in self.trials}
+        return {id: result for id, result in found.items() if result is not None}
+
+    def result_of(self, trial: Trial) -> dict[str, Any] | None:
+        """What one trial came to; None while it has not finished."""
+        try:
+            return json.loads(self._result(trial).read_text())
+        except FileNotFoundError:
+            return None
 
     def finished(self) -> list[Trial]:
         """The trials that have a result."""

@@ -8,6 +8,7 @@ import tyro
 from tyro.conf import Positional
 
 from aejax import registry
+from aejax.commands.common import check_out
 from aejax.errors import InputError, Stopped
 
 
@@ -145,10 +146,29 @@ class SweepShow:
     """A folder that `aejax sweep` has made."""
     metric: str = "loss_nats"
     """One of the test metrics."""
+    page: Path | None = None
+    """Also write all of it, with figures, as one HTML page: sweep.html."""
+    export: Path | None = None
+    """Also write every trial as a line of a .csv or .parquet file."""
 
     def __call__(self) -> None:
-        """Prints a row for each setting, the best first."""
-        from aejax.outcomes import show, summarise
+        """Prints a row for each setting, the best first, and writes what is asked for."""
+        from aejax import outcomes
         from aejax.sweep import Sweep as Folder
 
-        show(summarise(Folder.open(self.folder), self.metric), self.metric)
+        sweep = Folder.open(self.folder)
+        rows = outcomes.summarise(sweep, self.metric)
+        outcomes.show(rows, self.metric)
+        if self.export is not None:
+            check_out(self.export)
+            outcomes.export(sweep, self.export)
+            print(self.export)
+        if self.page is not None:
+            from aejax import page
+            from aejax.figures import sweep as drawing
+            from aejax.runs import write_atomically
+
+            check_out(self.page)
+            figures = drawing.draw(sweep, rows, self.metric)
+            write_atomically(self.page, page.page(sweep, rows, self.metric, figures))
+            print(self.page)

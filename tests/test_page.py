@@ -1,0 +1,117 @@
+"""The table, the figures and the page of a sweep, from results that are written by hand."""
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from aejax import outcomes, page, plan
+from aejax.errors import InputError
+from aejax.figures import sweep as sweep_figures
+from aejax.sweep import Sweep
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def made(base, folder, axes):
+    """A sweep whose loss is ten times the code's size, plus the rate and a tenth of the seed; rate 1 fails."""
+    sweep = Sweep.create(folder, plan.grid(base, axes))
+    while sweep.claim("me", 99):
+        pass
+    for trial in sweep.trials:
+        settings = trial.settings
+        rate, size = settings.get("optimizer.learning_rate", 0), settings.get("model.latent.size", 0)
+        loss = 10 * size + rate + 0.1 * settings["seed"]
+        failed = {"failed_at": 7, "test": {}, "curves": {}} if rate == 1 else {}
+        content = {"failed_at": None, "stopped_after": None, "seconds": 1.0, "test": {"loss_nats": loss}}
+        content |= {"curves": {"train": [2 * loss + 1, loss]}, "worker": "me"} | failed
+        assert sweep.record("me", trial, content)
+    return sweep
+
+
+@pytest.fixture
+def swept(tiny, tmp_path):
+    axes = {"optimizer.learning_rate": [1e-3, 1e-1, 1], "seed": [0, 1], "model.latent.size": [1, 2, 10]}
+    return made(tiny.experiment, tmp_path / "sweep", axes)
+
+
+def data_of(figure):
+    return figure.axes[0]
+
+
+def test_the_figures_show_the_numbers_of_the_rows(swept):
+    rows = outcomes.summarise(swept, "loss_nats")
+    drawn = sweep_figures.draw(swept, rows, "loss_nats")
+    assert set(drawn) == {"curves", "plane", "along"}
+    image = data_of(drawn["plane"]).images[0].get_array()
+    assert image.shape == (3, 3)
+    np.testing.assert_allclose(np.asarray(image)[0], [10.051, 20.051, 100.051], rtol=1e-6)
+    assert [text.get_text() for text in data_of(drawn["plane"]).texts].count("failed") == 3
+    line = data_of(drawn["along"]).lines[0]
+    assert len(line.get_xdata()) == 3
+    assert len(data_of(drawn["curves"]).lines) == 12 + 1  # the failed ones have none; the best once more
+
+
+def test_three_axes_are_drawn_in_parallel(tiny, tmp_path):
+    axes = {"optimizer.learning_rate": [1e-3, 1e-1], "model.latent.size": [1, 2], "epochs": [1, 2], "seed": [0]}
+    sweep = made(tiny.experiment, tmp_path / "sweep", axes)
+    figure = sweep_figures.draw(sweep, outcomes.summarise(sweep, "loss_nats"), "loss_nats")["parallel"]
+    labels = [tick.get_text() for tick in data_of(figure).get_xticklabels()]
+    assert labels == ["learning_rate", "size", "epochs", "loss_nats"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_every_trial_is_a_line_of_the_export(swept, tmp_path, ending):
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    path = tmp_path / f"trials{ending}"
+    outcomes.export(swept, path)
+    read = pyarrow.csv.read_csv(path) if ending == ".csv" else pyarrow.parquet.read_table(path)
+    assert read.num_rows == 18
+    lines = {line["id"]: line for line in read.to_pylist()}
+    for trial in swept.trials:
+        line = lines[trial.id]
+        assert line["model.latent.size"] == trial.settings["model.latent.size"]
+        assert line["failed_at"] == (7 if trial.settings["optimizer.learning_rate"] == 1 else None)
+        assert line["test.loss_nats"] == swept.result_of(trial)["test"].get("loss_nats")
+
+
+def test_another_ending_is_refused(swept, tmp_path):
+    with pytest.raises(InputError, match=r"neither .csv nor .parquet"):
+        outcomes.export(swept, tmp_path / "trials.txt")
+
+
+def test_paths_are_as_short_as_tells_them_apart():
+    paths = ["loss.terms.kl.weight", "loss.terms.l1.weight", "optimizer.learning_rate"]
+    assert outcomes.short(paths) == ["kl.weight", "l1.weight", "learning_rate"]
+
+
+def test_the_page_names_the_failed_and_refers_to_nothing_outside(swept):
+    rows = outcomes.summarise(swept, "loss_nats")
+    text = page.page(swept, rows, "loss_nats", sweep_figures.draw(swept, rows, "loss_nats"))
+    assert text.count("was not finite at step 7") == 6
+    assert not re.search(r"(src|href)=\"(?!data:)", text)
+    assert text.count("data:image/png;base64,") == 3
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
+def test_a_browser_shows_the_page_and_sorts_its_table(swept, tmp_path):
+    rows = outcomes.summarise(swept, "loss_nats")
+    text = page.page(swept, rows, "loss_nats", {})
+    report = "document.title = [...document.querySelectorAll('tbody tr')].map(r => r.cells[1].textContent).join()"
+    click = "document.querySelectorAll('th')[1].click();"
+
+    def shown(script):
+        path = tmp_path / "page.html"
+        path.write_text(text.replace("</body>", f"<script>{script};{report}</script></body>"))
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+        command = [CHROMIUM, *flags, f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom", path.as_uri()]
+        dom = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+        return re.search("<title>(.*?)</title>", dom)[1].split(",")
+
+    assert shown("") == ["1", "1", "2", "2", "10", "10", "1", "2", "10"]  # by mean, the failed last
+    assert shown(click) == ["1"] * 3 + ["2"] * 3 + ["10"] * 3  # as numbers, not as words
+    assert shown(click + click) == ["10"] * 3 + ["2"] * 3 + ["1"] * 3
