@@ -92,7 +92,7 @@ def image_plane(images: ArrayLike, across: ArrayLike, up: ArrayLike, *, title: s
     axes.imshow(np.clip(sheet, 0, 1)[..., 0] if channels == 1 else np.clip(sheet, 0, 1), cmap="gray", vmin=0, vmax=1)
     for axis, values, size in ((axes.xaxis, across, width), (axes.yaxis, up[::-1], height)):
         shown = np.unique(np.linspace(0, len(values) - 1, 7).round().astype(int))
-        axis.set_ticks((shown + 0.5) * size - 0.5, [f"{values[place]:.2g}" for place in shown])
+        axis.set_ticks((shown + 0.5) * size - 0.5, [f"{round(values[place], 2):g}" for place in shown])
     axes.set_xlabel("code 1", fontsize=LABEL)
     axes.set_ylabel("code 2", fontsize=LABEL)
     axes.tick_params(length=0, labelsize=TICK)
