@@ -7,6 +7,8 @@ import pytest
 import aejax
 from aejax import generation, suite
 from aejax import trained as trained_module
+from aejax.commands.examples import Decode
+from aejax.commands.generation import Sample
 from aejax.data import Dataset, Part
 from aejax.errors import InputError
 from aejax.losses import KL, Bernoulli, Gaussian, Loss, Reconstruction
@@ -134,9 +136,18 @@ def test_vectors_have_no_pictures_of_this_kind():
     assert generation.draw(aejax.fit(experiment, dataset=dataset), dataset) == {}
 
 
-def test_loading_a_conditional_run_gives_the_same_model(conditional, tmp_path):
+def test_a_conditional_run_loads_as_the_same_model_and_its_commands_take_labels(conditional, tmp_path):
     kept = aejax.fit(conditional.experiment, dataset=DATASET, folder=tmp_path)
     again = aejax.load(kept.run.path)
     x, label = DATASET.test.x, DATASET.test.label
     np.testing.assert_array_equal(again.encode(x, label), kept.encode(x, label))
     assert jax.tree.structure(again.state) == jax.tree.structure(kept.state)
+    Sample(kept.run.path, tmp_path / "x.npy", n=5)()
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), kept.sample(5, np.array([0, 1, 2, 0, 1])))
+    Sample(kept.run.path, tmp_path / "x.npy", n=5, label=2)()
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), kept.sample(5, np.full(5, 2)))
+    np.save(tmp_path / "z.npy", kept.draw_codes(5))
+    Decode(kept.run.path, tmp_path / "z.npy", tmp_path / "y.npy", label=2)()
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), np.load(tmp_path / "y.npy"))
+    with pytest.raises(InputError, match="whole numbers from 0 to 2"):
+        Sample(kept.run.path, tmp_path / "x.npy", n=5, label=3)()
