@@ -24,7 +24,7 @@ from aejax.losses import KL, Bernoulli, Likelihood, Loss, Reconstruction
 from aejax.losses.aggregate import mixed
 from aejax.metrics.likelihood import NegativeLogLikelihood, bits_per_dim
 from aejax.metrics.mean import means
-from aejax.models import GaussianLatent, HierarchicalLatent, Normal, StandardNormal, VariationalAutoencoder
+from aejax.models import GaussianLatent, HierarchicalLatent, Latent, Normal, StandardNormal, VariationalAutoencoder
 from aejax.progress import track
 from aejax.pytree import as_arrays, configurable
 from aejax.trained import CHUNK, Trained
@@ -74,7 +74,7 @@ def measure(trained: Trained, part: Part) -> dict[str, float]:
             active.sum(),
             ACTIVE,
         )
-    metrics["active_units"] = float(active.sum())
+    metrics |= {"active_units": float(active.sum())} | _by_layer(active, trained.experiment.model.latent)
     if "scale" in values:
         metrics |= rate_parts(values, factorial=isinstance(trained.experiment.model.prior, StandardNormal))
     return metrics
@@ -134,6 +134,14 @@ def rate_parts(values: dict[str, Float[np.ndarray, "n *latent"]], factorial: boo
     if factorial:
         parts |= {"total_correlation": aggregate - marginals, "dimension_kl": marginals - prior}
     return {f"{name}_nats": float(np.asarray(part).mean(dtype=np.float64)) for name, part in parts.items()}
+
+
+def _by_layer(active: np.ndarray, latent: Latent) -> dict[str, float]:
+    """Active units of each layer, the lowest first, where there are several."""
+    if not isinstance(latent, HierarchicalLatent):
+        return {}
+    layers = np.split(active, np.cumsum(latent.sizes)[:-1])
+    return {f"active_units_layer_{number}": float(layer.sum()) for number, layer in enumerate(layers, 1)}
 
 
 @jax.jit

@@ -15,9 +15,11 @@ from aejax.metrics import likelihood as module
 from aejax.metrics.likelihood import NegativeLogLikelihood, add_exponentials
 from aejax.models import (
     BottomDecoder,
+    ConditionalAutoencoder,
     GaussianLatent,
     HierarchicalLatent,
     HierarchicalPrior,
+    MixturePrior,
     MLPDecoder,
     MLPEncoder,
     VariationalAutoencoder,
@@ -34,9 +36,12 @@ TWO = VariationalAutoencoder(
     shape=(4,),
     prior=HierarchicalPrior((2, 1), (4,)),
 )
+CONDITIONAL = ConditionalAutoencoder(
+    MLPEncoder((6,), "tanh"), GaussianLatent(2), MLPDecoder((6,), "tanh"), (4,), MixturePrior(3), classes=3
+)
 ELBO = Loss(Bernoulli(), {"reconstruction": Reconstruction(), "kl": KL()})
 RNG = np.random.default_rng(0)
-BINARY = Part(jnp.asarray(RNG.integers(0, 2, (3, 4)), jnp.float32))
+BINARY = Part(jnp.asarray(RNG.integers(0, 2, (3, 4)), jnp.float32), jnp.asarray([2, 0, 1]))
 REAL = Part(jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32))
 S = 0.7  # standard deviation of the linear model's likelihood
 W, B = RNG.normal(size=(4, 2)), RNG.normal(size=4)
@@ -118,16 +123,18 @@ def test_it_takes_exactly_the_asked_number_of_samples(monkeypatch, samples, rows
     assert max(drawn) <= most
 
 
-@pytest.mark.parametrize("model", [ONE, TWO], ids=["one layer", "two layers"])
+@pytest.mark.parametrize("model", [ONE, TWO, CONDITIONAL], ids=["one layer", "two layers", "conditional, mixture"])
 def test_it_is_the_integral_over_the_codes_by_an_independent_sum(model):
     variables = jax.tree.map(lambda leaf: 0.3 * leaf, built(model))  # posteriors wide enough for every code
     # draws from the prior, without any posterior
     z = models.apply(lambda model: model.sample_prior(jax.random.key(9), 100_000), model, variables, {})[0]
-    logits = np.asarray(models.apply(lambda model, z: model.decode(z), model, variables, {}, z)[0], np.float64)
-    log = -np.logaddexp(0, -logits[:, None] * (2 * np.asarray(BINARY.x, np.float64)[None] - 1)).sum(axis=2)
-    expected = -(logsumexp(log, axis=0) - math.log(len(z)))
+    label = jnp.repeat(BINARY.label, len(z))
+    decode = lambda model: model.decode(jnp.tile(z, (3, 1)), False, label)  # noqa: E731
+    logits = np.asarray(models.apply(decode, model, variables, {})[0], np.float64).reshape(3, len(z), 4)
+    sign = 2 * np.asarray(BINARY.x, np.float64) - 1
+    log = -np.logaddexp(0, -logits * sign[:, None]).sum(axis=2)
     got = estimates(NegativeLogLikelihood(Bernoulli(), 20_000, 3000), model, variables, BINARY)
-    np.testing.assert_allclose(got, expected, atol=0.02)
+    np.testing.assert_allclose(got, math.log(len(z)) - logsumexp(log, axis=1), atol=0.02)
 
 
 def test_it_is_numpy_s_on_the_same_codes():

@@ -110,7 +110,11 @@ def test_the_suite_measures_a_variational_model_and_names_the_number_of_samples(
     assert measured["nll_7_nats"] < whole
     assert measured["nll_7_bits_per_dim"] == pytest.approx(measured["nll_7_nats"] / 16 / math.log(2))
     assert ("total_correlation_nats" in measured) == (model is ONE)
-    assert measured["active_units"] == active_units(trained.encode(test.x)).sum()
+    active = active_units(trained.encode(test.x))
+    assert measured["active_units"] == active.sum()
+    if model is TWO:
+        assert measured["active_units_layer_1"] == active[:3].sum()
+        assert measured["active_units_layer_2"] == active[3:].sum()
     assert {"latent_units"} <= set(suite.draw(trained, tiny.dataset))
 
 
