@@ -32,12 +32,14 @@ class Trial:
     settings: dict[str, Any]
     """The value of each axis, by path."""
     experiment: Experiment
+    id: str
+    """The same for the same experiment, whatever sweep it is in: see `identity`."""
 
-    @property
-    def id(self) -> str:
-        """The same for the same experiment, whatever sweep it is in: a hash of its whole configuration."""
-        whole = to_json(dataclasses.replace(self.experiment, expected=None))
-        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+
+def identity(experiment: Experiment) -> str:
+    """A hash of an experiment's whole configuration; what it should achieve is not part of it."""
+    whole = to_json(dataclasses.replace(experiment, expected=None))
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def grid(base: Experiment, axes: Axes) -> list[Trial]:
@@ -48,7 +50,8 @@ def grid(base: Experiment, axes: Axes) -> list[Trial]:
     trials = []
     for values in itertools.product(*axes.values()):
         settings = dict(zip(axes, values, strict=True))
-        trials.append(Trial(settings, _with(base, settings)))
+        experiment = _with(base, settings)
+        trials.append(Trial(settings, experiment, identity(experiment)))
     repeated = len(trials) - len({trial.id for trial in trials})
     if repeated:
         raise InputError(f"{repeated} of the {len(trials)} trials are repetitions of others: give each value once")

@@ -49,7 +49,8 @@ class Sweep:
         with sweep._lock():
             if (folder / "sweep.json").exists():
                 there = cls.open(folder)
-                if {trial.id for trial in there.trials} != {trial.id for trial in trials}:
+                # Identities of the folder's may be those of an older version: experiments are what counts.
+                if set(map(_identity, there.trials)) != set(map(_identity, trials)):
                     raise InputError(f"{folder} holds a sweep of other trials: choose another --out, or remove it")
                 return there
             content = {
@@ -67,7 +68,7 @@ class Sweep:
         """The sweep of a folder. Raises `InputError` where there is none."""
         try:
             content = json.loads((folder / "sweep.json").read_text())
-            trials = [Trial(item["settings"], from_json(item["experiment"])) for item in content["trials"]]
+            trials = [Trial(item["settings"], from_json(item["experiment"]), item["id"]) for item in content["trials"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
         return cls(folder, trials)
@@ -172,6 +173,10 @@ class Events:
     """Called after each epoch of a group, with its number of members."""
     recorded: Any = field(default=lambda trial, content: None)
     """Called with each finished trial and its result."""
+
+
+def _identity(trial: Trial) -> str:
+    return plan.identity(trial.experiment)
 
 
 def work(

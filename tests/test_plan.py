@@ -6,6 +6,7 @@ import pytest
 import aejax
 from aejax import plan
 from aejax.errors import InputError
+from aejax.experiment import Expected
 from aejax.losses import Gaussian
 from aejax.optim import SGD
 
@@ -59,11 +60,11 @@ def test_experiments_can_be_an_axis():
     assert {trial.experiment.epochs for trial in trials} == {3}
 
 
-def test_a_trial_s_identity_is_its_configuration_and_nothing_else(tiny):
-    trial = plan.Trial({"seed": 0}, tiny.experiment)
-    assert plan.Trial({}, dataclasses.replace(tiny.experiment, expected=None)).id == trial.id
-    assert plan.Trial({}, dataclasses.replace(tiny.experiment, seed=1)).id != trial.id
-    assert len(trial.id) == 16
+def test_an_identity_is_the_configuration_and_nothing_else(tiny):
+    own = plan.identity(tiny.experiment)
+    assert plan.identity(dataclasses.replace(tiny.experiment, expected=Expected("loss_nats", 1.0))) == own
+    assert plan.identity(dataclasses.replace(tiny.experiment, seed=1)) != own
+    assert len(own) == 16
 
 
 @pytest.mark.parametrize(

@@ -142,11 +142,17 @@ def test_a_folder_of_another_sweep_or_of_none_is_refused(base, tmp_path):
     Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [1, 0]}))  # the same trials: it is joined
     with pytest.raises(InputError, match="a sweep of other trials"):
         Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 2]}))
+    content = json.loads((tmp_path / "sweep" / "sweep.json").read_text())
+    for number, trial in enumerate(content["trials"]):
+        trial["id"] = f"by an older version {number}"
+    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(content))
+    joined = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}))
+    assert [trial.id for trial in joined.trials] == ["by an older version 0", "by an older version 1"]
     with pytest.raises(InputError, match="is no sweep"):
         Sweep.open(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot hold a sweep"):
-        Sweep.create(tmp_path / "file", [Trial({}, base)])
+        Sweep.create(tmp_path / "file", [Trial({}, base, "a")])
 
 
 WORKER = """
