@@ -63,12 +63,18 @@ class PartiallyImportanceWeighted(ImportanceWeighted):
     The looser bound has the gradient with less noise in it for the encoder (their section 3).
     """
 
+    samples: int = static(default=8)
+    """K."""
+    bounds: int = static(default=8)
+    """M."""
+
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """The negative of the tighter bound, in nats."""
         fixed = jax.lax.stop_gradient
         model, _ = variational(forward)
         code, log_posterior = draw(forward, self._draws(), model.make_rng("latent"))
         tight = log_mean_exp(log_joint(model, forward, fixed(code)) - fixed(log_posterior))
+        # The same numbers again, which XLA computes once, with another gradient: through the codes alone.
         unbound, variables = model.unbind()
         keys = {"dropout": model.make_rng("dropout")}
         joint, _ = apply(log_joint, unbound, fixed(variables), keys, forward, code, mutable=True)

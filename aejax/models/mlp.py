@@ -38,7 +38,7 @@ class MLPDecoder(Decoder):
     dropout: float = 0.0
     """Share of each hidden layer's values that are dropped in training."""
     bias: float = 0.0
-    """Where every bias of the output starts; for logits, well at the log-odds of the data's mean value."""
+    """Where every bias of the output starts: logits learn faster from the log-odds of the data's mean value."""
 
     @nn.compact
     def __call__(
