@@ -90,8 +90,27 @@ def _transfer(result: dict[str, Any]) -> tuple[str, str]:
     )
 
 
+def _k_sparse(result: dict[str, Any]) -> tuple[str, str]:
+    errors = {name.removesuffix("_error_percent"): f"{value:.2f} %" for name, value in result["test"].items()}
+    ours = ", ".join(f"{errors[f'k{k}']} (k = {k})" for k in (10, 25, 40))
+    theirs = "2.10, 1.35 and 1.54 % (M: unverified)"
+    return f"test error **{ours}**", f"{theirs}; here PCA {errors['PCA']}, raw pixels {errors['raw_pixels']}"
+
+
+def _winner_take_all(result: dict[str, Any]) -> tuple[str, str]:
+    code, *beside = (
+        (name.removesuffix("_svm_accuracy").replace("_", " "), f"{100 * value:.2f} %")
+        for name, value in result["test"].items()
+    )
+    verdict = "" if result["met"] else ": not reached"
+    return f"accuracy of a linear SVM **{code[1]}**", (
+        f"98.80 %, a replication 98.62 % (R){verdict}; here {', '.join(' '.join(row) for row in beside)}"
+    )
+
+
 PYOD = {"isolation forest": "iforest", "its autoencoder": "autoencoder", "PCA": "pca"}
 STUDIES = {
+    "k_sparse": _k_sparse,
     "odds": _odds,
     "one_class_mnist": _one_class,
     "rate_distortion": _rate,
@@ -99,6 +118,7 @@ STUDIES = {
     "self_taught": _accuracy,
     "transfer": _transfer,
     "ufldl_stacked": _accuracy,
+    "winner_take_all": _winner_take_all,
 }
 
 
