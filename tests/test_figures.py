@@ -347,7 +347,8 @@ def test_shares_that_are_none_are_refused(shares, draw):
 def test_code_usage_shows_every_code_once_the_most_used_first(tmp_path):
     axes = figures.code_usage([0.25, 0.0, 0.5, 0.25, 0.0]).axes[0]
     (stairs,) = axes.patches
-    np.testing.assert_array_equal(stairs.get_data().values, [0.5, 0.25, 0.25, 0.0, 0.0])
+    np.testing.assert_array_equal(stairs.get_data().values, [0.5, 0.25, 0.25, 0.125, 0.125])
+    assert axes.get_ylim()[0] == 0.125
     assert axes.get_title(loc="right") == "dead: 2 of 5"
     figures.save(figures.code_usage([1.0]), tmp_path / "one.png")
 

@@ -32,17 +32,18 @@ def activation_histogram(values: ArrayLike, *, title: str | None = None) -> Figu
 
 
 def code_usage(shares: ArrayLike, *, title: str | None = None) -> Figure:
-    """Draw how often each code of a codebook is used, the most used first; the dead are counted aside.
+    """Draw how often each code of a codebook is used, the most used first, on a logarithmic axis.
 
-    shares [codes] in [0, 1]. InputError for others.
+    The dead have no bar and are counted aside. shares [codes] in [0, 1]. InputError for others.
     """
     shares = _shares(shares)
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
     plain(axes)
-    axes.stairs(-np.sort(-shares), fill=True, color=LINES[0])
+    floor = shares[shares > 0].min(initial=1) / 2
+    axes.stairs(np.maximum(-np.sort(-shares), floor), baseline=floor, fill=True, color=LINES[0])
     axes.axhline(1 / len(shares), color="0.5", linewidth=1, linestyle="--")
-    axes.set(xlim=(0, len(shares)), ylim=(0, None))
+    axes.set(xlim=(0, len(shares)), yscale="log", ylim=(floor, None))
     axes.set_xlabel("codes, the most used first (dashed: all alike)", fontsize=LABEL)
     axes.set_ylabel("share of all slots", fontsize=LABEL)
     axes.set_title(title or "", fontsize=TITLE)
