@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aejax
+from aejax.zoo import iwae
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -108,8 +109,18 @@ def _winner_take_all(result: dict[str, Any]) -> tuple[str, str]:
     )
 
 
+def _iwae(result: dict[str, Any]) -> tuple[str, str]:
+    nats = [f"{result['test'][f'{name}_nll_5000_nats']:.2f}" for name in ("vae-iwae-k1", "iwae-k5", "iwae-k50")]
+    published = [f"{cell().expected.value:.2f}" for cell in (iwae.k1, iwae.k5, iwae.k50)]
+    return (
+        f"-log p(x) of the VAE and of IWAE with 5 and 50 samples after {iwae.EPOCHS} epochs **{', '.join(nats)}** nats",
+        f"{', '.join(published)} after 3,280 (R)",
+    )
+
+
 PYOD = {"isolation forest": "iforest", "its autoencoder": "autoencoder", "PCA": "pca"}
 STUDIES = {
+    "iwae": _iwae,
     "k_sparse": _k_sparse,
     "odds": _odds,
     "one_class_mnist": _one_class,
