@@ -19,10 +19,13 @@ RANGE = (0.01, 0.99)
 def from_mixture(codes: Codes, n: int, seed: int = 0, components: int = 10) -> Codes:
     """`n` draws from a mixture of Gaussians fitted to codes by expectation-maximisation, scikit-learn's."""
     from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
 
     kind = "full" if codes.shape[1] <= MOST_FULL else "diag"
     mixture = GaussianMixture(min(components, len(codes)), covariance_type=kind, random_state=seed)
-    drawn, _ = mixture.fit(codes.astype(np.float64)).sample(n)
+    with threadpool_limits(1):  # its products are so small that threads only wait for each other
+        mixture.fit(codes.astype(np.float64))
+    drawn, _ = mixture.sample(n)
     return np.random.default_rng(seed).permutation(drawn).astype(np.float32)  # it draws component by component
 
 
