@@ -68,10 +68,10 @@ def measure(trained: Trained, part: Part) -> dict[str, float]:
     active = active_units(values["mean"])
     if 10 * active.sum() < len(active):
         log.warning(
-            "posterior collapse: of %d latent dimensions only %d vary with the example (variance of the posterior "
-            "mean above %g); a lower weight of the rate, its warm-up or free bits may help",
-            len(active),
+            "posterior collapse: %d of %d latent dimensions vary with the example (variance of the posterior mean "
+            "above %g): a lower weight of the rate, a warm-up of it or free bits may help",
             active.sum(),
+            len(active),
             ACTIVE,
         )
     metrics |= {"active_units": float(active.sum())} | _by_layer(active, trained.experiment.model.latent)

@@ -163,7 +163,7 @@ def test_a_collapsed_posterior_is_warned_of_in_one_line(tiny, caplog):
         assert not caplog.messages
         variational.measure(dataclasses.replace(collapsed, state=state), tiny.dataset.test)
     assert len(caplog.messages) == 1
-    assert "posterior collapse: of 3 latent dimensions only 0 vary" in caplog.messages[0]
+    assert "posterior collapse: 0 of 3 latent dimensions vary" in caplog.messages[0]
 
 
 def test_it_suits_variational_autoencoders_whose_latent_has_a_density(tiny):
