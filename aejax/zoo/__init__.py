@@ -23,3 +23,4 @@ register("dae-masking", "a denoising autoencoder, 784-1000-784, with every secon
 register("sae-keras", "Keras' sparse autoencoder: 784-32-784 with an L1 penalty on the codes", "aejax.zoo.sae:keras")
 register("sae-kl", "UFLDL's 200 sigmoid units, each to be active a tenth of the time", "aejax.zoo.sae:kl")
 register("vae-flax", "Flax's own VAE example, 784-500-20, on binary pixels", "aejax.zoo.vae:flax")
+register("vamp-mnist", "a VampPrior of 500 pseudo-inputs, gated 784-300-300-40, on binary pixels", "aejax.zoo.vae:vamp")
