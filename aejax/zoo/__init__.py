@@ -24,3 +24,4 @@ register("sae-keras", "Keras' sparse autoencoder: 784-32-784 with an L1 penalty 
 register("sae-kl", "UFLDL's 200 sigmoid units, each to be active a tenth of the time", "aejax.zoo.sae:kl")
 register("vae-flax", "Flax's own VAE example, 784-500-20, on binary pixels", "aejax.zoo.vae:flax")
 register("vamp-mnist", "a VampPrior of 500 pseudo-inputs, gated 784-300-300-40, on binary pixels", "aejax.zoo.vae:vamp")
+register("cvae-mnist", "`vae-flax` with the digit's class known on both ways", "aejax.zoo.vae:conditional")
