@@ -12,6 +12,11 @@ register(
     "aejax.zoo.ae:overcomplete",
 )
 register(
+    "ae-hinton",
+    "Hinton & Salakhutdinov's deep autoencoder, 784-1000-500-250-30 and back",
+    "aejax.zoo.ae:hinton",
+)
+register(
     "cae",
     "a contractive autoencoder, 784-1000-784 with tied weights: the code moves little with its input",
     "aejax.zoo.ae:contractive",
