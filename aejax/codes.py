@@ -36,8 +36,12 @@ def between(first: Codes, second: Codes, steps: int, path: Path = "line") -> Flo
     White 2016, section 3.1. In many dimensions codes of a normal prior have nearly one length, and
     the middle of a line between two is shorter than any of them: with `vae-flax` the images there
     have a third more entropy than those at its ends, in the middle of an arc hardly more. Raises
-    `InputError` for fewer than two steps.
+    `InputError` for fewer than two steps, and for codes that are no pairs.
     """
+    if first.shape != second.shape:
+        raise InputError(
+            f"{len(first)} first examples and {len(second)} second ones are no pairs: give as many of each"
+        )
     if steps < 2:
         raise InputError(f"{steps} steps do not lead from one code to another: ask for 2 or more")
     share = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]

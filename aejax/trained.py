@@ -161,7 +161,8 @@ class Trained:
         return metrics | per_value(metrics, self.shape)
 
     def place(self, part: Part) -> Part:
-        """A part on the device, as `devices` measures it. Raises `InputError` for examples of another shape."""
+        """A part on the device, as `devices` measures it. Raises `InputError` for what the model does not take."""
+        self._check_label(part.label, len(part))
         return devices.place(Part(self._check(part.x), part.label), as_arrays(self.preprocess))
 
     @property

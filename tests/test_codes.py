@@ -53,7 +53,9 @@ def test_an_arc_between_codes_in_line_and_from_zero_is_the_line():
     assert np.isfinite(arc).all()
 
 
-def test_one_step_is_refused():
+def test_one_step_and_what_is_no_pair_are_refused():
+    with pytest.raises(InputError, match="1 first examples and 2 second ones are no pairs"):
+        codes.between(np.zeros((1, 2)), np.ones((2, 2)), 3)
     with pytest.raises(InputError, match="1 steps do not lead"):
         codes.between(np.zeros((1, 2)), np.ones((1, 2)), 1)
 

@@ -104,6 +104,8 @@ def test_a_conditional_model_uses_the_label_and_demands_it(conditional):
     for label in (None, np.full(10, 3), np.full(9, 0), np.full(10, 0.5), np.full(10, -1)):
         with pytest.raises(InputError, match=r"labels? "):
             conditional.reconstruct(x, label)
+        with pytest.raises(InputError, match=r"labels? "):
+            conditional.evaluate(Part(x, label))
     with pytest.raises(InputError, match="give each example's label"):
         conditional.sample(4)
 
