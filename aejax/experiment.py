@@ -16,7 +16,7 @@ import numpy as np
 from aejax.data import Data, Dataset
 from aejax.errors import InputError
 from aejax.losses import Levels, Loss
-from aejax.models import Autoencoder, ConditionalAutoencoder
+from aejax.models import Autoencoder, ConditionalAutoencoder, VampPrior
 from aejax.optim import Adam, Optimizer
 from aejax.pytree import known, known_class, positive
 
@@ -98,6 +98,10 @@ class Experiment:
     def _check_labels(self, dataset: Dataset) -> None:
         if not isinstance(self.model, ConditionalAutoencoder):
             return
+        if isinstance(self.model.prior, VampPrior):
+            raise InputError(
+                "VampPrior's pseudo-inputs have no label, which a conditional model needs: use another prior"
+            )
         for part in (part for part in (dataset.train, dataset.validation, dataset.test) if len(part)):
             if part.label is None:
                 raise InputError(

@@ -10,7 +10,7 @@ from aejax import models
 from aejax.data import Dataset, Part
 from aejax.errors import InputError
 from aejax.losses import KL, Bernoulli, Loss, Reconstruction
-from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder
+from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder, VampPrior
 from aejax.optim import Adam
 
 MODEL = ConditionalAutoencoder(MLPEncoder((4,), "tanh"), GaussianLatent(2), MLPDecoder(), classes=3)
@@ -64,6 +64,12 @@ def test_data_without_fitting_labels_is_refused_before_anything_is_written(tiny,
     with pytest.raises(InputError, match=said):
         aejax.fit(dataclasses.replace(tiny.experiment, model=MODEL), dataset=dataset, folder=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_pseudo_inputs_without_labels_are_refused(tiny):
+    experiment = dataclasses.replace(tiny.experiment, model=MODEL.clone(prior=VampPrior(2)))
+    with pytest.raises(InputError, match="pseudo-inputs have no label"):
+        aejax.fit(experiment, dataset=tiny.dataset)
 
 
 def test_a_conditional_model_asks_for_labels():
