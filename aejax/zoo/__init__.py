@@ -30,3 +30,6 @@ register("sae-kl", "UFLDL's 200 sigmoid units, each to be active a tenth of the 
 register("vae-flax", "Flax's own VAE example, 784-500-20, on binary pixels", "aejax.zoo.vae:flax")
 register("vamp-mnist", "a VampPrior of 500 pseudo-inputs, gated 784-300-300-40, on binary pixels", "aejax.zoo.vae:vamp")
 register("cvae-mnist", "`vae-flax` with the digit's class known on both ways", "aejax.zoo.vae:conditional")
+register(
+    "vq-vae-mnist", "a VQ-VAE: 7 x 7 codes, each one of 256, in place of an image", "aejax.zoo.vae:vector_quantised"
+)

@@ -4,14 +4,18 @@ import dataclasses
 
 from aejax.data import Data, StaticBinarise
 from aejax.experiment import Expected, Experiment
-from aejax.losses import KL, Bernoulli, Loss, Reconstruction
+from aejax.losses import KL, Bernoulli, Commitment, Gaussian, Loss, Reconstruction
 from aejax.models import (
+    Autoencoder,
     ConditionalAutoencoder,
+    ConvDecoder,
+    ConvEncoder,
     GaussianLatent,
     MLPDecoder,
     MLPEncoder,
     VampPrior,
     VariationalAutoencoder,
+    VectorQuantised,
 )
 from aejax.optim import Adam, Cosine
 
@@ -59,3 +63,22 @@ def conditional() -> Experiment:
     parts = (twin.model.encoder, twin.model.latent, twin.model.decoder)
     expected = Expected("loss_nats", 102.45, 0.0, "vae-flax, the same without labels, as measured here", "C")
     return dataclasses.replace(twin, model=ConditionalAutoencoder(*parts), expected=expected)
+
+
+def vector_quantised() -> Experiment:
+    """7 x 7 codes of 8 bits an image. The prior over them is uniform, so no term of the loss is a rate."""
+    return Experiment(
+        model=Autoencoder(ConvEncoder((32, 32)), VectorQuantised(49, 8, 256, decay=0.95), ConvDecoder((32, 32))),
+        loss=Loss(Gaussian(), {"reconstruction": Reconstruction(), "commitment": Commitment(1.0)}),
+        data=Data("mnist", validation=0.0),
+        optimizer=Adam(5e-3, Cosine()),
+        batch_size=128,
+        epochs=10,
+        expected=Expected(
+            "squared_error",
+            3.769,
+            0.0,
+            "PCA whose components share the same 392 bits an image, exactly: experiments/allotted_pca.py",
+            "C",
+        ),
+    )
