@@ -23,10 +23,10 @@ def read() -> dict[str, Part]:
     """
     factors = FACTORS["sprites"]
     label = permutation(len(factors))
-    kind, scale, rotation, x, y = factors.values(label).T
+    shape, scale, rotation, x, y = factors.values(label).T
     steps = {name: size - 1 for name, size in factors.sizes.items()}
     drawn = render(
-        kind,
+        shape,
         0.5 + 0.5 * scale / steps["scale"],
         np.pi / 2 * rotation / factors.sizes["rotation"],
         x / steps["x"] - 0.5,
@@ -37,14 +37,14 @@ def read() -> dict[str, Part]:
     return {name: whole.take(np.arange(end - _PARTS[name], end)) for name, end in zip(_PARTS, ends, strict=True)}
 
 
-def render(kind: np.ndarray, scale: np.ndarray, rotation: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def render(shape: np.ndarray, scale: np.ndarray, rotation: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """White sprites on black, uint8 `[n, 32, 32, 1]`, from arrays `[n]`.
 
-    `kind` is 0 for a square, 1 for an ellipse, 2 for a heart; `scale` 1 fits a circle of half the image's
+    `shape` is 0 for a square, 1 for an ellipse, 2 for a heart; `scale` 1 fits a circle of half the image's
     width; `rotation` is in radians, counter-clockwise; `x` (to the right) and `y` (up) are the centre, in
     an image that reaches from -1 to 1.
     """
-    arrays = [jnp.asarray(kind), *(jnp.asarray(values, jnp.float32) for values in (scale, rotation, x, y))]
+    arrays = [jnp.asarray(shape), *(jnp.asarray(values, jnp.float32) for values in (scale, rotation, x, y))]
     return np.asarray(_render(arrays))
 
 
@@ -53,12 +53,12 @@ def _render(factors: list[Array]) -> Array:
     return jax.lax.map(lambda one: _image(*one), factors, batch_size=256)
 
 
-def _image(kind: Array, scale: Array, rotation: Array, x: Array, y: Array) -> Array:
+def _image(shape: Array, scale: Array, rotation: Array, x: Array, y: Array) -> Array:
     points = (jnp.arange(SIDE * _FINER) + 0.5) / (SIDE * _FINER) * 2 - 1
     right, up = jnp.meshgrid(points - x, -points - y)
     sine, cosine = jnp.sin(rotation), jnp.cos(rotation)
     u, v = (cosine * right + sine * up) / scale * 2, (cosine * up - sine * right) / scale * 2
-    covered = jnp.select([kind == 0, kind == 1], [_square(u, v), _ellipse(u, v)], _heart(u, v))
+    covered = jnp.select([shape == 0, shape == 1], [_square(u, v), _ellipse(u, v)], _heart(u, v))
     share = covered.reshape(SIDE, _FINER, SIDE, _FINER).mean(axis=(1, 3))
     return jnp.round(255 * share).astype(jnp.uint8)[..., None]
 

@@ -4,8 +4,8 @@ import pytest
 
 from aejax.data import FACTORS, Data, Dataset, cache, load, sprites
 
-CENTRE = {"kind": 0, "scale": 1.0, "rotation": 0.0, "x": 0.0, "y": 0.0}
-KINDS = [0, 1, 2]
+CENTRE = {"shape": 0, "scale": 1.0, "rotation": 0.0, "x": 0.0, "y": 0.0}
+SHAPES = [0, 1, 2]
 
 
 @pytest.fixture(scope="module")
@@ -43,46 +43,46 @@ def test_every_value_of_every_factor_is_about_as_frequent_in_each_part(dataset):
 
 
 def test_a_label_says_where_and_how_large_its_sprite_is(dataset):
-    kind, scale, _, x, y = FACTORS["sprites"].values(dataset.test.label).T
+    shape, scale, _, x, y = FACTORS["sprites"].values(dataset.test.label).T
     grey = dataset.test.x[..., 0] / 255
     area = grey.sum(axis=(1, 2))
     places = (np.arange(32) + 0.5) / 16 - 1
     right, up = (grey.sum(axis=1) @ places) / area, (grey.sum(axis=2) @ -places) / area
     np.testing.assert_allclose(right, x / 15 - 0.5, atol=0.02)
     np.testing.assert_allclose(up, y / 15 - 0.5, atol=0.02)
-    for each in KINDS:
-        unit = area[kind == each] / (0.5 + scale[kind == each] / 10) ** 2
+    for each in SHAPES:
+        unit = area[shape == each] / (0.5 + scale[shape == each] / 10) ** 2
         np.testing.assert_allclose(unit, unit.mean(), rtol=0.07)
 
 
-@pytest.mark.parametrize(("kind", "area"), [(0, 2.0), (1, np.pi / 2), (2, 3.662 / 1.3**2)])
-def test_a_sprite_covers_its_area(kind, area):
+@pytest.mark.parametrize(("shape", "area"), [(0, 2.0), (1, np.pi / 2), (2, 3.662 / 1.3**2)])
+def test_a_sprite_covers_its_area(shape, area):
     """Of a square, an ellipse and a heart in the unit circle, in a circle of 8 pixels."""
-    assert image(kind=kind, rotation=0.3).sum() == pytest.approx(64 * area, rel=0.02)
+    assert image(shape=shape, rotation=0.3).sum() == pytest.approx(64 * area, rel=0.02)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_quarter_turn_is_the_image_turned(kind):
-    np.testing.assert_allclose(image(kind=kind, rotation=np.pi / 2), np.rot90(image(kind=kind)), atol=0.26)
-    assert np.abs(image(kind=kind, rotation=np.pi / 2) - np.rot90(image(kind=kind))).mean() < 0.002
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_quarter_turn_is_the_image_turned(shape):
+    np.testing.assert_allclose(image(shape=shape, rotation=np.pi / 2), np.rot90(image(shape=shape)), atol=0.26)
+    assert np.abs(image(shape=shape, rotation=np.pi / 2) - np.rot90(image(shape=shape))).mean() < 0.002
 
 
 def test_only_a_square_looks_the_same_after_a_quarter_turn():
-    change = [np.abs(image(kind=kind, rotation=np.pi / 2) - image(kind=kind)).mean() for kind in KINDS]
+    change = [np.abs(image(shape=shape, rotation=np.pi / 2) - image(shape=shape)).mean() for shape in SHAPES]
     assert change[0] < 0.002
     assert min(change[1:]) > 0.02
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_step_of_one_pixel_moves_the_image_by_one_pixel(kind):
-    moved = image(kind=kind, x=1 / 16, y=2 / 16)
-    np.testing.assert_array_equal(moved, np.roll(image(kind=kind), (-2, 1), axis=(0, 1)))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_step_of_one_pixel_moves_the_image_by_one_pixel(shape):
+    moved = image(shape=shape, x=1 / 16, y=2 / 16)
+    np.testing.assert_array_equal(moved, np.roll(image(shape=shape), (-2, 1), axis=(0, 1)))
 
 
 def test_none_is_cut_off():
-    for kind in KINDS:
+    for shape in SHAPES:
         for rotation in np.linspace(0, 2 * np.pi, 9):
-            middle, corner = image(kind=kind, rotation=rotation), image(kind=kind, rotation=rotation, x=0.5, y=0.5)
+            middle, corner = image(shape=shape, rotation=rotation), image(shape=shape, rotation=rotation, x=0.5, y=0.5)
             np.testing.assert_allclose(corner.sum(), middle.sum(), rtol=0.02)
 
 
