@@ -118,10 +118,23 @@ def _iwae(result: dict[str, Any]) -> tuple[str, str]:
     )
 
 
+def _disentanglement(result: dict[str, Any]) -> tuple[str, str]:
+    test = result["test"]
+    seeds = {
+        model: [f"{value:.2f}" for name, value in test.items() if name.startswith(f"{model}_mig_of")]
+        for model in ("beta_vae", "vae")
+    }
+    return (
+        f"MIG of a beta-VAE, mean of five seeds, **{test['beta_vae_mig']:.3f}** ({', '.join(seeds['beta_vae'])})",
+        f"the plain VAE likewise {test['vae_mig']:.3f} ({', '.join(seeds['vae'])})",
+    )
+
+
 PYOD = {"isolation forest": "iforest", "its autoencoder": "autoencoder", "PCA": "pca"}
 STUDIES = {
     "iwae": _iwae,
     "k_sparse": _k_sparse,
+    "disentanglement": _disentanglement,
     "odds": _odds,
     "one_class_mnist": _one_class,
     "rate_distortion": _rate,

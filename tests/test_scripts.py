@@ -48,7 +48,7 @@ def test_every_entry_has_a_committed_result_that_meets_its_figure(name):
     assert result["seed"] == aejax.get(name).seed
     assert result["train_seconds"] > 0
     assert result["hardware"]["device"]
-    assert result["data"]["name"] == "mnist"
+    assert result["data"]["name"] == aejax.get(name).data.name
 
 
 def test_the_contractive_code_moves_less_than_that_of_pca_with_as_low_an_error():
