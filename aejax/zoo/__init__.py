@@ -34,4 +34,8 @@ register(
     "vq-vae-mnist", "a VQ-VAE: 7 x 7 codes, each one of 256, in place of an image", "aejax.zoo.vae:vector_quantised"
 )
 register("vae-sprites", "a plain VAE on sprites, 1024-256-128-10 and back", "aejax.zoo.vae:sprites")
-register("beta-vae-sprites", "the same with a rate that weighs 16: disentangled", "aejax.zoo.vae:beta_sprites")
+register(
+    "beta-vae-sprites",
+    "the same with a rate that weighs 16: x, y and size have a latent each",
+    "aejax.zoo.vae:beta_sprites",
+)
