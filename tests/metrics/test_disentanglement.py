@@ -145,7 +145,7 @@ def known(tiny, monkeypatch):
     monkeypatch.setattr(disentanglement, "SAMPLES", 300)
     label = np.tile(np.arange(6, dtype=np.int32), 200)
     shade, place = factors.values(label).T
-    x = np.zeros((1200, 4, 4, 1), np.uint8)
+    x = np.random.default_rng(0).integers(0, 50, (1200, 4, 4, 1)).astype(np.uint8)  # no two alike
     x[np.arange(1200), place] = (100 + 100 * shade)[:, None, None]
     dataset = Dataset("known", *(Part(x, label) for _ in range(3)))
     return aejax.fit(dataclasses.replace(tiny.experiment, data=Data("known"), epochs=1), dataset=dataset), dataset
