@@ -28,6 +28,8 @@ register("dae-masking", "a denoising autoencoder, 784-1000-784, with every secon
 register("sae-keras", "Keras' sparse autoencoder: 784-32-784 with an L1 penalty on the codes", "aejax.zoo.sae:keras")
 register("sae-kl", "UFLDL's 200 sigmoid units, each to be active a tenth of the time", "aejax.zoo.sae:kl")
 register("vae-flax", "Flax's own VAE example, 784-500-20, on binary pixels", "aejax.zoo.vae:flax")
+register("vae-keras", "a variational autoencoder with a 2-d code, after Keras' example", "aejax.zoo.vae:keras")
+register("vae-conv", "a convolutional variational autoencoder on binary pixels", "aejax.zoo.vae:conv")
 register("vamp-mnist", "a VampPrior of 500 pseudo-inputs, gated 784-300-300-40, on binary pixels", "aejax.zoo.vae:vamp")
 register("cvae-mnist", "`vae-flax` with the digit's class known on both ways", "aejax.zoo.vae:conditional")
 register(

@@ -112,3 +112,35 @@ def beta_sprites() -> Experiment:
             higher_is_better=True,
         ),
     )
+
+
+def keras() -> Experiment:
+    """A code of two numbers, grey pixels; dense layers where Keras' example has convolutions."""
+    return Experiment(
+        model=VariationalAutoencoder(MLPEncoder((512, 256)), GaussianLatent(2), MLPDecoder((256, 512))),
+        loss=Loss(Bernoulli(), ELBO),
+        data=Data("mnist", validation=0.0),
+        optimizer=Adam(1e-3),
+        batch_size=128,
+        epochs=30,
+        expected=Expected(
+            "loss_nats",
+            146.95,
+            0.0,
+            "Keras' VAE example (convolutional, 30 epochs), of the 70,000 images that it trains on, test among them",
+            "V",
+        ),
+    )
+
+
+def conv() -> Experiment:
+    """Strided convolutions on the data, in the batches and for the epochs of Flax's example."""
+    return Experiment(
+        model=VariationalAutoencoder(ConvEncoder((16, 32)), GaussianLatent(20), ConvDecoder((32, 16))),
+        loss=Loss(Bernoulli(), ELBO),
+        data=Data("mnist", preprocess=StaticBinarise(), validation=0.0),
+        optimizer=Adam(1e-3),
+        batch_size=128,
+        epochs=10,
+        expected=Expected("loss_nats", 104.0, 0.0, "Flax's own VAE example, which is dense", "V"),
+    )
