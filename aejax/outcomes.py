@@ -26,7 +26,7 @@ class Row:
 
     settings: dict[str, Any]
     values: list[float]
-    """The metric of each seed that finished."""
+    """The metric of each seed that finished and has it."""
     failed: int
     """Seeds whose loss became non-finite."""
     missing: int
@@ -60,7 +60,7 @@ def summarise(sweep: Sweep, metric: str) -> list[Row]:
         row = rows.setdefault(str(settings), Row(settings, [], 0, 0))
         result = results.get(trial.id)
         failed = result is not None and result["failed_at"] is not None
-        if result is not None and not failed:
+        if result is not None and metric in result["test"]:
             row.values.append(result["test"][metric])
         rows[str(settings)] = Row(settings, row.values, row.failed + failed, row.missing + (result is None))
     sign = -1 if metric in HIGHER_IS_BETTER else 1

@@ -157,6 +157,8 @@ def _items(values: str) -> list[str]:
 def _values(item: str, text: str) -> list[Any]:
     first, dots, last = item.partition("..")
     if dots and _is_whole(first) and _is_whole(last):
+        if int(first) > int(last):
+            raise InputError(f"{item!r} in {text!r} holds no number: give the lower end first")
         return list(range(int(first), int(last) + 1))
     if item.count(":") == 3:
         return _spaced(item, text)
@@ -190,7 +192,7 @@ def _line(start: float, end: float, number: int, power: bool = False) -> list[fl
 
 
 def _is_whole(text: str) -> bool:
-    return text.removeprefix("-").isdigit()
+    return text.removeprefix("-").isdecimal()
 
 
 def _number(value: Any) -> Any:

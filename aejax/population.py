@@ -221,9 +221,9 @@ def fit(
     for start in range(0, len(resolved), size):
         members = resolved[start : start + size]
         filled = [*members, *[members[-1]] * (size - len(members))]  # every group runs the same program
-        book = _Book(filled, dataset.shape, preprocess)
+        book = _Book(members, dataset.shape, preprocess)
         _run(program, program.begin(filled, dataset.shape), book, selection, on_epoch)
-        outcomes += book.outcomes()[: len(members)]
+        outcomes += book.outcomes()
     return outcomes
 
 
@@ -336,7 +336,7 @@ class _Program:
 
 
 class _Book:
-    """What is known of each member on the host."""
+    """What is known of each member on the host; what fills up a group is none of them."""
 
     def __init__(self, experiments: Sequence[Experiment], shape: tuple[int, ...], preprocess: Preprocess) -> None:
         self.experiments, self.shape, self.preprocess = experiments, shape, preprocess
@@ -350,7 +350,7 @@ class _Book:
         metrics, members = jax.device_get((epoch.metrics, epoch.members))
         seconds = time.perf_counter() - epoch.dispatched
         for slot, owner in enumerate(epoch.slots):
-            if owner in self.ended:
+            if owner not in self.training(epoch.slots):
                 continue
             if not members.alive[slot]:
                 self._end(owner, epoch, failed_at=int(members.step[slot]) + 1)
@@ -365,8 +365,8 @@ class _Book:
         self.last = epoch
 
     def training(self, slots: list[int]) -> list[int]:
-        """Those that neither failed nor were dropped."""
-        return [owner for owner in slots if owner not in self.ended]
+        """Those of the slots' members that neither failed nor were dropped."""
+        return [owner for owner in slots if owner < len(self.experiments) and owner not in self.ended]
 
     def select(self, selection: Selection, epoch: _Epoch) -> None:
         """Ends the members that a selection drops."""

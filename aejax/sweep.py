@@ -21,7 +21,7 @@ from typing import Any
 from aejax import plan, population
 from aejax.data import load
 from aejax.errors import InputError
-from aejax.experiment import from_json, to_json
+from aejax.experiment import Experiment, from_json, to_json
 from aejax.plan import Trial
 from aejax.population import Outcome, Selection
 from aejax.runs import hardware, versions, write_atomically
@@ -69,6 +69,8 @@ class Sweep:
         try:
             content = json.loads((folder / "sweep.json").read_text())
             trials = [Trial(item["settings"], from_json(item["experiment"]), item["id"]) for item in content["trials"]]
+            if not all(isinstance(trial.experiment, Experiment) for trial in trials):
+                raise ValueError("a trial has no experiment")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
         return cls(folder, trials)
@@ -79,11 +81,18 @@ class Sweep:
         return {id: result for id, result in found.items() if result is not None}
 
     def result_of(self, trial: Trial) -> dict[str, Any] | None:
-        """What one trial came to; None while it has not finished."""
+        """What one trial came to; None while it has not finished. Raises `InputError` for a damaged file."""
+        path = self._result(trial)
         try:
-            return json.loads(self._result(trial).read_text())
+            content = json.loads(path.read_text())
+            assert {"test", "failed_at"} <= content.keys()
         except FileNotFoundError:
             return None
+        except (OSError, ValueError, AttributeError, AssertionError):
+            raise InputError(
+                f"{path} is damaged, it is no result of a trial: remove it, and the sweep trains that one again"
+            ) from None
+        return content
 
     def finished(self) -> list[Trial]:
         """The trials that have a result."""

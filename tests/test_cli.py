@@ -91,6 +91,7 @@ def test_new_examples_are_written_as_an_array_or_a_picture(trained, command, tmp
     [
         (["sample", "--out", "x.jpg"], "x.jpg says no format"),
         (["sample", "--from", "posterior", "--n", "0", "--out", "x.npy"], "0 samples were asked for"),
+        (["sample", "--n", "-1", "--label", "0", "--out", "x.npy"], "-1 samples were asked for"),
         (["interpolate", "--data", "mnist-5k", "--pairs", "0", "--out", "x.npy"], "0 pairs of 500 examples"),
         (["interpolate", "--data", "mnist-5k", "--steps", "1", "--out", "x.npy"], "1 steps do not lead"),
     ],

@@ -21,13 +21,16 @@ from aejax.optim import SGD
         ("model.encoder.hidden=[64,32],[128]", "model.encoder.hidden", [[64, 32], [128]]),
         ("optimizer=adam,sgd", "optimizer", ["adam", "sgd"]),
         ("x=true,null", "x", [True, None]),
+        ("x=²..³", "x", ["²..³"]),
     ],
 )
 def test_axes_as_they_are_typed(text, path, values):
     assert plan.parse_axis(text) == (path, pytest.approx(values) if isinstance(values[0], float) else values)
 
 
-@pytest.mark.parametrize("text", ["seed", "=1", "seed=", "lr=0:1:log:3", "lr=1:2:log:1", "lr=1:2:cubic:3", "lr=1,,2"])
+@pytest.mark.parametrize(
+    "text", ["seed", "=1", "seed=", "lr=0:1:log:3", "lr=1:2:log:1", "lr=1:2:cubic:3", "lr=1,,2", "seed=9..0"]
+)
 def test_an_axis_that_cannot_be_read_is_refused_in_one_sentence(text):
     with pytest.raises(InputError, match=r"give|separate") as refused:
         plan.parse_axis(text)

@@ -101,6 +101,13 @@ def test_successive_halving_keeps_the_best_and_their_curves(tiny):
     assert {number for number, end in enumerate(ends) if end == 2} == set(np.argsort(at_rung)[2:])
 
 
+def test_what_fills_up_the_last_group_takes_no_part_in_a_selection(tiny, monkeypatch):
+    monkeypatch.setattr(population._Program, "members_at_once", lambda *_: 4)
+    members = variants(tiny.experiment, (1e-4, 1e-3, 3e-2), epochs=3)  # the last, the best, fills up the group
+    outcomes = population.fit(members, dataset=tiny.dataset, selection=SuccessiveHalving((1,)))
+    assert [outcome.stopped_after for outcome in outcomes] == [1, None, None]
+
+
 def test_selections_by_hand():
     falling, rising = np.asarray([5.0, 4, 3, 2]), np.asarray([5.0, 4, 4.5, 6])
     losses = np.stack([falling, rising], axis=1)

@@ -137,6 +137,24 @@ def test_means_and_intervals_over_seeds(base, tmp_path):
         outcomes.summarise(made, "mig")
 
 
+def test_trials_without_the_metric_have_no_mean(base, tmp_path):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"epochs": [1, 2]}))
+    for test in ({}, {"kl_nats": 3.0}):
+        (trial,) = made.claim("me", 1)
+        assert made.record("me", trial, {"test": {"loss_nats": 1.0} | test, "failed_at": None})
+    best, other = outcomes.summarise(made, "kl_nats")
+    assert best.mean == 3
+    assert (other.values, other.failed, other.missing) == ([], 0, 0)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}"])
+def test_a_damaged_result_is_named(base, tmp_path, content):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}))
+    (tmp_path / "sweep" / "results" / f"{made.trials[0].id}.json").write_text(content)
+    with pytest.raises(InputError, match=rf"{made.trials[0].id}.json is damaged.*: remove it"):
+        outcomes.summarise(made, "loss_nats")
+
+
 def test_a_folder_of_another_sweep_or_of_none_is_refused(base, tmp_path):
     Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}))
     Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [1, 0]}))  # the same trials: it is joined
@@ -150,6 +168,9 @@ def test_a_folder_of_another_sweep_or_of_none_is_refused(base, tmp_path):
     assert [trial.id for trial in joined.trials] == ["by an older version 0", "by an older version 1"]
     with pytest.raises(InputError, match="is no sweep"):
         Sweep.open(tmp_path)
+    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps({"trials": [content["trials"][0] | {"experiment": 5}]}))
+    with pytest.raises(InputError, match="is no sweep"):
+        Sweep.open(tmp_path / "sweep")
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot hold a sweep"):
         Sweep.create(tmp_path / "file", [Trial({}, base, "a")])

@@ -146,7 +146,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 
 def _coded(trained: Trained, part: Part) -> tuple[Codes, Values]:
-    return trained.encode(part.x), FACTORS[trained.experiment.data.name].values(np.asarray(part.label))
+    return trained.encode(part.x, part.label), FACTORS[trained.experiment.data.name].values(np.asarray(part.label))
 
 
 def _information(a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> float:
