@@ -52,12 +52,12 @@ def k1() -> Experiment:
 
 def k5() -> Experiment:
     """Five samples."""
-    return one_layer(5, 85.54, 0.0)
+    return one_layer(5, 85.54, 10.0)
 
 
 def k50() -> Experiment:
     """Fifty samples."""
-    return one_layer(50, 84.78, 0.0)
+    return one_layer(50, 84.78, 10.0)
 
 
 def two_k1() -> Experiment:
