@@ -196,7 +196,7 @@ def test_a_horizon_that_is_given_is_kept_and_resolving_twice_changes_nothing(tin
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
-@pytest.mark.parametrize("path", ["epochs", "batch_size", "optimizer.learning_rate"])
+@pytest.mark.parametrize("path", ["epochs", "batch_size", "optimizer.learning_rate", "model.latent.size"])
 def test_numbers_that_cannot_train_are_refused(tiny, path, value):
     with pytest.raises(InputError, match=f"{path} is {value}, but it must be above zero and finite"):
         replaced(tiny.experiment, path, value).resolve(tiny.dataset)

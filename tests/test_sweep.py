@@ -14,6 +14,7 @@ import pytest
 
 import aejax
 from aejax import outcomes, plan, population, sweep
+from aejax.commands.sweep import Sweep as Command
 from aejax.data import load
 from aejax.errors import InputError
 from aejax.plan import Trial
@@ -231,6 +232,12 @@ def test_two_workers_killed_at_random_moments_lose_nothing_and_do_nothing_twice(
     results = made.results()
     assert sorted(result["test"]["loss_nats"] for result in results.values()) == list(range(200))
     assert len({result["worker"] for result in results.values()}) >= 3
+
+
+def test_a_model_that_cannot_be_made_is_refused_before_any_trial_trains(data):
+    axes = (f"data={data}", "batch-size=8", "model.latent=plain,vector-quantised")
+    with pytest.raises(InputError, match=r"VectorQuantised has slots=49.*slots divide the features"):
+        Command("ae-keras", axes, plan=True)()
 
 
 def test_the_command_shows_the_plan_trains_and_shows_the_outcome(data, tmp_path):

@@ -68,15 +68,19 @@ class Sweep:
 
 
 def _resolve_all(trials: Any) -> None:
-    """Raises `InputError` for any trial that its data would refuse, before any of them trains."""
+    """Raises `InputError` for any trial that its data or its model would refuse, before any of them trains."""
     from aejax.data import load
+    from aejax.plan import groups
+    from aejax.trained import template
 
     datasets: dict[str, Any] = {}
-    for trial in trials:
-        data = trial.experiment.data
+    for group in groups(trials):
+        data = group[0].experiment.data
         if str(data) not in datasets:
             datasets[str(data)] = load(data)
-        trial.experiment.resolve(datasets[str(data)])
+        dataset = datasets[str(data)]
+        resolved = [trial.experiment.resolve(dataset) for trial in group]
+        template(resolved[0], dataset.shape)  # what a model refuses is its structure, which they share
 
 
 def _show_plan(trials: Any, width: int) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from aejax.models.autoencoder import Latent
 from aejax.models.distributions import Normal, Point
 from aejax.models.layers import Activation, activation, glorot
-from aejax.pytree import known
+from aejax.pytree import known, positive
 
 LOG_SCALE_BOUND = 10.0
 """The logarithm of a scale stays within this of zero: beyond it float32 overflows in a log-density."""
@@ -19,7 +19,7 @@ LOG_SCALE_BOUND = 10.0
 class Plain(Latent):
     """A dense layer and an activation: the code of a plain autoencoder."""
 
-    size: int = 32
+    size: int = positive(default=32)
     activation: Activation = "linear"
 
     @nn.compact
@@ -32,7 +32,7 @@ class Plain(Latent):
 class GaussianLatent(Latent):
     """Two dense layers: the mean and the scale of a diagonal Gaussian. Kingma & Welling 2014, appendix C.2."""
 
-    size: int = 20
+    size: int = positive(default=20)
     scale: Literal["exp", "softplus"] = "exp"
     """How the second layer's output becomes a standard deviation: by a bounded exponential or by softplus."""
 

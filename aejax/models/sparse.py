@@ -14,7 +14,7 @@ from aejax.errors import InputError
 from aejax.models.autoencoder import Decoder, Latent
 from aejax.models.distributions import Point
 from aejax.models.layers import glorot
-from aejax.pytree import known
+from aejax.pytree import known, positive
 
 
 @known
@@ -66,7 +66,7 @@ class WinnerTakeAll(Latent):
     from the examples it answers most to, however weakly. Outside training nothing is set to zero.
     """
 
-    size: int = 2000
+    size: int = positive(default=2000)
     rate: float = 0.05
     """The share of a batch's examples for which a unit is active; at least one example."""
 
