@@ -148,7 +148,7 @@ STUDIES = {
 
 def speed() -> str:
     """Seconds an epoch of each contender and aejax's share of them, then the whole process and the matrix rate."""
-    bench = json.loads((ROOT / "scripts" / "results" / "bench_cpu.json").read_text())
+    bench = _bench("bench_cpu")
     parts = {"small": "784-32-784, batch 256", "large": "784-512-16-512-784, batch 128"}
     rows = [f"| one epoch of 60,000 images | {' | '.join(parts.values())} |", "|---|---|---|"]
     rows += [f"| {title} | {' | '.join(_cell(bench[part], key) for part in parts)} |" for key, title in TITLES.items()]
@@ -165,8 +165,7 @@ def _beside(bench: dict[str, Any]) -> list[str]:
         f"measuring and drawing, takes {whole['aejax train']:.1f} s. The matrix products run at",
         f"{shares[0]} and {shares[1]} of the {rows['matrix_gflops']['large']:.0f} GFLOP/s that one large product",
         f"reaches here, and at {own[0]} and {own[1]} of what their own shapes reach on their own. Memory of",
-        f"the aejax process: {rows['memory_mb'] / 1024:.2f} GB. Measured on {bench['hardware']['device']}, "
-        f"{bench['hardware']['cores']} cores.",
+        f"the aejax process: {rows['memory_mb'] / 1024:.2f} GB. Measured on {_machine(bench)}.",
     ]
 
 
@@ -178,9 +177,60 @@ def _cell(part: dict[str, Any], name: str) -> str:
     return f"{seconds:.3f} s{ratio}"
 
 
+def vae_speed() -> str:
+    """The VAE, the IWAE and the likelihoods beside Pythae's."""
+    bench = _bench("bench_vae")
+    steps = bench["iwae"]["setting"]["batch"]
+    heads = {
+        "vae": "VAE 784-500-20, batch 128: an epoch of 60,000",
+        "iwae": f"IWAE of 50 samples, 784-200-200-50, batch {steps}: 200 steps",
+    }
+    titles = {"aejax": "aejax", "pythae": "Pythae, its trainer", "pythae-loop": "Pythae's model in a PyTorch loop"}
+    nll = bench["nll"]
+    rows = [
+        f"| | {' | '.join(heads.values())} | NLL of a test image by {nll['samples']:,} samples |",
+        "|---|---|---|---|",
+    ]
+    for name, title in titles.items():
+        cell = ""
+        if name in nll["rows"]:
+            ratio = f" (aejax takes {nll['ratios'][name]:.3f} of it)" if name in nll["ratios"] else ""
+            cell = f"{1000 * nll['rows'][name]['seconds_per_image']:.1f} ms{ratio}"
+        rows.append(f"| {title} | {' | '.join(_cell(bench[part], name) for part in heads)} | {cell} |")
+    ours, theirs = nll["rows"]["aejax"], nll["rows"]["pythae"]
+    return "\n".join(
+        [
+            *rows,
+            "",
+            f"The same parameters give {ours['nll_nats']:.2f} nats here and {theirs['nll_nats']:.2f} in Pythae, on "
+            f"{theirs['images']} images. Measured on {_machine(bench)}.",
+        ]
+    )
+
+
+def sweep_speed() -> str:
+    """32 settings, run in every way."""
+    bench = _bench("bench_sweep")
+    rows = [f"| {bench['trials']} settings of `ae-keras`, {bench['epochs']} epochs each | time |", "|---|---|"]
+    for name, row in bench["rows"].items():
+        ratio = bench["ratios"]["sweep"].get(name)
+        beside = "" if ratio is None else f" (the sweep takes {ratio:.2f} of it)"
+        rows.append(f"| {name} | {row['seconds']:.1f} s{beside} |")
+    return "\n".join([*rows, "", f"Measured on {_machine(bench)}."])
+
+
+def _bench(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "scripts" / "results" / f"{name}.json").read_text())
+
+
+def _machine(bench: dict[str, Any]) -> str:
+    return f"{bench['hardware']['device']}, {bench['hardware']['cores']} cores"
+
+
 def fill(text: str) -> str:
     """The README with each marked table made anew."""
-    for name, table in {"entries": entries, "studies": studies, "speed": speed}.items():
+    tables = {"entries": entries, "studies": studies, "speed": speed, "vae": vae_speed, "sweep": sweep_speed}
+    for name, table in tables.items():
         before, rest = text.split(f"<!-- {name} -->\n")
         text = f"{before}<!-- {name} -->\n{table()}\n<!-- end {name} -->{rest.split(f'<!-- end {name} -->')[1]}"
     return text
