@@ -14,7 +14,8 @@ from aejax.errors import InputError
 from aejax.runs import write_atomically
 from aejax.sweep import Sweep
 
-HIGHER_IS_BETTER = ("accuracy", "auroc", "average_precision", "psnr_db", "ssim", "mig")
+HIGHER_IS_BETTER = ("accuracy", "auroc", "average_precision", "psnr_db", "ssim", "mig", "active_units")
+"""Ends of the names of metrics of which more is better."""
 
 
 PARTS = ("train", "validation", "test")
@@ -63,7 +64,7 @@ def summarise(sweep: Sweep, metric: str) -> list[Row]:
         if result is not None and metric in result["test"]:
             row.values.append(result["test"][metric])
         rows[str(settings)] = Row(settings, row.values, row.failed + failed, row.missing + (result is None))
-    sign = -1 if metric in HIGHER_IS_BETTER else 1
+    sign = -1 if metric.endswith(HIGHER_IS_BETTER) else 1
     return sorted(rows.values(), key=lambda row: (math.isnan(row.mean), sign * row.mean))
 
 
@@ -71,7 +72,7 @@ def show(rows: list[Row], metric: str) -> None:
     """Prints the rows; settings that all of them share are said once, above."""
     paths, heads = varied(rows), (metric, "±95%", "best", "seeds", "failed", "to do")
     table = Table(*short(paths), *heads, title=fixed(rows), title_justify="left")
-    choose = max if metric in HIGHER_IS_BETTER else min
+    choose = max if metric.endswith(HIGHER_IS_BETTER) else min
     for row in rows:
         numbers = (row.mean, row.half_width, choose(row.values, default=math.nan))
         counts = (len(row.values), row.failed, row.missing)

@@ -13,18 +13,21 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aejax import plan, population
-from aejax.data import load
+from aejax.data import Part, load
 from aejax.errors import InputError
 from aejax.experiment import Experiment, from_json, to_json
 from aejax.plan import Trial
 from aejax.population import Outcome, Selection
 from aejax.runs import hardware, versions, write_atomically
+from aejax.trained import Trained
+
+Measure = Callable[[Trained, Part], dict[str, float]]
 
 LEASE = 30.0
 """Seconds after which an untouched claim is a dead worker's."""
@@ -194,6 +197,7 @@ def work(
     width: int = 32,
     shared_order: bool = False,
     selection: Selection | None = None,
+    measure: Measure = Trained.evaluate,
     events: Events | None = None,
 ) -> None:
     """Claims, trains and records groups of trials until none is free.
@@ -203,6 +207,7 @@ def work(
         width: at most so many members are trained at once.
         shared_order: see `population.fit`.
         selection: see `population.fit`; it compares the members of a group.
+        measure: what is measured of each trained model on test; `suite.measure` is all that suits it.
         events: what is called on the way.
     """
     worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -210,7 +215,7 @@ def work(
     while claimed := sweep.claim(worker, width):
         with sweep.touching(worker, claimed):
             events.begun(claimed)
-            _train(sweep, worker, claimed, shared_order, selection, events)
+            _train(sweep, worker, claimed, shared_order, selection, measure, events)
 
 
 def _train(
@@ -219,6 +224,7 @@ def _train(
     claimed: Sequence[Trial],
     shared_order: bool,
     selection: Selection | None,
+    measure: Measure,
     events: Events,
 ) -> None:
     start = time.perf_counter()
@@ -234,7 +240,7 @@ def _train(
         content = {
             "id": trial.id,
             "settings": trial.settings,
-            "test": {} if outcome.failed_at else outcome.trained.evaluate(dataset.test),
+            "test": {} if outcome.failed_at else measure(outcome.trained, dataset.test),
             **_ending(outcome),
             "seconds": (time.perf_counter() - start) / len(claimed),
             "members": len(claimed),

@@ -34,6 +34,8 @@ class Sweep:
     """At most so many trials train at once."""
     shared_order: bool = False
     """All trials of a group see the data in one order: faster, and less independent."""
+    measure_all: bool = False
+    """Measure all that `aejax eval` does, not the loss, its terms and the squared error alone: slower."""
     plan: Annotated[bool, tyro.conf.arg(name="plan-only")] = False
     """Only show the plan."""
 
@@ -109,7 +111,9 @@ def _run(sweep: Any, options: Sweep) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from aejax import suite
     from aejax.sweep import Events, work
+    from aejax.trained import Trained
 
     columns = (TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
     with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True)) as bar:
@@ -136,7 +140,13 @@ def _run(sweep: Any, options: Sweep) -> None:
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            work(sweep, width=options.width, shared_order=options.shared_order, events=Events(begun, epoch, recorded))
+            work(
+                sweep,
+                width=options.width,
+                shared_order=options.shared_order,
+                measure=suite.measure if options.measure_all else Trained.evaluate,
+                events=Events(begun, epoch, recorded),
+            )
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
