@@ -14,7 +14,7 @@ from aejax.errors import InputError
 from aejax.runs import write_atomically
 from aejax.sweep import Sweep
 
-HIGHER_IS_BETTER = ("accuracy", "auroc", "average_precision", "psnr_db", "ssim", "mig", "active_units")
+HIGHER_IS_BETTER = ("accuracy", "auroc", "average_precision", "psnr_db", "ssim", "mig", "sap", "score", "active_units")
 """Ends of the names of metrics of which more is better."""
 
 
@@ -49,28 +49,40 @@ class Row:
         return float(stats.t.ppf(0.975, count - 1) * np.std(self.values, ddof=1) / math.sqrt(count))
 
 
-def summarise(sweep: Sweep, metric: str) -> list[Row]:
-    """A row for each setting, the best mean first. Raises `InputError` for a metric that no result has."""
+def part_of(sweep: Sweep) -> str:
+    """The part of the data that settings are compared on: validation, or test where nothing was held out."""
+    return "validation" if any("validation" in result for result in sweep.results().values()) else "test"
+
+
+def summarise(sweep: Sweep, metric: str, part: str) -> list[Row]:
+    """A row for each setting; by validation the best mean first, by test in the plan's order: test chooses nothing.
+
+    Raises `InputError` for a metric that no result has.
+    """
     results = sweep.results()
-    known = sorted({name for result in results.values() for name in result["test"]})
+    known = sorted({name for result in results.values() for name in result.get(part, {})})
     if metric not in known:
-        raise InputError(f"no result in {sweep.folder} has the metric {metric!r}: it has {', '.join(known) or 'none'}")
+        raise InputError(
+            f"no result in {sweep.folder} has the metric {metric!r} of {part}: it has {', '.join(known) or 'none'}"
+        )
     rows: dict[str, Row] = {}
     for trial in sweep.trials:
         settings = {path: value for path, value in trial.settings.items() if path != "seed"}
         row = rows.setdefault(str(settings), Row(settings, [], 0, 0))
         result = results.get(trial.id)
         failed = result is not None and result["failed_at"] is not None
-        if result is not None and metric in result["test"]:
-            row.values.append(result["test"][metric])
+        if result is not None and not failed and metric in result.get(part, {}):
+            row.values.append(result[part][metric])
         rows[str(settings)] = Row(settings, row.values, row.failed + failed, row.missing + (result is None))
+    if part == "test":
+        return list(rows.values())
     sign = -1 if metric.endswith(HIGHER_IS_BETTER) else 1
     return sorted(rows.values(), key=lambda row: (math.isnan(row.mean), sign * row.mean))
 
 
-def show(rows: list[Row], metric: str) -> None:
+def show(rows: list[Row], metric: str, part: str) -> None:
     """Prints the rows; settings that all of them share are said once, above."""
-    paths, heads = varied(rows), (metric, "±95%", "best", "seeds", "failed", "to do")
+    paths, heads = varied(rows), (f"{part} {metric}", "±95%", "best", "seeds", "failed", "to do")
     table = Table(*short(paths), *heads, title=fixed(rows), title_justify="left")
     choose = max if metric.endswith(HIGHER_IS_BETTER) else min
     for row in rows:

@@ -37,7 +37,7 @@ document.querySelectorAll("table.sortable th").forEach((head, column) => head.ad
 """
 
 
-def page(sweep: Sweep, rows: Sequence[Row], metric: str, figures: dict[str, Figure]) -> str:
+def page(sweep: Sweep, rows: Sequence[Row], metric: str, part: str, figures: dict[str, Figure]) -> str:
     """The page as text; it refers to nothing outside itself."""
     name = sweep.trials[0].experiment.name
     groups = plan.groups(sweep.trials)
@@ -55,8 +55,8 @@ def page(sweep: Sweep, rows: Sequence[Row], metric: str, figures: dict[str, Figu
     parts = [
         f"<h1>Sweep of {html.escape(name)}</h1>",
         *(f"<p>{html.escape(line)}</p>" for line in said if line),
-        f"<h2>By setting: {html.escape(metric)} of test, over seeds</h2>",
-        _table(rows, metric),
+        f"<h2>By setting: {html.escape(metric)} of {part}, over seeds</h2>",
+        _table(rows, metric, part),
         "<h2>Figures</h2>",
         *(_figure(title, figure) for title, figure in figures.items()),
     ]
@@ -67,7 +67,7 @@ def page(sweep: Sweep, rows: Sequence[Row], metric: str, figures: dict[str, Figu
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}<script>{SORT}</script></body></html>\n'
 
 
-def _table(rows: Sequence[Row], metric: str) -> str:
+def _table(rows: Sequence[Row], metric: str, part: str) -> str:
     paths = varied(rows)
     heads = [*short(paths), metric, "± 95 %", "seeds", "failed", "to do"]
     lines = []

@@ -207,7 +207,7 @@ def work(
         width: at most so many members are trained at once.
         shared_order: see `population.fit`.
         selection: see `population.fit`; it compares the members of a group.
-        measure: what is measured of each trained model on test; `suite.measure` is all that suits it.
+        measure: what is measured of each trained model on validation and test; `suite.measure` is all that suits it.
         events: what is called on the way.
     """
     worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -236,12 +236,13 @@ def _train(
         selection=selection,
         on_epoch=events.epoch,
     )
+    measured = [part for part in ("validation", "test") if len(dataset.part(part))]
     for trial, outcome in zip(claimed, outcomes, strict=True):
         content = {
             "id": trial.id,
             "settings": trial.settings,
-            "test": {} if outcome.failed_at else measure(outcome.trained, dataset.test),
             **_ending(outcome),
+            **{part: {} if outcome.failed_at else measure(outcome.trained, dataset.part(part)) for part in measured},
             "seconds": (time.perf_counter() - start) / len(claimed),
             "members": len(claimed),
             "worker": worker,

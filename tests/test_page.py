@@ -24,9 +24,9 @@ def made(base, folder, axes):
         settings = trial.settings
         rate, size = settings.get("optimizer.learning_rate", 0), settings.get("model.latent.size", 0)
         loss = 10 * size + rate + 0.1 * settings["seed"]
-        failed = {"failed_at": 7, "test": {}, "curves": {}} if rate == 1 else {}
-        content = {"failed_at": None, "stopped_after": None, "seconds": 1.0, "test": {"loss_nats": loss}}
-        content |= {"curves": {"train": [2 * loss + 1, loss]}, "worker": "me"} | failed
+        failed = {"failed_at": 7, "validation": {}, "curves": {}} if rate == 1 else {}
+        content = {"failed_at": None, "stopped_after": None, "seconds": 1.0, "validation": {"loss_nats": loss}}
+        content |= {"test": {"loss_nats": -loss}, "curves": {"train": [2 * loss + 1, loss]}, "worker": "me"} | failed
         assert sweep.record("me", trial, content)
     return sweep
 
@@ -42,7 +42,7 @@ def data_of(figure):
 
 
 def test_the_figures_show_the_numbers_of_the_rows(swept):
-    rows = outcomes.summarise(swept, "loss_nats")
+    rows = outcomes.summarise(swept, "loss_nats", "validation")
     drawn = sweep_figures.draw(swept, rows, "loss_nats")
     assert set(drawn) == {"curves", "plane", "along"}
     image = data_of(drawn["plane"]).images[0].get_array()
@@ -57,7 +57,7 @@ def test_the_figures_show_the_numbers_of_the_rows(swept):
 def test_three_axes_are_drawn_in_parallel(tiny, tmp_path):
     axes = {"optimizer.learning_rate": [1e-3, 1e-1], "model.latent.size": [1, 2], "epochs": [1, 2], "seed": [0]}
     sweep = made(tiny.experiment, tmp_path / "sweep", axes)
-    figure = sweep_figures.draw(sweep, outcomes.summarise(sweep, "loss_nats"), "loss_nats")["parallel"]
+    figure = sweep_figures.draw(sweep, outcomes.summarise(sweep, "loss_nats", "validation"), "loss_nats")["parallel"]
     labels = [tick.get_text() for tick in data_of(figure).get_xticklabels()]
     assert labels == ["learning_rate", "size", "epochs", "loss_nats"]
 
@@ -76,7 +76,7 @@ def test_every_trial_is_a_line_of_the_export(swept, tmp_path, ending):
         line = lines[trial.id]
         assert line["model.latent.size"] == trial.settings["model.latent.size"]
         assert line["failed_at"] == (7 if trial.settings["optimizer.learning_rate"] == 1 else None)
-        assert line["test.loss_nats"] == swept.result_of(trial)["test"].get("loss_nats")
+        assert line["validation.loss_nats"] == swept.result_of(trial)["validation"].get("loss_nats")
 
 
 def test_another_ending_is_refused(swept, tmp_path):
@@ -90,8 +90,8 @@ def test_paths_are_as_short_as_tells_them_apart():
 
 
 def test_the_page_names_the_failed_and_refers_to_nothing_outside(swept):
-    rows = outcomes.summarise(swept, "loss_nats")
-    text = page.page(swept, rows, "loss_nats", sweep_figures.draw(swept, rows, "loss_nats"))
+    rows = outcomes.summarise(swept, "loss_nats", "validation")
+    text = page.page(swept, rows, "loss_nats", "validation", sweep_figures.draw(swept, rows, "loss_nats"))
     assert text.count("was not finite at step 7") == 6
     assert not re.search(r"(src|href)=\"(?!data:)", text)
     assert text.count("data:image/png;base64,") == 3
@@ -99,8 +99,8 @@ def test_the_page_names_the_failed_and_refers_to_nothing_outside(swept):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 def test_a_browser_shows_the_page_and_sorts_its_table(swept, tmp_path):
-    rows = outcomes.summarise(swept, "loss_nats")
-    text = page.page(swept, rows, "loss_nats", {})
+    rows = outcomes.summarise(swept, "loss_nats", "validation")
+    text = page.page(swept, rows, "loss_nats", "validation", {})
     report = "document.title = [...document.querySelectorAll('tbody tr')].map(r => r.cells[1].textContent).join()"
     click = "document.querySelectorAll('th')[1].click();"
 

@@ -116,7 +116,7 @@ def test_a_living_worker_s_claims_do_not_grow_old(base, tmp_path, monkeypatch):
 def test_a_failed_trial_is_recorded_and_named(base, tmp_path):
     trials = plan.grid(base, {"optimizer": ["sgd"], "optimizer.learning_rate": [1e30, 1e-3], "epochs": [2]})
     made = worked(tmp_path / "sweep", trials)
-    rows = outcomes.summarise(made, "loss_nats")
+    rows = outcomes.summarise(made, "loss_nats", "validation")
     assert [row.failed for row in rows] == [0, 1]
     assert math.isnan(rows[1].mean)
 
@@ -126,24 +126,27 @@ def test_means_and_intervals_over_seeds(base, tmp_path):
     for trial in made.trials[:7]:
         made.claim("me", 1)
         value = 1.0 + trial.settings["seed"] + 10 * trial.settings["epochs"]
-        content = {"test": {"loss_nats": value}, "failed_at": None}
+        content = {"validation": {"loss_nats": value}, "test": {"loss_nats": -value}, "failed_at": None}
         made._claim(trial).write_text("me")
         assert made.record("me", trial, content)
-    best, other = outcomes.summarise(made, "loss_nats")
+    best, other = outcomes.summarise(made, "loss_nats", "validation")
+    by_test = outcomes.summarise(made, "loss_nats", "test")
+    assert [row.settings for row in by_test] == [best.settings, other.settings]  # the plan's order, not the best's
+    assert by_test[0].mean == -best.mean > by_test[1].mean
     assert best.values == [11, 12, 13, 14]
     assert best.mean == 12.5
     assert best.half_width == pytest.approx(3.182 * np.std(best.values, ddof=1) / 2, rel=1e-3)
     assert (other.missing, len(other.values)) == (1, 3)
-    with pytest.raises(InputError, match=r"the metric 'mig': it has loss_nats"):
-        outcomes.summarise(made, "mig")
+    with pytest.raises(InputError, match=r"the metric 'mig' of validation: it has loss_nats"):
+        outcomes.summarise(made, "mig", "validation")
 
 
 def test_trials_without_the_metric_have_no_mean(base, tmp_path):
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"epochs": [1, 2]}))
     for test in ({}, {"kl_nats": 3.0}):
         (trial,) = made.claim("me", 1)
-        assert made.record("me", trial, {"test": {"loss_nats": 1.0} | test, "failed_at": None})
-    best, other = outcomes.summarise(made, "kl_nats")
+        assert made.record("me", trial, {"validation": {"loss_nats": 1.0} | test, "test": {}, "failed_at": None})
+    best, other = outcomes.summarise(made, "kl_nats", "validation")
     assert best.mean == 3
     assert (other.values, other.failed, other.missing) == ([], 0, 0)
 
@@ -153,7 +156,7 @@ def test_a_damaged_result_is_named(base, tmp_path, content):
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}))
     (tmp_path / "sweep" / "results" / f"{made.trials[0].id}.json").write_text(content)
     with pytest.raises(InputError, match=rf"{made.trials[0].id}.json is damaged.*: remove it"):
-        outcomes.summarise(made, "loss_nats")
+        outcomes.summarise(made, "loss_nats", "validation")
 
 
 def test_a_folder_of_another_sweep_or_of_none_is_refused(base, tmp_path):

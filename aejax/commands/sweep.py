@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -154,25 +154,28 @@ def _run(sweep: Any, options: Sweep) -> None:
 
 @dataclass(frozen=True)
 class SweepShow:
-    """Shows what a sweep came to: for each setting the mean over its seeds, with a 95 % interval, and the best."""
+    """Shows what a sweep came to: for each setting the mean over its seeds, with a 95 % interval, and the best seed."""
 
     folder: Positional[Path]
     """A folder that `aejax sweep` has made."""
     metric: str = "loss_nats"
-    """One of the test metrics."""
+    """One of those that were measured."""
+    part: Literal["validation", "test"] | None = None
+    """By default validation, the part to choose by, where the data holds one out."""
     page: Path | None = None
     """Also write all of it, with figures, as one HTML page: sweep.html."""
     export: Path | None = None
     """Also write every trial as a line of a .csv or .parquet file."""
 
     def __call__(self) -> None:
-        """Prints a row for each setting, the best first, and writes what is asked for."""
+        """Prints a row for each setting, by validation the best first, and writes what is asked for."""
         from aejax import outcomes
         from aejax.sweep import Sweep as Folder
 
         sweep = Folder.open(self.folder)
-        rows = outcomes.summarise(sweep, self.metric)
-        outcomes.show(rows, self.metric)
+        part = self.part or outcomes.part_of(sweep)
+        rows = outcomes.summarise(sweep, self.metric, part)
+        outcomes.show(rows, self.metric, part)
         if self.export is not None:
             check_out(self.export)
             outcomes.export(sweep, self.export)
@@ -184,5 +187,5 @@ class SweepShow:
 
             check_out(self.page)
             figures = drawing.draw(sweep, rows, self.metric)
-            write_atomically(self.page, page.page(sweep, rows, self.metric, figures))
+            write_atomically(self.page, page.page(sweep, rows, self.metric, part, figures))
             print(self.page)
