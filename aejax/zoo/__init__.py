@@ -41,5 +41,6 @@ register(
     "the same with a rate that weighs 16: x, y and size have a latent each",
     "aejax.zoo.vae:beta_sprites",
 )
-register("iwae-k5", "784-200-200-50 by the importance-weighted bound of 5 samples, for 13 epochs", "aejax.zoo.iwae:k5")
+register("vae-iwae-k1", "784-200-200-50, IWAE's baseline: a bound of one sample, for 13 epochs", "aejax.zoo.iwae:k1")
+register("iwae-k5", "the same by the importance-weighted bound of 5 samples, for 13 epochs", "aejax.zoo.iwae:k5")
 register("iwae-k50", "the same by the bound of 50 samples, for 13 epochs", "aejax.zoo.iwae:k50")
