@@ -70,6 +70,8 @@ class Experiment:
         Raises `InputError` for anything that cannot be trained.
         """
         _check_positive(self)
+        if not -(2**63) <= self.seed < 2**63:
+            raise InputError(f"seed is {self.seed}, but it must fit in 64 bits: choose a smaller one")
         if self.batch_size > len(dataset.train):
             raise InputError(
                 f"batch_size is {self.batch_size}, but the training part of {dataset.name} has only "

@@ -108,10 +108,11 @@ def read_axes(path: Path) -> dict[str, list[Any]]:
     try:
         content = yaml.safe_load(path.read_text())
         assert isinstance(content["parameters"], dict)
-        axes = {
-            _path(str(name)): [_number(value) for value in (entry["values"] if "values" in entry else [entry["value"]])]
-            for name, entry in content["parameters"].items()
-        }
+        axes = {}
+        for name, entry in content["parameters"].items():
+            values = entry["values"] if "values" in entry else [entry["value"]]
+            assert isinstance(values, list)
+            axes[_path(str(name))] = [_number(value) for value in values]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AssertionError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is no grid in YAML ({type(error).__name__}): it must say parameters: {{PATH: {{values: [...]}}}}"

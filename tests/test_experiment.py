@@ -210,6 +210,11 @@ def test_divisors_that_cannot_divide_are_refused(tiny, path, value):
         replaced(experiment, path, value).resolve(tiny.dataset)
 
 
+def test_a_seed_that_no_key_can_hold_is_refused(tiny):
+    with pytest.raises(InputError, match="seed is 99999999999999999999"):
+        dataclasses.replace(tiny.experiment, seed=99999999999999999999).resolve(tiny.dataset)
+
+
 def test_a_batch_larger_than_the_training_part_is_refused(tiny):
     assert replaced(tiny.experiment, "batch_size", 40).resolve(tiny.dataset).batch_size == 40
     with pytest.raises(InputError, match=r"batch_size is 41, .* tiny has only 40 examples"):

@@ -21,7 +21,7 @@ def load_run(run: Path) -> Any:
 def check_out(path: Path) -> None:
     """Raises `InputError` unless a file can be written there: said before the work, not after it."""
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"{path} cannot be written: give --out a file in a folder that exists and may be written to")
+        raise InputError(f"{path} cannot be written: give a file in a folder that exists and may be written to")
 
 
 def save_array(path: Path, array: Any) -> None:

@@ -172,12 +172,13 @@ class SweepShow:
         from aejax import outcomes
         from aejax.sweep import Sweep as Folder
 
+        for path in (path for path in (self.page, self.export) if path is not None):
+            check_out(path)
         sweep = Folder.open(self.folder)
         part = self.part or outcomes.part_of(sweep)
         rows = outcomes.summarise(sweep, self.metric, part)
         outcomes.show(rows, self.metric, part)
         if self.export is not None:
-            check_out(self.export)
             outcomes.export(sweep, self.export)
             print(self.export)
         if self.page is not None:
@@ -185,7 +186,6 @@ class SweepShow:
             from aejax.figures import sweep as drawing
             from aejax.runs import write_atomically
 
-            check_out(self.page)
             figures = drawing.draw(sweep, rows, self.metric)
             write_atomically(self.page, page.page(sweep, rows, self.metric, part, figures))
             print(self.page)
