@@ -40,6 +40,8 @@ def test_the_numbers_of_the_streams_never_change():
         "LATENT": 4,
         "DROPOUT": 5,
         "EVALUATION": 6,
+        "CODES": 7,
+        "VALUES": 8,
     }
 
 

@@ -75,8 +75,16 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_p
     assert without_times(resumed.run.rows()) == without_times(whole.run.rows())
 
 
-def test_after_a_run_ctrl_c_means_again_what_it_meant_before(whole):
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+def test_after_a_run_ctrl_c_means_again_what_it_meant_before(tmp_path):
+    def own(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, own)
+    try:
+        aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), dataset=DATASET, folder=tmp_path)
+        assert signal.getsignal(signal.SIGINT) is own
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_without_a_folder_nothing_is_written_and_the_result_is_the_same(tmp_path, whole, monkeypatch):

@@ -95,7 +95,17 @@ def test_a_grid_is_read_as_weights_and_biases_writes_it(tmp_path):
     assert plan.read_axes(path) == {"optimizer.learning_rate": [1e-4, 0.01], "epochs": [3], "optimizer": ["adam"]}
 
 
-@pytest.mark.parametrize("content", ["", "parameters: 3", "parameters: {a: 1}", "parameters: {a: {values: abc}}", "a: [", json.dumps({"parameters": []})])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "parameters: 3",
+        "parameters: {a: 1}",
+        "parameters: {a: {values: abc}}",
+        "a: [",
+        json.dumps({"parameters": []}),
+    ],
+)
 def test_a_file_that_is_no_grid_is_refused(tmp_path, content):
     path = tmp_path / "grid.yaml"
     path.write_text(content)
