@@ -28,7 +28,7 @@ from aejax.metrics import Metrics, means
 from aejax.models import Model
 from aejax.optim import Optimizer
 from aejax.pytree import as_arrays
-from aejax.trained import CHUNK, Trained
+from aejax.trained import CHUNK, Trained, example
 
 # The program.
 
@@ -203,8 +203,9 @@ def fit(
         raise InputError("a population needs at least one experiment: none was given")
     dataset = load_data(experiments[0].data) if dataset is None else dataset
     resolved = [experiment.resolve(dataset) for experiment in experiments]
+    shared = structure(resolved[0])
     for experiment in resolved[1:]:
-        if structure(experiment) != structure(resolved[0]):
+        if structure(experiment) != shared:
             changed = ", ".join(differences(resolved[0], experiment))
             raise InputError(f"members of a population may differ in traced numbers and seeds alone, not in: {changed}")
     if selection is not None and len(dataset.validation) == 0:
@@ -287,7 +288,7 @@ class _Program:
     def begin(self, experiments: Sequence[Experiment], shape: tuple[int, ...]) -> _Group:
         """Fresh members."""
         settings = devices.spread(_stacked(experiments))
-        members = _init(self.first.model, *settings[:2], Part(jnp.zeros((1, *shape))), settings[2])
+        members = _init(self.first.model, *settings[:2], example(shape), settings[2])
         return _Group(list(range(len(experiments))), *settings, members)
 
     def epochs(self, group: _Group) -> Iterator[_Epoch]:
@@ -328,8 +329,8 @@ class _Program:
         return devices.rounded(-(-len(experiments) // groups))
 
     def _needed(self, experiments: Sequence[Experiment], shape: tuple[int, ...]) -> int:
-        settings, batch = _stacked(experiments), Part(jnp.zeros((1, *shape)))
-        members = jax.eval_shape(partial(init, self.first.model), *settings[:2], batch, settings[2])
+        settings = _stacked(experiments)
+        members = jax.eval_shape(partial(init, self.first.model), *settings[:2], example(shape), settings[2])
         arguments = self._arguments(_Group([], *settings, members), jnp.zeros((), jnp.int32))
         sizes: Any = _epoch.lower(*arguments, batch_size=self.first.batch_size).compile().memory_analysis()
         return sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes
@@ -341,7 +342,6 @@ class _Book:
     def __init__(self, experiments: Sequence[Experiment], shape: tuple[int, ...], preprocess: Preprocess) -> None:
         self.experiments, self.shape, self.preprocess = experiments, shape, preprocess
         self.rows: list[list[dict[str, Any]]] = [[] for _ in experiments]
-        self.losses: list[list[float]] = [[] for _ in experiments]
         self.ended: dict[int, Outcome] = {}
         self.last: _Epoch | None = None
 
@@ -349,9 +349,8 @@ class _Book:
         """Reads an epoch's metrics, and ends the members that failed in it."""
         metrics, members = jax.device_get((epoch.metrics, epoch.members))
         seconds = time.perf_counter() - epoch.dispatched
-        for slot, owner in enumerate(epoch.slots):
-            if owner not in self.training(epoch.slots):
-                continue
+        for owner in self.training(epoch.slots):
+            slot = epoch.slots.index(owner)
             if not members.alive[slot]:
                 self._end(owner, epoch, failed_at=int(members.step[slot]) + 1)
                 continue
@@ -359,8 +358,6 @@ class _Book:
             for split, part in metrics.items():
                 own = means(jax.tree.map(lambda leaf, slot=slot: leaf[slot], part))
                 self.rows[owner].append(where | {"split": split} | own)
-                if split == "validation":
-                    self.losses[owner].append(own["loss_nats"])
             self.rows[owner][-len(metrics)]["seconds"] = seconds
         self.last = epoch
 
@@ -373,7 +370,8 @@ class _Book:
         training = self.training(epoch.slots)
         if not training or epoch.number == self.experiments[0].epochs:
             return
-        kept = selection.keep(np.asarray([self.losses[owner] for owner in training]).T)
+        losses = [[row["loss_nats"] for row in self.rows[owner] if row["split"] == "validation"] for owner in training]
+        kept = selection.keep(np.asarray(losses).T)
         for owner in (owner for owner, keeps in zip(training, kept, strict=True) if not keeps):
             self._end(owner, epoch, stopped_after=epoch.number)
 

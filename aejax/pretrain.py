@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
@@ -25,7 +24,7 @@ from aejax.loop import fit
 from aejax.losses import Bernoulli, ContrastiveDivergence, FreeEnergy, Loss, Reconstruction
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder
 from aejax.pytree import as_arrays
-from aejax.trained import Trained
+from aejax.trained import Trained, example
 
 Keys = tuple[str, ...]
 
@@ -95,7 +94,7 @@ def unroll(experiment: Experiment, dataset: Dataset, parts: Sequence[Trained]) -
 
 def _fresh(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    batch = Part(jnp.zeros((1, *dataset.shape)))
+    batch = example(dataset.shape)
     return devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed)).params
 
 

@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class Sweep:
     def claim(self, worker: str, most: int) -> list[Trial]:
         """Claims up to `most` trials of one structure that nobody has finished or is at work on."""
         with self._lock():
-            for group in plan.groups(self.trials):
+            for group in self._groups:
                 free = [trial for trial in group if not self._result(trial).exists() and not self._taken(trial)]
                 if free:
                     for trial in free[:most]:
@@ -148,6 +149,10 @@ class Sweep:
             done.set()
             thread.join()
             self.release(worker, trials)
+
+    @cached_property
+    def _groups(self) -> list[list[Trial]]:
+        return plan.groups(self.trials)
 
     def _result(self, trial: Trial) -> Path:
         return self.folder / "results" / f"{trial.id}.json"

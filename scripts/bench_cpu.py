@@ -32,42 +32,23 @@ WHOLE_EPOCHS = 50
 
 def aejax(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     """The pure epoch, compiled, as `aejax.fit` runs it."""
-    import jax
-    import numpy as np
+    from training import Training
 
-    from aejax import train
-    from aejax.data import Data, Part, Scale
-    from aejax.experiment import Experiment
     from aejax.losses import Loss
     from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-    from aejax.optim import Adam
-    from aejax.pytree import as_arrays
 
     hidden = tuple(network["hidden"])
     model = Autoencoder(
         MLPEncoder(hidden), Plain(network["code"], network["activation"]), MLPDecoder(hidden[::-1]), shape=(784,)
     )
-    experiment = Experiment(model, Loss(), Data(), Adam(horizon=1.0))
-    loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    part = jax.device_put(Part(np.load(path)))
-    key = jax.random.key(0)
-    run = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
-    measure = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
-    example = Part(np.zeros((1, 784), np.float32))
-    state = jax.jit(train.init, static_argnames="model")(model, loss, optimizer, example, key)
-
-    def epoch() -> None:
-        nonlocal state
-        state, metrics = run(model, loss, optimizer, Scale(), state, part, key, batch_size=network["batch"])
-        jax.block_until_ready(metrics)
+    training = Training(model, Loss(), path, network["batch"])
 
     def final() -> float:
-        metrics = measure(model, (loss,), Scale(), state, part, key, batch_size=1024)["loss_nats"]
         facts["matrix_gflops"] = _matrix_rate(network)
-        return float(metrics.sum.sum() / metrics.count.sum()) / 784
+        return training.mean(training.loss, "loss_nats", training.part, 1024) / 784
 
     facts: dict[str, Any] = {}
-    return epoch, final, facts
+    return training.epoch, final, facts
 
 
 def keras(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:

@@ -32,34 +32,17 @@ RESULTS = Path(__file__).parent / "results" / "bench_vae.json"
 
 def aejax(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     """The pure epoch, compiled, as `aejax.fit` runs it."""
-    import jax
-    import numpy as np
+    training = _training(path, setting)
+    return training.epoch, (lambda: training.mean(training.loss, "loss_nats", training.part, 200)), {}
 
-    from aejax import train
-    from aejax.data import Part, Scale
+
+def _training(path: str, setting: dict[str, Any]) -> Any:
+    from training import Training
+
     from aejax.losses import Loss
-    from aejax.optim import Adam
-    from aejax.pytree import as_arrays
 
     model, terms = aejax_model(setting)
-    loss, optimizer = as_arrays((Loss(terms=terms), Adam(horizon=1.0)))
-    part = jax.device_put(Part(np.load(path)))
-    key = jax.random.key(0)
-    run = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
-    measure = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
-    example = Part(np.zeros((1, SIZE), np.float32))
-    state = jax.jit(train.init, static_argnames="model")(model, loss, optimizer, example, key)
-
-    def epoch() -> None:
-        nonlocal state
-        state, metrics = run(model, loss, optimizer, Scale(), state, part, key, batch_size=setting["batch"])
-        jax.block_until_ready(metrics)
-
-    def final() -> float:
-        metrics = measure(model, (loss,), Scale(), state, part, key, batch_size=200)["loss_nats"]
-        return float(metrics.sum.sum() / metrics.count.sum())
-
-    return epoch, final, {}
+    return Training(model, Loss(terms=terms), path, setting["batch"])
 
 
 def aejax_model(setting: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -240,44 +223,38 @@ def likelihoods(path: Path, images: int, samples: int = 5000) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from aejax import train
-    from aejax.data import Data, Part, Scale, load
-    from aejax.losses import Loss
+    from aejax.data import Data, Part, load
     from aejax.metrics.likelihood import NegativeLogLikelihood
-    from aejax.optim import Adam
-    from aejax.pytree import as_arrays
 
-    model, terms = aejax_model(VAE)
-    loss, optimizer = as_arrays((Loss(terms=terms), Adam(horizon=1.0)))
-    key, part = jax.random.key(0), jax.device_put(Part(np.load(path)))
-    state = train.init(model, loss, optimizer, Part(np.zeros((1, SIZE), np.float32)), key)
-    run = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
+    training = _training(str(path), VAE)
     for _ in range(3):
-        state, _ = run(model, loss, optimizer, Scale(), state, part, key, batch_size=VAE["batch"])
+        training.epoch()
     grey = load(Data("mnist", validation=0.0)).test.x.reshape(-1, SIZE)[:images]
     x = np.where(np.random.default_rng(1).uniform(0, 255, grey.shape) < grey, 255, 0).astype(np.uint8)
-    measure = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
-    nll = (NegativeLogLikelihood(samples=samples),)
+    nll = NegativeLogLikelihood(samples=samples)
 
-    def ours() -> float:
-        mean = measure(model, nll, Scale(), state, Part(x), key, batch_size=10)[nll[0].name]
-        return float(mean.sum.sum() / mean.count.sum())
+    def ours(x: Any) -> float:
+        return training.mean(nll, nll.name, Part(x), 10)
 
-    ours()
+    ours(x)
     start = time.perf_counter()
-    all_images = ours()
+    all_images = ours(x)
     seconds = (time.perf_counter() - start) / images
     few = max(images // 10, 1)
     peer = pythae_model(VAE).eval()
-    _copy(jax.device_get(state.params), peer)
+    _copy(jax.device_get(training.state.params), peer)
     data = torch.from_numpy(x[:few]).float() / 255
     start = time.perf_counter()
     with torch.no_grad():
         theirs = -peer.get_nll(data, n_samples=samples, batch_size=100)
     peer_seconds = (time.perf_counter() - start) / few
-    x = x[:few]
     rows = {
-        "aejax": {"seconds_per_image": seconds, "nll_nats": ours(), "nll_nats_all": all_images, "images": images},
+        "aejax": {
+            "seconds_per_image": seconds,
+            "nll_nats": ours(x[:few]),
+            "nll_nats_all": all_images,
+            "images": images,
+        },
         "pythae": {"seconds_per_image": peer_seconds, "nll_nats": float(theirs), "images": few},
     }
     return {"samples": samples, "rows": rows, "ratios": {"pythae": seconds / peer_seconds}}

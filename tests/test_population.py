@@ -12,7 +12,8 @@ import pytest
 import aejax
 from aejax import population
 from aejax.errors import InputError
-from aejax.losses import GaussianNoise, Loss
+from aejax.losses import KL, GaussianNoise, Loss, Reconstruction
+from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder
 from aejax.optim import SGD, Adam
 from aejax.population import EarlyStopping, SuccessiveHalving
 
@@ -46,6 +47,14 @@ def test_each_member_ends_as_it_would_alone(tiny):
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), outcome.trained.state, alone.state)
         x = tiny.dataset.test.x
         np.testing.assert_allclose(outcome.trained.reconstruct(x), alone.reconstruct(x), atol=1e-4)
+
+
+def test_members_of_a_conditional_model_end_as_they_would_alone(tiny):
+    model = ConditionalAutoencoder(MLPEncoder((4,)), GaussianLatent(2), MLPDecoder(), classes=3)
+    terms = {"reconstruction": Reconstruction(), "kl": KL()}
+    members = variants(dataclasses.replace(tiny.experiment, model=model, loss=Loss(terms=terms)), (1e-3, 1e-2))
+    for member, outcome in zip(members, population.fit(members, dataset=tiny.dataset), strict=True):
+        assert_same_curve(outcome.trained.history, aejax.fit(member, dataset=tiny.dataset).history)
 
 
 def test_with_a_shared_order_members_of_the_first_seed_end_as_they_would_alone(tiny):

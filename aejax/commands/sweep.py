@@ -41,7 +41,7 @@ class Sweep:
 
     def __call__(self) -> None:
         """Shows the plan, then a progress bar of trials."""
-        from aejax.plan import grid, parse_axis, read_axes
+        from aejax.plan import grid, groups, parse_axis, read_axes
 
         if self.width < 1:
             raise InputError(f"--width is {self.width}, but at least 1 trial must train at once")
@@ -54,8 +54,9 @@ class Sweep:
         if not axes:
             raise InputError(f"a sweep of {self.name} needs an axis: give PATH=VALUES, such as seed=0..4")
         trials = grid(base, axes)
-        _resolve_all(trials)
-        _show_plan(trials, self.width)
+        made = groups(trials)
+        _resolve_all(made)
+        _show_plan(made, self.width)
         if self.plan:
             return
 
@@ -69,14 +70,13 @@ class Sweep:
         print(f"{folder}: {len(sweep.finished())} of {len(trials)} trials have a result; `aejax sweep show {folder}`")
 
 
-def _resolve_all(trials: Any) -> None:
+def _resolve_all(groups: Any) -> None:
     """Raises `InputError` for any trial that its data or its model would refuse, before any of them trains."""
     from aejax.data import load
-    from aejax.plan import groups
     from aejax.trained import template
 
     datasets: dict[str, Any] = {}
-    for group in groups(trials):
+    for group in groups:
         data = group[0].experiment.data
         if str(data) not in datasets:
             datasets[str(data)] = load(data)
@@ -85,17 +85,13 @@ def _resolve_all(trials: Any) -> None:
         template(resolved[0], dataset.shape)  # what a model refuses is its structure, which they share
 
 
-def _show_plan(trials: Any, width: int) -> None:
+def _show_plan(groups: Any, width: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from aejax.plan import groups
-
-    table = Table(
-        "group", "trials", "programs of", "what they share", title=f"{len(trials)} trials", title_justify="left"
-    )
-    made = groups(trials)
-    for number, group in enumerate(made, 1):
+    title = f"{sum(map(len, groups))} trials"
+    table = Table("group", "trials", "programs of", "what they share", title=title, title_justify="left")
+    for number, group in enumerate(groups, 1):
         shared = [
             f"{path}={value}"
             for path, value in group[0].settings.items()
