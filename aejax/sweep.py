@@ -29,6 +29,8 @@ from aejax.runs import hardware, versions, write_atomically
 from aejax.trained import Trained
 
 Measure = Callable[[Trained, Part], dict[str, float]]
+Result = dict[str, Any]
+"""What a trial came to, as its file has it."""
 
 LEASE = 30.0
 """Seconds after which an untouched claim is a dead worker's."""
@@ -79,12 +81,12 @@ class Sweep:
             raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
         return cls(folder, trials)
 
-    def results(self) -> dict[str, dict[str, Any]]:
+    def results(self) -> dict[str, Result]:
         """What every finished trial came to, by its id."""
         found = {trial.id: self.result_of(trial) for trial in self.trials}
         return {id: result for id, result in found.items() if result is not None}
 
-    def result_of(self, trial: Trial) -> dict[str, Any] | None:
+    def result_of(self, trial: Trial) -> Result | None:
         """What one trial came to; None while it has not finished. Raises `InputError` for a damaged file."""
         path = self._result(trial)
         try:
@@ -113,7 +115,7 @@ class Sweep:
                     return free[:most]
         return []
 
-    def record(self, worker: str, trial: Trial, content: dict[str, Any]) -> bool:
+    def record(self, worker: str, trial: Trial, content: Result) -> bool:
         """Writes a trial's result, unless another worker has taken the trial over."""
         with self._lock():
             if not self._owned(worker, trial) or self._result(trial).exists():
@@ -215,49 +217,43 @@ def work(
         measure: what is measured of each trained model on validation and test; `suite.measure` is all that suits it.
         events: what is called on the way.
     """
-    worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    worker = worker_name()
     events = Events() if events is None else events
     while claimed := sweep.claim(worker, width):
         with sweep.touching(worker, claimed):
             events.begun(claimed)
-            _train(sweep, worker, claimed, shared_order, selection, measure, events)
+            options = {"shared_order": shared_order, "selection": selection, "on_epoch": events.epoch}
+            for trial, content in train(claimed, worker, measure, **options):
+                if sweep.record(worker, trial, content):
+                    events.recorded(trial, content)
 
 
-def _train(
-    sweep: Sweep,
-    worker: str,
-    claimed: Sequence[Trial],
-    shared_order: bool,
-    selection: Selection | None,
-    measure: Measure,
-    events: Events,
-) -> None:
+def worker_name() -> str:
+    """A name that no other worker has, wherever it runs."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def train(trials: Sequence[Trial], worker: str, measure: Measure, **options: Any) -> Iterator[tuple[Trial, Result]]:
+    """Trains trials of one structure with the options of `population.fit`, and yields what each came to."""
     start = time.perf_counter()
-    dataset = load(claimed[0].experiment.data)
-    outcomes = population.fit(
-        [trial.experiment for trial in claimed],
-        dataset=dataset,
-        shared_order=shared_order,
-        selection=selection,
-        on_epoch=events.epoch,
-    )
-    measured = [part for part in ("validation", "test") if len(dataset.part(part))]
-    for trial, outcome in zip(claimed, outcomes, strict=True):
+    dataset = load(trials[0].experiment.data)
+    outcomes = population.fit([trial.experiment for trial in trials], dataset=dataset, **options)
+    parts = {name: dataset.part(name) for name in ("validation", "test") if len(dataset.part(name))}
+    for trial, outcome in zip(trials, outcomes, strict=True):
         content = {
             "id": trial.id,
             "settings": trial.settings,
             **_ending(outcome),
-            **{part: {} if outcome.failed_at else measure(outcome.trained, dataset.part(part)) for part in measured},
-            "seconds": (time.perf_counter() - start) / len(claimed),
-            "members": len(claimed),
+            **{name: {} if outcome.failed_at else measure(outcome.trained, part) for name, part in parts.items()},
+            "seconds": (time.perf_counter() - start) / len(trials),
+            "members": len(trials),
             "worker": worker,
             "hardware": hardware(),
         }
-        if sweep.record(worker, trial, content):
-            events.recorded(trial, content)
+        yield trial, content
 
 
-def _ending(outcome: Outcome) -> dict[str, Any]:
+def _ending(outcome: Outcome) -> Result:
     rows = outcome.trained.history
     last = {row["split"]: row for row in rows}
     names = ("epoch", "step", "split", "seconds")

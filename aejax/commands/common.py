@@ -1,10 +1,13 @@
 """What the commands share: loading a run, refusing bad places to write, writing, listing."""
 
+import contextlib
 import os
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from aejax.errors import InputError
+from aejax.errors import InputError, Stopped
 
 Split = Literal["train", "validation", "test"]
 
@@ -39,3 +42,40 @@ def print_names(lines: dict[str, str]) -> None:
     width = max(len(name) for name in lines)
     for name, line in lines.items():
         print(f"{name:{width}}  {line}")
+
+
+@contextlib.contextmanager
+def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
+    """The events of a sweep as a progress bar of its trials; Ctrl-C and SIGTERM raise `Stopped` meanwhile."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from aejax.sweep import Events
+
+    def stop(number: int, frame: Any) -> None:
+        raise Stopped(f"stopped with {finished()} of {total} trials finished; the same command goes on")
+
+    columns = (TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
+    with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True)) as bar:
+        task = bar.add_task("trials", total=total, completed=finished(), status="")
+        epochs = 0
+
+        def begun(trials: Any) -> None:
+            nonlocal epochs
+            epochs = 0
+            bar.update(task, status=f"{len(trials)} at once: compiling")
+
+        def epoch(members: int) -> None:
+            nonlocal epochs
+            epochs += 1
+            bar.update(task, status=f"{members} at once: epoch {epochs}")
+
+        def recorded(trial: Any, content: Any) -> None:
+            bar.update(task, completed=finished(), status="")
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield Events(begun, epoch, recorded)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

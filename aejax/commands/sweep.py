@@ -8,8 +8,8 @@ import tyro
 from tyro.conf import Positional
 
 from aejax import registry
-from aejax.commands.common import check_out
-from aejax.errors import InputError, Stopped
+from aejax.commands.common import check_out, watched
+from aejax.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,18 @@ class Sweep:
         if self.plan:
             return
 
+        from aejax import suite
         from aejax.devices import start
         from aejax.sweep import Sweep as Folder
+        from aejax.sweep import work
+        from aejax.trained import Trained
 
         start()
         folder = Path("sweeps") / self.name if self.out is None else self.out
         sweep = Folder.create(folder, trials)
-        _run(sweep, self)
+        measure = suite.measure if self.measure_all else Trained.evaluate
+        with watched(len(trials), lambda: len(sweep.finished())) as events:
+            work(sweep, width=self.width, shared_order=self.shared_order, measure=measure, events=events)
         print(f"{folder}: {len(sweep.finished())} of {len(trials)} trials have a result; `aejax sweep show {folder}`")
 
 
@@ -99,53 +104,6 @@ def _show_plan(groups: Any, width: int) -> None:
         ]
         table.add_row(str(number), str(len(group)), str(min(width, len(group))), ", ".join(shared))
     Console().print(table)
-
-
-def _run(sweep: Any, options: Sweep) -> None:
-    import signal
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from aejax import suite
-    from aejax.sweep import Events, work
-    from aejax.trained import Trained
-
-    columns = (TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
-    with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True)) as bar:
-        task = bar.add_task("trials", total=len(sweep.trials), completed=len(sweep.finished()), status="")
-        epochs = 0
-
-        def begun(trials: Any) -> None:
-            nonlocal epochs
-            epochs = 0
-            bar.update(task, status=f"{len(trials)} at once: compiling")
-
-        def epoch(members: int) -> None:
-            nonlocal epochs
-            epochs += 1
-            bar.update(task, status=f"{members} at once: epoch {epochs}")
-
-        def recorded(trial: Any, content: Any) -> None:
-            bar.update(task, completed=len(sweep.finished()), status="")
-
-        def stop(number: int, frame: Any) -> None:
-            raise Stopped(
-                f"stopped with {len(sweep.finished())} of {len(sweep.trials)} trials finished; the same command goes on"
-            )
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            work(
-                sweep,
-                width=options.width,
-                shared_order=options.shared_order,
-                measure=suite.measure if options.measure_all else Trained.evaluate,
-                events=Events(begun, epoch, recorded),
-            )
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 @dataclass(frozen=True)
