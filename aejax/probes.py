@@ -25,6 +25,7 @@ from aejax import devices, train
 from aejax.data import Dataset
 from aejax.data.split import permutation
 from aejax.errors import InputError
+from aejax.losses import Clean, Corruption
 from aejax.losses.classification import CrossEntropy
 from aejax.metrics import means
 from aejax.models.classifier import Classifier
@@ -95,18 +96,20 @@ def fine_tune(
     optimizer: Optimizer | None = None,
     epochs: int = 30,
     batch_size: int = 100,
+    corruption: Corruption | None = None,
     seed: int = 0,
 ) -> dict[str, float]:
     """Puts a layer of classes on the encoder, trains all of it on the labels, and measures it on test.
 
-    Returns `error` (the share of wrong answers) and `loss_nats`. Raises `InputError` for data without labels.
+    In training the input goes through `corruption`, fresh at every use. Returns `error` (the share of
+    wrong answers) and `loss_nats`. Raises `InputError` for data without labels.
     """
     classes = int(max(labels.max() for labels in _labels(dataset))) + 1
     placed = {name: devices.place(dataset.part(name), trained.preprocess) for name in ("train", "test")}
     model = Classifier(trained.experiment.model.encoder, trained.experiment.model.latent, classes)
     steps = epochs * (len(placed["train"]) // batch_size)
     recipe = dataclasses.replace(optimizer or Adam(1e-3, Cosine()), horizon=float(steps))
-    loss, recipe, preprocess = as_arrays((CrossEntropy(), recipe, trained.preprocess))
+    loss, recipe, preprocess = as_arrays((CrossEntropy(corruption or Clean()), recipe, trained.preprocess))
     key = jax.random.key(seed)
     state = _started(trained, train.init(model, loss, recipe, example(trained.shape), key), recipe)
     for _ in range(epochs):

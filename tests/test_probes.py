@@ -7,6 +7,7 @@ import pytest
 import aejax
 from aejax.data import Dataset, Part, StaticBinarise
 from aejax.errors import InputError
+from aejax.losses import Masking
 from aejax.optim import Adam
 from aejax.probes import compare, fine_tune, probe
 
@@ -102,6 +103,16 @@ def test_fine_tuning_starts_from_what_was_learned(tiny):
     kept = fine_tune(trained, tiny.dataset, epochs=1, batch_size=40)
     lost = fine_tune(dataclasses.replace(trained, state=zeroed), tiny.dataset, epochs=1, batch_size=40)
     assert kept["loss_nats"] != lost["loss_nats"]
+
+
+def test_fine_tuning_corrupts_the_input_in_training_alone(tiny):
+    """Of nothing but zeros a classifier learns how common the classes are, and no image tells it more."""
+    trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
+    zeros = dataclasses.replace(tiny.dataset, train=Part(0 * tiny.dataset.train.x, tiny.dataset.train.label))
+    tune = {"epochs": 20, "batch_size": 8, "optimizer": Adam(1e-2)}
+    masked = fine_tune(trained, tiny.dataset, corruption=Masking(1.0), **tune)
+    assert masked == fine_tune(trained, zeros, **tune)
+    assert fine_tune(trained, tiny.dataset, **tune)["error"] < masked["error"]
 
 
 def test_fine_tuning_sees_the_data_as_training_placed_it(tiny):

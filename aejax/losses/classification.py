@@ -1,10 +1,13 @@
 """The loss of a classifier on codes."""
 
+from dataclasses import field
+
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
 from aejax.data.dataset import Part
+from aejax.losses.corruption import Clean, Corruption
 from aejax.models.classifier import Classifier
 from aejax.pytree import configurable
 
@@ -13,12 +16,16 @@ from aejax.pytree import configurable
 class CrossEntropy:
     """Softmax cross-entropy of the labels in nats, and the share of wrong answers."""
 
+    corruption: Corruption = field(default_factory=Clean)
+    """What happens to the input in training, and only there."""
+
     def __call__(
         self, model: Classifier, batch: Part, train: bool = False, step: Int[Array, ""] | None = None
     ) -> dict[str, Float[Array, " batch"]]:
         """`loss_nats` and `error` (0 or 1) of each example; `model` is bound to its variables."""
         assert batch.label is not None  # `aejax.probes` refuses data without labels
-        logits = model.classify(batch.x, train)
+        x = self.corruption(batch.x, model.make_rng("corruption")) if train else batch.x
+        logits = model.classify(x, train)
         return {
             "loss_nats": optax.softmax_cross_entropy_with_integer_labels(logits, batch.label),
             "error": jnp.not_equal(jnp.argmax(logits, axis=1), batch.label).astype(jnp.float32),
