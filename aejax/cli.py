@@ -5,7 +5,7 @@ import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -15,11 +15,16 @@ from aejax.errors import DivergedError, InputError, Stopped
 
 if TYPE_CHECKING:
     from aejax.experiment import Experiment
+    from aejax.trained import Trained
 
 ABOUT = "Autoencoders in JAX and Flax: train registered experiments and use what they learned."
-ABOUT_TRAIN = """Trains an experiment. Every setting below can be given; its present value is the default.
+SETTINGS = """ Every setting below can be given; its present value is the default.
 A part that has settings of its own is exchanged by name:
 """
+ABOUT_SETTINGS = {
+    "train": "Trains an experiment." + SETTINGS,
+    "bench": "Measures how fast an experiment trains, beside what the machine reaches at its best." + SETTINGS,
+}
 
 
 def main() -> None:
@@ -47,15 +52,18 @@ def _run(arguments: list[str]) -> None:
         registry.require("command", arguments[0], commands, f"{prog} --help")
     if arguments[:1] == ["sweep"] and arguments[1:2] and arguments[1] in SWEEP_COMMANDS:
         tyro.cli(SWEEP_COMMANDS[arguments[1]], prog=f"aejax sweep {arguments[1]}", args=arguments[2:])()
-    elif commands is COMMANDS and arguments[:1] == ["train"] and len(arguments) > 1 and arguments[1][0] != "-":
-        _train(arguments[1], arguments[2:])
+    elif commands is COMMANDS and arguments[:1] in (["train"], ["bench"]) and _gives_name(arguments[1:]):
+        (_train if arguments[0] == "train" else _bench)(arguments[1], arguments[2:])
     else:
         tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=arguments or ["--help"], description=ABOUT)()
 
 
+def _gives_name(arguments: list[str]) -> bool:
+    return bool(arguments) and not arguments[0].startswith("-")
+
+
 def _train(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment, every field a flag, and trains it."""
-    from aejax.choices import choices, choose
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -67,29 +75,70 @@ def _train(name: str, arguments: list[str]) -> None:
         """A run directory to go on with; its own settings are the defaults then."""
         save_every: float = 60.0
         """Least number of seconds between two checkpoints; the last epoch is always saved."""
+        profile: bool = False
+        """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
 
-    experiment, left = choose(_base(name, arguments), arguments)
-    default = Options(experiment)
-    about = ABOUT_TRAIN + "\n".join(f"  --{path} {{{','.join(known)}}}" for path, known in choices(experiment))
-    avoid = (tyro.conf.AvoidSubcommands,)
-    options = tyro.cli(Options, default=default, prog=f"aejax train {name}", args=left, description=about, config=avoid)
+    options = _parse("train", Options, _base(name, arguments), arguments)
 
     from aejax.data import load
     from aejax.devices import start
     from aejax.loop import fit
-    from aejax.report import finish
+    from aejax.report import finish, profiled
 
     start()
     dataset = load(options.experiment.data)
-    trained = fit(
-        options.experiment,
-        folder=options.out,
-        resume=options.resume,
-        dataset=dataset,
-        save_every=options.save_every,
-        show_progress=True,
+
+    def train() -> "Trained":
+        trained = fit(
+            options.experiment,
+            folder=options.out,
+            resume=options.resume,
+            dataset=dataset,
+            save_every=options.save_every,
+            show_progress=True,
+        )
+        finish(trained, dataset)
+        return trained
+
+    if options.profile:
+        profiled(train)
+    else:
+        train()
+
+
+def _bench(name: str, arguments: list[str]) -> None:
+    """Parses the settings of one experiment as training does, and measures how fast it trains."""
+    from aejax.experiment import Experiment
+
+    @dataclass(frozen=True)
+    class Options:
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+        rounds: int = 3
+        """Epochs that are timed, after one that compiles; their median counts."""
+
+    options = _parse("bench", Options, registry.get(name), arguments)
+    if options.rounds < 1:
+        raise InputError(f"--rounds is {options.rounds}: give at least 1")
+
+    from aejax.bench import bench
+    from aejax.data import load
+    from aejax.report import show_numbers
+
+    measured = bench(options.experiment, load(options.experiment.data), options.rounds)
+    show_numbers(measured, name)
+
+
+def _parse(command: str, options: Any, experiment: "Experiment", arguments: list[str]) -> Any:
+    """The options of a command on one experiment, whose settings are among the flags."""
+    from aejax.choices import choices, choose
+
+    experiment, left = choose(experiment, arguments)
+    about = ABOUT_SETTINGS[command] + "\n".join(
+        f"  --{path} {{{','.join(known)}}}" for path, known in choices(experiment)
     )
-    finish(trained, dataset)
+    prog = f"aejax {command} {experiment.name}"
+    avoid = (tyro.conf.AvoidSubcommands,)
+    return tyro.cli(options, default=options(experiment), prog=prog, args=left, description=about, config=avoid)
 
 
 def _base(name: str, arguments: list[str]) -> "Experiment":

@@ -22,6 +22,7 @@ from aejax.metrics import Metrics, means
 from aejax.progress import Progress
 from aejax.pytree import as_arrays
 from aejax.runs import Run
+from aejax.timing import tell
 from aejax.trained import CHUNK, Trained, example, template
 
 T = TypeVar("T")
@@ -85,6 +86,7 @@ def fit(
         for epoch in one_ahead(_epochs(experiment, dataset, as_arrays(preprocess), state)):
             _require_finite(epoch, keeper)
             seconds, clock = time.perf_counter() - clock, time.perf_counter()
+            tell("epoch", seconds)
             rows = _rows(epoch, len(dataset.train), seconds)
             history += rows
             state = epoch.after

@@ -1,6 +1,9 @@
 """What is left behind by a run: test metrics beside the published figure, and pictures."""
 
 import json
+import shutil
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +15,16 @@ from aejax import registry, suite
 from aejax.data import Dataset
 from aejax.experiment import Expected, Experiment, differences, to_json
 from aejax.figures import save
-from aejax.runs import hardware, versions
+from aejax.runs import hardware, versions, write_atomically
+from aejax.timing import Profile, span
 from aejax.trained import Trained
 
 
 def finish(trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES) -> dict[str, Any]:
     """Measures a finished run on test, writes its result and figures, and says what was reached and where it lies."""
     assert trained.run is not None
-    metrics = suite.measure(trained, dataset.test, samples)
+    with span("evaluation"):
+        metrics = suite.measure(trained, dataset.test, samples)
     content = result(trained, metrics)
     trained.run.write_result(content)
     draw(trained, dataset, trained.run.path / "figures")
@@ -106,4 +111,25 @@ def show_rows(rows: dict[str, dict[str, float]]) -> None:
     table = Table("", *columns)
     for name, row in rows.items():
         table.add_row(name, *(f"{row[metric]:.4f}" for metric in columns))
+    Console().print(table)
+
+
+def profiled(train: Callable[[], Trained]) -> None:
+    """Trains under a JAX profile of the first epochs, leaves it in the run's folder, and says where the time went."""
+    with tempfile.TemporaryDirectory() as folder:
+        with Profile(Path(folder)) as profile:
+            trained = train()
+        assert trained.run is not None
+        path = Path(shutil.copytree(folder, trained.run.path / "profile", dirs_exist_ok=True))
+    summary = profile.summary(trained.run.steps_per_epoch)
+    write_atomically(path / "summary.json", json.dumps(summary, indent=2))
+    show_numbers(summary, "profile")
+    print(f"{path}: summary.json, and a JAX profile for XProf, TensorBoard's profile plugin or Perfetto")
+
+
+def show_numbers(numbers: dict[str, float], title: str) -> None:
+    """Prints named numbers as a table."""
+    table = Table("", title, title_justify="left")
+    for name, value in numbers.items():
+        table.add_row(name.replace("_", " "), f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}")
     Console().print(table)

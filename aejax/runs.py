@@ -30,6 +30,7 @@ import numpy as np
 
 from aejax.errors import InputError
 from aejax.experiment import Experiment, from_json, to_json
+from aejax.timing import span
 
 Tree = TypeVar("Tree")
 
@@ -118,10 +119,11 @@ class Run:
         """Saves a tree of arrays as the checkpoint of `step`, with a checksum of its files."""
         import orbax.checkpoint as ocp
 
-        arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(tree)}
-        self._checkpoints.save(step, args=ocp.args.StandardSave(arrays), force=True)
-        self._checkpoints.wait_until_finished()
-        write_atomically(self._step_folder(step) / CHECKSUM, str(_checksum(self._step_folder(step))))
+        with span("checkpoint"):
+            arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(tree)}
+            self._checkpoints.save(step, args=ocp.args.StandardSave(arrays), force=True)
+            self._checkpoints.wait_until_finished()
+            write_atomically(self._step_folder(step) / CHECKSUM, str(_checksum(self._step_folder(step))))
 
     def restore(self, like: Tree) -> Tree:
         """The newest checkpoint that loads whole, as a tree like `like` (whose leaves need only shape and dtype).

@@ -109,17 +109,8 @@ def _matrix_rate(network: dict[str, Any]) -> dict[str, float]:
     import jax
     import jax.numpy as jnp
 
-    def best(function: Any, *arguments: Any, times: int) -> float:
-        jax.block_until_ready(function(*arguments))
-        seconds = []
-        for _ in range(times):
-            start = time.perf_counter()
-            jax.block_until_ready(function(*arguments))
-            seconds.append(time.perf_counter() - start)
-        return min(seconds)
+    from aejax.bench import best_seconds, peak
 
-    square = jnp.ones((2048, 2048))
-    large = 2 * 2048**3 / best(jax.jit(jnp.matmul), square, square, times=7)
     sizes = [784, *network["hidden"], network["code"], *reversed(network["hidden"]), 784]
     weights = [jnp.full((a, b), 1e-3) for a, b in pairwise(sizes)]
 
@@ -137,8 +128,8 @@ def _matrix_rate(network: dict[str, Any]) -> dict[str, float]:
 
         return jax.lax.scan(step, weights, None, length=100)[0]
 
-    own = best(products, weights, jnp.ones((network["batch"], 784)), times=5)
-    return {"large": large / 1e9, "own_shapes": 100 * _flops(network, network["batch"]) / own / 1e9}
+    own = best_seconds(products, weights, jnp.ones((network["batch"], 784)), times=5)
+    return {"large": peak() / 1e9, "own_shapes": 100 * _flops(network, network["batch"]) / own / 1e9}
 
 
 def _flops(network: dict[str, Any], examples: int) -> int:

@@ -266,3 +266,25 @@ def test_every_field_has_a_flag_and_choices_are_named(command):
     ):
         assert flag in out
     assert "--optimizer {adam,adam-w,rms-prop,sgd}" in out
+
+
+def test_a_profile_is_left_in_the_run_and_says_where_the_time_went(command, tmp_path):
+    code, out, _ = command("train", "ae-keras", *SMALL, "--profile", "--out", tmp_path)
+    assert code == 0
+    (path,) = (tmp_path / "ae-keras").iterdir()
+    summary = json.loads((path / "profile" / "summary.json").read_text())
+    assert summary["checkpoint_seconds"] > 0
+    assert summary["evaluation_seconds"] > 0
+    assert len(list((path / "profile").rglob("*.xplane.pb"))) == 1
+    assert "checkpoint seconds" in out
+
+
+def test_bench_shows_rates_and_takes_settings(command):
+    code, out, _ = command("bench", "ae-keras", *SMALL, "--rounds", "1")
+    assert code == 0
+    assert "examples per second" in out
+    assert "share of peak" in out
+
+
+def test_bench_needs_a_round(command):
+    assert command("bench", "ae-keras", "--rounds", "0")[0] == 2

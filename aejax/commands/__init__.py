@@ -8,7 +8,7 @@ from typing import Any
 
 from aejax.commands.data import Data, DataList, DataPrepare
 from aejax.commands.examples import Compress, Decode, Decompress, Denoise, Encode, Reconstruct, Score
-from aejax.commands.experiments import Eval, Figures, List, Probe, Show, Train
+from aejax.commands.experiments import Bench, Eval, Figures, List, Probe, Show, Train
 from aejax.commands.generation import Interpolate, Sample
 from aejax.commands.sweep import Sweep, SweepShow
 
@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "show": Show,
     "train": Train,
     "sweep": Sweep,
+    "bench": Bench,
     "eval": Eval,
     "encode": Encode,
     "decode": Decode,

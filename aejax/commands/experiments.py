@@ -46,6 +46,17 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Bench:
+    """Measures how fast an experiment trains here: examples and FLOP a second, share of the peak, memory.
+
+    `aejax bench NAME --help` lists every setting of that experiment: each can be given.
+    """
+
+    name: Positional[str]
+    """A name that `aejax list` shows."""
+
+
+@dataclass(frozen=True)
 class Eval:
     """Measures a trained model on a part of its data set, or on other data."""
 

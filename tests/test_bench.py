@@ -1,0 +1,44 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from aejax.bench import bench, step_flop
+from aejax.data import Data, Dataset, Part
+from aejax.experiment import Experiment
+from aejax.losses import Loss
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.optim import SGD
+
+EXPERIMENT = Experiment(Autoencoder(MLPEncoder(), Plain(64), MLPDecoder()), Loss(), Data("x"), SGD(0.1), batch_size=128)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    x = np.random.default_rng(0).random((512, 512), np.float32)
+    return Dataset("x", Part(x), Part(x[:0]), Part(x[:128]))
+
+
+def test_the_cost_of_a_step_is_that_of_its_matrix_products(dataset):
+    # Two layers: forward and the gradient of the weights for both, the gradient of the input for the second alone.
+    products = 5 * 2 * 128 * 512 * 64
+    cost = step_flop(EXPERIMENT.resolve(dataset), dataset.shape)
+    assert products < cost < 1.1 * products
+
+
+def test_the_cost_of_a_step_grows_with_the_batch(dataset):
+    once, twice = (
+        step_flop(dataclasses.replace(EXPERIMENT, batch_size=size).resolve(dataset), dataset.shape)
+        for size in (128, 256)
+    )
+    assert twice == pytest.approx(2 * once, rel=0.05)
+
+
+def test_rates_agree_with_each_other(dataset):
+    measured = bench(EXPERIMENT, dataset, epochs=2)
+    assert measured["examples_per_second"] == pytest.approx(128e3 / measured["step_milliseconds"])
+    flop = step_flop(EXPERIMENT.resolve(dataset), dataset.shape)
+    assert measured["gflop_per_second"] == pytest.approx(flop / measured["step_milliseconds"] / 1e6)
+    assert measured["share_of_peak"] == pytest.approx(measured["gflop_per_second"] / measured["peak_gflop_per_second"])
+    assert measured["compile_seconds"] > 0
+    assert measured["memory_megabytes"] > 50
