@@ -18,12 +18,13 @@ from aejax.data import Dataset, Preprocess
 from aejax.data import load as load_data
 from aejax.errors import DivergedError, InputError, Stopped
 from aejax.experiment import Experiment, differences
+from aejax.feed import Feed, Resident
 from aejax.metrics import Metrics, means
 from aejax.progress import Progress
 from aejax.pytree import as_arrays
 from aejax.runs import Run
 from aejax.timing import tell
-from aejax.trained import CHUNK, Trained, example, template
+from aejax.trained import Trained, example, template
 
 T = TypeVar("T")
 
@@ -74,6 +75,7 @@ def fit(
     dataset = load_data(experiment.data) if dataset is None else dataset
     given, experiment = experiment, experiment.resolve(dataset)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
+    feed = Resident(experiment, dataset, as_arrays(preprocess))
     run = _open_run(given, dataset, folder, resume, params)
     state, history = _begin(experiment, dataset.shape, run if resume else None, params)
     keeper = _Keeper(run, preprocess, save_every)
@@ -83,7 +85,7 @@ def fit(
         Progress(experiment, history, show_progress) as bar,
     ):
         clock = time.perf_counter()
-        for epoch in one_ahead(_epochs(experiment, dataset, as_arrays(preprocess), state)):
+        for epoch in one_ahead(_epochs(feed, state, experiment.epochs)):
             _require_finite(epoch, keeper)
             seconds, clock = time.perf_counter() - clock, time.perf_counter()
             tell("epoch", seconds)
@@ -150,28 +152,17 @@ def _shapes(tree: Any) -> set[tuple[str, tuple[int, ...]]]:
     return {(jax.tree_util.keystr(path, simple=True, separator="."), np.shape(leaf)) for path, leaf in leaves}
 
 
-def _epochs(experiment: Experiment, dataset: Dataset, preprocess: Preprocess, state: train.State) -> Iterator[Epoch]:
-    """Dispatches every epoch that is left, with the data held on the device."""
-    key = jax.random.key(experiment.seed)
-    model, batch_size = experiment.model, experiment.batch_size
-    loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    parts = {
-        name: devices.place(dataset.part(name), preprocess)
-        for name in ("train", "validation")
-        if len(dataset.part(name))
-    }
-    done = int(state.step) // (len(dataset.train) // batch_size)
-    for number in range(done + 1, experiment.epochs + 1):
-        before = state
-        state, metrics = devices.epoch(
-            model, loss, optimizer, preprocess, state, parts["train"], key, batch_size=batch_size
-        )
-        by_part = {"train": metrics}
-        if "validation" in parts:
-            size = min(CHUNK, len(parts["validation"]))
-            by_part["validation"] = devices.evaluate(
-                model, (loss,), preprocess, state, parts["validation"], key, batch_size=size
-            )
+def _epochs(feed: Feed, state: train.State, epochs: int) -> Iterator[Epoch]:
+    """Dispatches every epoch that is left."""
+    for number in range(int(state.step) // feed.steps + 1, epochs + 1):
+        before, parts = state, []
+        for after, metrics in feed.train(before):
+            state = after
+            parts.append(metrics)
+        by_part = {"train": jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts) if parts[1:] else parts[0]}
+        validation = feed.validate(state)
+        if validation is not None:
+            by_part["validation"] = validation
         yield Epoch(number, before, state, by_part, _finite(state.params))
 
 
