@@ -111,14 +111,21 @@ class Trained:
         self,
         first: Num[np.ndarray, "n *shape"],
         second: Num[np.ndarray, "n *shape"],
-        label: Labels | None = None,
+        labels: tuple[Labels, Labels] | None = None,
         *,
         steps: int = 8,
         path: codes.Path = "line",
     ) -> Float[np.ndarray, "n steps *shape"]:
-        """Decoded codes on the way from each first example to its second, of the same label: see `codes.between`."""
-        z = codes.between(self.encode(first, label), self.encode(second, label), steps, path)
-        return self._decode_rows(z, None if label is None else np.repeat(label, steps))
+        """Decoded codes on the way from each first example to its second: see `codes.between`.
+
+        A conditional model needs the labels of both; the way changes from the one to the other in its middle.
+        """
+        one, other = labels or (None, None)
+        z = codes.between(self.encode(first, one), self.encode(second, other), steps, path)
+        halves = (
+            None if labels is None else np.repeat(np.stack(labels, axis=1), [steps - steps // 2, steps // 2], axis=1)
+        )
+        return self._decode_rows(z, None if halves is None else halves.reshape(-1))
 
     def traverse(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, rows: int = 10, steps: int = 9
@@ -143,11 +150,12 @@ class Trained:
         return in_chunks(function, x, self._check_label(label, len(x)))
 
     def apply(
-        self, function: Callable[[Any, Float[Array, "batch *shape"]], Array], x: Num[np.ndarray, "n *shape"]
+        self, function: Callable[..., Array], x: Num[np.ndarray, "n *shape"], label: Labels | None = None
     ) -> np.ndarray:
-        """`function(model, examples)`, with the model bound to its variables: `[n, ...]`, compiled once a function."""
+        """`function(model, examples, label)`, with the model bound to its variables: `[n, ...]`, compiled once."""
         function = partial(_apply, function, self.experiment.model, self._variables, as_arrays(self.preprocess))
-        return in_chunks(function, self._check(x))
+        x = self._check(x)
+        return in_chunks(function, x, self._check_label(label, len(x)))
 
     def evaluate(self, part: Part) -> dict[str, float]:
         """The loss and its terms in nats per example, the squared error, and both per pixel."""
@@ -249,8 +257,8 @@ def in_chunks(function: Callable[..., Array], *arrays: np.ndarray | None) -> np.
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _apply(function: Any, model: Autoencoder, variables: Any, preprocess: Preprocess, x: Array) -> Array:
-    return models.apply(function, model, variables, {}, preprocess(x, None))[0]
+def _apply(function: Any, model: Autoencoder, variables: Any, preprocess: Preprocess, x: Array, label: Any) -> Array:
+    return models.apply(function, model, variables, {}, preprocess(x, None), label)[0]
 
 
 @partial(jax.jit, static_argnums=0)
