@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,9 @@ def main() -> None:
     except (DivergedError, DiskError) as error:
         _exit(1, error)
     except Stopped as error:
-        _exit(128 + error.number, error)
+        print(f"aejax: {error}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(128 + error.number)  # an epoch that is under way would hold up any other end
     except KeyboardInterrupt:
         _exit(130, "stopped")
     except BrokenPipeError:
