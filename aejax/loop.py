@@ -94,25 +94,27 @@ def fit(
                 state = epoch.after
                 keeper.log(rows, state)
                 bar.show(rows)
-                last = epoch.number == experiment.epochs
-                if stopped_by() and not last:
-                    raise Stopped(_how_to_go_on(keeper, experiment), stopped_by())
-                keeper.keep(epoch.number, now=last)
+                if stopped_by():
+                    break
+                keeper.keep(epoch.number, now=epoch.number == experiment.epochs)
     return Trained(experiment, dataset.shape, preprocess, state, history, run)
 
 
 @contextmanager
 def _watched(run: Run | None, experiment: Experiment, keeper: Keeper) -> Iterator[Callable[[], int]]:
-    """A run that is written to, and requests to stop it; nothing without a run."""
+    """A run that is written to, and requests to stop it, which its body reads; nothing without a run."""
     if run is None:
         yield lambda: 0
         return
     with (
-        run.writing(),
         stopping.in_time(lambda: _how_to_go_on(keeper, experiment)),
+        run.writing(),
         stopping.requests() as stopped_by,
     ):
         yield stopped_by
+        run.checkpoints.wait()
+        if stopped_by():
+            raise Stopped(_how_to_go_on(keeper, experiment), stopped_by())
 
 
 def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any, params: Any) -> Run | None:
@@ -198,8 +200,10 @@ def _rows(epoch: Epoch, examples: int, seconds: float) -> list[dict[str, Any]]:
 
 def _how_to_go_on(keeper: Keeper, experiment: Experiment) -> str:
     assert keeper.run is not None
-    where = f"aejax train {experiment.name} --resume {keeper.run.path} goes on"
-    return f"stopped in epoch {keeper.epoch + 1} of {experiment.epochs}; {keeper.rescue()}: {where}"
+    left = keeper.epoch < experiment.epochs
+    where = f"in epoch {keeper.epoch + 1} of {experiment.epochs}" if left else "after the last epoch"
+    again = f"aejax train {experiment.name} --resume {keeper.run.path} goes on"
+    return f"stopped {where}; {keeper.rescue()}: {again}"
 
 
 def _require_finite(epoch: Epoch, keeper: Keeper) -> None:

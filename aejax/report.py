@@ -25,7 +25,7 @@ def finish(trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES) -> 
     run = trained.run
     assert run is not None
     again = f"stopped after training: aejax train {trained.experiment.name} --resume {run.path} measures and draws"
-    with run.writing(), stopping.in_time(lambda: again, grace=0):
+    with stopping.in_time(lambda: again, grace=0), run.writing():
         with span("evaluation"):
             metrics = suite.measure(trained, dataset.test, samples)
         content = result(trained, metrics)
