@@ -37,11 +37,11 @@ def test_two_processes_reach_the_same_bits(outcomes):
 
 
 def test_killed_at_random_moments_a_run_ends_with_the_same_bits(outcomes):
-    assert KILLS >= 5
+    assert KILLS > 3
     assert set(outcomes["killed"]) == {outcomes["first"]}
 
 
-@pytest.mark.parametrize(("phase", "newest"), [("compilation", 0), ("device", 10), ("evaluation", 60), ("twice", None)])
+@pytest.mark.parametrize(("phase", "newest"), [("compilation", 0), ("device", 10), ("evaluation", 40), ("twice", None)])
 def test_sigterm_ends_a_run_in_time_wherever_it_is_and_it_goes_on(outcomes, phase, newest):
     assert outcomes[phase]["code"] == 143
     assert outcomes[phase]["seconds"] < 10
