@@ -12,7 +12,7 @@ import tyro
 
 from aejax import registry
 from aejax.commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
-from aejax.errors import DiskError, DivergedError, InputError, Stopped
+from aejax.errors import DISK_ERRORS, DiskError, DivergedError, InputError, Stopped
 
 if TYPE_CHECKING:
     from aejax.experiment import Experiment
@@ -45,6 +45,10 @@ def main() -> None:
         _exit(130, "stopped")
     except BrokenPipeError:
         sys.stderr.close()
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        _exit(1, f"{error.filename or 'a file'} cannot be written: {error.strerror}")
 
 
 def _run(arguments: list[str]) -> None:

@@ -1,6 +1,7 @@
 """The host's side of training: dispatches an epoch, and reads, writes and shows the one before while it runs."""
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,11 +23,13 @@ from aejax.keeper import Keeper
 from aejax.metrics import Metrics, means
 from aejax.progress import Progress
 from aejax.pytree import as_arrays
-from aejax.runs import FRESH, Run
+from aejax.runs import FRESH, Run, versions
 from aejax.timing import tell
 from aejax.trained import Trained, example, template
 
 T = TypeVar("T")
+
+log = logging.getLogger("aejax")
 
 _finite = jax.jit(lambda tree: jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all())
 
@@ -118,8 +121,8 @@ def _watched(run: Run | None, experiment: Experiment, keeper: Keeper) -> Iterato
 
 
 def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any, params: Any) -> Run | None:
+    steps_per_epoch = len(dataset.train) // experiment.batch_size
     if resume is None:
-        steps_per_epoch = len(dataset.train) // experiment.batch_size
         return None if folder is None else Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch, params)
     run = Run(Path(resume))
     changed = differences(run.experiment, experiment)
@@ -127,6 +130,13 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
     if set(changed) - {"epochs"}:
         said = "; ".join(f"{name} {old!r}, not {new!r}" for name, (old, new) in changed.items())
         raise InputError(f"{run.path} cannot be resumed, it was made with {said}: give it its own settings")
+    if (run.shape, run.steps_per_epoch) != (dataset.shape, steps_per_epoch):
+        raise InputError(
+            f"{run.path} cannot be resumed, its data was of shape {run.shape} with {run.steps_per_epoch} steps an "
+            f"epoch, not {dataset.shape} with {steps_per_epoch}: give it the data that it was made with"
+        )
+    if run.versions != versions():
+        log.warning("%s began with other versions (%s): bits may differ", run.path, run.versions)
     return run
 
 

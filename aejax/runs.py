@@ -11,7 +11,6 @@ All of it is there whole or not at all, whenever the process is killed: files ar
 name and renamed, and of rows a last one may be cut short.
 """
 
-import errno
 import fcntl
 import importlib.metadata
 import json
@@ -34,7 +33,7 @@ import jax
 import numpy as np
 
 from aejax.checkpoints import Checkpoints, named_leaves
-from aejax.errors import DiskError, InputError
+from aejax.errors import DISK_ERRORS, DiskError, InputError
 from aejax.experiment import Experiment, from_json, to_json
 
 log = logging.getLogger("aejax")
@@ -46,7 +45,6 @@ _DEEPEST = 100
 """Levels of JSON that is read: an experiment has a dozen."""
 _MOST_VALUES = 2**26
 """Of one example."""
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES)
 
 Tree = TypeVar("Tree")
 
@@ -66,6 +64,7 @@ class Run:
         self.shape: tuple[int, ...] = from_json(content.get("shape"))
         self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
         self.params: str = content.get("params", FRESH)
+        self.versions: Any = content.get("versions")
         self._check()
 
     @classmethod
@@ -105,7 +104,7 @@ class Run:
                 finally:
                     self._close()
         except OSError as error:
-            if error.errno not in _DISK_ERRORS:
+            if error.errno not in DISK_ERRORS:
                 raise
             raise self._disk_error(f"{error.filename or self.path} cannot be written ({error.strerror})") from error
         except DiskError as error:
@@ -354,8 +353,11 @@ def _is_row(row: Any) -> bool:
         return False
     numbers = {name: value for name, value in row.items() if name != "split"}
     needed = {"epoch", "step", "loss_nats"} | ({"seconds", "examples_per_second"} if row["split"] == "train" else set())
-    whole = needed <= set(numbers) and all(type(value) in (int, float) for value in numbers.values())
-    return whole and type(row["epoch"]) is type(row["step"]) is int
+    if not needed <= set(numbers) or not all(type(value) in (int, float) for value in numbers.values()):
+        return False
+    return all(type(value) is float or abs(value) < 2**63 for value in numbers.values()) and (
+        type(row["epoch"]) is type(row["step"]) is int
+    )
 
 
 def _checksum_of_arrays(tree: Any) -> int:

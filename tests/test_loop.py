@@ -143,6 +143,17 @@ def test_resuming_with_other_settings_says_which(whole):
         aejax.fit(other, resume=whole.run.path, dataset=DATASET)
 
 
+def test_resuming_on_other_data_or_with_other_versions_is_noticed(whole, caplog):
+    fewer = dataclasses.replace(DATASET, train=DATASET.train.take(np.arange(32)))
+    with pytest.raises(InputError, match=r"with 5 steps an epoch, not \(4, 4, 1\) with 4: give it the data"):
+        aejax.fit(EXPERIMENT, resume=whole.run.path, dataset=fewer)
+    file = whole.run.path / "experiment.json"
+    assert not caplog.text
+    file.write_text(file.read_text().replace(f'"jax": "{jax.__version__}"', '"jax": "0.1"'))
+    aejax.fit(EXPERIMENT, resume=whole.run.path, dataset=DATASET)
+    assert "began with other versions" in caplog.text
+
+
 def test_a_diverging_term_is_named_with_its_step_and_the_last_good_state_is_kept(tmp_path):
     wild = dataclasses.replace(EXPERIMENT, loss=Loss(Gaussian(1e-19)), optimizer=Adam(1e3))
     with pytest.raises(DivergedError, match=r"reconstruction_nats became .* at step 1 \(epoch 1\)"):
