@@ -157,7 +157,7 @@ def _begin(
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     batch = example(shape)
     state = devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed))
-    if params is None:
+    if params is None or resumed is not None:
         return state, []
     return dataclasses.replace(state, params=_fitting(params, state.params)), []
 
