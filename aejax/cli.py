@@ -3,7 +3,7 @@
 import itertools
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,7 @@ import tyro
 
 from aejax import registry
 from aejax.commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
-from aejax.errors import DivergedError, InputError, Stopped
+from aejax.errors import DiskError, DivergedError, InputError, Stopped
 
 if TYPE_CHECKING:
     from aejax.experiment import Experiment
@@ -28,16 +28,16 @@ ABOUT_SETTINGS = {
 
 
 def main() -> None:
-    """Runs one command; exits with 0, 1 (training failed), 2 (bad input) or 130 (stopped)."""
+    """Runs one command; exits with 0, 1 (it failed), 2 (bad input), 130 (stopped by Ctrl-C) or 143 (by SIGTERM)."""
     logging.basicConfig(format="aejax: %(message)s")
     try:
         _run(sys.argv[1:])
     except InputError as error:
         _exit(2, error)
-    except DivergedError as error:
+    except (DivergedError, DiskError) as error:
         _exit(1, error)
     except Stopped as error:
-        _exit(130, error)
+        _exit(128 + error.number, error)
     except KeyboardInterrupt:
         _exit(130, "stopped")
     except BrokenPipeError:
@@ -64,6 +64,7 @@ def _gives_name(arguments: list[str]) -> bool:
 
 def _train(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment, every field a flag, and trains it."""
+    from aejax.checkpoints import Saving
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -73,8 +74,7 @@ def _train(name: str, arguments: list[str]) -> None:
         """Folder of the run directories: the run goes to OUT/NAME/ID."""
         resume: Path | None = None
         """A run directory to go on with; its own settings are the defaults then."""
-        save_every: float = 60.0
-        """Least number of seconds between two checkpoints; the last epoch is always saved."""
+        saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
         profile: bool = False
         """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
 
@@ -94,7 +94,7 @@ def _train(name: str, arguments: list[str]) -> None:
             folder=options.out,
             resume=options.resume,
             dataset=dataset,
-            save_every=options.save_every,
+            saving=options.saving,
             show_progress=True,
         )
         finish(trained, dataset)

@@ -22,7 +22,7 @@ from aejax.metrics import ReconstructionError, means, per_value
 from aejax.metrics.anomaly import AnomalyScore, Score
 from aejax.models import Autoencoder, ConditionalAutoencoder, VariationalAutoencoder
 from aejax.pytree import as_arrays
-from aejax.runs import Run
+from aejax.runs import NEWEST, Run
 
 CHUNK = 1024
 """Examples that go through the model at once."""
@@ -219,11 +219,15 @@ class Trained:
 def load(run: str | Path) -> Trained:
     """The trained model of a run directory, from its newest checkpoint that loads whole.
 
-    Raises `InputError` where `run` is not a run directory, or holds nothing that loads.
+    `RUN/checkpoints/best` in place of `RUN` is that with the least validation loss, `RUN/checkpoints/STEP`
+    that of a step. Raises `InputError` where `run` is neither, or holds nothing that loads.
     """
-    opened = Run(Path(run))
+    path, which = Path(run), NEWEST
+    if path.parent.name == "checkpoints":
+        path, which = path.parent.parent, path.name
+    opened = Run(path)
     experiment = opened.experiment.filled(opened.shape, opened.steps_per_epoch)
-    state, preprocess = opened.restore(template(experiment, opened.shape))
+    state, preprocess = opened.restore(template(experiment, opened.shape), which)
     return Trained(experiment, opened.shape, preprocess, state, opened.rows(), opened)
 
 
