@@ -3,7 +3,7 @@
 import itertools
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ import tyro
 
 from aejax import registry
 from aejax.commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
+from aejax.commands.devices import Devices
 from aejax.errors import DivergedError, InputError, Stopped
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def _train(name: str, arguments: list[str]) -> None:
         """Least number of seconds between two checkpoints; the last epoch is always saved."""
         profile: bool = False
         """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
+        on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
 
     options = _parse("train", Options, _base(name, arguments), arguments)
 
@@ -94,6 +96,7 @@ def _train(name: str, arguments: list[str]) -> None:
             folder=options.out,
             resume=options.resume,
             dataset=dataset,
+            parallel=options.on.layout(),
             save_every=options.save_every,
             show_progress=True,
         )
@@ -115,6 +118,7 @@ def _bench(name: str, arguments: list[str]) -> None:
         experiment: Annotated[Experiment, tyro.conf.arg(name="")]
         rounds: int = 3
         """Epochs that are timed, after one that compiles; their median counts."""
+        on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
 
     options = _parse("bench", Options, registry.get(name), arguments)
     if options.rounds < 1:
@@ -124,7 +128,7 @@ def _bench(name: str, arguments: list[str]) -> None:
     from aejax.data import load
     from aejax.report import show_numbers
 
-    measured = bench(options.experiment, load(options.experiment.data), options.rounds)
+    measured = bench(options.experiment, load(options.experiment.data), options.rounds, options.on.layout())
     show_numbers(measured, name)
 
 

@@ -38,6 +38,7 @@ class Densities(NamedTuple):
 class KLPart(Term):
     """One of the three parts. Raises `InputError` for a posterior that is not a diagonal normal."""
 
+    of_batch = True
     examples: float = positive(default=60_000.0)
     """Of the training part."""
     sampling: Sampling = static(default="stratified")
