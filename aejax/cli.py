@@ -12,6 +12,7 @@ import tyro
 
 from aejax import registry
 from aejax.commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
+from aejax.commands.devices import Devices
 from aejax.errors import DISK_ERRORS, DiskError, DivergedError, InputError, Stopped
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def _train(name: str, arguments: list[str]) -> None:
         saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
         profile: bool = False
         """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
+        on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
 
     options = _parse("train", Options, _base(name, arguments), arguments)
 
@@ -101,6 +103,7 @@ def _train(name: str, arguments: list[str]) -> None:
             folder=options.out,
             resume=options.resume,
             dataset=dataset,
+            parallel=options.on.layout(),
             saving=options.saving,
             show_progress=True,
         )
@@ -122,6 +125,7 @@ def _bench(name: str, arguments: list[str]) -> None:
         experiment: Annotated[Experiment, tyro.conf.arg(name="")]
         rounds: int = 3
         """Epochs that are timed, after one that compiles; their median counts."""
+        on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
 
     options = _parse("bench", Options, registry.get(name), arguments)
     if options.rounds < 1:
@@ -131,7 +135,7 @@ def _bench(name: str, arguments: list[str]) -> None:
     from aejax.data import load
     from aejax.report import show_numbers
 
-    measured = bench(options.experiment, load(options.experiment.data), options.rounds)
+    measured = bench(options.experiment, load(options.experiment.data), options.rounds, options.on.layout())
     show_numbers(measured, name)
 
 
