@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from aejax import train
-from aejax.data import Dataset, Part
+from aejax.data import BUFFER, Dataset, Part
 from aejax.experiment import Experiment
 from aejax.loop import fit
 from aejax.pytree import as_arrays
@@ -58,13 +58,13 @@ def memory() -> float:
     return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def bench(experiment: Experiment, dataset: Dataset, epochs: int) -> dict[str, float]:
+def bench(experiment: Experiment, dataset: Dataset, epochs: int, buffer: float = BUFFER) -> dict[str, float]:
     """How fast an experiment trains, by the median of `epochs` epochs after the first, which compiles.
 
     `flops` are XLA's count of a step's operations, a second; `share_of_peak` is them against `peak`.
     """
     with Recording() as recorded:
-        trained = fit(replace(experiment, epochs=epochs + 1), dataset=dataset, show_progress=True)
+        trained = fit(replace(experiment, epochs=epochs + 1), dataset=dataset, buffer=buffer, show_progress=True)
     steps = len(dataset.train) // experiment.batch_size
     summary = recorded.summary(steps)
     seconds = summary["steady_epoch_seconds"]

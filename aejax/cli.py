@@ -3,7 +3,7 @@
 import itertools
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,7 @@ import tyro
 
 from aejax import registry
 from aejax.commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
-from aejax.errors import DivergedError, InputError, Stopped
+from aejax.errors import DiskError, DivergedError, InputError, Stopped
 
 if TYPE_CHECKING:
     from aejax.experiment import Experiment
@@ -28,16 +28,16 @@ ABOUT_SETTINGS = {
 
 
 def main() -> None:
-    """Runs one command; exits with 0, 1 (training failed), 2 (bad input) or 130 (stopped)."""
+    """Runs one command; exits with 0, 1 (it failed), 2 (bad input), 130 (stopped by Ctrl-C) or 143 (by SIGTERM)."""
     logging.basicConfig(format="aejax: %(message)s")
     try:
         _run(sys.argv[1:])
     except InputError as error:
         _exit(2, error)
-    except DivergedError as error:
+    except (DivergedError, DiskError) as error:
         _exit(1, error)
     except Stopped as error:
-        _exit(130, error)
+        _exit(128 + error.number, error)
     except KeyboardInterrupt:
         _exit(130, "stopped")
     except BrokenPipeError:
@@ -64,6 +64,8 @@ def _gives_name(arguments: list[str]) -> bool:
 
 def _train(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment, every field a flag, and trains it."""
+    from aejax.checkpoints import Saving
+    from aejax.data import BUFFER
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -73,8 +75,9 @@ def _train(name: str, arguments: list[str]) -> None:
         """Folder of the run directories: the run goes to OUT/NAME/ID."""
         resume: Path | None = None
         """A run directory to go on with; its own settings are the defaults then."""
-        save_every: float = 60.0
-        """Least number of seconds between two checkpoints; the last epoch is always saved."""
+        saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
+        buffer: float = BUFFER
+        """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
         profile: bool = False
         """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
 
@@ -94,10 +97,11 @@ def _train(name: str, arguments: list[str]) -> None:
             folder=options.out,
             resume=options.resume,
             dataset=dataset,
-            save_every=options.save_every,
+            saving=options.saving,
+            buffer=options.buffer,
             show_progress=True,
         )
-        finish(trained, dataset)
+        finish(trained, dataset.within(options.buffer))
         return trained
 
     if options.profile:
@@ -108,6 +112,7 @@ def _train(name: str, arguments: list[str]) -> None:
 
 def _bench(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment as training does, and measures how fast it trains."""
+    from aejax.data import BUFFER
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -115,6 +120,8 @@ def _bench(name: str, arguments: list[str]) -> None:
         experiment: Annotated[Experiment, tyro.conf.arg(name="")]
         rounds: int = 3
         """Epochs that are timed, after one that compiles; their median counts."""
+        buffer: float = BUFFER
+        """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
 
     options = _parse("bench", Options, registry.get(name), arguments)
     if options.rounds < 1:
@@ -124,7 +131,7 @@ def _bench(name: str, arguments: list[str]) -> None:
     from aejax.data import load
     from aejax.report import show_numbers
 
-    measured = bench(options.experiment, load(options.experiment.data), options.rounds)
+    measured = bench(options.experiment, load(options.experiment.data), options.rounds, options.buffer)
     show_numbers(measured, name)
 
 

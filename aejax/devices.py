@@ -5,7 +5,9 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Int
 
 from aejax import train
 from aejax.data import Part, Preprocess
@@ -15,14 +17,22 @@ T = TypeVar("T")
 
 init = jax.jit(train.init, static_argnames="model")
 epoch = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
+leg = jax.jit(train.leg, static_argnames=("model", "batch_size"))
 evaluate = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
 outputs = jax.jit(train.outputs, static_argnames=("model", "batch_size"))
+_batches = jax.jit(train.batches, static_argnums=(2, 3))
 
 
 def place(part: Part, preprocess: Preprocess) -> Part:
     """A part of a data set on the device, as its preprocessing holds it."""
     label = None if part.label is None else jnp.asarray(part.label)
     return Part(preprocess.place(jnp.asarray(part.x)), label)
+
+
+def shuffled(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray, "steps batch_size"]:
+    """The order of `train.epoch`, made by the host's processor for the host: the device has other work."""
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        return np.asarray(_batches(jax.random.key(seed), np.int32(step), size, batch_size))
 
 
 def spread(members: T) -> T:

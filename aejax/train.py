@@ -94,6 +94,21 @@ def epoch(
     return follow(partial(step, model, loss, optimizer), preprocess, state, part, key, order)
 
 
+def leg(
+    model: Model,
+    loss: Measure,
+    optimizer: Optimizer,
+    preprocess: Preprocess,
+    state: State,
+    part: Part,
+    key: Key[Array, ""],
+    batch_size: int,
+) -> tuple[State, Metrics]:
+    """The next steps of an epoch, whose batches `part` holds one after the other: an epoch's legs are the epoch."""
+    order = jnp.arange(len(part)).reshape(-1, batch_size)
+    return follow(partial(step, model, loss, optimizer), preprocess, state, part, key, order)
+
+
 def batches(
     key: Key[Array, ""], step: int | Int[Array, ""], size: int, batch_size: int
 ) -> Int[Array, "steps batch_size"]:
@@ -145,9 +160,11 @@ def evaluate(
     part: Part,
     key: Key[Array, ""],
     batch_size: int,
+    first: int | Int[Array, ""] = 0,
+    size: int | Int[Array, ""] | None = None,
 ) -> Metrics:
-    """Every measure over every example of `part` once."""
-    values, counted = outputs(model, measures, preprocess, state, part, key, batch_size)
+    """Every measure over every example of `part` once; of a stretch as `outputs` has it, over those that count."""
+    values, counted = outputs(model, measures, preprocess, state, part, key, batch_size, first, size)
     return {name: jax.vmap(Mean.of)(value, counted) for name, value in values.items()}
 
 
@@ -159,11 +176,14 @@ def outputs(
     part: Part,
     key: Key[Array, ""],
     batch_size: int,
+    first: int | Int[Array, ""] = 0,
+    size: int | Int[Array, ""] | None = None,
 ) -> tuple[dict[str, Float[Array, "batches batch *rest"]], Bool[Array, "batches batch"]]:
     """What every measure says of every example of `part`, and which of them count.
 
     The last batch is filled up with the first examples, which do not count again: statistics of a
     batch are always those of `batch_size` different examples, where `part` has as many.
+    Of a part of `size` examples, `part` may be the stretch of whole batches that begins with batch `first`.
     """
     batches = -(-len(part) // batch_size)
     index = jnp.arange(batches * batch_size).reshape(batches, batch_size)
@@ -178,4 +198,5 @@ def outputs(
             values |= models.apply(measure, model, variables, model_keys(key, number), batch)[0]
         return number + 1, values
 
-    return jax.lax.scan(body, jnp.zeros((), jnp.int32), index)[1], index < len(part)
+    counted = first * batch_size + index < (len(part) if size is None else size)
+    return jax.lax.scan(body, jnp.asarray(first, jnp.int32), index)[1], counted

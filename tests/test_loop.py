@@ -10,6 +10,7 @@ import pytest
 
 import aejax
 from aejax import loop
+from aejax.checkpoints import Saving
 from aejax.data import Data, Dataset, Part, Standardise
 from aejax.errors import DivergedError, InputError, Stopped
 from aejax.experiment import Experiment
@@ -65,7 +66,7 @@ def whole(tmp_path):
 def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, monkeypatch, whole, epochs):
     with monkeypatch.context() as patch:
         stop_after(patch, epochs)
-        with pytest.raises(Stopped, match=f"stopped after epoch {epochs} of 6"):
+        with pytest.raises(Stopped, match=f"stopped in epoch {epochs + 1} of 6; epoch {epochs} is saved"):
             aejax.fit(EXPERIMENT, folder=tmp_path / "cut", dataset=DATASET)
     (folder,) = (tmp_path / "cut" / "tiny").iterdir()
     assert int(aejax.load(folder).state.step) == epochs * 5
@@ -158,14 +159,14 @@ def test_the_state_before_the_bad_epoch_is_kept(tmp_path, monkeypatch):
         means(epoch, keeper)
 
     monkeypatch.setattr(loop, "_require_finite", poisoned)
-    with pytest.raises(DivergedError, match=r"reconstruction_nats became nan at step 13 \(epoch 3\); the state before"):
+    with pytest.raises(DivergedError, match=r"reconstruction_nats became nan at step 13 \(epoch 3\); epoch 2 is saved"):
         aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET)
     (folder,) = (tmp_path / "tiny").iterdir()
     assert int(aejax.load(folder).state.step) == 10
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
-    trained = aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET, save_every=0)
+    trained = aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET, saving=Saving(save_epochs=1))
     checkpoints = trained.run.path / "checkpoints"
     assert sorted(int(path.name) for path in checkpoints.iterdir()) == [20, 25, 30]
     largest = max((p for p in (checkpoints / "30").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)

@@ -21,6 +21,16 @@ def load_run(run: Path) -> Any:
     return load(run)
 
 
+def examples(data: str, split: Split, label: int | None) -> tuple[Any, Any]:
+    """The examples behind a name or a path, and their labels: `label` for all of them where it is given."""
+    import numpy as np
+
+    from aejax.data import read_examples
+
+    part = read_examples(data, split)
+    return part.x, part.label if label is None else np.asarray([label] * len(part))
+
+
 def check_out(path: Path) -> None:
     """Raises `InputError` unless a file can be written there: said before the work, not after it."""
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):

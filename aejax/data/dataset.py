@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 else:
     Array = np.ndarray | jax.Array
 
+BUFFER = 1.0
+"""Gigabytes of examples that are read from disk into memory where nobody says how many may be."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Part:
         """The same in memory, where it is already; a `Stored` part is not."""
         return self
 
-    def within(self, limit: float) -> "Part":
-        """The same in memory, where it is already, whatever it takes; of a `Stored` part at most `limit` bytes."""
+    def within(self, gigabytes: float = BUFFER) -> "Part":
+        """The same in memory, where it is already, whatever it takes; of a `Stored` part no more than that."""
         return self
 
 
@@ -63,6 +66,6 @@ class Dataset:
         """The part of that name: train, validation or test."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
-    def within(self, limit: float) -> "Dataset":
-        """In memory; of a part on disk that takes more than `limit` bytes, as many examples as fit, evenly apart."""
-        return Dataset(self.name, *(part.within(limit) for part in (self.train, self.validation, self.test)))
+    def within(self, gigabytes: float = BUFFER) -> "Dataset":
+        """In memory; of a part on disk that takes more than that, as many examples as fit, evenly apart."""
+        return Dataset(self.name, *(part.within(gigabytes) for part in (self.train, self.validation, self.test)))

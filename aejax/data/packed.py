@@ -1,4 +1,4 @@
-"""Packed data: a folder with each part's examples as one .npy file, however large, and an index.json that says what they are.
+"""Packed data: a folder with each part's examples as one .npy file, however large, and an index of what they are.
 
     OUT/index.json                         format, and of every part examples, shape, dtype, low and high
         train.npy  test.npy ...            examples [n, *shape], uint8 or float32
@@ -11,7 +11,7 @@ two cores, from array_record at 150,000, and a small network trains on 600,000.
 import json
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,13 +32,11 @@ def is_packed(folder: Path) -> bool:
     return (folder / _INDEX).is_file()
 
 
-def write(folder: Path, parts: dict[str, Iterable[Part]]) -> dict[str, int]:
+def write(folder: Path, parts: Mapping[str, Iterable[Part]]) -> dict[str, int]:
     """Packs parts, of which each comes a few examples at a time, whole or not at all; returns their sizes.
 
-    Raises `InputError` where the folder is there already or cannot be written, and for examples that differ.
+    Raises `InputError` where the folder cannot be written, and for examples that differ.
     """
-    if folder.exists():
-        raise InputError(f"{folder} is there already: remove it, or name another folder")
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     try:
         temporary.mkdir()
@@ -69,10 +67,8 @@ def _write_part(folder: Path, name: str, chunks: Iterable[Part]) -> dict[str, An
                 raise InputError(f"some examples of {name} are {kind}, others not: make them alike")
             file.write(np.ascontiguousarray(chunk.x).data)
             about["examples"] += len(chunk)
-            about["low"], about["high"] = (
-                min(about["low"], float(chunk.x.min())),
-                max(about["high"], float(chunk.x.max())),
-            )
+            about["low"] = min(about["low"], float(chunk.x.min()))
+            about["high"] = max(about["high"], float(chunk.x.max()))
             labels += [] if chunk.label is None else [chunk.label]
         if not about:
             raise InputError(f"the part {name} has no examples: leave it out, or give it some")
@@ -102,7 +98,9 @@ def read(folder: Path) -> dict[str, Part]:
         parts["train"]
         return parts
     except (OSError, ValueError, TypeError, KeyError, EOFError) as error:
-        raise InputError(f"{folder} is not whole, or nothing that `aejax data pack` made ({error}): pack it again") from None
+        raise InputError(
+            f"{folder} is not whole, or nothing that `aejax data pack` made ({error}): pack it again"
+        ) from None
 
 
 def _part(folder: Path, name: str, about: dict[str, Any]) -> Stored:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from aejax.data.dataset import Part
+from aejax.data.dataset import BUFFER, Part
 from aejax.errors import InputError
 
 _log = logging.getLogger("aejax")
@@ -96,16 +96,20 @@ class Stored(Part):
         """The same in memory."""
         return Part(self.x[:], self.label)
 
-    def within(self, limit: float) -> Part:
-        """In memory; where that takes more than `limit` bytes, as many examples as fit, evenly apart."""
-        fitting = int(len(self) * limit / self.x.nbytes) if self.x.nbytes > limit else len(self)
+    def within(self, gigabytes: float = BUFFER) -> Part:
+        """In memory; where that takes more gigabytes, as many examples as fit, evenly apart."""
+        fitting = len(self) if self.x.nbytes <= 1e9 * gigabytes else int(len(self) * 1e9 * gigabytes / self.x.nbytes)
         if fitting < len(self):
             _log.warning("of the %d examples in %s, %d that fit in memory are used", len(self), self.x.path, fitting)
         return self.take(np.arange(fitting) * len(self) // max(fitting, 1)).read()
 
 
+def stretches(x: np.ndarray | Rows) -> Iterator[slice]:
+    """Slices of examples that take a few megabytes each, and together are all of them."""
+    size = max(1, _CHUNK * len(x) // max(x.nbytes, 1))
+    return (slice(start, min(start + size, len(x))) for start in range(0, len(x), size))
+
+
 def chunks(x: np.ndarray | Rows) -> Iterator[np.ndarray]:
     """All examples, a few megabytes at a time."""
-    size = max(1, _CHUNK * len(x) // max(x.nbytes, 1))
-    for start in range(0, len(x), size):
-        yield x[start : start + size]
+    return (x[few] for few in stretches(x))
