@@ -5,7 +5,7 @@ import jax
 from aejax.data.cache import folder
 from aejax.devices.members import free_memory, rounded, spread
 from aejax.devices.parallel import Parallel, Strategy
-from aejax.devices.programs import epoch, evaluate, init, outputs, place, shared_epoch, shared_evaluate
+from aejax.devices.programs import epoch, evaluate, init, outputs, place, shared_epoch, shared_evaluate, shuffled
 
 __all__ = [
     "Parallel",
@@ -19,6 +19,7 @@ __all__ = [
     "rounded",
     "shared_epoch",
     "shared_evaluate",
+    "shuffled",
     "spread",
     "start",
 ]
