@@ -12,6 +12,7 @@ import tyro
 
 from aejax import registry
 from aejax.commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
+from aejax.commands.devices import Devices
 from aejax.errors import DISK_ERRORS, DiskError, DivergedError, InputError, Stopped
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def _gives_name(arguments: list[str]) -> bool:
 def _train(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment, every field a flag, and trains it."""
     from aejax.checkpoints import Saving
+    from aejax.data import BUFFER
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -82,8 +84,11 @@ def _train(name: str, arguments: list[str]) -> None:
         resume: Path | None = None
         """A run directory to go on with; its own settings are the defaults then."""
         saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
+        buffer: float = BUFFER
+        """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
         profile: bool = False
         """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
+        on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
 
     options = _parse("train", Options, _base(name, arguments), arguments)
 
@@ -101,10 +106,12 @@ def _train(name: str, arguments: list[str]) -> None:
             folder=options.out,
             resume=options.resume,
             dataset=dataset,
+            parallel=options.on.layout(),
             saving=options.saving,
+            buffer=options.buffer,
             show_progress=True,
         )
-        finish(trained, dataset)
+        finish(trained, dataset.within(options.buffer))
         return trained
 
     if options.profile:
@@ -115,6 +122,7 @@ def _train(name: str, arguments: list[str]) -> None:
 
 def _bench(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment as training does, and measures how fast it trains."""
+    from aejax.data import BUFFER
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -122,6 +130,9 @@ def _bench(name: str, arguments: list[str]) -> None:
         experiment: Annotated[Experiment, tyro.conf.arg(name="")]
         rounds: int = 3
         """Epochs that are timed, after one that compiles; their median counts."""
+        buffer: float = BUFFER
+        """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
+        on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
 
     options = _parse("bench", Options, registry.get(name), arguments)
     if options.rounds < 1:
@@ -131,7 +142,8 @@ def _bench(name: str, arguments: list[str]) -> None:
     from aejax.data import load
     from aejax.report import show_numbers
 
-    measured = bench(options.experiment, load(options.experiment.data), options.rounds)
+    dataset = load(options.experiment.data)
+    measured = bench(options.experiment, dataset, options.rounds, options.on.layout(), options.buffer)
     show_numbers(measured, name)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import aejax
+from aejax.data import pack
 from aejax.experiment import Expected
 from tests.test_loop import DATASET, EXPERIMENT
 
@@ -108,6 +109,19 @@ def test_the_vae_benchmark_s_contender_trains(samples, tmp_path):
     before = final()
     epoch()
     assert final() < before
+
+
+def test_the_streaming_benchmark_s_contenders_train_alike(tmp_path):
+    bench = script("bench_stream")
+    pack("mnist-5k", tmp_path / "packed")
+    losses = []
+    for buffer in (1.0, 0.003):
+        turn, final, facts = bench.contender(str(tmp_path / "packed"), {"experiment": "ae-keras", "epochs": 2}, buffer)
+        turn()
+        turn()
+        losses.append(final())
+        assert (facts["input_wait_seconds"] > 0) == (buffer < 1)
+    assert losses[0] == losses[1] < 250
 
 
 def test_the_gpu_benchmark_says_that_there_is_no_gpu(capsys, monkeypatch):
