@@ -136,12 +136,12 @@ def hang(sign: Path) -> None:
 
 
 def hold_compilation(sign: Path) -> None:
-    devices.epoch = lambda *arguments, **settings: hang(sign)
+    devices.shared_epoch = lambda *arguments, **settings: hang(sign)
 
 
 def hold_device(sign: Path) -> None:
     """In the third epoch the device waits: the main thread is inside XLA, where no handler of Python's runs."""
-    compiled, calls = devices.epoch, []
+    compiled, calls = devices.shared_epoch, []
 
     def epoch(*arguments: Any, **settings: Any) -> Any:
         state, metrics = compiled(*arguments, **settings)
@@ -151,7 +151,7 @@ def hold_device(sign: Path) -> None:
         wait = jax.jit(lambda tree: jax.pure_callback(lambda tree: hang(sign), tree, tree))
         return state, wait(metrics)
 
-    devices.epoch = epoch
+    devices.shared_epoch = epoch
 
 
 def hold_evaluation(sign: Path) -> None:
