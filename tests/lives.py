@@ -21,7 +21,7 @@ import orbax.checkpoint  # noqa: F401 - it and the next are imported once, befor
 import tensorboardX  # noqa: F401
 
 import aejax
-from aejax import devices, report, stopping, suite
+from aejax import devices, loop, report, stopping, suite
 from aejax.checkpoints import Checkpoints, Saving
 from aejax.data import Data, Dataset, Part
 from aejax.errors import Stopped
@@ -127,7 +127,7 @@ def terminated(folder: Path, hold: Callable[[Path], None], grace: float, signals
     code, seconds = ending(number), time.monotonic() - start
     (run,) = [path.parent for path in folder.rglob("experiment.json")]
     newest = max(Checkpoints(run / "checkpoints").steps(), default=0)
-    return {"code": code, "seconds": seconds, "newest": newest, "digest": whole(folder)}
+    return {"code": code, "seconds": seconds, "newest": newest}
 
 
 def hang(sign: Path) -> None:
@@ -140,18 +140,16 @@ def hold_compilation(sign: Path) -> None:
 
 
 def hold_device(sign: Path) -> None:
-    """In the third epoch the device waits: the main thread is inside XLA, where no handler of Python's runs."""
-    compiled, calls = devices.shared_epoch, []
+    """The third epoch is waited for inside XLA, where the main thread runs no handler of Python's."""
+    read = loop._require_finite
 
-    def epoch(*arguments: Any, **settings: Any) -> Any:
-        state, metrics = compiled(*arguments, **settings)
-        calls.append(None)
-        if len(calls) < 3:
-            return state, metrics
-        wait = jax.jit(lambda tree: jax.pure_callback(lambda tree: hang(sign), tree, tree))
-        return state, wait(metrics)
+    def wait(epoch: loop.Epoch, keeper: Any) -> None:
+        if epoch.number == 3:
+            hung = jax.jit(lambda: jax.pure_callback(lambda: hang(sign), jax.ShapeDtypeStruct((), np.float32)))
+            jax.block_until_ready(hung())
+        read(epoch, keeper)
 
-    devices.shared_epoch = epoch
+    loop._require_finite = wait
 
 
 def hold_evaluation(sign: Path) -> None:
@@ -161,18 +159,17 @@ def hold_evaluation(sign: Path) -> None:
 def main(folder: Path) -> None:
     warnings.filterwarnings("ignore", "os.fork")
     start = time.monotonic()
-    for name in ("first", "second"):
-        (folder / name).mkdir()
+    (folder / "first").mkdir()
     first = whole(folder / "first")
     seconds = time.monotonic() - start
     outcomes = {
         "first": first,
-        "second": whole(folder / "second"),
         "killed": killed(folder / "killed", seconds, random.Random()),
         "compilation": terminated(folder / "compilation", hold_compilation, 0.2),
         "device": terminated(folder / "device", hold_device, 0.2),
         "evaluation": terminated(folder / "evaluation", hold_evaluation, 60),
         "twice": terminated(folder / "twice", hold_device, 60, signals=2),
+        "resumed": [whole(folder / name) for name in ("compilation", "device")],
     }
     (folder / "outcomes.json").write_text(json.dumps(outcomes))
 

@@ -15,10 +15,10 @@ from aejax import loop
 from aejax.checkpoints import Checkpoints, Saving
 from aejax.errors import DiskError, InputError
 from aejax.optim import Adam
-from tests.lives import KILLS, digest
+from tests.lives import KILLS, digest, train
 from tests.test_loop import DATASET, EXPERIMENT, same_bits, without_times
 
-FEW = dataclasses.replace(EXPERIMENT, epochs=4)
+FEW = dataclasses.replace(EXPERIMENT, optimizer=Adam(1e-2), epochs=4)
 UNVALIDATED = dataclasses.replace(DATASET, validation=DATASET.validation.take(np.arange(0)))
 OFTEN = Saving(save_epochs=1, keep=1)
 
@@ -32,21 +32,20 @@ def outcomes(tmp_path_factory):
     return json.loads((folder / "outcomes.json").read_text())
 
 
-def test_two_processes_reach_the_same_bits(outcomes):
-    assert outcomes["first"] == outcomes["second"]
+def test_two_processes_reach_the_same_bits(outcomes, tmp_path):
+    assert outcomes["first"] == digest(train(tmp_path))
 
 
-def test_killed_at_random_moments_a_run_ends_with_the_same_bits(outcomes):
+def test_killed_at_random_moments_or_terminated_a_run_ends_with_the_same_bits(outcomes):
     assert KILLS > 3
-    assert set(outcomes["killed"]) == {outcomes["first"]}
+    assert {*outcomes["killed"], *outcomes["resumed"]} == {outcomes["first"]}
 
 
 @pytest.mark.parametrize(("phase", "newest"), [("compilation", 0), ("device", 10), ("evaluation", 40), ("twice", None)])
-def test_sigterm_ends_a_run_in_time_wherever_it_is_and_it_goes_on(outcomes, phase, newest):
+def test_sigterm_ends_a_run_in_time_wherever_it_is_with_the_last_epoch_saved(outcomes, phase, newest):
     assert outcomes[phase]["code"] == 143
     assert outcomes[phase]["seconds"] < 10
     assert newest in (outcomes[phase]["newest"], None)
-    assert outcomes[phase]["digest"] == outcomes["first"]
 
 
 class Snapshots:
@@ -192,7 +191,7 @@ def test_given_params_are_on_disk_before_training_begins(tmp_path):
     resumed = aejax.fit(FEW, resume=fresh.run.path, dataset=DATASET)
     assert same_bits(resumed.state, whole.state)
     shutil.rmtree(fresh.run.path / "checkpoints")
-    with pytest.raises(InputError, match="began with given params: train it again"):
+    with pytest.raises(InputError, match="began with params it does not hold: train it again"):
         aejax.fit(FEW, resume=fresh.run.path, dataset=DATASET)
 
 
