@@ -34,7 +34,7 @@ EPOCHS, KILLS = 8, 4
 EXPERIMENT = Experiment(
     Autoencoder(MLPEncoder((8,)), Plain(3), MLPDecoder()), Loss(), Data("lives"), batch_size=8, epochs=EPOCHS, name="x"
 )
-SAVING = Saving(save_epochs=1, keep=2)
+OFTEN = Saving(save_epochs=1, keep=2)
 
 
 def part(size: int, seed: int) -> Part:
@@ -64,11 +64,11 @@ def ending(number: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
 
-def train(folder: Path) -> Trained:
+def train(folder: Path, saving: Saving = OFTEN) -> Trained:
     """Begins in a folder, or goes on with the run that is there."""
     runs = [path.parent for path in folder.rglob("experiment.json")]
     where: dict[str, Any] = {"resume": runs[0]} if runs else {"folder": folder}
-    return aejax.fit(EXPERIMENT, dataset=DATASET, saving=SAVING, **where)
+    return aejax.fit(EXPERIMENT, dataset=DATASET, saving=saving, **where)
 
 
 def digest(trained: Trained) -> str:
@@ -112,7 +112,7 @@ def terminated(folder: Path, hold: Callable[[Path], None], grace: float, signals
     def life() -> None:
         stopping.GRACE = grace
         hold(folder / "hangs")
-        report.finish(train(folder), DATASET)
+        report.finish(train(folder, Saving()), DATASET)
 
     number = fork(life)
     deadline = time.monotonic() + 60

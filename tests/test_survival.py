@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -83,24 +84,35 @@ class Snapshots:
         return (tuple(sorted((path, (run / path).stat().st_size) for path in shown)), tuple(sorted(hidden)))
 
 
+@contextlib.contextmanager
+def snapshots(folder):
+    """Yields a folder to train in; afterwards its copies, in order, are in the list."""
+    (folder / "run").mkdir(parents=True, exist_ok=True)
+    taken = Snapshots(folder / "run", folder / "copies")
+    taken.on, copies = True, []
+    yield folder / "run", copies
+    taken.on = False
+    copies += sorted((folder / "copies").iterdir(), key=lambda path: int(path.name))
+
+
 def test_a_kill_between_any_two_operations_on_the_disk_loses_nothing(tmp_path, monkeypatch):
-    """Training, removing old checkpoints, and resuming from the one before a damaged one."""
-    whole = aejax.fit(FEW, folder=tmp_path / "whole", dataset=DATASET, saving=OFTEN)
+    whole = digest(aejax.fit(FEW, folder=tmp_path / "whole", dataset=DATASET, saving=OFTEN))
     save = Checkpoints.save
     monkeypatch.setattr(Checkpoints, "save", lambda self, *rest: (save(self, *rest), self.wait()))
-    snapshots = Snapshots(tmp_path / "cut", tmp_path / "copies")
-    (tmp_path / "cut").mkdir()
-    snapshots.on = True
-    half = aejax.fit(dataclasses.replace(FEW, epochs=2), folder=tmp_path / "cut", dataset=DATASET, saving=Saving(0.0))
-    (half.run.path / "checkpoints" / "10" / "_METADATA").write_text("")
-    aejax.fit(dataclasses.replace(FEW, epochs=3), resume=half.run.path, dataset=DATASET, saving=OFTEN)
-    snapshots.on = False
-    monkeypatch.undo()
-    copies = sorted((tmp_path / "copies").iterdir())
-    assert len(copies) > 15
-    for copy in copies:
-        resumed = aejax.fit(FEW, resume=copy, dataset=DATASET, saving=OFTEN)
-        assert digest(resumed) == digest(whole), copy
+    with snapshots(tmp_path / "cut") as (folder, copies):
+        run = aejax.fit(dataclasses.replace(FEW, epochs=3), folder=folder, dataset=DATASET, saving=OFTEN).run
+    saved = [int(aejax.load(copy).state.step) for copy in copies if Checkpoints(copy / "checkpoints").steps()]
+    assert saved == sorted(saved)
+    assert set(saved) == {5, 10, 15}
+    damaged = shutil.copytree(run.path, tmp_path / "resumed" / "run" / "x")
+    shutil.copytree(damaged / "checkpoints" / "15", damaged / "checkpoints" / "20")
+    (damaged / "checkpoints" / "20" / "_METADATA").write_text("")
+    with snapshots(tmp_path / "resumed") as (_, later):
+        aejax.fit(FEW, resume=damaged, dataset=DATASET, saving=OFTEN)
+    assert len(copies) > 10
+    assert len(later) > 5
+    for copy in [*copies, *later]:
+        assert digest(aejax.fit(FEW, resume=copy, dataset=DATASET, saving=OFTEN)) == whole, copy
         assert not list(copy.rglob(".*"))
 
 
