@@ -77,7 +77,7 @@ def digest(trained: Trained) -> str:
     rows = [{name: value for name, value in row.items() if name not in timed} for row in trained.run.rows()]
     content = hashlib.sha256(json.dumps(rows).encode())
     best = aejax.load(trained.run.path / "checkpoints" / "best")
-    for leaf in jax.tree.leaves((trained.state, best.state)):
+    for leaf in jax.tree.leaves((trained.state, aejax.load(trained.run.path).state, best.state)):
         content.update(np.asarray(leaf).tobytes())
     return content.hexdigest()
 
