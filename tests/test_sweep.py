@@ -73,7 +73,7 @@ def test_a_stopped_sweep_goes_on_and_repeats_nothing(base, tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         sweep.work(made, width=2)
     assert len(made.finished()) == 2
-    assert not list((tmp_path / "sweep" / "claims").iterdir())  # given back
+    assert not any(map(made._taken, made.trials))  # given back
     again = []
 
     def counting(experiments, **options):
@@ -85,6 +85,41 @@ def test_a_stopped_sweep_goes_on_and_repeats_nothing(base, tmp_path, monkeypatch
     assert len(made.finished()) == 4
     assert {item.seed for item in trained} | {item.seed for item in again} == {0, 1, 2, 3}
     assert len(again) == 2
+
+
+def test_what_a_dead_worker_was_at_work_on_goes_on_where_it_was(base, tmp_path, monkeypatch):
+    trials = plan.grid(dataclasses.replace(base, epochs=5), {"seed": [0, 1, 2]})
+    undisturbed = worked(tmp_path / "undisturbed", trials).results()
+    monkeypatch.setattr(population, "SAVE_EVERY", 0.0)
+    epochs = []
+
+    def dying(members):
+        epochs.append(members)
+        if len(epochs) > 4:
+            raise KeyboardInterrupt
+
+    made = Sweep.create(tmp_path / "sweep", trials)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.work(made, events=sweep.Events(epoch=dying))
+    assert list((tmp_path / "sweep" / "training").iterdir())
+    before, after = sum(epochs), []
+    sweep.work(made, events=sweep.Events(epoch=after.append))
+    assert before + sum(after) < 2 * 5 * len(trials)
+    assert not (tmp_path / "sweep" / "training").exists()
+    for id, result in made.results().items():
+        for name in ("train", "test", "validation", "curves"):
+            assert result[name] == undisturbed[id][name]  # to the last bit
+
+
+def test_trials_that_were_claimed_together_are_taken_over_together(base, tmp_path):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1, 2, 3, 4]}))
+    first, second = made.claim("one", 2), made.claim("two", 2)
+    assert made.record("one", first[0], {"failed_at": None})
+    for worker, trials in (("one", first), ("two", second)):
+        made.release(worker, trials)
+    assert made.claim("another", 5) == first[1:]
+    assert made.claim("another", 5) == second
+    assert made.claim("another", 5) == made.trials[4:]
 
 
 def test_a_claim_keeps_others_away_until_its_worker_is_dead(base, tmp_path, monkeypatch):
