@@ -96,12 +96,22 @@ def _check(resolved: Sequence[Experiment], dataset: Dataset, selection: Selectio
         raise InputError("a selection needs a validation part, but the data holds none out: set data.validation")
 
 
+def side_by_side(
+    first: Experiment, shape: tuple[int, ...], members: int, selection: Selection | None
+) -> tuple[int, int]:
+    """How many groups train at the same time, and how many members are in each, where there is memory for them.
+
+    `first` is any of them, resolved; `shape` is that of an example.
+    """
+    lanes = 1 if selection is not None and selection.compares else devices.lanes()
+    if lanes > 1 and step_flop(first, shape) > SMALL:
+        return lanes, 1
+    return lanes, -(-members // lanes)
+
+
 def _at_once(program: Program, experiments: Sequence[Experiment], selection: Selection | None, memory: int) -> int:
     """How many members make a group; its programs are compiled."""
-    lanes = 1 if selection is not None and selection.compares else devices.lanes()
-    share = -(-len(experiments) // lanes)
-    if lanes > 1 and step_flop(experiments[0], program.shape) > SMALL:
-        share = 1
+    lanes, share = side_by_side(experiments[0], program.shape, len(experiments), selection)
     each = max(program.compile(experiments[:share]) - program.fixed_bytes, 1) / share
     fitting = max(int((memory - program.fixed_bytes) / lanes / each), 1)
     size = devices.rounded(-(-share // -(-share // fitting)))

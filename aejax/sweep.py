@@ -35,6 +35,7 @@ from aejax.experiment import Experiment, from_json, to_json
 from aejax.plan import Trial
 from aejax.runs import hardware, versions, write_atomically
 from aejax.selection import Selection
+from aejax.strips import strip
 from aejax.trained import Trained
 
 Measure = Callable[[Trained, Part], dict[str, float]]
@@ -231,7 +232,8 @@ def work(
     worker = worker_name()
     events = Events() if events is None else events
     training = sweep.folder / "training"
-    options = {"shared_order": shared_order, "selection": selection, "keep": training, "on_epoch": events.epoch}
+    options = {"shared_order": shared_order, "selection": selection, "on_epoch": events.epoch}
+    options |= {"keep": training, "keep_strip": True}
     while claimed := sweep.claim(worker, width):
         with sweep.touching(worker, claimed), closing(train(claimed, worker, measure, **options)) as results:
             events.begun(claimed)
@@ -248,9 +250,12 @@ def worker_name() -> str:
 
 
 def train(
-    trials: Sequence[Trial], worker: str, measure: Measure, **options: Any
+    trials: Sequence[Trial], worker: str, measure: Measure, *, keep_strip: bool = False, **options: Any
 ) -> Generator[tuple[Trial, Result], None, None]:
-    """Trains trials of one structure with the options of `population.fit`, and yields what each came to."""
+    """Trains trials of one structure with the options of `population.fit`, and yields what each came to.
+
+    With `keep_strip` a result has small pictures too, see `strips`.
+    """
     dataset = load(trials[0].experiment.data)
     parts = {name: dataset.part(name) for name in ("validation", "test") if len(dataset.part(name))}
     fitted = population.fit([trial.experiment for trial in trials], dataset=dataset, **options)
@@ -262,6 +267,7 @@ def train(
                 "settings": trial.settings,
                 **_ending(outcome),
                 **{name: {} if outcome.failed_at else measure(outcome.trained, part) for name, part in parts.items()},
+                "strip": strip(outcome.trained, dataset.test) if keep_strip and not outcome.failed_at else None,
                 "members": len(trials),
                 "resident_mb_a_member": memory() / 1e6 / len(trials),
                 "worker": worker,

@@ -274,9 +274,9 @@ def test_two_workers_killed_at_random_moments_lose_nothing_and_do_nothing_twice(
 
 
 def test_a_model_that_cannot_be_made_is_refused_before_any_trial_trains(data):
-    axes = (f"data={data}", "batch-size=8", "model.latent=plain,vector-quantised")
+    axes = (f"data={data}", "batch-size=8", "model.encoder=mlp-encoder", "model.decoder=mlp-decoder", "seed=0,1")
     with pytest.raises(InputError, match=r"VectorQuantised has slots=49.*slots divide the features"):
-        Command("ae-keras", axes, plan=True)()
+        Command("vq-vae-mnist", axes, plan=True)()
 
 
 def test_the_command_shows_the_plan_trains_and_shows_the_outcome(data, tmp_path):
