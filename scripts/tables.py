@@ -213,7 +213,7 @@ def sweep_speed() -> str:
     bench = _bench("bench_sweep")
     rows = [f"| {bench['trials']} settings of `ae-keras`, {bench['epochs']} epochs each | time |", "|---|---|"]
     for name, row in bench["rows"].items():
-        ratio = bench["ratios"]["sweep"].get(name)
+        ratio = bench["ratios"].get(name)
         beside = "" if ratio is None else f" (the sweep takes {ratio:.2f} of it)"
         rows.append(f"| {name} | {row['seconds']:.1f} s{beside} |")
     return "\n".join([*rows, "", f"Measured on {_machine(bench)}."])
