@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from gpu_models import CONTENDERS, MODELS, SIDE
 RESULTS = Path(__file__).parent / "results" / "bench_gpu.json"
 TARGETS = {"torch": 10.0, "torch-compile-graphs": 1.3}
 """How many times as fast as each contender aejax is to be, at the smallest batch."""
+MOST_CODES = 50 * 4096
+"""A batch whose codes are more does not fit the memory beside its gradients."""
 FULL = {
     "models": list(MODELS),
     "contenders": list(CONTENDERS),
@@ -77,31 +80,29 @@ def against_torch(path: Path, sizes: dict[str, Any]) -> dict[str, Any]:
     return results
 
 
-def measure(path: Path, sizes: dict[str, Any]) -> Any:
-    """Yields each part's name and results."""
+def measure(path: Path, sizes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each part's name and results, as it is done."""
     yield "contest", against_torch(path, sizes)
 
     import gpu_ceilings as ceilings
 
-    batch = sizes["batches"][0]
+    models, batch = sizes["models"], sizes["batches"][0]
     yield "population", ceilings.members(str(path), sizes["members"], 4, batch)
     best = ceilings.ceilings(sizes["size"])
     yield "ceilings", best
+
+    def speed(name: str, batch: int, **settings: Any) -> dict[str, float]:
+        return ceilings.throughput(name, str(path), batch, best, sizes["rounds"], **settings)
+
+    if ceilings.has_precision():
+        both = ("float32", "bfloat16")
+        yield "precision", {name: {kind: speed(name, batch, precision=kind) for kind in both} for name in models}
+    fits = lambda name, size: MODELS[name]["samples"] * size <= MOST_CODES  # noqa: E731
     yield (
         "batch_sizes",
-        {
-            name: {
-                size: ceilings.throughput(name, str(path), size, best, sizes["rounds"])
-                for size in sizes["curve"]
-                if MODELS[name]["samples"] * size <= 50 * 4096
-            }
-            for name in sizes["models"]
-        },
+        {name: {size: speed(name, size) for size in sizes["curve"] if fits(name, size)} for name in models},
     )
-    yield (
-        "profile",
-        {name: ceilings.interruptions(name, str(path), batch) for name in sizes["models"]},
-    )
+    yield "profile", {name: ceilings.interruptions(name, str(path), batch) for name in models}
 
 
 def judged(results: dict[str, Any], sizes: dict[str, Any]) -> dict[str, bool]:
@@ -119,7 +120,6 @@ def judged(results: dict[str, Any], sizes: dict[str, Any]) -> dict[str, bool]:
 
 def main() -> None:
     """Runs every part and writes JSON and figures. Exits with 2 where there is no GPU, unless it is to be small."""
-    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the contenders need memory too
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="images as .npy, uint8, [n, 28, 28], in place of drawn ones")
     parser.add_argument("--small", action="store_true", help="sizes for a CPU, and aejax alone")
@@ -129,6 +129,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="figures are written beside it")
     arguments = parser.parse_args()
 
+    with tempfile.TemporaryDirectory() as folder:
+        # The contenders need memory too, and what one process has compiled the others need not.
+        os.environ |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_COMPILATION_CACHE_DIR": folder}
+        run(arguments, Path(folder) / "images.npy")
+
+
+def run(arguments: argparse.Namespace, path: Path) -> None:
+    """All parts, on images that are written to `path`."""
     import gpu_figures
     import jax
 
@@ -141,12 +149,10 @@ def main() -> None:
     sizes = (SMALL if arguments.small else FULL) | given
     results: dict[str, Any] = {"hardware": hardware(), "versions": versions(), "sizes": sizes}
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "images.npy"
-        images(path, sizes["examples"], arguments.data)
-        for name, result in measure(path, sizes):
-            results |= {name: result, "seconds": time.perf_counter() - start}
-            arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+    images(path, sizes["examples"], arguments.data)
+    for name, result in measure(path, sizes):
+        results |= {name: result, "seconds": time.perf_counter() - start}
+        arguments.out.write_text(json.dumps(results, indent=2) + "\n")
     results["met"] = judged(results, sizes)
     arguments.out.write_text(json.dumps(results, indent=2) + "\n")
     print(json.dumps(results, indent=2))

@@ -39,16 +39,20 @@ def work(contenders: dict[str, Contender], name: str, path: str, setting: str) -
 def contest(script: str, setting: dict[str, Any], path: Path, rounds: int, within: float = 1.04) -> dict[str, Any]:
     """One epoch of each of the setting's contenders in turn, `rounds` times after one that is not counted.
 
-    Medians, the ratio of the first contender's to each other's, and the facts that each ends with. Ends the
-    script where one fails, or where the losses differ by more than the factor `within`.
+    That one, in which they compile, they make at the same time. Medians, the ratio of the first
+    contender's to each other's, and the facts that each ends with. Ends the script where one fails, or
+    where the losses differ by more than the factor `within`.
     """
     processes = {name: _start(script, name, path, setting) for name in setting["contenders"]}
+    for process in processes.values():
+        _tell(process, "epoch")
+    for process in processes.values():
+        _answer(process)
     seconds: dict[str, list[float]] = {name: [] for name in processes}
-    for number in range(rounds + 1):
+    for number in range(rounds):
         for name, process in processes.items():
-            spent = _ask(process, "epoch")
-            seconds[name] += [spent] if number else []
-        print(f"round {number}: " + "  ".join(f"{name} {times[-1]:.3f}" for name, times in seconds.items() if times))
+            seconds[name].append(_ask(process, "epoch"))
+        print(f"round {number}: " + "  ".join(f"{name} {times[-1]:.3f}" for name, times in seconds.items()))
     rows = {name: {"epoch_seconds": statistics.median(times)} for name, times in seconds.items()}
     rows = {name: row | _ask(processes[name], "end") for name, row in rows.items()}
     check_same_loss({name: row["loss"] for name, row in rows.items()}, within)
@@ -72,16 +76,24 @@ def environment(name: str) -> dict[str, str]:
 def _start(script: str, name: str, path: Path, setting: dict[str, Any]) -> subprocess.Popen:
     command = [sys.executable, script, "--work", name, str(path), json.dumps(setting)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  read if the contender fails
+    errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
     process = subprocess.Popen(command, text=True, env=environment(name), stderr=errors, **pipes)
     process.stderr = errors
     return process
 
 
 def _ask(process: subprocess.Popen, line: str) -> Any:
+    _tell(process, line)
+    return _answer(process)
+
+
+def _tell(process: subprocess.Popen, line: str) -> None:
     with contextlib.suppress(BrokenPipeError):  # then it does not answer either
         process.stdin.write(line + "\n")
         process.stdin.flush()
+
+
+def _answer(process: subprocess.Popen) -> Any:
     answer = process.stdout.readline()
     if not answer:
         process.stderr.seek(0)

@@ -19,6 +19,7 @@ import aejax
 from aejax import population
 from aejax.bench import best_seconds, lowered_step
 from aejax.data import Dataset, Part
+from aejax.experiment import Experiment
 from aejax.optim import Adam
 
 
@@ -40,6 +41,11 @@ def ceilings(size: int) -> dict[str, float]:
     }
 
 
+def has_precision() -> bool:
+    """Whether an experiment says in which precision its products are made."""
+    return "precision" in {field.name for field in dataclasses.fields(Experiment)}
+
+
 def throughput(
     name: str, path: str, batch: int, best: dict[str, float], rounds: int, **settings: Any
 ) -> dict[str, float]:
@@ -58,7 +64,6 @@ def throughput(
         "step_microseconds": 1e6 * seconds / steps,
         "matrix_share": cost["flops"] * steps / seconds / best[f"{product}_flop_per_second"],
         "memory_share": cost["bytes accessed"] * steps / seconds / best["bytes_per_second"],
-        "loss_nats": made.mean(made.loss, "loss_nats", made.part.take(slice(0, 1000)), 100),
     }
 
 

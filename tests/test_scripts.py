@@ -120,7 +120,9 @@ def test_the_vae_benchmark_s_contender_trains(samples, tmp_path):
 
 ONLY_AT_THE_EDGE = ["tyro", "platformdirs", "tensorboardX", "mlxtend", "tensorflow_datasets", "array_record"]
 WITHOUT = """
-import runpy, sys
+import importlib.metadata, runpy, sys
+found = importlib.metadata.version
+importlib.metadata.version = lambda name: found(name if name != "aejax" else "aejax-that-is-not-installed")
 sys.modules.update(dict.fromkeys({names}))
 sys.path.insert(0, {folder!r})
 sys.argv = ["bench_gpu.py", "--small", "--rounds", "1", "--out", {out!r}]
@@ -162,6 +164,8 @@ def test_a_copy_to_the_host_between_kernels_is_seen_in_the_profile():
 
 
 def test_the_gpu_benchmark_says_that_there_is_no_gpu(capsys, monkeypatch):
+    for name in ("XLA_PYTHON_CLIENT_PREALLOCATE", "JAX_COMPILATION_CACHE_DIR"):
+        monkeypatch.setenv(name, "")  # which is undone
     monkeypatch.setattr(sys, "argv", ["bench_gpu.py"])
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
     with pytest.raises(SystemExit) as stopped:
