@@ -96,7 +96,10 @@ def measure(path: Path, sizes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
     if ceilings.has_precision():
         both = ("float32", "bfloat16")
-        yield "precision", {name: {kind: speed(name, batch, precision=kind) for kind in both} for name in models}
+        yield (
+            "precision",
+            {name: {kind: speed(name, sizes["batches"][-1], precision=kind) for kind in both} for name in models},
+        )
     fits = lambda name, size: MODELS[name]["samples"] * size <= MOST_CODES  # noqa: E731
     yield (
         "batch_sizes",
