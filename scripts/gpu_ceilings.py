@@ -19,7 +19,7 @@ import aejax
 from aejax import population
 from aejax.bench import best_seconds, lowered_step
 from aejax.data import Dataset, Part
-from aejax.experiment import Experiment
+from aejax.models import Autoencoder
 from aejax.optim import Adam
 
 
@@ -42,8 +42,8 @@ def ceilings(size: int) -> dict[str, float]:
 
 
 def has_precision() -> bool:
-    """Whether an experiment says in which precision its products are made."""
-    return "precision" in {field.name for field in dataclasses.fields(Experiment)}
+    """Whether a model says in which precision it computes."""
+    return "precision" in {field.name for field in dataclasses.fields(Autoencoder)}
 
 
 def throughput(

@@ -35,13 +35,13 @@ FIRST = slice(0, 1000)
 
 
 def training(name: str, path: str, batch: int, **settings: Any) -> Any:
-    """A registered experiment in training on the images of a file."""
+    """A registered experiment in training on the images of a file, its model with other settings."""
     from training import Training
 
     from aejax import registry
 
     experiment = registry.get(name)
-    return Training(experiment.model, experiment.loss, path, batch, **settings)
+    return Training(experiment.model.clone(**settings), experiment.loss, path, batch)
 
 
 def torch_contender(path: str, setting: dict[str, Any], mode: str) -> tuple[Any, Any, dict[str, Any]]:

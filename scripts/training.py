@@ -7,6 +7,7 @@ import numpy as np
 
 from aejax import devices
 from aejax.data import Data, Dataset, Part, Scale
+from aejax.devices import Parallel
 from aejax.experiment import Experiment
 from aejax.feed import Resident
 from aejax.optim import Adam
@@ -15,18 +16,18 @@ from aejax.trained import example
 
 
 class Training:
-    """Trains `model` on the rows of a .npy file by Adam at 1e-3; other settings are those of an experiment."""
+    """Trains `model` on the rows of a .npy file by Adam at 1e-3, on one device."""
 
-    def __init__(self, model: Any, loss: Any, path: str, batch: int, **settings: Any) -> None:
+    def __init__(self, model: Any, loss: Any, path: str, batch: int) -> None:
         x = np.load(path)
-        given = Experiment(model, loss, Data(path), Adam(), batch, **settings)
-        self.experiment = given.filled(x.shape[1:], len(x) // batch)
-        self.feed = Resident(self.experiment, Dataset(path, Part(x), Part(x[:0]), Part(x[:0])), Scale())
+        self.experiment = Experiment(model, loss, Data(path), Adam(), batch).filled(x.shape[1:], len(x) // batch)
+        parallel = Parallel(devices=1).resolve(self.experiment)
+        self.feed = Resident(self.experiment, Dataset(path, Part(x), Part(x[:0]), Part(x[:0])), Scale(), parallel)
         self.part, self.key = jax.device_put(Part(x)), jax.random.key(0)
         self.model = self.experiment.model
         self.loss, self.optimizer = as_arrays((self.experiment.loss, self.experiment.optimizer))
-        self.state = devices.init(self.model, self.loss, self.optimizer, example(x.shape[1:]), self.key)
-        self.metrics: Any = None
+        state = devices.init(self.model, self.loss, self.optimizer, example(x.shape[1:]), self.key)
+        self.state, self.metrics = parallel.place(state), None
 
     def dispatch(self) -> None:
         """One pass over the data, not waited for."""
