@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,17 @@ def contest(script: str, setting: dict[str, Any], path: Path, rounds: int, withi
     contender's to each other's, and the facts that each ends with. Ends the script where one fails, or
     where the losses differ by more than the factor `within`.
     """
-    processes = {name: _start(script, name, path, setting) for name in setting["contenders"]}
+    with contextlib.ExitStack() as stack:
+        processes = {name: stack.enter_context(_started(script, name, path, setting)) for name in setting["contenders"]}
+        rows = _rows(processes, rounds)
+    check_same_loss({name: row["loss"] for name, row in rows.items()}, within)
+    first, *others = rows
+    ratios = {name: rows[first]["epoch_seconds"] / rows[name]["epoch_seconds"] for name in others}
+    return {"setting": setting, "rows": rows, "ratios": ratios}
+
+
+def _rows(processes: dict[str, subprocess.Popen], rounds: int) -> dict[str, dict[str, Any]]:
+    """What `contest` says of each contender."""
     for process in processes.values():
         _tell(process, "epoch")
     for process in processes.values():
@@ -53,12 +63,8 @@ def contest(script: str, setting: dict[str, Any], path: Path, rounds: int, withi
         for name, process in processes.items():
             seconds[name].append(_ask(process, "epoch"))
         print(f"round {number}: " + "  ".join(f"{name} {times[-1]:.3f}" for name, times in seconds.items()))
-    rows = {name: {"epoch_seconds": statistics.median(times)} for name, times in seconds.items()}
-    rows = {name: row | _ask(processes[name], "end") for name, row in rows.items()}
-    check_same_loss({name: row["loss"] for name, row in rows.items()}, within)
-    first, *others = rows
-    ratios = {name: rows[first]["epoch_seconds"] / rows[name]["epoch_seconds"] for name in others}
-    return {"setting": setting, "rows": rows, "ratios": ratios}
+    medians = {name: {"epoch_seconds": statistics.median(times)} for name, times in seconds.items()}
+    return {name: row | _ask(processes[name], "end") for name, row in medians.items()}
 
 
 def check_same_loss(losses: dict[str, float], within: float = 1.04) -> None:
@@ -73,13 +79,24 @@ def environment(name: str) -> dict[str, str]:
     return os.environ | backend | {"TF_CPP_MIN_LOG_LEVEL": "3", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
-def _start(script: str, name: str, path: Path, setting: dict[str, Any]) -> subprocess.Popen:
+@contextlib.contextmanager
+def _started(script: str, name: str, path: Path, setting: dict[str, Any]) -> Iterator[subprocess.Popen]:
+    """The contender's process, which does not outlive the contest; its `stderr` is a file."""
     command = [sys.executable, script, "--work", name, str(path), json.dumps(setting)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
-    process = subprocess.Popen(command, text=True, env=environment(name), stderr=errors, **pipes)
-    process.stderr = errors
-    return process
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(command, text=True, env=environment(name), stderr=errors, **pipes) as process,
+    ):
+        process.stderr = errors
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
 
 
 def _ask(process: subprocess.Popen, line: str) -> Any:
