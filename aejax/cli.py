@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import tyro
 from aejax import registry
 from aejax.commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
 from aejax.commands.devices import Devices
-from aejax.errors import DivergedError, InputError, Stopped
+from aejax.errors import DISK_ERRORS, DiskError, DivergedError, InputError, Stopped
 
 if TYPE_CHECKING:
     from aejax.experiment import Experiment
@@ -29,20 +30,26 @@ ABOUT_SETTINGS = {
 
 
 def main() -> None:
-    """Runs one command; exits with 0, 1 (training failed), 2 (bad input) or 130 (stopped)."""
+    """Runs one command; exits with 0, 1 (it failed), 2 (bad input), 130 (stopped by Ctrl-C) or 143 (by SIGTERM)."""
     logging.basicConfig(format="aejax: %(message)s")
     try:
         _run(sys.argv[1:])
     except InputError as error:
         _exit(2, error)
-    except DivergedError as error:
+    except (DivergedError, DiskError) as error:
         _exit(1, error)
     except Stopped as error:
-        _exit(130, error)
+        print(f"aejax: {error}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(128 + error.number)  # an epoch that is under way would hold up any other end
     except KeyboardInterrupt:
         _exit(130, "stopped")
     except BrokenPipeError:
         sys.stderr.close()
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        _exit(1, f"{error.filename or 'a file'} cannot be written: {error.strerror}")
 
 
 def _run(arguments: list[str]) -> None:
@@ -65,6 +72,7 @@ def _gives_name(arguments: list[str]) -> bool:
 
 def _train(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment, every field a flag, and trains it."""
+    from aejax.checkpoints import Saving
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -74,8 +82,7 @@ def _train(name: str, arguments: list[str]) -> None:
         """Folder of the run directories: the run goes to OUT/NAME/ID."""
         resume: Path | None = None
         """A run directory to go on with; its own settings are the defaults then."""
-        save_every: float = 60.0
-        """Least number of seconds between two checkpoints; the last epoch is always saved."""
+        saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
         profile: bool = False
         """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
         on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
@@ -97,7 +104,7 @@ def _train(name: str, arguments: list[str]) -> None:
             resume=options.resume,
             dataset=dataset,
             parallel=options.on.layout(),
-            save_every=options.save_every,
+            saving=options.saving,
             show_progress=True,
         )
         finish(trained, dataset)

@@ -19,12 +19,13 @@ from aejax.errors import InputError
 def read(name: str, source: Path | None) -> dict[str, Part]:
     """The parts of the TFDS data set `name`, a configuration and a version included (`emnist/balanced`).
 
-    `source` is the folder that TFDS calls `manual_dir`. Raises `InputError` where TFDS has no such
-    data set, cannot prepare it here, or where it holds neither images of one size nor vectors.
+    `source` is the folder that TFDS calls `manual_dir`, or one in which TFDS has prepared it. Raises
+    `InputError` where TFDS has no such data set, cannot prepare it here, or where it holds neither
+    images of one size nor vectors.
     """
     with quiet():
         try:
-            builder = _builder(name)
+            builder = _builder(name, source)
             x, labels = _fields(name, builder.info)
             _prepare(name, builder, source)
             return {
@@ -43,15 +44,17 @@ def nearest(word: str, names: Iterable[str]) -> str:
     return f" (nearest: {', '.join(alike)})" if alike else ""
 
 
-def _builder(name: str) -> Any:
-    """TFDS's builder, in the format that needs no TensorFlow to read."""
+def _builder(name: str, source: Path | None) -> Any:
+    """TFDS's builder, in the format that needs no TensorFlow to read; that of `source` if it is prepared there."""
     import tensorflow_datasets as tfds
 
     known = tfds.list_builders(with_community_datasets=False)
     base = re.split("[/:]", name)[0]
     if base not in known:
         raise InputError(f"TFDS has no data set named {base!r}{nearest(base, known)}: see its catalogue")
-    return tfds.builder(name, data_dir=cache.folder() / "tfds", file_format="array_record")
+    folders = [cache.folder() / "tfds"] if source is None else [source, cache.folder() / "tfds"]
+    builders = [tfds.builder(name, data_dir=folder, file_format="array_record") for folder in folders]
+    return next((builder for builder in builders if builder.is_prepared()), builders[-1])
 
 
 def _fields(name: str, info: Any) -> tuple[str, tuple[str, ...]]:
@@ -107,13 +110,18 @@ def _splits(name: str, splits: Iterable[str]) -> dict[str, str]:
 
 
 def _decode(records: Any, features: Any, x: str, labels: tuple[str, ...]) -> Part:
-    """Every record of a split in memory: uint8 where TFDS says so, else float32; several labels become one number."""
+    """Every record of a split in memory: uint8 where TFDS says so, else float32; several labels become one number.
+
+    Black and white images, of zeros and ones, become 0 and 255, as uint8 is grey levels everywhere.
+    """
     feature = features[x]
     values = np.empty((len(records), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32)
     numbers = np.empty((len(records), len(labels)), np.int32)
     for i, record in enumerate(records):
         values[i] = record[x]
         numbers[i] = [record[label] for label in labels]
+    if values.dtype == np.uint8 and values.max() == 1:
+        values *= np.uint8(255)
     strides = np.cumprod([1, *(features[label].num_classes for label in labels[:0:-1])])[::-1]
     return Part(values, (numbers @ strides).astype(np.int32) if labels else None)
 

@@ -8,6 +8,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from aejax.data import FACTORS, Data, Factors, cache, catalog, load, prepare
+from aejax.data.remote import quiet
 from aejax.errors import InputError
 
 FEATURES = tfds.features
@@ -66,6 +67,25 @@ class AejaxTinyFactors(AejaxTinyImages):
 
     def example(self, i):
         return {"image": png((4, 6), i), "a": i % 4, "b": i % 5, "c": i % 3}
+
+
+class AejaxTinyDsprites(_Tiny):
+    """What TFDS has of dSprites: black and white images, and an integer and a float of each factor."""
+
+    splits = MappingProxyType({"train": 24})
+
+    def features(self):
+        sizes = FACTORS["tfds:dsprites"].sizes
+        labels = {key: FEATURES.ClassLabel(num_classes=n) for key, n in sizes.items()}
+        values = {key.replace("label", "value"): FEATURES.Tensor(shape=(), dtype=np.float32) for key in sizes}
+        return {"image": FEATURES.Image(shape=(64, 64, 1)), "id": FEATURES.Text()} | labels | values
+
+    def example(self, i):
+        labels = {key: i % n for key, n in FACTORS["tfds:dsprites"].sizes.items()}
+        values = {key.replace("label", "value"): float(value) for key, value in labels.items()}
+        image = np.zeros((64, 64), np.uint8)
+        image[:, i] = 1
+        return {"image": png((64, 64), image), "id": f"{i:06}"} | labels | values
 
 
 class AejaxTinyText(_Tiny):
@@ -144,6 +164,21 @@ def test_the_factors_of_dsprites_are_named_and_sized_as_tfds_has_them():
     features = tfds.builder("dsprites", data_dir=cache.folder()).info.features
     assert {key: features[key].num_classes for key in FACTORS["tfds:dsprites"].sizes} == FACTORS["tfds:dsprites"].sizes
     assert features["image"].shape == (64, 64, 1)
+
+
+def test_dsprites_prepared_elsewhere_gives_white_sprites_and_their_factors(monkeypatch, tmp_path):
+    name, factors = "tfds:aejax_tiny_dsprites", FACTORS["tfds:dsprites"]
+    monkeypatch.setitem(FACTORS, name, factors)
+    builder = tfds.builder("aejax_tiny_dsprites", data_dir=tmp_path / "elsewhere", file_format="array_record")
+    with quiet():
+        builder.download_and_prepare()
+    monkeypatch.setattr(AejaxTinyDsprites, "example", lambda self, i: pytest.fail("was prepared again"))
+    prepare(name, tmp_path / "elsewhere")
+    train = load(Data(name, validation=0.0)).train
+    assert train.x.dtype == np.uint8
+    number = train.x[:, 0, :, 0].argmax(axis=1)
+    assert (train.x == np.where(np.arange(64)[None, None, :, None] == number[:, None, None, None], 255, 0)).all()
+    np.testing.assert_array_equal(factors.values(train.label), number[:, None] % list(factors.sizes.values()))
 
 
 def test_what_is_prepared_needs_tfds_no_more(monkeypatch):
