@@ -83,4 +83,4 @@ class TiedAutoencoder(Autoencoder):
             )
         layers = [params["encoder"]["Stack_0"][f"Dense_{number}"] for number in range(len(self.encoder.hidden))]
         kernels = tuple(layer["kernel"] for layer in (*layers, params["latent"]["code"]))
-        return self.decoder(z, self.shape, train, kernels)
+        return self.raw(z, train, kernels)
