@@ -111,7 +111,7 @@ class Search:
         self.study.finish(number, value if math.isfinite(value) else None, result)
 
 
-def work(search: Search, *, width: int = 32, shared_order: bool = False, events: Events | None = None) -> None:
+def work(search: Search, *, width: int = 8, shared_order: bool = False, events: Events | None = None) -> None:
     """Trains groups of proposed trials until every trial is finished, waiting for what others are at work on.
 
     Args:

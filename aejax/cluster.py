@@ -1,6 +1,7 @@
 """A command's workers as jobs of a cluster, or as processes here, through submitit."""
 
 import contextlib
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ class Worker:
 
     def checkpoint(self) -> Any:
         """What submitit queues again: what it was at work on is another's by then, or nobody's."""
-        return require("submitit", "sweep").helpers.DelayedSubmission(self)
+        return _submitit().helpers.DelayedSubmission(self)
 
 
 def submit(work: Callable[[], None], workers: int, folder: Path, slurm: str | None = None) -> list[Any]:
@@ -40,7 +41,7 @@ def submit(work: Callable[[], None], workers: int, folder: Path, slurm: str | No
     Raises:
         InputError: where there is no SLURM, or no such setting.
     """
-    submitit = require("submitit", "sweep")
+    submitit = _submitit()
     try:
         executor = submitit.AutoExecutor(folder, cluster="local" if slurm is None else "slurm")
         settings = _settings(executor._valid_parameters(), slurm)
@@ -69,6 +70,11 @@ def check(jobs: Sequence[Any]) -> None:
         job, error = failed[0]
         said = str(error).strip().splitlines()[-1]
         raise InputError(f"{len(failed)} of {len(jobs)} workers failed, the first with {said}: see {job.paths.stderr}")
+
+
+def _submitit() -> Any:
+    os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")  # else importing it closes every handler of logging
+    return require("submitit", "sweep")
 
 
 def _settings(generic: Collection[str], slurm: str | None) -> dict[str, Any]:

@@ -94,20 +94,27 @@ class Study:
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        """Sends heartbeats meanwhile, and gives back afterwards what was claimed and not finished."""
-        count = itertools.count()
+        """Sends heartbeats meanwhile, and gives back afterwards what was claimed and not finished.
+
+        Raises `InputError` where the storage is lost on the way.
+        """
+        count, lost = itertools.count(), self._optuna.exceptions.StorageInternalError
 
         def beat() -> None:
-            self._study.set_user_attr(f"heartbeats of {self.worker}", next(count))
+            with contextlib.suppress(lost):  # the next may reach it
+                self._study.set_user_attr(f"heartbeats of {self.worker}", next(count))
 
         beat()
         try:
-            with repeating(beat, sweep.LEASE / 6):
-                yield
-        finally:
-            for trial in self._trials("RUNNING"):
-                if trial.user_attrs.get("worker") == self.worker:
-                    self._give_back(trial.number)
+            try:
+                with repeating(beat, sweep.LEASE / 6):
+                    yield
+            finally:
+                for trial in self._trials("RUNNING"):
+                    if trial.user_attrs.get("worker") == self.worker:
+                        self._give_back(trial.number)
+        except lost as error:
+            raise InputError(f"the study cannot be reached, the same command goes on: {_first_line(error)}") from None
 
     def finish(self, number: int, value: float | None, result: Result) -> None:
         """Tells what a trial came to, None where it failed; nothing where another worker has taken it over."""
@@ -159,8 +166,9 @@ class Study:
         url = require("sqlalchemy", "sweep").make_url(storage)
         if url.drivername == "postgresql":
             url = url.set(drivername="postgresql+psycopg2")
-        options = {"connect_args": {"timeout": BUSY}} if url.get_backend_name() == "sqlite" else {}
-        return storages.RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=options)
+        options = {"timeout": BUSY} if url.get_backend_name() == "sqlite" else {}
+        engine = {"connect_args": options, "pool_pre_ping": True}  # a connection may be cut while a group trains
+        return storages.RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=engine)
 
 
 def _shown(storage: str) -> str:

@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pretended
 import pytest
 
@@ -193,6 +194,16 @@ def test_a_trial_that_was_taken_over_is_another_s(base, tmp_path, monkeypatch):
     assert other.finished(1) == 0
     other.finish(claimed.number, 2.0, {"by": "another"})
     assert [result for _, result in mine.results()] == [{"by": "another"}]
+
+
+def test_a_storage_that_is_lost_is_said_in_one_sentence(base, tmp_path, trained, monkeypatch):
+    def lost(*arguments):
+        raise optuna.exceptions.StorageInternalError("nobody answers\nat all")
+
+    search = opened(base, SPACE, tmp_path / "sweep")
+    monkeypatch.setattr(search.study._storage, "set_trial_user_attr", lost)
+    with pytest.raises(InputError, match=r"study cannot be reached, the same command goes on: nobody answers$"):
+        work(search)
 
 
 def test_no_more_are_proposed_than_asked_for_when_two_ask_at_once(base, tmp_path, trained, monkeypatch):

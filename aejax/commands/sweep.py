@@ -130,6 +130,8 @@ class SweepSearch(_Training):
     or, with --storage postgresql://, on any machine. What a killed worker was at work on, the others do.
     """
 
+    width: int = 8
+    """At most so many are proposed and train at once: the fewer, the more each is guided; the more, the faster."""
     trials: int = 64
     """How many there are, those of all workers and of earlier calls together."""
     metric: str = "loss_nats"
