@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from aejax import sweep
 from aejax.errors import InputError
 from aejax.extras import require
-from aejax.sweep import Result, repeating, worker_name
+from aejax.sweep import Result
+from aejax.workers import repeating, worker_name
 
 SAMPLERS = {"tpe": "TPESampler", "random": "RandomSampler"}
 BUSY = 60.0

@@ -60,6 +60,20 @@ def test_tensorboard_mirrors_the_metrics(trained):
     assert any(path.stat().st_size > 100 for path in (trained / "tensorboard").iterdir())
 
 
+def test_packed_data_is_trained_on_from_disk_and_measured(command, tmp_path):
+    assert command("data", "pack", "mnist-5k", tmp_path / "packed")[1].endswith(
+        "4,000 train, 500 validation, 500 test\n"
+    )
+    flags = ["--epochs", "1", "--model.latent.size", "4", "--data", tmp_path / "packed", "--buffer", "0.002"]
+    code, _, err = command("train", "ae-keras", "--batch-size", "200", *flags, "--out", tmp_path / "runs")
+    assert code == 2
+    assert "the buffer holds 2 MB, but streaming needs 8 batches of 0.314 MB" in err.replace("\n", " ")
+    assert command("train", "ae-keras", "--batch-size", "100", *flags, "--out", tmp_path / "runs")[0] == 0
+    (path,) = (tmp_path / "runs" / "ae-keras").iterdir()
+    assert json.loads((path / "result.json").read_text())["test"]["reconstruction_nats"] > 45
+    assert command("eval", path)[0] == 0
+
+
 def test_codes_on_disk_decode_to_the_reconstructions(trained, command, tmp_path):
     codes, decoded, direct = (tmp_path / name for name in ("codes.npy", "decoded.npy", "direct.npy"))
     assert command("encode", trained, "--data", "mnist-5k", "--out", codes)[0] == 0
