@@ -16,10 +16,7 @@ import json
 import os
 import re
 import shutil
-import socket
-import threading
 import time
-import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -38,6 +35,7 @@ from aejax.runs import hardware, read_json, versions, write_atomically
 from aejax.selection import Selection
 from aejax.strips import strip
 from aejax.trained import Trained
+from aejax.workers import repeating, worker_name
 
 Measure = Callable[[Trained, Part], dict[str, float]]
 Result = dict[str, Any]
@@ -65,21 +63,14 @@ class Sweep:
         except OSError as error:
             raise InputError(f"{folder} cannot hold a sweep ({error.strerror}): choose another --out") from None
         sweep = cls(folder, list(trials))
-        with sweep._lock():
+        with sweep.lock():
             if (folder / "sweep.json").exists():
                 there = cls.open(folder)
                 # Identities of the folder's may be those of an older version: experiments are what counts.
                 if set(map(_identity, there.trials)) != set(map(_identity, trials)):
                     raise InputError(f"{folder} holds a sweep of other trials: choose another --out, or remove it")
                 return there
-            content = {
-                "trials": [
-                    {"id": trial.id, "settings": trial.settings, "experiment": to_json(trial.experiment)}
-                    for trial in trials
-                ],
-                "versions": versions(),
-            }
-            write_atomically(folder / "sweep.json", json.dumps(content, indent=1))
+            sweep._write()
         return sweep
 
     @classmethod
@@ -121,7 +112,7 @@ class Sweep:
 
     def claim(self, worker: str, most: int) -> list[Trial]:
         """Claims up to `most` trials of one structure that nobody has finished or is at work on."""
-        with self._lock():
+        with self.lock():
             for group in self._groups:
                 free = [trial for trial in group if not self._result(trial).exists() and not self._taken(trial)]
                 # What a dead worker was at work on goes on together, or what it has kept would be of no use.
@@ -134,16 +125,29 @@ class Sweep:
 
     def record(self, worker: str, trial: Trial, content: Result) -> bool:
         """Writes a trial's result, unless another worker has taken the trial over."""
-        with self._lock():
+        with self.lock():
             if self._owner(trial) != worker or self._result(trial).exists():
                 return False
             write_atomically(self._result(trial), json.dumps(content))
             self._claim(trial).unlink()
         return True
 
+    def add(self, finished: Sequence[tuple[Trial, Result]]) -> "Sweep":
+        """The sweep with trials that were not planned, and what they came to; those that it has stay as they are."""
+        with self.lock():
+            there = Sweep.open(self.folder).trials
+            known = {trial.id for trial in there}
+            added = {trial.id: (trial, content) for trial, content in finished if trial.id not in known}
+            for trial, content in added.values():
+                if not self._result(trial).exists():
+                    write_atomically(self._result(trial), json.dumps(content))
+            sweep = Sweep(self.folder, [*there, *(trial for trial, _ in added.values())])
+            sweep._write()
+        return sweep
+
     def release(self, worker: str, trials: Sequence[Trial]) -> None:
         """Gives back what was claimed and not finished, as if its worker had died long ago."""
-        with self._lock():
+        with self.lock():
             for trial in trials:
                 if self._owner(trial) == worker:
                     os.utime(self._claim(trial), (0, 0))
@@ -151,23 +155,25 @@ class Sweep:
     @contextlib.contextmanager
     def touching(self, worker: str, trials: Sequence[Trial]) -> Iterator[None]:
         """Keeps the claims alive meanwhile, and releases what is left of them afterwards."""
-        done = threading.Event()
 
         def touch() -> None:
-            while not done.wait(LEASE / 6):
-                with self._lock():
-                    for trial in trials:
-                        if self._owner(trial) == worker:
-                            os.utime(self._claim(trial))
+            with self.lock():
+                for trial in trials:
+                    if self._owner(trial) == worker:
+                        os.utime(self._claim(trial))
 
-        thread = threading.Thread(target=touch, daemon=True)
-        thread.start()
         try:
-            yield
+            with repeating(touch, LEASE / 6):
+                yield
         finally:
-            done.set()
-            thread.join()
             self.release(worker, trials)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Nobody else holds it meanwhile; the system gives it back when its holder dies, however it dies."""
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     @cached_property
     def _groups(self) -> list[list[Trial]]:
@@ -191,12 +197,15 @@ class Sweep:
         except FileNotFoundError:
             return None
 
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        # The system gives the lock back when its holder dies, however it dies.
-        with (self.folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _write(self) -> None:
+        content = {
+            "trials": [
+                {"id": trial.id, "settings": trial.settings, "experiment": to_json(trial.experiment)}
+                for trial in self.trials
+            ],
+            "versions": versions(),
+        }
+        write_atomically(self.folder / "sweep.json", json.dumps(content, indent=1))
 
 
 @dataclass(frozen=True)
@@ -263,11 +272,6 @@ def work(
                     events.recorded(trial, content)
     if len(sweep.finished()) == len(sweep.trials):
         shutil.rmtree(training, ignore_errors=True)
-
-
-def worker_name() -> str:
-    """A name that no other worker has, wherever it runs."""
-    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 def train(
