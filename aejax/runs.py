@@ -262,7 +262,14 @@ def read_json(path: Path) -> Any:
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
     packages = ("aejax", "jax", "jaxlib", "flax", "optax", "numpy")
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"  # a checkout that is run as it stands
 
 
 def commit() -> str | None:

@@ -150,6 +150,7 @@ def test_parts_are_exchanged_by_name(command, tmp_path):
     code, _, err = command(
         "train", "ae-keras", *SMALL, "--out", tmp_path, "--optimizer", "sgd", "--optimizer.schedule=cosine",
         "--loss.likelihood", "gaussian", "--loss.likelihood.scale", "0.5", "--optimizer.learning-rate", "1e-4",
+        "--loss.terms.sparsity", "code-l1", "--loss.terms.sparsity.weight", "0.5",
     )  # fmt: skip
     assert code == 0, err
     (content,) = (json.loads(path.read_text()) for path in tmp_path.rglob("experiment.json"))
@@ -157,6 +158,7 @@ def test_parts_are_exchanged_by_name(command, tmp_path):
     assert (optimizer["class"], optimizer["learning_rate"]) == ("SGD", 1e-4)
     assert optimizer["schedule"]["class"] == "Cosine"
     assert content["experiment"]["loss"]["likelihood"] == {"class": "Gaussian", "scale": 0.5}
+    assert content["experiment"]["loss"]["terms"]["sparsity"] == {"class": "CodeL1", "weight": 0.5, "warmup_steps": 0.0}
 
 
 def test_list_and_show(command):
@@ -180,6 +182,10 @@ def test_list_and_show(command):
         (["train", "ae-keras", "--model.latent.activation", "rleu"], "rleu"),
         (["train", "ae-keras", "--optimizer", "adamm"], "one of adam, adam-w, rms-prop, sgd"),
         (["train", "ae-keras", "--data", "mnist-5x"], "mnist-5k"),
+        (
+            ["train", "ae-conv", "--data", "mnist-5k", "--model.latent", "vector-quantised"],
+            "terms.commitment commitment",
+        ),
         (["train", "ae-keras", "--data", "missing.npy"], "missing.npy"),
         (["train", "ae-keras", "--data", "mnist-5k", "--batch-size", "4001"], "batch_size is 4001"),
         (["train", "ae-keras", "--data", "mnist-5k", "--batch-size", "0"], "batch_size is 0"),
