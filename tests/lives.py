@@ -95,14 +95,25 @@ def killed(folder: Path, seconds: float, rng: random.Random) -> list[str]:
         (run := folder / str(runs)).mkdir(parents=True)
         runs += 1
         while kills < KILLS:
-            life = fork(lambda run=run: train(run) and None)
-            time.sleep(rng.uniform(0.1, 1) * seconds)
-            os.kill(life, signal.SIGKILL)
-            if ending(life) == 0:
+            start = time.monotonic()
+            if ended(fork(lambda run=run: train(run) and None), start + rng.uniform(0, seconds)):
+                seconds = min(seconds, time.monotonic() - start)
                 break
             kills += 1
         digests.append(whole(run))
     return digests
+
+
+def ended(number: int, moment: float) -> bool:
+    """Whether a process ends by itself, and well, before a moment at which it is killed."""
+    while time.monotonic() < moment:
+        found, status = os.waitpid(number, os.WNOHANG)
+        if found:
+            assert status == 0
+            return True
+        time.sleep(0.002)
+    os.kill(number, signal.SIGKILL)
+    return ending(number) == 0
 
 
 def terminated(folder: Path, hold: Callable[[Path], None], grace: float, signals: int = 1) -> dict[str, Any]:
