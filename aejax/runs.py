@@ -11,7 +11,6 @@ All of it is there whole or not at all, whenever the process is killed: files ar
 name and renamed, and of rows a last one may be cut short.
 """
 
-import errno
 import fcntl
 import importlib.metadata
 import json
@@ -34,7 +33,7 @@ import jax
 import numpy as np
 
 from aejax.checkpoints import Checkpoints, named_leaves
-from aejax.errors import DiskError, InputError
+from aejax.errors import DISK_ERRORS, DiskError, InputError
 from aejax.experiment import Experiment, from_json, to_json
 
 log = logging.getLogger("aejax")
@@ -42,7 +41,10 @@ log = logging.getLogger("aejax")
 FRESH, NEWEST, BEST = "fresh", "newest", "best"
 
 _FLUSH_SECONDS = 5.0
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES)
+_DEEPEST = 100
+"""Levels of JSON that is read: an experiment has a dozen."""
+_MOST_VALUES = 2**26
+"""Of one example."""
 
 Tree = TypeVar("Tree")
 
@@ -62,6 +64,8 @@ class Run:
         self.shape: tuple[int, ...] = from_json(content.get("shape"))
         self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
         self.params: str = content.get("params", FRESH)
+        self.versions: Any = content.get("versions")
+        self._check()
 
     @classmethod
     def create(
@@ -100,7 +104,7 @@ class Run:
                 finally:
                     self._close()
         except OSError as error:
-            if error.errno not in _DISK_ERRORS:
+            if error.errno not in DISK_ERRORS:
                 raise
             raise self._disk_error(f"{error.filename or self.path} cannot be written ({error.strerror})") from error
         except DiskError as error:
@@ -116,8 +120,9 @@ class Run:
         try:
             self.checkpoints.wait()
         finally:
-            if "_board" in self.__dict__:
-                self._board.close()
+            board = self.__dict__.pop("_board", None)
+            if board is not None:
+                board.close()
 
     # Metrics
 
@@ -190,7 +195,7 @@ class Run:
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
-            content = json.loads((self.path / name).read_text())
+            content = read_json(self.path / name)
         except OSError:
             raise InputError(
                 f"{self.path} is not a run directory (it has no readable {name}): give a folder like runs/NAME/ID"
@@ -200,6 +205,16 @@ class Run:
         if not isinstance(content, dict):
             raise InputError(f"{self.path / name} is damaged: it should hold a JSON object")
         return content
+
+    def _check(self) -> None:
+        """Raises `InputError` for facts that no run has, before memory is taken by them."""
+        sizes = (*self.shape, self.steps_per_epoch) if isinstance(self.shape, tuple) else ()
+        whole = all(type(size) is int and size > 0 for size in sizes) and isinstance(self.params, str)
+        if not whole or not 1 < len(sizes) < 5 or math.prod(self.shape) > _MOST_VALUES:
+            raise InputError(
+                f"{self.path / 'experiment.json'} is damaged: its shape is {self.shape}, its steps_per_epoch "
+                f"{self.steps_per_epoch}, its params {self.params}"
+            )
 
 
 @contextmanager
@@ -253,6 +268,21 @@ def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises `OSError`, and `ValueError` however it is damaged."""
+    try:
+        content = json.loads(path.read_text())
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    level = [content]
+    for _ in range(_DEEPEST):
+        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = [item for items in inner for item in items]
+    if level:
+        raise ValueError("it is nested too deeply")
+    return content
 
 
 def versions() -> dict[str, str]:
@@ -310,13 +340,24 @@ def _complete_rows(text: str) -> Iterator[dict[str, Any]]:
     for line in text.splitlines():
         try:
             row = json.loads(line)
-            whole = type(row["step"]) is int and type(row["epoch"]) is int and type(row["split"]) is str
-        except (ValueError, TypeError, KeyError, RecursionError):
-            whole = False
-        if whole:
+        except (ValueError, RecursionError):
+            row = None
+        if _is_row(row):
             yield row
         else:
             log.warning("a damaged line of metrics.jsonl is passed over: %.60s", line)
+
+
+def _is_row(row: Any) -> bool:
+    if not isinstance(row, dict) or not isinstance(row.get("split"), str):
+        return False
+    numbers = {name: value for name, value in row.items() if name != "split"}
+    needed = {"epoch", "step", "loss_nats"} | ({"seconds", "examples_per_second"} if row["split"] == "train" else set())
+    if not needed <= set(numbers) or not all(type(value) in (int, float) for value in numbers.values()):
+        return False
+    return all(type(value) is float or abs(value) < 2**63 for value in numbers.values()) and (
+        type(row["epoch"]) is type(row["step"]) is int
+    )
 
 
 def _checksum_of_arrays(tree: Any) -> int:

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -25,13 +26,15 @@ from aejax.errors import InputError
 from aejax.experiment import Experiment, from_json, to_json
 from aejax.plan import Trial
 from aejax.population import Outcome, Selection
-from aejax.runs import hardware, versions, write_atomically
+from aejax.runs import hardware, read_json, versions, write_atomically
 from aejax.trained import Trained
 
 Measure = Callable[[Trained, Part], dict[str, float]]
 Result = dict[str, Any]
 """What a trial came to, as its file has it."""
 
+_ID = re.compile("[0-9a-f]{16}")
+"""Names of files are made of it."""
 LEASE = 30.0
 """Seconds after which an untouched claim is a dead worker's."""
 
@@ -73,10 +76,12 @@ class Sweep:
     def open(cls, folder: Path) -> "Sweep":
         """The sweep of a folder. Raises `InputError` where there is none."""
         try:
-            content = json.loads((folder / "sweep.json").read_text())
+            content = read_json(folder / "sweep.json")
             trials = [Trial(item["settings"], from_json(item["experiment"]), item["id"]) for item in content["trials"]]
             if not all(isinstance(trial.experiment, Experiment) for trial in trials):
                 raise ValueError("a trial has no experiment")
+            if not all(isinstance(trial.settings, dict) and _ID.fullmatch(trial.id) for trial in trials):
+                raise ValueError("a trial has no settings, or a name that is none")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
         return cls(folder, trials)
@@ -90,11 +95,11 @@ class Sweep:
         """What one trial came to; None while it has not finished. Raises `InputError` for a damaged file."""
         path = self._result(trial)
         try:
-            content = json.loads(path.read_text())
-            assert {"test", "failed_at"} <= content.keys()
+            content = read_json(path)
+            assert _is_result(content)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, AttributeError, AssertionError):
+        except (OSError, ValueError, AssertionError):
             raise InputError(
                 f"{path} is damaged, it is no result of a trial: remove it, and the sweep trains that one again"
             ) from None
@@ -170,7 +175,7 @@ class Sweep:
 
     def _owned(self, worker: str, trial: Trial) -> bool:
         try:
-            return self._claim(trial).read_text() == worker
+            return self._claim(trial).read_bytes() == worker.encode()
         except FileNotFoundError:
             return False
 
@@ -192,6 +197,22 @@ class Events:
     """Called after each epoch of a group, with its number of members."""
     recorded: Any = field(default=lambda trial, content: None)
     """Called with each finished trial and its result."""
+
+
+def _is_result(content: Any) -> bool:
+    """Whether a file's content has the form that `train` gives it."""
+
+    def numbers(values: Any) -> bool:
+        return isinstance(values, dict) and all(type(value) in (int, float) for value in values.values())
+
+    if not isinstance(content, dict) or not {"test", "failed_at", "stopped_after", "seconds"} <= content.keys():
+        return False
+    parts = [content[name] for name in ("train", "validation", "test") if name in content]
+    ends = [content[name] for name in ("failed_at", "stopped_after", "seconds") if content[name] is not None]
+    curves = content.get("curves", {})
+    lists = list(curves.values()) if isinstance(curves, dict) else [None]
+    drawn = all(isinstance(values, list) and numbers(dict(enumerate(values))) for values in lists)
+    return all(map(numbers, parts)) and numbers(dict(enumerate(ends))) and drawn
 
 
 def _identity(trial: Trial) -> str:

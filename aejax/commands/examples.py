@@ -15,7 +15,7 @@ class _OverExamples:
     """What the commands share that take examples through a trained model."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
     """A data set's name, .npy, .npz, .mat or a folder of images."""
     out: Path
@@ -45,7 +45,7 @@ class Decode:
     """Decodes codes and writes the examples they stand for."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: Path
     """Codes as `aejax encode` writes them: .npy, `[n, latent]`."""
     out: Path
@@ -115,7 +115,7 @@ class Compress:
     """Compresses examples to their codes in one small file: a few bits a dimension, or a codebook's indices."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
     """A data set's name, .npy, .npz, .mat or a folder of images."""
     out: Path

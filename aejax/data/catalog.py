@@ -1,10 +1,13 @@
 """Any data set of TFDS with images or vectors, as arrays."""
 
 import difflib
+import math
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,8 +34,30 @@ class Split:
     labels: tuple[str, ...]
     """Of their class labels."""
 
+    @property
+    def nbytes(self) -> int:
+        """That all examples take in memory."""
+        feature = self.features[self.x]
+        return len(self.records) * math.prod(feature.shape) * (1 if feature.np_dtype == np.uint8 else 4)
+
     def decode(self, which: range) -> Part:
-        """Those records in memory: uint8 where TFDS says so, else float32; several labels become one number."""
+        """Those records in memory: uint8 where TFDS says so, else float32; several labels become one number.
+
+        Black and white images, of zeros and ones, become 0 and 255, as uint8 is grey levels everywhere.
+        """
+        values, numbers = self._values(which)
+        values *= self._white
+        strides = np.cumprod([1, *(self.features[label].num_classes for label in self.labels[:0:-1])])[::-1]
+        return Part(values, (numbers @ strides).astype(np.int32) if self.labels else None)
+
+    @cached_property
+    def _white(self) -> Any:
+        """What to multiply by; the first examples speak for all."""
+        values, _ = self._values(range(len(self.records))[:_CHUNK])
+        return np.uint8(255) if values.dtype == np.uint8 and values.max() == 1 else values.dtype.type(1)
+
+    def _values(self, which: range) -> tuple[np.ndarray, np.ndarray]:
+        """Examples as TFDS has them, and their labels."""
         feature = self.features[self.x]
         values = np.empty((len(which), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32)
         numbers = np.empty((len(which), len(self.labels)), np.int32)
@@ -40,8 +65,7 @@ class Split:
             record = self.records[number]
             values[i] = record[self.x]
             numbers[i] = [record[label] for label in self.labels]
-        strides = np.cumprod([1, *(self.features[label].num_classes for label in self.labels[:0:-1])])[::-1]
-        return Part(values, (numbers @ strides).astype(np.int32) if self.labels else None)
+        return values, numbers
 
     def chunks(self) -> Iterator[Part]:
         """All of them, a few at a time."""
@@ -50,19 +74,30 @@ class Split:
 
 
 def read(name: str, source: Path | None) -> dict[str, Part]:
-    """The parts of the TFDS data set `name` in memory: see `splits`, whose errors it raises."""
+    """The parts of the TFDS data set `name` in memory: see `splits`, whose errors it raises.
+
+    Raises `InputError` too where it is larger than this machine's memory.
+    """
+    prepared = splits(name, source)
+    size = sum(split.nbytes for split in prepared.values())
+    if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise InputError(
+            f"tfds:{name} takes {size:,} bytes, more than this machine's memory: run `aejax data pack tfds:{name} DIR` "
+            "and train on --data DIR, which stays on disk"
+        )
     with _explaining(name):
-        return {part: split.decode(range(len(split.records))) for part, split in splits(name, source).items()}
+        return {part: split.decode(range(len(split.records))) for part, split in prepared.items()}
 
 
 def splits(name: str, source: Path | None = None) -> dict[str, Split]:
     """The parts of the TFDS data set `name`, a configuration and a version included (`emnist/balanced`).
 
-    `source` is the folder that TFDS calls `manual_dir`. Raises `InputError` where TFDS has no such
-    data set, cannot prepare it here, or where it holds neither images of one size nor vectors.
+    `source` is the folder that TFDS calls `manual_dir`, or one in which TFDS has prepared it. Raises
+    `InputError` where TFDS has no such data set, cannot prepare it here, or where it holds neither
+    images of one size nor vectors.
     """
     with _explaining(name):
-        builder = _builder(name)
+        builder = _builder(name, source)
         x, labels = _fields(name, builder.info)
         _prepare(name, builder, source)
         return {
@@ -89,15 +124,17 @@ def nearest(word: str, names: Iterable[str]) -> str:
     return f" (nearest: {', '.join(alike)})" if alike else ""
 
 
-def _builder(name: str) -> Any:
-    """TFDS's builder, in the format that needs no TensorFlow to read."""
+def _builder(name: str, source: Path | None) -> Any:
+    """TFDS's builder, in the format that needs no TensorFlow to read; that of `source` if it is prepared there."""
     import tensorflow_datasets as tfds
 
     known = tfds.list_builders(with_community_datasets=False)
     base = re.split("[/:]", name)[0]
     if base not in known:
         raise InputError(f"TFDS has no data set named {base!r}{nearest(base, known)}: see its catalogue")
-    return tfds.builder(name, data_dir=cache.folder() / "tfds", file_format="array_record")
+    folders = [cache.folder() / "tfds"] if source is None else [source, cache.folder() / "tfds"]
+    builders = [tfds.builder(name, data_dir=folder, file_format="array_record") for folder in folders]
+    return next((builder for builder in builders if builder.is_prepared()), builders[-1])
 
 
 def _fields(name: str, info: Any) -> tuple[str, tuple[str, ...]]:

@@ -1,8 +1,8 @@
 """The user's own data: a .npy, .npz or .mat file, a folder of images, or one that `aejax data pack` made."""
 
+import math
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,6 +101,7 @@ def _load(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
                 file.seek(0)
                 with np.load(file, allow_pickle=False) as arrays:
                     keys = _keys(path, arrays.files).items()
+                    _check_sizes(path, arrays.zip)
                     return {part: (arrays[x], None if y is None else arrays[y]) for part, (x, y) in keys}
         # Mapped: a header that claims more than the file holds is refused before memory is taken for it.
         return {"train": (np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)), None)}
@@ -113,8 +114,23 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # a damaged file can fail in any way at all, and all of them mean the same
         raise InputError(f"{path} cannot be read as .npy or .npz ({error}): save it again with numpy.save") from error
+
+
+def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raises `InputError` where arrays claim more than they hold, or than this machine's memory has room for."""
+    members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+    for member in members:
+        with archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+            shape, _, dtype = read(file)
+        if math.prod(shape) * dtype.itemsize > member.file_size:
+            raise InputError(f"{path} claims an array of shape {shape}, more than it holds: save it again")
+    size = sum(member.file_size for member in members)
+    if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise InputError(f"the arrays of {path} take {size:,} bytes, more than this machine's memory: give fewer")
 
 
 def _keys(path: Path, names: list[str]) -> dict[str, tuple[str, str | None]]:

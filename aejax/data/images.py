@@ -75,8 +75,8 @@ def _pixels(file: Path) -> np.ndarray:
                 raise InputError(f"{file} has more than 8 bits a value (mode {image.mode}): save it with 8, or as .npy")
             grey = image.mode in ("1", "L", "LA")
             pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    except (OSError, SyntaxError, ValueError) as error:  # SyntaxError is Pillow's for a broken PNG
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # a damaged or far too large image can fail in any way at all
         raise InputError(f"{file} cannot be read as an image ({error}): replace or remove it") from error
     return pixels[..., None] if grey else pixels
