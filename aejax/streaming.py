@@ -80,16 +80,16 @@ class Streamed:
         return len(self.dataset.train) // self.experiment.batch_size
 
     def train(self, state: State) -> Iterator[tuple[State, Metrics]]:
-        """What is left of the epoch, in legs; waits where two that were dispatched are not finished."""
+        """What is left of the epoch, in legs; waits where two that were dispatched are not finished, or for input."""
         settings = self.experiment.model, *as_arrays((self.experiment.loss, self.experiment.optimizer)), self.preprocess
         at = int(state.step)
         end = at - at % self.steps + self.steps
-        before = None
+        legs: list[Metrics] = []
         while at < end:
             leg = self._next_leg(at)
-            jax.block_until_ready(before)
+            jax.block_until_ready(legs[-2:-1])
             state, metrics = devices.shared_epoch(self.parallel, *settings, state, leg, self._key, batch_size=None)
-            before = metrics
+            legs.append(metrics)
             at += len(metrics["loss_nats"].count)
             self._reading = at, self._reading[1]
             yield state, metrics
