@@ -96,7 +96,7 @@ def fit(
         keeper.begin(state, history, save=params is not None and resume is None)
         with Progress(experiment, history, show_progress) as bar:
             clock = time.perf_counter()
-            for epoch in one_ahead(_epochs(feed, parallel, state, experiment.epochs)):
+            for epoch in filter(None, one_ahead(_epochs(feed, parallel, state, experiment.epochs))):
                 _require_finite(epoch, keeper)
                 seconds, clock = time.perf_counter() - clock, time.perf_counter()
                 tell("epoch", seconds)
@@ -184,14 +184,18 @@ def _shapes(tree: Any) -> set[tuple[str, tuple[int, ...]]]:
     return {(jax.tree_util.keystr(path, simple=True, separator="."), np.shape(leaf)) for path, leaf in leaves}
 
 
-def _epochs(feed: Feed, parallel: Parallel, start: train.State, epochs: int) -> Iterator[Epoch]:
-    """Dispatches every epoch that is left. Each takes the memory of the state before it, of which a copy is kept."""
+def _epochs(feed: Feed, parallel: Parallel, start: train.State, epochs: int) -> Iterator[Epoch | None]:
+    """Dispatches every epoch that is left. Each takes the memory of the state before it, of which a copy is kept.
+
+    None stands for what is dispatched of an epoch before its end: by then the one before it can be read.
+    """
     state, after = parallel.place(start), start
     for number in range(int(start.step) // feed.steps + 1, epochs + 1):
         parts = []
         for following, metrics in feed.train(state):
             state = following
             parts.append(metrics)
+            yield None
         by_part = {"train": jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts) if parts[1:] else parts[0]}
         validation = feed.validate(state)
         if validation is not None:

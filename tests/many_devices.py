@@ -9,7 +9,7 @@ import pytest
 
 import aejax
 from aejax import devices
-from aejax.data import Scale
+from aejax.data import Data, Scale, pack
 from aejax.devices import Parallel
 from aejax.errors import InputError
 from aejax.losses import KL, KLSparsity, Loss, Reconstruction
@@ -50,6 +50,16 @@ def vae(tiny):
 
 def test_there_are_eight_devices():
     assert jax.device_count() == 8
+
+
+@pytest.mark.parametrize("strategy", ["jit", "pmap"])
+def test_streamed_data_are_dealt_out_as_data_in_memory_are(vae, tmp_path, strategy):
+    x = np.random.default_rng(0).integers(0, 256, (100, 4, 4, 1), np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    pack(str(tmp_path / "x.npy"), tmp_path / "packed")
+    experiment = dataclasses.replace(vae, data=Data(str(tmp_path / "packed")))
+    whole, streamed = (aejax.fit(experiment, parallel=Parallel(strategy), buffer=buffer) for buffer in (1, 1.1e-6))
+    np.testing.assert_allclose(losses(streamed), losses(whole), rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("strategy", ["jit", "pmap"])

@@ -4,10 +4,11 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from aejax.errors import InputError
@@ -100,6 +101,29 @@ class Parallel:
         if shape[side] % self.tensor:
             return self.whole
         return NamedSharding(self.mesh, PartitionSpec(*[None] * side, _MODEL))
+
+    @property
+    def host(self) -> tuple[int, int]:
+        """Which this host is of those whose devices train, and how many they are."""
+        hosts = sorted({device.process_index for device in self.mesh.devices.flat})
+        return hosts.index(jax.process_index()), len(hosts)
+
+    def deal(self, batches: T) -> T:
+        """This host's share of some batches, `[steps, examples, ...]`, given out to the devices as a leg is trained on.
+
+        Each device gets its part of every batch, under pmap with an axis of devices before the others.
+        """
+        if self.strategy == "jit":
+            sharding = NamedSharding(self.mesh, PartitionSpec(None, SHARED_BATCH))
+            return jax.tree.map(partial(jax.make_array_from_process_local_data, sharding), batches)
+        sharding = NamedSharding(self.mesh, PartitionSpec(SHARED_BATCH))
+        here = self.mesh.size // self.host[1]
+
+        def dealt(leaf: np.ndarray) -> jax.Array:
+            shares = np.stack(np.split(leaf, here, axis=1))
+            return jax.make_array_from_process_local_data(sharding, shares)
+
+        return jax.tree.map(dealt, batches)
 
     def place(self, state: T) -> T:
         """A copy of a state, laid out for training, which may take its memory."""
