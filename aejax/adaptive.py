@@ -75,9 +75,9 @@ class Search:
                 study that has something else.
         """
         _check(base, space, metric, measure)
-        result = _opened(base, space, folder)
-        about = json.dumps([to_json(base), {path: repr(axis) for path, axis in space.items()}, metric])
-        with result.lock():
+        there = _opened(base, space, folder)
+        about = json.dumps([to_json(base), {path: repr(axis) for path, axis in space.items()}, metric], sort_keys=True)
+        with there.lock():
             study = Study(
                 f"sqlite:///{folder / 'study.db'}" if storage is None else storage,
                 base.name if name is None else name,
