@@ -1,4 +1,7 @@
-"""Choosing a part of an experiment by name: `--optimizer sgd`, `--loss.likelihood gaussian`, `--data mnist-5k`."""
+"""Choosing a part of an experiment by name: `--optimizer sgd`, `--loss.likelihood gaussian`, `--data mnist-5k`.
+
+A term of the loss is added in the same way: `--loss.terms.NAME code-l1`.
+"""
 
 import dataclasses
 import typing
@@ -27,21 +30,24 @@ def choose(value: T, arguments: list[str]) -> tuple[T, list[str]]:
             left.append(argument)
             continue
         name = given or next(remaining, "")
-        value = _exchange(value, path, name, flag)
+        value = _exchange(value, type(value), path, name, flag)
     return value, left
 
 
 def choices(value: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
     """Every path that leads to a part that could be another, with the names of what it could be."""
-    hints = {} if isinstance(value, dict) else typing.get_type_hints(type(value))
-    names = list(value) if isinstance(value, dict) else [item.name for item in dataclasses.fields(value)]
-    for name in names:
+    hints = typing.get_type_hints(type(value))
+    for name in [item.name for item in dataclasses.fields(value)]:
         part, here = _get(value, name), f"{path}.{name}" if path else name
         if isinstance(part, Data):
             yield here, ["NAME", "tfds:NAME", "PATH"]
-        elif dataclasses.is_dataclass(part) and len(_options(hints.get(name))) > 1:
+        elif isinstance(part, dict):
+            yield f"{here}.NAME", list(_options(typing.get_args(hints[name])[1]))
+            for key, item in part.items():
+                yield from choices(item, f"{here}.{key}")
+        elif dataclasses.is_dataclass(part) and len(_options(hints[name])) > 1:
             yield here, list(_options(hints[name]))
-        if dataclasses.is_dataclass(part) or isinstance(part, dict):
+        if dataclasses.is_dataclass(part):
             yield from choices(part, here)
 
 
@@ -61,25 +67,26 @@ def kebab(name: str) -> str:
 
 
 def _leads_to_part(value: Any, path: list[str]) -> bool:
+    """Whether a part lies there, or one of a dictionary's could."""
     for name in path:
-        value = _get(value, name)
-    return dataclasses.is_dataclass(value)
+        parent, value = value, _get(value, name)
+    return dataclasses.is_dataclass(value) or isinstance(parent, dict)
 
 
 def _get(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
 
 
-def _exchange(value: Any, path: list[str], name: str, flag: str) -> Any:
+def _exchange(value: Any, annotation: Any, path: list[str], name: str, flag: str) -> Any:
     first, rest = path[0], path[1:]
     old = _get(value, first)
+    held = typing.get_args(annotation)[1] if isinstance(value, dict) else typing.get_type_hints(type(value))[first]
     if rest:
-        new = _exchange(old, rest, name, flag)
+        new = _exchange(old, held, rest, name, flag)
     elif isinstance(old, Data):
         new = dataclasses.replace(old, name=name)
     else:
-        annotation = None if isinstance(value, dict) else typing.get_type_hints(type(value))[first]
-        new = _convert(old, _options(annotation), name, flag)
+        new = _convert(old, _options(held), name, flag)
     return {**value, first: new} if isinstance(value, dict) else dataclasses.replace(value, **{first: new})
 
 
@@ -89,5 +96,6 @@ def _convert(old: Any, known: dict[str, type], name: str, flag: str) -> Any:
     if name not in known:
         raise InputError(f"{flag} is {name!r}, but it must be one of {', '.join(known)}")
     cls = known[name]
-    shared = {item.name for item in dataclasses.fields(cls)} & {item.name for item in dataclasses.fields(old)}
+    before = () if old is None else dataclasses.fields(old)
+    shared = {item.name for item in dataclasses.fields(cls)} & {item.name for item in before}
     return cls(**{item: getattr(old, item) for item in shared - {"parent", "name"}})

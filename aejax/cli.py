@@ -2,8 +2,9 @@
 
 import itertools
 import logging
+import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,8 @@ import tyro
 
 from aejax import registry
 from aejax.commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
-from aejax.errors import DivergedError, InputError, Stopped
+from aejax.commands.devices import Devices
+from aejax.errors import DISK_ERRORS, DiskError, DivergedError, InputError, Stopped
 
 if TYPE_CHECKING:
     from aejax.experiment import Experiment
@@ -28,20 +30,26 @@ ABOUT_SETTINGS = {
 
 
 def main() -> None:
-    """Runs one command; exits with 0, 1 (training failed), 2 (bad input) or 130 (stopped)."""
+    """Runs one command; exits with 0, 1 (it failed), 2 (bad input), 130 (stopped by Ctrl-C) or 143 (by SIGTERM)."""
     logging.basicConfig(format="aejax: %(message)s")
     try:
         _run(sys.argv[1:])
     except InputError as error:
         _exit(2, error)
-    except DivergedError as error:
+    except (DivergedError, DiskError) as error:
         _exit(1, error)
     except Stopped as error:
-        _exit(130, error)
+        print(f"aejax: {error}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(128 + error.number)  # an epoch that is under way would hold up any other end
     except KeyboardInterrupt:
         _exit(130, "stopped")
     except BrokenPipeError:
         sys.stderr.close()
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        _exit(1, f"{error.filename or 'a file'} cannot be written: {error.strerror}")
 
 
 def _run(arguments: list[str]) -> None:
@@ -64,6 +72,8 @@ def _gives_name(arguments: list[str]) -> bool:
 
 def _train(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment, every field a flag, and trains it."""
+    from aejax.checkpoints import Saving
+    from aejax.data import BUFFER
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -73,10 +83,12 @@ def _train(name: str, arguments: list[str]) -> None:
         """Folder of the run directories: the run goes to OUT/NAME/ID."""
         resume: Path | None = None
         """A run directory to go on with; its own settings are the defaults then."""
-        save_every: float = 60.0
-        """Least number of seconds between two checkpoints; the last epoch is always saved."""
+        saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
+        buffer: float = BUFFER
+        """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
         profile: bool = False
         """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
+        on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
 
     options = _parse("train", Options, _base(name, arguments), arguments)
 
@@ -94,10 +106,12 @@ def _train(name: str, arguments: list[str]) -> None:
             folder=options.out,
             resume=options.resume,
             dataset=dataset,
-            save_every=options.save_every,
+            parallel=options.on.layout(),
+            saving=options.saving,
+            buffer=options.buffer,
             show_progress=True,
         )
-        finish(trained, dataset)
+        finish(trained, dataset.within(options.buffer))
         return trained
 
     if options.profile:
@@ -108,6 +122,7 @@ def _train(name: str, arguments: list[str]) -> None:
 
 def _bench(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment as training does, and measures how fast it trains."""
+    from aejax.data import BUFFER
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -115,6 +130,9 @@ def _bench(name: str, arguments: list[str]) -> None:
         experiment: Annotated[Experiment, tyro.conf.arg(name="")]
         rounds: int = 3
         """Epochs that are timed, after one that compiles; their median counts."""
+        buffer: float = BUFFER
+        """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
+        on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
 
     options = _parse("bench", Options, registry.get(name), arguments)
     if options.rounds < 1:
@@ -124,7 +142,8 @@ def _bench(name: str, arguments: list[str]) -> None:
     from aejax.data import load
     from aejax.report import show_numbers
 
-    measured = bench(options.experiment, load(options.experiment.data), options.rounds)
+    dataset = load(options.experiment.data)
+    measured = bench(options.experiment, dataset, options.rounds, options.on.layout(), options.buffer)
     show_numbers(measured, name)
 
 

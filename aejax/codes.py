@@ -56,6 +56,11 @@ def between(first: Codes, second: Codes, steps: int, path: Path = "line") -> Flo
     return ((1 - share) * lengths[0] + share * lengths[1]) * direction
 
 
+def halves(first: Int[np.ndarray, " n"], second: Int[np.ndarray, " n"], steps: int) -> Int[np.ndarray, "n steps"]:
+    """The labels on the same way: the first's, and from its middle on the second's."""
+    return np.repeat(np.stack([first, second], axis=1), [steps - steps // 2, steps // 2], axis=1)
+
+
 def most_active(codes: Codes) -> Int[np.ndarray, " latent"]:
     """The dimensions, the one whose code varies most first."""
     return np.argsort(-codes.var(axis=0), kind="stable")

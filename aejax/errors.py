@@ -1,5 +1,11 @@
 """What aejax raises on purpose."""
 
+import errno
+import signal
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES)
+"""Numbers of the system's errors that are the disk's fault, and not the program's."""
+
 
 class InputError(ValueError):
     """Input that cannot be used; its message is one sentence: what came, what was expected, what to do.
@@ -12,5 +18,14 @@ class DivergedError(RuntimeError):
     """A term of the loss became infinite or undefined; its message names the term, the step and what was kept."""
 
 
+class DiskError(RuntimeError):
+    """A disk is full or fails; its message says what could not be written, what is kept, and how to go on."""
+
+
 class Stopped(RuntimeError):  # noqa: N818 - it is a request that was carried out, not an error
-    """Training was asked to stop, and has saved its state; its message says how to go on."""
+    """Work was asked to stop, and has saved its state; its message says how to go on."""
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        """`number` is that of the signal which asked."""
+        super().__init__(message)
+        self.number = number

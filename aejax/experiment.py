@@ -1,6 +1,7 @@
 """An experiment is a value: a frozen dataclass that says all there is to say about a run, and its JSON form."""
 
 import dataclasses
+import functools
 import json
 import math
 import types
@@ -13,9 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aejax.choices import kebab
 from aejax.data import Data, Dataset
+from aejax.data.stored import chunks
 from aejax.errors import InputError
-from aejax.losses import Levels, Loss
+from aejax.losses import Levels, Loss, unmet
 from aejax.models import Autoencoder, ConditionalAutoencoder, VampPrior
 from aejax.optim import Adam, Optimizer
 from aejax.pytree import known, known_class, positive
@@ -77,6 +80,7 @@ class Experiment:
                 f"batch_size is {self.batch_size}, but the training part of {dataset.name} has only "
                 f"{len(dataset.train)} examples: choose a batch of at most that many"
             )
+        self._check_terms()
         self._check_support(dataset)
         self._check_labels(dataset)
         self._check_levels(dataset)
@@ -89,13 +93,22 @@ class Experiment:
         return self.filled(dataset.shape, len(dataset.train) // self.batch_size)
 
     def filled(self, shape: tuple[int, ...], steps_per_epoch: int) -> "Experiment":
-        """With the shape of the decoder's output, for examples of `shape`, and the steps of the whole run."""
+        """With what only the data can say, from the shape of its examples and the steps that an epoch makes."""
         horizon = self.optimizer.horizon or float(self.epochs * steps_per_epoch)
         return dataclasses.replace(
             self,
             model=self.model.for_data(shape, self.loss.likelihood.raw_shape(shape)),
+            loss=self.loss.for_data(steps_per_epoch * self.batch_size),
             optimizer=dataclasses.replace(self.optimizer, horizon=horizon),
         )
+
+    def _check_terms(self) -> None:
+        for need in unmet(self.model, self.loss):
+            names = [kebab(term.__name__) for term in need.terms]
+            raise InputError(
+                f"{need.part} needs a term of the loss, {' or '.join(names)}, without which {need.otherwise}: "
+                f"add it (--loss.terms.{names[0]} {names[0]})"
+            )
 
     def _check_labels(self, dataset: Dataset) -> None:
         if not isinstance(self.model, ConditionalAutoencoder):
@@ -137,7 +150,8 @@ class Experiment:
         name, steps = type(likelihood).__name__, likelihood.levels - 1
         if steps < 1:
             raise InputError(f"{name}.levels is {likelihood.levels}: give at least 2")
-        for values in (np.unique(part.x) for part in (dataset.train, dataset.validation, dataset.test) if len(part)):
+        for part in (part for part in (dataset.train, dataset.validation, dataset.test) if len(part)):
+            values = functools.reduce(np.union1d, map(np.unique, chunks(part.x)))
             seen = np.asarray(preprocess(preprocess.place(jnp.asarray(values)[:, None]), jax.random.key(0)))
             off = abs(seen * steps - np.round(seen * steps))
             if off.max() > 0.01:

@@ -1,8 +1,7 @@
 """The host's side of training: dispatches an epoch, and reads, writes and shows the one before while it runs."""
 
 import dataclasses
-import signal
-import threading
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,28 +12,36 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aejax import devices, train
-from aejax.data import Dataset, Preprocess
+from aejax import devices, stopping, train
+from aejax.checkpoints import Saving
+from aejax.data import BUFFER, Dataset
 from aejax.data import load as load_data
+from aejax.devices import Parallel
 from aejax.errors import DivergedError, InputError, Stopped
 from aejax.experiment import Experiment, differences
+from aejax.feed import Feed
+from aejax.keeper import Keeper
 from aejax.metrics import Metrics, means
 from aejax.progress import Progress
 from aejax.pytree import as_arrays
-from aejax.runs import Run
+from aejax.runs import FRESH, Run
+from aejax.streaming import feed_for
 from aejax.timing import tell
-from aejax.trained import CHUNK, Trained, example, template
+from aejax.trained import Trained, example, template
 
 T = TypeVar("T")
 
+log = logging.getLogger("aejax")
+
 _finite = jax.jit(lambda tree: jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all())
 
+ALL = Parallel()
 ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
 
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """One epoch as it was dispatched; reading its metrics waits for it."""
+    """One epoch as it was dispatched; reading its metrics waits for it. The states are in the host's memory."""
 
     number: int
     before: train.State
@@ -52,7 +59,9 @@ def fit(
     resume: str | Path | None = None,
     dataset: Dataset | None = None,
     params: Any = None,
-    save_every: float = 60.0,
+    parallel: Parallel = ALL,
+    saving: Saving | None = None,
+    buffer: float = BUFFER,
     show_progress: bool = False,
 ) -> Trained:
     """Trains an experiment and returns the trained model.
@@ -63,54 +72,65 @@ def fit(
         resume: a run directory to go on with instead; it ends with the same bits as if it had never stopped.
         dataset: in place of the one that `experiment.data` names.
         params: to start from, in place of fresh ones; see `aejax.pretrain`. A resumed run has its own.
-        save_every: least number of seconds between checkpoints; the last epoch is always saved.
+        parallel: the devices that train it together, and how.
+        saving: when checkpoints are written, and which are kept; None is `Saving()`.
+        buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
         show_progress: a progress bar with loss, examples per second and time left.
 
     Raises:
         InputError: for settings, data or a run that cannot be used, before any training.
         DivergedError: when a term is not finite; the last good state is kept.
-        Stopped: after Ctrl-C or SIGTERM, with a run directory: the last whole epoch is saved.
+        DiskError: when the run directory cannot be written any more; what was saved before is kept.
+        Stopped: after Ctrl-C or SIGTERM, with a run directory: the last whole epoch is saved. Where an epoch
+            outlasts SIGTERM by `stopping.GRACE` seconds, the one before is saved and the process ends with 143.
     """
     dataset = load_data(experiment.data) if dataset is None else dataset
     given, experiment = experiment, experiment.resolve(dataset)
+    parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
+    feed = feed_for(experiment, dataset, as_arrays(preprocess), parallel, buffer)
     run = _open_run(given, dataset, folder, resume, params)
-    state, history = _begin(experiment, dataset.shape, run if resume else None, params)
-    keeper = _Keeper(run, preprocess, save_every)
-    with (
-        _closing(run),
-        _stop_requests(run is not None) as stopping,
-        Progress(experiment, history, show_progress) as bar,
-    ):
-        clock = time.perf_counter()
-        for epoch in one_ahead(_epochs(experiment, dataset, as_arrays(preprocess), state)):
-            _require_finite(epoch, keeper)
-            seconds, clock = time.perf_counter() - clock, time.perf_counter()
-            tell("epoch", seconds)
-            rows = _rows(epoch, len(dataset.train), seconds)
-            history += rows
-            state = epoch.after
-            keeper.log(rows)
-            bar.show(rows)
-            stop = stopping() and epoch.number < experiment.epochs
-            keeper.keep(state, now=stop or epoch.number == experiment.epochs)
-            if stop:
-                raise Stopped(_how_to_go_on(epoch, experiment, run))
-    return Trained(experiment, dataset.shape, preprocess, state, history, run)
+    keeper = Keeper(run, as_arrays(preprocess), saving or Saving())
+    with _watched(run, experiment, keeper) as stopped_by:
+        state, history = _begin(given, experiment, dataset.shape, run if resume else None, params)
+        keeper.begin(state, history, save=params is not None and resume is None)
+        with Progress(experiment, history, show_progress) as bar:
+            clock = time.perf_counter()
+            for epoch in one_ahead(_epochs(feed, parallel, state, experiment.epochs)):
+                _require_finite(epoch, keeper)
+                seconds, clock = time.perf_counter() - clock, time.perf_counter()
+                tell("epoch", seconds)
+                rows = _rows(epoch, len(dataset.train), seconds)
+                history += rows
+                state = epoch.after
+                keeper.log(rows, state)
+                bar.show(rows)
+                if stopped_by():
+                    break
+                keeper.keep(epoch.number, now=epoch.number == experiment.epochs)
+    return Trained(experiment, dataset.shape, preprocess, jax.device_put(jax.device_get(state)), history, run)
 
 
 @contextmanager
-def _closing(run: Run | None) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        if run is not None:
-            run.close()
+def _watched(run: Run | None, experiment: Experiment, keeper: Keeper) -> Iterator[Callable[[], int]]:
+    """A run that is written to, and requests to stop it, which its body reads; nothing without a run."""
+    if run is None:
+        yield lambda: 0
+        return
+    with (
+        stopping.in_time(lambda: _how_to_go_on(keeper, experiment)),
+        run.writing(),
+        stopping.requests() as stopped_by,
+    ):
+        yield stopped_by
+        run.checkpoints.wait()
+        if stopped_by():
+            raise Stopped(_how_to_go_on(keeper, experiment), stopped_by())
 
 
 def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any, params: Any) -> Run | None:
+    steps_per_epoch = len(dataset.train) // experiment.batch_size
     if resume is None:
-        steps_per_epoch = len(dataset.train) // experiment.batch_size
         return None if folder is None else Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch, params)
     run = Run(Path(resume))
     changed = differences(run.experiment, experiment)
@@ -118,20 +138,34 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
     if set(changed) - {"epochs"}:
         said = "; ".join(f"{name} {old!r}, not {new!r}" for name, (old, new) in changed.items())
         raise InputError(f"{run.path} cannot be resumed, it was made with {said}: give it its own settings")
-    run.update(experiment)
+    if (run.shape, run.steps_per_epoch) != (dataset.shape, steps_per_epoch):
+        raise InputError(
+            f"{run.path} cannot be resumed, its data was of shape {run.shape} with {run.steps_per_epoch} steps an "
+            f"epoch, not {dataset.shape} with {steps_per_epoch}: give it the data that it was made with"
+        )
+    if run.changes():
+        log.warning("%s was made with %s: bits may differ", run.path, "; ".join(run.changes()))
     return run
 
 
 def _begin(
-    experiment: Experiment, shape: tuple[int, ...], resumed: Run | None, params: Any
+    given: Experiment, experiment: Experiment, shape: tuple[int, ...], resumed: Run | None, params: Any
 ) -> tuple[train.State, list[dict[str, Any]]]:
+    """The state to go on from and the rows that led to it."""
     if resumed is not None:
-        state, _ = resumed.restore(template(experiment, shape))
-        return state, resumed.rewind(int(state.step))
+        resumed.update(given)
+        if resumed.checkpoints.steps():
+            state, _ = resumed.restore(template(experiment, shape))
+            return state, resumed.rewind(int(state.step))
+        if resumed.params != FRESH:
+            raise InputError(
+                f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again"
+            )
+        resumed.rewind(0)
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     batch = example(shape)
     state = devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed))
-    if params is None:
+    if params is None or resumed is not None:
         return state, []
     return dataclasses.replace(state, params=_fitting(params, state.params)), []
 
@@ -150,29 +184,20 @@ def _shapes(tree: Any) -> set[tuple[str, tuple[int, ...]]]:
     return {(jax.tree_util.keystr(path, simple=True, separator="."), np.shape(leaf)) for path, leaf in leaves}
 
 
-def _epochs(experiment: Experiment, dataset: Dataset, preprocess: Preprocess, state: train.State) -> Iterator[Epoch]:
-    """Dispatches every epoch that is left, with the data held on the device."""
-    key = jax.random.key(experiment.seed)
-    model, batch_size = experiment.model, experiment.batch_size
-    loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    parts = {
-        name: devices.place(dataset.part(name), preprocess)
-        for name in ("train", "validation")
-        if len(dataset.part(name))
-    }
-    done = int(state.step) // (len(dataset.train) // batch_size)
-    for number in range(done + 1, experiment.epochs + 1):
-        before = state
-        state, metrics = devices.epoch(
-            model, loss, optimizer, preprocess, state, parts["train"], key, batch_size=batch_size
-        )
-        by_part = {"train": metrics}
-        if "validation" in parts:
-            size = min(CHUNK, len(parts["validation"]))
-            by_part["validation"] = devices.evaluate(
-                model, (loss,), preprocess, state, parts["validation"], key, batch_size=size
-            )
-        yield Epoch(number, before, state, by_part, _finite(state.params))
+def _epochs(feed: Feed, parallel: Parallel, start: train.State, epochs: int) -> Iterator[Epoch]:
+    """Dispatches every epoch that is left. Each takes the memory of the state before it, of which a copy is kept."""
+    state, after = parallel.place(start), start
+    for number in range(int(start.step) // feed.steps + 1, epochs + 1):
+        parts = []
+        for following, metrics in feed.train(state):
+            state = following
+            parts.append(metrics)
+        by_part = {"train": jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts) if parts[1:] else parts[0]}
+        validation = feed.validate(state)
+        if validation is not None:
+            by_part["validation"] = validation
+        before, after = after, parallel.keep(state)
+        yield Epoch(number, before, after, by_part, _finite(state.params))
 
 
 def one_ahead(items: Iterable[T]) -> Iterator[T]:
@@ -193,12 +218,15 @@ def _rows(epoch: Epoch, examples: int, seconds: float) -> list[dict[str, Any]]:
     return rows
 
 
-def _how_to_go_on(epoch: Epoch, experiment: Experiment, run: Run | None) -> str:
-    where = "" if run is None else f": aejax train {experiment.name} --resume {run.path} goes on"
-    return f"stopped after epoch {epoch.number} of {experiment.epochs}, which is saved{where}"
+def _how_to_go_on(keeper: Keeper, experiment: Experiment) -> str:
+    assert keeper.run is not None
+    left = keeper.epoch < experiment.epochs
+    where = f"in epoch {keeper.epoch + 1} of {experiment.epochs}" if left else "after the last epoch"
+    again = f"aejax train {experiment.name} --resume {keeper.run.path} goes on"
+    return f"stopped {where}; {keeper.rescue()}: {again}"
 
 
-def _require_finite(epoch: Epoch, keeper: "_Keeper") -> None:
+def _require_finite(epoch: Epoch, keeper: Keeper) -> None:
     """Raises `DivergedError` with the first step at which a term was not finite, after keeping what came before."""
     sums = {name: np.atleast_1d(mean.sum) for name, mean in epoch.metrics["train"].items()}
     bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in sums.items()}
@@ -207,71 +235,13 @@ def _require_finite(epoch: Epoch, keeper: "_Keeper") -> None:
         if not epoch.finite:
             raise DivergedError(
                 f"parameters became infinite or undefined in the last step of epoch {epoch.number}; "
-                f"{keeper.rescue(epoch.before)}: {ADVICE}"
+                f"{keeper.rescue()}: {ADVICE}"
             )
         return
     first = min(steps.values())
     names = [name for name, where in steps.items() if where == first and name != "loss_nats"] or ["loss_nats"]
-    kept = keeper.rescue(epoch.before)
+    kept = keeper.rescue()
     raise DivergedError(
         f"{' and '.join(names)} became {sums[names[0]][first]} at step {int(epoch.before.step) + first + 1} "
         f"(epoch {epoch.number}); {kept}: {ADVICE}"
     )
-
-
-class _Keeper:
-    """Writes rows and, not too often, checkpoints; does nothing without a run."""
-
-    def __init__(self, run: Run | None, preprocess: Preprocess, save_every: float) -> None:
-        self.run, self.preprocess, self.save_every = run, as_arrays(preprocess), save_every
-        self.saved_at, self.saved_step = time.perf_counter(), -1
-
-    def log(self, rows: list[dict[str, Any]]) -> None:
-        if self.run is not None:
-            self.run.log(rows)
-
-    def keep(self, state: train.State, now: bool) -> None:
-        if self.run is not None and (now or time.perf_counter() - self.saved_at >= self.save_every):
-            self._save(state)
-
-    def rescue(self, state: train.State) -> str:
-        """Saves the last good state and says where."""
-        if self.run is None:
-            return "nothing is kept without a run directory"
-        if int(state.step) == 0:
-            return "no epoch had been finished"
-        if int(state.step) != self.saved_step:
-            self._save(state)
-        return f"the state before that epoch is kept in {self.run.path}"
-
-    def _save(self, state: train.State) -> None:
-        assert self.run is not None
-        self.saved_step = int(state.step)
-        self.run.save(self.saved_step, (state, self.preprocess))
-        self.saved_at = time.perf_counter()
-
-
-@contextmanager
-def _stop_requests(enabled: bool) -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C or SIGTERM into a request that is read between epochs; a second one is not held up."""
-    requested = threading.Event()
-    if not enabled or threading.current_thread() is not threading.main_thread():
-        yield requested.is_set
-        return
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def request(number: int, frame: Any) -> None:
-        requested.set()
-        restore()
-
-    for number in signals:
-        signal.signal(number, request)
-    try:
-        yield requested.is_set
-    finally:
-        restore()

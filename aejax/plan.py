@@ -112,8 +112,9 @@ def read_axes(path: Path) -> dict[str, list[Any]]:
         for name, entry in content["parameters"].items():
             values = entry["values"] if "values" in entry else [entry["value"]]
             assert isinstance(values, list)
+            assert all(map(_is_flat, values))
             axes[_path(str(name))] = [_number(value) for value in values]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AssertionError, KeyError, TypeError) as error:
+    except (OSError, ValueError, yaml.YAMLError, AssertionError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path} is no grid in YAML ({type(error).__name__}): it must say parameters: {{PATH: {{values: [...]}}}}"
         ) from None
@@ -194,6 +195,11 @@ def _line(start: float, end: float, number: int, power: bool = False) -> list[fl
 
 def _is_whole(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
+
+
+def _is_flat(value: Any) -> bool:
+    """A value or a list of values: of lists in lists, a few lines of YAML can make a billion."""
+    return not any(isinstance(item, list | dict) for item in (value if isinstance(value, list) else [value]))
 
 
 def _number(value: Any) -> Any:

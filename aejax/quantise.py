@@ -33,6 +33,11 @@ class Quantizer:
         low, high = (np.stack([getattr(q, end) for q in tried])[best, dimension] for end in ("low", "high"))
         return cls(low.astype(np.float32), high.astype(np.float32), bits)
 
+    @property
+    def ranges(self) -> Float[np.ndarray, "2 latent"]:
+        """`low` and `high`."""
+        return np.stack([self.low, self.high])
+
     def quantise(self, codes: Float[np.ndarray, "n latent"]) -> UInt8[np.ndarray, "n latent"]:
         """The level of each number, 0 to 2^bits - 1."""
         width = np.where(self.high > self.low, self.high - self.low, 1)

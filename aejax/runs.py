@@ -3,16 +3,18 @@
     runs/NAME/ID/experiment.json   the experiment, facts of its data and its start, versions, commit
                  metrics.jsonl     a row for each epoch and part: the truth
                  tensorboard/      the same, mirrored
-                 checkpoints/      Orbax, one folder a step
+                 checkpoints/      one folder a step: see `aejax.checkpoints`
                  figures/          PNG
                  result.json       test metrics, time, hardware
 
-What Orbax does not write is written to a temporary name and renamed.
+All of it is there whole or not at all, whenever the process is killed: files are written to a temporary
+name and renamed, and of rows a last one may be cut short.
 """
 
+import fcntl
 import importlib.metadata
 import json
-import logging
+import math
 import os
 import platform
 import subprocess
@@ -20,25 +22,26 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from aejax.errors import InputError
+from aejax.checkpoints import Checkpoints, named_leaves
+from aejax.errors import DISK_ERRORS, DiskError, InputError
 from aejax.experiment import Experiment, from_json, to_json
-from aejax.timing import span
+from aejax.rows import Board, validation_losses, whole_rows
+
+FRESH, NEWEST, BEST = "fresh", "newest", "best"
+
+_DEEPEST = 100
+"""Levels of JSON that is read: an experiment has a dozen."""
+_MOST_VALUES = 2**26
+"""Of one example."""
 
 Tree = TypeVar("Tree")
-
-log = logging.getLogger("aejax")
-
-CHECKPOINTS_KEPT = 3
-CHECKSUM = "crc32"
-FRESH = "fresh"
 
 
 class Run:
@@ -47,6 +50,8 @@ class Run:
     def __init__(self, path: Path) -> None:
         """Opens an existing run. Raises `InputError` where `path` is not one."""
         self.path = Path(path)
+        self.checkpoints = Checkpoints(self.path / "checkpoints")
+        self._board = Board(self.path / "tensorboard")
         content = self._read("experiment.json")
         self.experiment = from_json(content.get("experiment"))
         if not isinstance(self.experiment, Experiment):
@@ -54,6 +59,8 @@ class Run:
         self.shape: tuple[int, ...] = from_json(content.get("shape"))
         self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
         self.params: str = content.get("params", FRESH)
+        self.made_with = [content.get(name) for name in ("versions", "hardware")]
+        self._check()
 
     @classmethod
     def create(
@@ -64,7 +71,7 @@ class Run:
         Of params that it does not make afresh, it keeps a checksum: its settings alone do not repeat it.
         Raises `InputError` where it cannot be written.
         """
-        start = FRESH if params is None else f"given, {CHECKSUM} {_checksum_of_arrays(params):08x}"
+        start = FRESH if params is None else f"given, crc32 {_checksum_of_arrays(params):08x}"
         try:
             path = _new_folder(Path(folder) / experiment.name)
             _write_experiment(path, experiment, shape, steps_per_epoch, start)
@@ -79,87 +86,85 @@ class Run:
         self.experiment = experiment
         _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, self.params)
 
+    def changes(self) -> list[str]:
+        """In which versions and on what hardware it was made, where those are not the present ones."""
+        then = {name: value for part in self.made_with if isinstance(part, dict) for name, value in part.items()}
+        now = versions() | hardware()
+        return [f"{name} {then.get(name)}, not {value}" for name, value in now.items() if then.get(name) != value]
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Everything that writes to the run happens inside; at the end all is on disk.
+
+        Raises `InputError` where another process writes to it, and `DiskError` where it cannot be written.
+        """
+        try:
+            with _locked(self.path):
+                try:
+                    yield
+                finally:
+                    self._close()
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
+            raise self._disk_error(f"{error.filename or self.path} cannot be written ({error.strerror})") from error
+        except DiskError as error:
+            raise self._disk_error(str(error)) from error
+
+    def _disk_error(self, what: str) -> DiskError:
+        name = self.experiment.name
+        return DiskError(
+            f"{what}; what was saved before is whole: make room, then aejax train {name} --resume {self.path} goes on"
+        )
+
+    def _close(self) -> None:
+        try:
+            self.checkpoints.wait()
+        finally:
+            self._board.close()
+
     # Metrics
 
     def log(self, rows: list[dict[str, Any]]) -> None:
         """Appends rows to metrics.jsonl and mirrors their numbers to TensorBoard."""
         with (self.path / "metrics.jsonl").open("a") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
-        for row in rows:
-            numbers = {name: value for name, value in row.items() if name.endswith(("_nats", "_second"))}
-            for name, value in numbers.items():
-                self._board.add_scalar(f"{name}/{row['split']}", value, row["step"])
-
-    def close(self) -> None:
-        """Ends the TensorBoard mirror, which writes behind."""
-        self._board.close()
+        self._board.write(rows)
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows logged so far; a line cut short by a kill is passed over."""
         path = self.path / "metrics.jsonl"
-        return list(_complete_rows(path.read_text())) if path.exists() else []
+        return list(whole_rows(path.read_text(errors="replace"))) if path.exists() else []
 
     def rewind(self, step: int) -> list[dict[str, Any]]:
         """Forgets rows and checkpoints after `step`, which a resumed run will write again; returns the other rows."""
-        for later in [later for later in self._checkpoints.all_steps() if later > step]:
-            self._checkpoints.delete(later)
+        self.checkpoints.clean(step)
+        for left in self.path.glob(".*"):  # by a kill
+            left.unlink()
         rows = [row for row in self.rows() if row["step"] <= step]
         write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        self._board.clear()
+        self._board.write(rows)
         return rows
-
-    @cached_property
-    def _board(self) -> Any:
-        from tensorboardX import SummaryWriter
-
-        return SummaryWriter(str(self.path / "tensorboard"))
 
     # Checkpoints
 
-    def save(self, step: int, tree: Any) -> None:
-        """Saves a tree of arrays as the checkpoint of `step`, with a checksum of its files."""
-        import orbax.checkpoint as ocp
+    def restore(self, like: Tree, which: str = NEWEST) -> Tree:
+        """A checkpoint as a tree like `like`: the newest, the best by validation loss, or that of a step.
 
-        with span("checkpoint"):
-            arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(tree)}
-            self._checkpoints.save(step, args=ocp.args.StandardSave(arrays), force=True)
-            self._checkpoints.wait_until_finished()
-            write_atomically(self._step_folder(step) / CHECKSUM, str(_checksum(self._step_folder(step))))
-
-    def restore(self, like: Tree) -> Tree:
-        """The newest checkpoint that loads whole, as a tree like `like` (whose leaves need only shape and dtype).
-
-        A damaged one is passed over with one line of warning. Raises `InputError` where none loads.
+        Where the newest or the best is damaged, the next one takes its place, with one line of warning.
+        Raises `InputError` where there is none, or none loads.
         """
-        for step in sorted(self._checkpoints.all_steps(), reverse=True):
-            try:
-                return self._restore_step(step, like)
-            except (OSError, ValueError) as error:
-                log.warning("the checkpoint of step %d in %s is damaged (%s)", step, self.path, error)
-        raise InputError(f"{self.path} has no checkpoint that can be loaded: train it again")
-
-    def _restore_step(self, step: int, like: Tree) -> Tree:
-        import orbax.checkpoint as ocp
-
-        # Checked before Orbax reads a byte: it meets damage with many lines of many threads.
-        if (self._step_folder(step) / CHECKSUM).read_text() != str(_checksum(self._step_folder(step))):
-            raise ValueError("its checksum does not match")
-        arrays = self._checkpoints.restore(step, args=ocp.args.StandardRestore())
-        saved = {name: (leaf.shape, leaf.dtype) for name, leaf in arrays.items()}
-        if saved != {name: (leaf.shape, leaf.dtype) for name, leaf in _named_leaves(like)}:
-            raise ValueError("its arrays are not those of the experiment")
-        return jax.tree.unflatten(
-            jax.tree.structure(like), [jnp.asarray(arrays[name]) for name, _ in _named_leaves(like)]
-        )
-
-    def _step_folder(self, step: int) -> Path:
-        return self.path / "checkpoints" / str(step)
-
-    @cached_property
-    def _checkpoints(self) -> Any:
-        import orbax.checkpoint as ocp
-
-        options = ocp.CheckpointManagerOptions(max_to_keep=CHECKPOINTS_KEPT, enable_async_checkpointing=False)
-        return ocp.CheckpointManager((self.path / "checkpoints").absolute(), options=options)
+        steps = self.checkpoints.steps()[::-1]
+        if which == BEST:
+            losses = validation_losses(self.rows())
+            steps = sorted((step for step in steps if step in losses), key=losses.__getitem__)
+        elif which != NEWEST:
+            steps = [step for step in steps if str(step) == which]
+        if not steps and which != NEWEST:
+            known = ", ".join(map(str, self.checkpoints.steps())) or "none"
+            raise InputError(f"{self.path} has no checkpoint {which!r}: it has {known} (best needs validation rows)")
+        return self.checkpoints.restore(steps, like)
 
     # Results
 
@@ -169,7 +174,7 @@ class Run:
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
-            content = json.loads((self.path / name).read_text())
+            content = read_json(self.path / name)
         except OSError:
             raise InputError(
                 f"{self.path} is not a run directory (it has no readable {name}): give a folder like runs/NAME/ID"
@@ -179,6 +184,30 @@ class Run:
         if not isinstance(content, dict):
             raise InputError(f"{self.path / name} is damaged: it should hold a JSON object")
         return content
+
+    def _check(self) -> None:
+        """Raises `InputError` for facts that no run has, before memory is taken by them."""
+        sizes = (*self.shape, self.steps_per_epoch) if isinstance(self.shape, tuple) else ()
+        whole = all(type(size) is int and size > 0 for size in sizes) and isinstance(self.params, str)
+        if not whole or not 1 < len(sizes) < 5 or math.prod(self.shape) > _MOST_VALUES:
+            raise InputError(
+                f"{self.path / 'experiment.json'} is damaged: its shape is {self.shape}, its steps_per_epoch "
+                f"{self.steps_per_epoch}, its params {self.params}"
+            )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Raises `InputError` where another process holds the lock. The system gives it back however its holder dies."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another process writes to {folder}: wait until it has ended, or stop it") from None
+        yield
+    finally:
+        os.close(opened)
 
 
 def _write_experiment(
@@ -190,6 +219,7 @@ def _write_experiment(
         "steps_per_epoch": steps_per_epoch,
         "params": params,
         "versions": versions(),
+        "hardware": hardware(),
         "commit": commit(),
     }
     write_atomically(path / "experiment.json", json.dumps(content, indent=2))
@@ -212,6 +242,21 @@ def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises `OSError`, and `ValueError` however it is damaged."""
+    try:
+        content = json.loads(path.read_text())
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    level = [content]
+    for _ in range(_DEEPEST):
+        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = [item for items in inner for item in items]
+    if level:
+        raise ValueError("it is nested too deeply")
+    return content
 
 
 def versions() -> dict[str, str]:
@@ -265,28 +310,8 @@ def _new_folder(parent: Path) -> Path:
     raise FileExistsError(f"too many runs in {parent} this second")
 
 
-def _complete_rows(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            log.warning("a damaged line of metrics.jsonl is passed over: %.60s", line)
-
-
-def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves]
-
-
-def _checksum(folder: Path) -> int:
-    crc = 0
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUM):
-        crc = zlib.crc32(path.read_bytes(), zlib.crc32(str(path.relative_to(folder)).encode(), crc))
-    return crc
-
-
 def _checksum_of_arrays(tree: Any) -> int:
     crc = 0
-    for name, leaf in _named_leaves(tree):
+    for name, leaf in named_leaves(tree):
         crc = zlib.crc32(np.asarray(leaf, np.float32).tobytes(), zlib.crc32(name.encode(), crc))
     return crc

@@ -2,36 +2,49 @@
 
 Any number of processes may work on one folder. A claim is a file that its worker touches while it
 lives; one that has not been touched for `LEASE` seconds belongs to a dead worker, and its trial is
-taken over. `DIR/sweep.json` is the plan, `DIR/results/ID.json` what a trial came to.
+taken over, with those that were claimed beside it: they go on where they were.
+
+    sweep.json         the plan
+    claims/ID          who is at work on a trial
+    training/*         states of groups in training, see `kept`
+    results/ID.json    what a trial came to
 """
 
 import contextlib
 import fcntl
 import json
 import os
+import re
+import shutil
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from aejax import plan, population
+from aejax.bench import memory
+from aejax.book import Outcome
 from aejax.data import Part, load
 from aejax.errors import InputError
 from aejax.experiment import Experiment, from_json, to_json
 from aejax.plan import Trial
-from aejax.population import Outcome, Selection
-from aejax.runs import hardware, versions, write_atomically
+from aejax.runs import hardware, read_json, versions, write_atomically
+from aejax.selection import Selection
+from aejax.strips import strip
 from aejax.trained import Trained
 
 Measure = Callable[[Trained, Part], dict[str, float]]
 Result = dict[str, Any]
 """What a trial came to, as its file has it."""
 
+_ID = re.compile("[0-9a-f]{16}")
+"""Names of files are made of it."""
 LEASE = 30.0
 """Seconds after which an untouched claim is a dead worker's."""
 
@@ -73,10 +86,12 @@ class Sweep:
     def open(cls, folder: Path) -> "Sweep":
         """The sweep of a folder. Raises `InputError` where there is none."""
         try:
-            content = json.loads((folder / "sweep.json").read_text())
+            content = read_json(folder / "sweep.json")
             trials = [Trial(item["settings"], from_json(item["experiment"]), item["id"]) for item in content["trials"]]
             if not all(isinstance(trial.experiment, Experiment) for trial in trials):
                 raise ValueError("a trial has no experiment")
+            if not all(isinstance(trial.settings, dict) and _ID.fullmatch(trial.id) for trial in trials):
+                raise ValueError("a trial has no settings, or a name that is none")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
         return cls(folder, trials)
@@ -90,11 +105,11 @@ class Sweep:
         """What one trial came to; None while it has not finished. Raises `InputError` for a damaged file."""
         path = self._result(trial)
         try:
-            content = json.loads(path.read_text())
-            assert {"test", "failed_at"} <= content.keys()
+            content = read_json(path)
+            assert _is_result(content)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, AttributeError, AssertionError):
+        except (OSError, ValueError, AssertionError):
             raise InputError(
                 f"{path} is damaged, it is no result of a trial: remove it, and the sweep trains that one again"
             ) from None
@@ -109,27 +124,29 @@ class Sweep:
         with self._lock():
             for group in self._groups:
                 free = [trial for trial in group if not self._result(trial).exists() and not self._taken(trial)]
-                if free:
-                    for trial in free[:most]:
+                # What a dead worker was at work on goes on together, or what it has kept would be of no use.
+                together = [trial for trial in free if self._owner(trial) == self._owner(free[0])][:most]
+                if together:
+                    for trial in together:
                         self._claim(trial).write_text(worker)
-                    return free[:most]
+                    return together
         return []
 
     def record(self, worker: str, trial: Trial, content: Result) -> bool:
         """Writes a trial's result, unless another worker has taken the trial over."""
         with self._lock():
-            if not self._owned(worker, trial) or self._result(trial).exists():
+            if self._owner(trial) != worker or self._result(trial).exists():
                 return False
             write_atomically(self._result(trial), json.dumps(content))
             self._claim(trial).unlink()
         return True
 
     def release(self, worker: str, trials: Sequence[Trial]) -> None:
-        """Gives back what was claimed and not finished."""
+        """Gives back what was claimed and not finished, as if its worker had died long ago."""
         with self._lock():
             for trial in trials:
-                if self._owned(worker, trial):
-                    self._claim(trial).unlink()
+                if self._owner(trial) == worker:
+                    os.utime(self._claim(trial), (0, 0))
 
     @contextlib.contextmanager
     def touching(self, worker: str, trials: Sequence[Trial]) -> Iterator[None]:
@@ -140,7 +157,7 @@ class Sweep:
             while not done.wait(LEASE / 6):
                 with self._lock():
                     for trial in trials:
-                        if self._owned(worker, trial):
+                        if self._owner(trial) == worker:
                             os.utime(self._claim(trial))
 
         thread = threading.Thread(target=touch, daemon=True)
@@ -168,11 +185,11 @@ class Sweep:
         except FileNotFoundError:
             return False
 
-    def _owned(self, worker: str, trial: Trial) -> bool:
+    def _owner(self, trial: Trial) -> str | None:
         try:
-            return self._claim(trial).read_text() == worker
+            return self._claim(trial).read_text(errors="replace")
         except FileNotFoundError:
-            return False
+            return None
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
@@ -192,6 +209,22 @@ class Events:
     """Called after each epoch of a group, with its number of members."""
     recorded: Any = field(default=lambda trial, content: None)
     """Called with each finished trial and its result."""
+
+
+def _is_result(content: Any) -> bool:
+    """Whether a file's content has the form that `train` gives it."""
+
+    def numbers(values: Any) -> bool:
+        return isinstance(values, dict) and all(type(value) in (int, float) for value in values.values())
+
+    if not isinstance(content, dict) or not {"test", "failed_at", "stopped_after", "seconds"} <= content.keys():
+        return False
+    parts = [content[name] for name in ("train", "validation", "test") if name in content]
+    ends = [content[name] for name in ("failed_at", "stopped_after", "seconds") if content[name] is not None]
+    curves = content.get("curves", {})
+    lists = list(curves.values()) if isinstance(curves, dict) else [None]
+    drawn = all(isinstance(values, list) and numbers(dict(enumerate(values))) for values in lists)
+    return all(map(numbers, parts)) and numbers(dict(enumerate(ends))) and drawn
 
 
 def _identity(trial: Trial) -> str:
@@ -219,13 +252,17 @@ def work(
     """
     worker = worker_name()
     events = Events() if events is None else events
+    training = sweep.folder / "training"
+    options = {"shared_order": shared_order, "selection": selection, "on_epoch": events.epoch}
+    options |= {"keep": training, "keep_strip": True}
     while claimed := sweep.claim(worker, width):
-        with sweep.touching(worker, claimed):
+        with sweep.touching(worker, claimed), closing(train(claimed, worker, measure, **options)) as results:
             events.begun(claimed)
-            options = {"shared_order": shared_order, "selection": selection, "on_epoch": events.epoch}
-            for trial, content in train(claimed, worker, measure, **options):
+            for trial, content in results:
                 if sweep.record(worker, trial, content):
                     events.recorded(trial, content)
+    if len(sweep.finished()) == len(sweep.trials):
+        shutil.rmtree(training, ignore_errors=True)
 
 
 def worker_name() -> str:
@@ -233,24 +270,31 @@ def worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
-def train(trials: Sequence[Trial], worker: str, measure: Measure, **options: Any) -> Iterator[tuple[Trial, Result]]:
-    """Trains trials of one structure with the options of `population.fit`, and yields what each came to."""
-    start = time.perf_counter()
+def train(
+    trials: Sequence[Trial], worker: str, measure: Measure, *, keep_strip: bool = False, **options: Any
+) -> Generator[tuple[Trial, Result], None, None]:
+    """Trains trials of one structure with the options of `population.fit`, and yields what each came to.
+
+    With `keep_strip` a result has small pictures too, see `strips`.
+    """
     dataset = load(trials[0].experiment.data)
-    outcomes = population.fit([trial.experiment for trial in trials], dataset=dataset, **options)
     parts = {name: dataset.part(name) for name in ("validation", "test") if len(dataset.part(name))}
-    for trial, outcome in zip(trials, outcomes, strict=True):
-        content = {
-            "id": trial.id,
-            "settings": trial.settings,
-            **_ending(outcome),
-            **{name: {} if outcome.failed_at else measure(outcome.trained, part) for name, part in parts.items()},
-            "seconds": (time.perf_counter() - start) / len(trials),
-            "members": len(trials),
-            "worker": worker,
-            "hardware": hardware(),
-        }
-        yield trial, content
+    fitted = population.fit([trial.experiment for trial in trials], dataset=dataset, **options)
+    # Closed however this ends: what is still in training stops, and what is kept of it is whole.
+    with closing(outcome for outcome in fitted) as outcomes:
+        for trial, outcome in zip(trials, outcomes, strict=True):
+            content = {
+                "id": trial.id,
+                "settings": trial.settings,
+                **_ending(outcome),
+                **{name: {} if outcome.failed_at else measure(outcome.trained, part) for name, part in parts.items()},
+                "strip": strip(outcome.trained, dataset.test) if keep_strip and not outcome.failed_at else None,
+                "members": len(trials),
+                "resident_mb_a_member": memory() / 1e6 / len(trials),
+                "worker": worker,
+                "hardware": hardware(),
+            }
+            yield trial, content
 
 
 def _ending(outcome: Outcome) -> Result:
@@ -260,6 +304,7 @@ def _ending(outcome: Outcome) -> Result:
     return {
         "failed_at": outcome.failed_at,
         "stopped_after": outcome.stopped_after,
+        "seconds": sum(row.get("seconds", 0.0) for row in rows),
         **{split: {name: value for name, value in row.items() if name not in names} for split, row in last.items()},
         "curves": {split: [row["loss_nats"] for row in rows if row["split"] == split] for split in last},
     }

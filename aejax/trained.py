@@ -22,7 +22,7 @@ from aejax.metrics import ReconstructionError, means, per_value
 from aejax.metrics.anomaly import AnomalyScore, Score
 from aejax.models import Autoencoder, ConditionalAutoencoder, VariationalAutoencoder
 from aejax.pytree import as_arrays
-from aejax.runs import Run
+from aejax.runs import NEWEST, Run
 
 CHUNK = 1024
 """Examples that go through the model at once."""
@@ -111,14 +111,21 @@ class Trained:
         self,
         first: Num[np.ndarray, "n *shape"],
         second: Num[np.ndarray, "n *shape"],
-        label: Labels | None = None,
+        labels: tuple[Labels, Labels] | None = None,
         *,
         steps: int = 8,
         path: codes.Path = "line",
     ) -> Float[np.ndarray, "n steps *shape"]:
-        """Decoded codes on the way from each first example to its second, of the same label: see `codes.between`."""
-        z = codes.between(self.encode(first, label), self.encode(second, label), steps, path)
-        return self._decode_rows(z, None if label is None else np.repeat(label, steps))
+        """Decoded codes on the way from each first example to its second: see `codes.between`.
+
+        A conditional model needs the labels of both; the way changes from the one to the other in its middle.
+        """
+        one, other = labels or (None, None)
+        z = codes.between(self.encode(first, one), self.encode(second, other), steps, path)
+        halves = (
+            None if labels is None else np.repeat(np.stack(labels, axis=1), [steps - steps // 2, steps // 2], axis=1)
+        )
+        return self._decode_rows(z, None if halves is None else halves.reshape(-1))
 
     def traverse(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, rows: int = 10, steps: int = 9
@@ -143,11 +150,12 @@ class Trained:
         return in_chunks(function, x, self._check_label(label, len(x)))
 
     def apply(
-        self, function: Callable[[Any, Float[Array, "batch *shape"]], Array], x: Num[np.ndarray, "n *shape"]
+        self, function: Callable[..., Array], x: Num[np.ndarray, "n *shape"], label: Labels | None = None
     ) -> np.ndarray:
-        """`function(model, examples)`, with the model bound to its variables: `[n, ...]`, compiled once a function."""
+        """`function(model, examples, label)`, with the model bound to its variables: `[n, ...]`, compiled once."""
         function = partial(_apply, function, self.experiment.model, self._variables, as_arrays(self.preprocess))
-        return in_chunks(function, self._check(x))
+        x = self._check(x)
+        return in_chunks(function, x, self._check_label(label, len(x)))
 
     def evaluate(self, part: Part) -> dict[str, float]:
         """The loss and its terms in nats per example, the squared error, and both per pixel."""
@@ -211,11 +219,19 @@ class Trained:
 def load(run: str | Path) -> Trained:
     """The trained model of a run directory, from its newest checkpoint that loads whole.
 
-    Raises `InputError` where `run` is not a run directory, or holds nothing that loads.
+    `RUN/checkpoints/best` in place of `RUN` is that with the least validation loss, `RUN/checkpoints/STEP`
+    that of a step. Raises `InputError` where `run` is neither, or holds nothing that loads.
     """
-    opened = Run(Path(run))
-    experiment = opened.experiment.filled(opened.shape, opened.steps_per_epoch)
-    state, preprocess = opened.restore(template(experiment, opened.shape))
+    path, which = Path(run), NEWEST
+    if path.parent.name == "checkpoints":
+        path, which = path.parent.parent, path.name
+    opened = Run(path)
+    try:
+        experiment = opened.experiment.filled(opened.shape, opened.steps_per_epoch)
+        like = template(experiment, opened.shape)
+    except Exception as error:  # settings that no model can be made of fail in ways of their own
+        raise InputError(f"{path / 'experiment.json'} makes no model ({_first_line(error)}): train it again") from error
+    state, preprocess = opened.restore(like, which)
     return Trained(experiment, opened.shape, preprocess, state, opened.rows(), opened)
 
 
@@ -223,8 +239,12 @@ def template(experiment: Experiment, shape: tuple[int, ...]) -> tuple[train.Stat
     """The shapes of what a checkpoint holds: the state, and the fitted preprocessing."""
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     key = jax.random.key(0)
-    state = jax.eval_shape(partial(train.init, experiment.model, loss, optimizer), example(shape), key)
+    state = jax.eval_shape(lambda key: train.init(experiment.model, loss, optimizer, example(shape), key), key)
     return state, as_arrays(experiment.data.preprocess.fit(np.zeros((1, *shape), np.float32)))
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def example(shape: tuple[int, ...]) -> Part:
@@ -249,8 +269,8 @@ def in_chunks(function: Callable[..., Array], *arrays: np.ndarray | None) -> np.
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _apply(function: Any, model: Autoencoder, variables: Any, preprocess: Preprocess, x: Array) -> Array:
-    return models.apply(function, model, variables, {}, preprocess(x, None))[0]
+def _apply(function: Any, model: Autoencoder, variables: Any, preprocess: Preprocess, x: Array, label: Any) -> Array:
+    return models.apply(function, model, variables, {}, preprocess(x, None), label)[0]
 
 
 @partial(jax.jit, static_argnums=0)

@@ -25,7 +25,7 @@ from sklearn.decomposition import PCA
 
 import aejax
 from aejax import figures
-from aejax.compress import pack
+from aejax.codefile import Content, pack
 from aejax.data import Data, load
 from aejax.experiment import Expected
 from aejax.quantise import Quantizer
@@ -48,7 +48,7 @@ def quantised(train, test, decode, original):
     for bits in range(1, 9):
         quantizer = Quantizer.fit(train, bits)
         levels = quantizer.quantise(test)
-        rate = 8 * len(pack(quantizer, levels, "0" * 64)) / len(test)
+        rate = 8 * len(pack(Content(levels, 2**bits, quantizer.ranges), "0" * 64)) / len(test)
         yield bits, rate, squared_error(original, decode(quantizer.restore(levels)))
 
 

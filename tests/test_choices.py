@@ -6,7 +6,7 @@ from aejax import registry
 from aejax.choices import choices, choose, kebab
 from aejax.data import Standardise
 from aejax.errors import InputError
-from aejax.losses import Gaussian
+from aejax.losses import KL, Capacity, Gaussian, Reconstruction
 from aejax.models import ConvEncoder, MLPEncoder
 from aejax.optim import SGD, Adam, AdamW, Cosine, WarmupCosine
 
@@ -60,6 +60,15 @@ def test_parts_of_parts_and_modules_are_exchanged(experiment):
     assert chosen.data.preprocess == Standardise()
     assert chosen.model.encoder == ConvEncoder(activation=experiment.model.encoder.activation)
     assert exchanged(chosen, "--model.encoder", "mlp-encoder").model.encoder == MLPEncoder()
+
+
+def test_terms_are_added_and_exchanged_by_name(experiment):
+    chosen = exchanged(experiment, "--loss.terms.kl", "kl")
+    assert chosen.loss.terms == {"reconstruction": Reconstruction(), "kl": KL()}
+    heavy = replace(chosen, loss=replace(chosen.loss, terms={"kl": KL(4.0)}))
+    assert exchanged(heavy, "--loss.terms.kl=capacity").loss.terms == {"kl": Capacity(4.0)}
+    with pytest.raises(InputError, match=r"--loss.terms.kl is 'kll', but it must be one of capacity, code-l1"):
+        choose(experiment, ["--loss.terms.kl", "kll"])
 
 
 def test_data_is_named_and_keeps_its_other_settings(experiment):

@@ -81,3 +81,8 @@ def test_the_plane_is_read_from_the_top_left_at_even_quantiles(rng):
     np.testing.assert_array_equal(grid[0], [ticks[0, 0], ticks[-1, 1]])
     np.testing.assert_array_equal(grid[3], [ticks[3, 0], ticks[-1, 1]])
     np.testing.assert_array_equal(grid[-1], [ticks[3, 0], ticks[0, 1]])
+
+
+def test_labels_change_in_the_middle_of_the_way():
+    np.testing.assert_array_equal(codes.halves(np.array([1, 2]), np.array([3, 2]), 3), [[1, 1, 3], [2, 2, 2]])
+    np.testing.assert_array_equal(codes.halves(np.array([1]), np.array([3]), 2), [[1, 3]])

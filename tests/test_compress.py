@@ -1,8 +1,5 @@
 import dataclasses
 import itertools
-import json
-import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -12,36 +9,23 @@ from hypothesis.extra.numpy import arrays
 
 import aejax
 from aejax import cli
-from aejax.compress import compress, decompress, fingerprint, pack, unpack
+from aejax.codefile import unpack
+from aejax.compress import compress, decompress, fingerprint
 from aejax.data import Data
 from aejax.errors import InputError
+from aejax.losses import KL, Codebook, Commitment, Gaussian, Loss, Reconstruction
+from aejax.models import ConditionalAutoencoder, GaussianLatent, VectorQuantised
 from aejax.quantise import Quantizer
 from tests.test_loop import DATASET, EXPERIMENT
 
 CODES = arrays(np.float32, st.tuples(st.integers(1, 30), st.integers(1, 5)), elements=st.floats(-1e3, 1e3, width=32))
-RUN = "f" * 64
+FIELDS = (("x", "x"), ("y", "label"))
 RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
 def trained():
     return aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), dataset=DATASET)
-
-
-def small(bits=3):
-    codes = np.random.default_rng(1).normal(size=(9, 2)).astype(np.float32)
-    quantizer = Quantizer.fit(codes, bits)
-    return quantizer, quantizer.quantise(codes)
-
-
-def reframed(content, changes, codes=None):
-    """The same file with other header fields or codes, and a checksum that goes with them."""
-    start, (length,) = 9, struct.unpack_from("<I", content, 5)
-    header = json.loads(content[start : start + length]) | changes
-    codes = content[start + length : -4] if codes is None else codes
-    text = json.dumps(header).encode()
-    body = content[:5] + struct.pack("<I", len(text)) + text + codes
-    return body + struct.pack("<I", zlib.crc32(body))
 
 
 # The quantiser
@@ -82,91 +66,6 @@ def test_other_numbers_of_bits_are_refused(bits):
         Quantizer.fit(np.zeros((2, 2), np.float32), bits)
 
 
-# The file
-
-
-@settings(deadline=None)
-@given(CODES, st.integers(1, 8))
-def test_levels_and_ranges_come_back_as_they_went(codes, bits):
-    quantizer = Quantizer.fit(codes, bits)
-    levels = quantizer.quantise(codes)
-    back, same = unpack(pack(quantizer, levels, RUN), RUN)
-    np.testing.assert_array_equal(same, levels)
-    np.testing.assert_array_equal(back.restore(same), quantizer.restore(levels))
-
-
-def test_the_size_comes_near_the_entropy():
-    codes = RNG.normal(size=(20_000, 4)).astype(np.float32)
-    quantizer = Quantizer.fit(codes, 4)
-    levels = quantizer.quantise(codes)
-    share = np.stack([np.bincount(column, minlength=16) for column in levels.T]) / len(levels)
-    entropy = -np.sum(share * np.log2(share, where=share > 0, out=np.zeros_like(share))) * len(levels)
-    assert entropy <= 8 * len(pack(quantizer, levels, RUN)) <= 1.05 * entropy
-
-
-@settings(deadline=None, max_examples=300)
-@given(st.data())
-def test_any_changed_byte_and_any_cut_is_refused(data):
-    content = bytearray(pack(*small(), RUN))
-    where = data.draw(st.integers(0, len(content) - 1))
-    if data.draw(st.booleans()):
-        content = content[:where]
-    else:
-        content[where] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(InputError):
-        unpack(bytes(content), RUN)
-
-
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        ({"examples": 10**15}, r"claims 1000000000000000 codes of 2, more than it can hold"),
-        ({"latent": 10**15}, "more than it can hold"),
-        ({"examples": 8}, "where its header promises"),
-        ({"examples": 10}, "where its header promises"),
-        ({"examples": 0}, "impossible sizes"),
-        ({"examples": -9, "latent": -2}, "impossible sizes"),
-        ({"examples": 9.0}, "impossible sizes"),
-        ({"examples": True}, "impossible sizes"),
-        ({"bits": 9}, "impossible sizes"),
-        ({"bits": 1}, "ranges or levels are impossible"),
-        ({"payload": 3}, "where its header promises 3"),
-        ({"run": None}, "impossible sizes"),
-        ({"run": "0" * 64}, "another run"),
-        ({"payload": None}, "impossible sizes"),
-    ],
-)
-def test_a_header_that_lies_is_refused_though_the_checksum_holds(changes, why):
-    quantizer, levels = small()
-    content = pack(quantizer, levels | np.uint8(4), RUN)
-    assert unpack(reframed(content, {}), RUN)
-    with pytest.raises(InputError, match=why):
-        unpack(reframed(content, changes), RUN)
-
-
-@pytest.mark.parametrize("payload", [b"", b"not zlib at all", zlib.compress(bytes(34)) + b"more"])
-def test_a_payload_that_is_not_the_codes_is_refused(payload):
-    content = pack(*small(), RUN)
-    with pytest.raises(InputError, match="cut short or altered"):
-        unpack(reframed(content, {"payload": len(payload)}, payload), RUN)
-
-
-@pytest.mark.parametrize("header", [b"[]", b"{}", b"\xff", b"[" * 5000, b"null", b""])
-def test_a_header_that_is_none_is_refused(header):
-    body = b"AEJX\x01" + struct.pack("<I", len(header)) + header
-    with pytest.raises(InputError, match=r"header cannot be read"):
-        unpack(body + struct.pack("<I", zlib.crc32(body)), RUN)
-
-
-def test_a_later_version_and_another_file_are_named():
-    content = pack(*small(), RUN)
-    with pytest.raises(InputError, match="has version 2 of the format"):
-        unpack(content[:4] + b"\x02" + content[5:], RUN)
-    for other in (b"", b"PK\x03\x04" + content, content[:8]):
-        with pytest.raises(InputError, match="not written by `aejax compress`, or is cut short"):
-            unpack(other, RUN)
-
-
 # With a model
 
 
@@ -177,6 +76,41 @@ def test_what_comes_back_is_what_the_quantised_codes_decode_to(trained):
     np.testing.assert_array_equal(back, trained.decode(codes))
 
 
+def vector_quantised(learning):
+    terms = {"reconstruction": Reconstruction(), "commitment": Commitment(), "codebook": Codebook()}
+    if learning == "average":
+        del terms["codebook"]
+    model = EXPERIMENT.model.clone(latent=VectorQuantised(4, 2, 300, learning))
+    return dataclasses.replace(EXPERIMENT, model=model, loss=Loss(Gaussian(), terms), epochs=1)
+
+
+@pytest.mark.parametrize("learning", ["average", "gradient"])
+def test_a_codebook_s_examples_come_back_as_they_are_reconstructed(learning):
+    trained = aejax.fit(vector_quantised(learning), dataset=DATASET)
+    x = np.tile(DATASET.test.x, (30, 1, 1, 1))
+    content = compress(trained, x, None)
+    np.testing.assert_array_equal(decompress(trained, content), trained.reconstruct(x))
+    assert 8 * len(content) < len(x) * 4 * 9 + 8 * 300  # nine bits tell one of 300; the header and tables take the rest
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    model = ConditionalAutoencoder(EXPERIMENT.model.encoder, GaussianLatent(2), EXPERIMENT.model.decoder, classes=3)
+    loss = dataclasses.replace(EXPERIMENT.loss, terms={"reconstruction": Reconstruction(), "kl": KL()})
+    return dataclasses.replace(EXPERIMENT, model=model, loss=loss, epochs=1)
+
+
+def test_a_conditional_model_s_file_keeps_the_labels(conditional):
+    trained, test = aejax.fit(conditional, dataset=DATASET), DATASET.test
+    quantizer = Quantizer.fit(trained.encode(DATASET.train.x, DATASET.train.label), 8)
+    codes = quantizer.restore(quantizer.quantise(trained.encode(test.x, test.label)))
+    back = decompress(trained, compress(trained, test.x, quantizer, test.label))
+    np.testing.assert_array_equal(back, trained.decode(codes, test.label))
+    assert not np.array_equal(back, trained.decode(codes, (test.label + 1) % 3))
+    with pytest.raises(InputError, match="give each example's label"):
+        compress(trained, test.x, quantizer)
+
+
 def test_the_fingerprint_is_the_weights(trained):
     params = trained.state.params
     params = params | {"decoder": {"out": params["decoder"]["out"] | {"bias": params["decoder"]["out"]["bias"] + 1e-6}}}
@@ -185,8 +119,9 @@ def test_the_fingerprint_is_the_weights(trained):
     assert fingerprint(trained) != fingerprint(other)
 
 
-def test_the_commands_round_trip_and_refuse_another_run(tmp_path, monkeypatch, capsys):
-    def command(*arguments):
+@pytest.fixture
+def command(monkeypatch):
+    def run(*arguments):
         monkeypatch.setattr("sys.argv", ["aejax", *map(str, arguments)])
         try:
             cli.main()
@@ -194,12 +129,21 @@ def test_the_commands_round_trip_and_refuse_another_run(tmp_path, monkeypatch, c
             return exit_.code
         return 0
 
-    data = tmp_path / "x.npz"
-    np.savez(data, x_train=DATASET.train.x, x_test=DATASET.test.x)
-    experiment = dataclasses.replace(EXPERIMENT, data=Data(str(data), validation=0.0), epochs=1)
+    return run
+
+
+@pytest.fixture
+def data(tmp_path):
+    arrays = {f"{key}_{name}": getattr(DATASET.part(name), part) for name in ("train", "test") for key, part in FIELDS}
+    np.savez(tmp_path / "data.npz", **arrays)
+    return Data(str(tmp_path / "data.npz"), validation=0.0)
+
+
+def test_the_commands_round_trip_and_refuse_another_run(tmp_path, command, data, capsys):
+    experiment = dataclasses.replace(EXPERIMENT, data=data, epochs=1)
     run, other = (aejax.fit(dataclasses.replace(experiment, seed=seed), folder=tmp_path).run.path for seed in range(2))
     file, out = tmp_path / "x.aej", tmp_path / "out.npy"
-    assert command("compress", run, "--data", data, "--bits", "3", "--out", file) == 0
+    assert command("compress", run, "--data", data.name, "--bits", "3", "--out", file) == 0
     assert f"{file.stat().st_size} bytes for 10 examples" in capsys.readouterr().out
     assert command("decompress", run, file, "--out", out) == 0
     loaded = aejax.load(run)
@@ -210,7 +154,27 @@ def test_the_commands_round_trip_and_refuse_another_run(tmp_path, monkeypatch, c
     for arguments in (
         ("decompress", other, file, "--out", out),
         ("decompress", run, tmp_path / "none.aej", "--out", out),
-        ("compress", run, "--data", data, "--bits", "9", "--out", file),
+        ("compress", run, "--data", data.name, "--bits", "9", "--out", file),
     ):
         assert command(*arguments) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_commands_take_a_codebook_and_labels(tmp_path, command, data, conditional, capsys):
+    vq = dataclasses.replace(vector_quantised("average"), data=data)
+    run, labelled = (
+        aejax.fit(experiment, folder=tmp_path).run.path
+        for experiment in (vq, dataclasses.replace(conditional, data=data))
+    )
+    file, out = tmp_path / "x.aej", tmp_path / "out.npy"
+    assert command("compress", run, "--data", data.name, "--out", file) == 0
+    assert command("decompress", run, file, "--out", out) == 0
+    np.testing.assert_array_equal(np.load(out), aejax.load(run).reconstruct(DATASET.test.x))
+    assert command("compress", run, "--data", data.name, "--bits", "4", "--out", file) == 2
+    assert "a codebook's indices, which take no --bits" in capsys.readouterr().err
+    np.save(tmp_path / "plain.npy", DATASET.test.x)
+    for arguments, label in (((data.name,), DATASET.test.label), ((tmp_path / "plain.npy", "--label", 2), [2] * 10)):
+        assert command("compress", labelled, "--bits", 8, "--out", file, "--data", *arguments) == 0
+        np.testing.assert_array_equal(unpack(file.read_bytes(), fingerprint(aejax.load(labelled))).label, label)
+        assert command("decompress", labelled, file, "--out", out) == 0
+    assert command("compress", labelled, "--data", tmp_path / "plain.npy", "--out", file) == 2

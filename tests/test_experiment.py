@@ -16,16 +16,30 @@ from aejax.data import Binarise, Dataset, Part, Standardise, StaticBinarise
 from aejax.errors import InputError
 from aejax.experiment import Expected, Experiment, differences, dumps, from_json, to_json
 from aejax.losses import (
+    KL,
+    MMD,
     Bernoulli,
     Categorical,
+    Codebook,
+    Commitment,
     DiscretisedLogistic,
     Gaussian,
     GaussianLearnedScale,
+    ImportanceWeighted,
     Loss,
     Reconstruction,
+    TotalCorrelation,
     WeightL2,
 )
-from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, Plain
+from aejax.models import (
+    Autoencoder,
+    ConvDecoder,
+    ConvEncoder,
+    GaussianLatent,
+    Plain,
+    VariationalAutoencoder,
+    VectorQuantised,
+)
 from aejax.optim import SGD, Adam, Steps
 
 
@@ -219,6 +233,42 @@ def test_a_batch_larger_than_the_training_part_is_refused(tiny):
     assert replaced(tiny.experiment, "batch_size", 40).resolve(tiny.dataset).batch_size == 40
     with pytest.raises(InputError, match=r"batch_size is 41, .* tiny has only 40 examples"):
         replaced(tiny.experiment, "batch_size", 41).resolve(tiny.dataset)
+
+
+def test_terms_learn_the_number_of_examples_that_an_epoch_trains_on_unless_it_is_given(tiny):
+    terms = {"tc": TotalCorrelation(2.0), "told": TotalCorrelation(examples=7.0), "kl": KL()}
+    uneven = dataclasses.replace(tiny.experiment, loss=Loss(terms=terms), batch_size=12)
+    expected = terms | {"tc": TotalCorrelation(2.0, examples=36.0)}
+    assert uneven.resolve(tiny.dataset).loss.terms == expected
+    assert uneven.filled((4, 4, 1), 3).loss.terms == expected
+
+
+VQ = VectorQuantised(2, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "latent", "terms", "said"),
+    [
+        (Autoencoder, VQ, {}, r"a codebook needs .* commitment, .* \(--loss.terms.commitment commitment\)"),
+        (Autoencoder, VQ, {"codebook": Codebook()}, "a codebook needs .* commitment"),
+        (Autoencoder, VQ, {"near": Commitment(0.0)}, None),
+        (Autoencoder, VQ.clone(learning="gradient"), {"near": Commitment()}, "learning=gradient needs .* codebook,"),
+        (Autoencoder, VQ.clone(learning="gradient"), {"near": Commitment(), "codes": Codebook()}, None),
+        (VariationalAutoencoder, GaussianLatent(2), {}, r"a prior needs .* kl or capacity .* \(--loss.terms.kl kl\)"),
+        (VariationalAutoencoder, GaussianLatent(2), {"tc": TotalCorrelation()}, "a prior needs"),
+        (VariationalAutoencoder, GaussianLatent(2), {"bound": ImportanceWeighted()}, None),
+        (VariationalAutoencoder, Plain(2), {"mmd": MMD()}, None),
+    ],
+)
+def test_a_part_of_a_model_that_needs_a_term_is_refused_without(tiny, kind, latent, terms, said):
+    model = kind(tiny.experiment.model.encoder, latent, tiny.experiment.model.decoder)
+    loss = Loss(terms={"reconstruction": Reconstruction()} | terms)
+    experiment = dataclasses.replace(tiny.experiment, model=model, loss=loss)
+    if said is None:
+        experiment.resolve(tiny.dataset)
+        return
+    with pytest.raises(InputError, match=said):
+        experiment.resolve(tiny.dataset)
 
 
 def test_a_model_made_for_another_shape_is_refused(tiny):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import generation, suite
+from aejax import codes, generation, suite
 from aejax import trained as trained_module
-from aejax.commands.examples import Decode
-from aejax.commands.generation import Sample
+from aejax.commands.examples import Decode, Encode, Reconstruct
+from aejax.commands.generation import Interpolate, Sample
 from aejax.data import Dataset, Part
 from aejax.errors import InputError
 from aejax.losses import KL, Bernoulli, Gaussian, Loss, Reconstruction
@@ -84,6 +84,19 @@ def test_ways_and_traversals_are_decoded_codes(vae):
     np.testing.assert_allclose(moved[0, -1], vae.decode(z[None])[0], atol=1e-5)
 
 
+@pytest.mark.parametrize(("steps", "changes"), [(4, 2), (5, 3)])
+def test_a_conditional_way_has_the_labels_of_both_its_ends(conditional, steps, changes):
+    x, label = DATASET.test.x, DATASET.test.label
+    first, second = (x[:3], label[:3]), (x[3:6], (label[:3] + 1) % 3)
+    way = conditional.interpolate(first[0], second[0], (first[1], second[1]), steps=steps)
+    np.testing.assert_allclose(way[:, 0], conditional.reconstruct(*first), atol=1e-5)
+    np.testing.assert_allclose(way[:, -1], conditional.reconstruct(*second), atol=1e-5)
+    z = codes.between(conditional.encode(*first), conditional.encode(*second), steps)
+    for step in range(steps):
+        expected = conditional.decode(z[:, step], second[1] if step >= changes else first[1])
+        np.testing.assert_allclose(way[:, step], expected, atol=1e-5)
+
+
 def test_a_model_without_a_prior_draws_from_its_training_codes_alone(plain):
     with pytest.raises(InputError, match=r"tiny has no prior to draw codes from: .* --from posterior"):
         plain.sample(4)
@@ -153,3 +166,17 @@ def test_a_conditional_run_loads_as_the_same_model_and_its_commands_take_labels(
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), np.load(tmp_path / "y.npy"))
     with pytest.raises(InputError, match="whole numbers from 0 to 2"):
         Sample(kept.run.path, tmp_path / "x.npy", n=5, label=3)()
+    np.savez(tmp_path / "data.npz", x=x, y=label)
+    np.save(tmp_path / "data.npy", x)
+    labelled, out = (kept.run.path, str(tmp_path / "data.npz"), tmp_path / "y.npy"), tmp_path / "y.npy"
+    Interpolate(*labelled, steps=4)()
+    np.testing.assert_array_equal(np.load(out), kept.interpolate(x[::2], x[1::2], (label[::2], label[1::2]), steps=4))
+    for kind in (Encode, Reconstruct, Interpolate):
+        kind(*labelled, label=2)()
+        with_labels = np.load(out)
+        kind(kept.run.path, str(tmp_path / "data.npy"), out, label=2)()
+        np.testing.assert_array_equal(np.load(out), with_labels)
+        kind(*labelled)()
+        assert not np.array_equal(np.load(out), with_labels)
+        with pytest.raises(InputError, match="label"):
+            kind(kept.run.path, str(tmp_path / "data.npy"), out)()

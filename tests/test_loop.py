@@ -10,6 +10,7 @@ import pytest
 
 import aejax
 from aejax import loop
+from aejax.checkpoints import Saving
 from aejax.data import Data, Dataset, Part, Standardise
 from aejax.errors import DivergedError, InputError, Stopped
 from aejax.experiment import Experiment
@@ -44,14 +45,14 @@ def without_times(rows):
     return [{k: v for k, v in row.items() if k not in ("seconds", "examples_per_second")} for row in rows]
 
 
-def stop_after(monkeypatch, epochs):
-    """A Ctrl-C that arrives while the rows of that epoch are written."""
+def stop_after(monkeypatch, epochs, number=signal.SIGINT):
+    """A signal that arrives while the rows of that epoch are written."""
     log = aejax.loop.Run.log
 
     def logged(self, rows):
         log(self, rows)
         if rows[0]["epoch"] == epochs:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     monkeypatch.setattr(aejax.loop.Run, "log", logged)
 
@@ -61,12 +62,13 @@ def whole(tmp_path):
     return aejax.fit(EXPERIMENT, folder=tmp_path / "whole", dataset=DATASET)
 
 
-@pytest.mark.parametrize("epochs", [1, 3])
-def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, monkeypatch, whole, epochs):
+@pytest.mark.parametrize(("epochs", "number"), [(1, signal.SIGINT), (3, signal.SIGTERM), (6, signal.SIGINT)])
+def test_a_stopped_and_resumed_run_equals_one_left_alone_bit_for_bit(tmp_path, monkeypatch, whole, epochs, number):
     with monkeypatch.context() as patch:
-        stop_after(patch, epochs)
-        with pytest.raises(Stopped, match=f"stopped after epoch {epochs} of 6"):
+        stop_after(patch, epochs, number)
+        with pytest.raises(Stopped, match=f"stopped .*; epoch {epochs} is saved") as stopped:
             aejax.fit(EXPERIMENT, folder=tmp_path / "cut", dataset=DATASET)
+    assert stopped.value.number == number
     (folder,) = (tmp_path / "cut" / "tiny").iterdir()
     assert int(aejax.load(folder).state.step) == epochs * 5
     resumed = aejax.fit(EXPERIMENT, resume=folder, dataset=DATASET)
@@ -141,6 +143,17 @@ def test_resuming_with_other_settings_says_which(whole):
         aejax.fit(other, resume=whole.run.path, dataset=DATASET)
 
 
+def test_resuming_on_other_data_or_with_other_versions_is_noticed(whole, caplog):
+    fewer = dataclasses.replace(DATASET, train=DATASET.train.take(np.arange(32)))
+    with pytest.raises(InputError, match=r"with 5 steps an epoch, not \(4, 4, 1\) with 4: give it the data"):
+        aejax.fit(EXPERIMENT, resume=whole.run.path, dataset=fewer)
+    file = whole.run.path / "experiment.json"
+    assert not caplog.text
+    file.write_text(file.read_text().replace(f'"jax": "{jax.__version__}"', '"jax": "0.1"'))
+    aejax.fit(EXPERIMENT, resume=whole.run.path, dataset=DATASET)
+    assert f"was made with jax 0.1, not {jax.__version__}: bits may differ" in caplog.text
+
+
 def test_a_diverging_term_is_named_with_its_step_and_the_last_good_state_is_kept(tmp_path):
     wild = dataclasses.replace(EXPERIMENT, loss=Loss(Gaussian(1e-19)), optimizer=Adam(1e3))
     with pytest.raises(DivergedError, match=r"reconstruction_nats became .* at step 1 \(epoch 1\)"):
@@ -158,14 +171,14 @@ def test_the_state_before_the_bad_epoch_is_kept(tmp_path, monkeypatch):
         means(epoch, keeper)
 
     monkeypatch.setattr(loop, "_require_finite", poisoned)
-    with pytest.raises(DivergedError, match=r"reconstruction_nats became nan at step 13 \(epoch 3\); the state before"):
+    with pytest.raises(DivergedError, match=r"reconstruction_nats became nan at step 13 \(epoch 3\); epoch 2 is saved"):
         aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET)
     (folder,) = (tmp_path / "tiny").iterdir()
     assert int(aejax.load(folder).state.step) == 10
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
-    trained = aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET, save_every=0)
+    trained = aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET, saving=Saving(save_epochs=1))
     checkpoints = trained.run.path / "checkpoints"
     assert sorted(int(path.name) for path in checkpoints.iterdir()) == [20, 25, 30]
     largest = max((p for p in (checkpoints / "30").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)

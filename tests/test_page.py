@@ -1,11 +1,15 @@
 """The table, the figures and the page of a sweep, from results that are written by hand."""
 
+import base64
+import io
+import json
 import re
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aejax import outcomes, page, plan
 from aejax.errors import InputError
@@ -52,6 +56,25 @@ def test_the_figures_show_the_numbers_of_the_rows(swept):
     line = data_of(drawn["along"]).lines[0]
     assert len(line.get_xdata()) == 3
     assert len(data_of(drawn["curves"]).lines) == 12 + 1  # the failed ones have none; the best once more
+
+
+def test_small_multiples_go_along_the_axis(tiny, tmp_path):
+    """The reconstruction of each setting is as bright as its code is large."""
+    sweep = made(tiny.experiment, tmp_path / "sweep", {"model.latent.size": [10, 1, 2], "seed": [0, 1]})
+    for trial in sweep.trials:
+        sheet = np.concatenate([np.full((4, 12), 255), np.full((4, 12), 10 * trial.settings["model.latent.size"])])
+        Image.fromarray(sheet.astype(np.uint8)).save(file := io.BytesIO(), "PNG")
+        png = base64.b64encode(file.getvalue()).decode()
+        strip = {"rows": ["original", "reconstruction"], "count": 3, "png": png}
+        path = sweep._result(trial)
+        path.write_text(json.dumps(sweep.result_of(trial) | {"strip": strip}))
+    drawn = sweep_figures.multiples(sweep, outcomes.summarise(sweep, "loss_nats", "validation"))
+    assert set(drawn) == {"reconstructions"}
+    axes = data_of(drawn["reconstructions"])
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["original", "size 1", "size 2", "size 10"]
+    assert len(axes.images) == 4 * 3
+    levels = [round(255 * float(image.get_array().mean())) for image in axes.images]
+    assert levels == [255] * 3 + [10] * 3 + [20] * 3 + [100] * 3
 
 
 def test_three_axes_are_drawn_in_parallel(tiny, tmp_path):

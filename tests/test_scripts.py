@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import aejax
+from aejax.data import pack
 from aejax.experiment import Expected
 from tests.test_loop import DATASET, EXPERIMENT
 
@@ -110,6 +111,19 @@ def test_the_vae_benchmark_s_contender_trains(samples, tmp_path):
     assert final() < before
 
 
+def test_the_streaming_benchmark_s_contenders_train_alike(tmp_path):
+    bench = script("bench_stream")
+    pack("mnist-5k", tmp_path / "packed")
+    losses = []
+    for buffer in (1.0, 0.003):
+        turn, final, facts = bench.contender(str(tmp_path / "packed"), {"experiment": "ae-keras", "epochs": 2}, buffer)
+        turn()
+        turn()
+        losses.append(final())
+        assert (facts["input_wait_seconds"] > 0) == (buffer < 1)
+    assert losses[0] == losses[1] < 250
+
+
 def test_the_gpu_benchmark_says_that_there_is_no_gpu(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["bench_gpu.py"])
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
@@ -117,3 +131,21 @@ def test_the_gpu_benchmark_says_that_there_is_no_gpu(capsys, monkeypatch):
         script("bench_gpu").main()
     assert stopped.value.code == 2
     assert "no GPU" in capsys.readouterr().err
+
+
+def test_the_killing_script_kills_as_often_as_asked_and_compares_what_is_left(tmp_path, monkeypatch, capsys):
+    kill = script("kill")
+    program = "import pathlib, time; time.sleep({}); pathlib.Path('{}').write_text('{}')"
+
+    def command(name, folder, epochs):
+        folder.mkdir(exist_ok=True)
+        return [sys.executable, "-c", program.format(0.2, folder / "end", "other" if folder.name == name else "same")]
+
+    monkeypatch.setattr(kill, "command", command)
+    monkeypatch.setattr(kill, "bits", lambda folder: (folder / "end").read_text())
+    monkeypatch.setattr(sys, "argv", ["kill.py", "--kills", "3", "--name", "none"])
+    kill.main()
+    assert "3 kills of" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["kill.py", "--kills", "3", "--name", "0"])
+    with pytest.raises(AssertionError, match="ended with other bits"):
+        kill.main()

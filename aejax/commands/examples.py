@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from aejax.commands.common import Split, check_out, load_run, save_array
+from aejax.commands.common import Split, check_out, examples, load_run, save_array
 from aejax.errors import InputError
 
 
@@ -15,18 +15,18 @@ class _OverExamples:
     """What the commands share that take examples through a trained model."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
     """A data set's name, .npy, .npz, .mat or a folder of images."""
     out: Path
     """The .npy file to write."""
     split: Split = "test"
     """Which part of a data set that has a name."""
+    label: int | None = None
+    """The class of all of them, for a conditional model; by default the data's own labels."""
 
-    def _examples(self) -> Any:
-        from aejax.data import read_examples
-
-        return read_examples(self.data, self.split)
+    def _examples(self) -> tuple[Any, Any]:
+        return examples(self.data, self.split, self.label)
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Encode(_OverExamples):
     def __call__(self) -> None:
         """Writes codes `[n, latent]`, float32."""
         check_out(self.out)
-        part = self._examples()
-        save_array(self.out, load_run(self.run).encode(part.x, part.label))
+        x, label = self._examples()
+        save_array(self.out, load_run(self.run).encode(x, label))
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Decode:
     """Decodes codes and writes the examples they stand for."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: Path
     """Codes as `aejax encode` writes them: .npy, `[n, latent]`."""
     out: Path
@@ -72,8 +72,8 @@ class Reconstruct(_OverExamples):
     def __call__(self) -> None:
         """Writes reconstructions `[n, *shape]`, float32."""
         check_out(self.out)
-        part = self._examples()
-        save_array(self.out, load_run(self.run).reconstruct(part.x, part.label))
+        x, label = self._examples()
+        save_array(self.out, load_run(self.run).reconstruct(x, label))
 
 
 @dataclass(frozen=True)
@@ -82,36 +82,28 @@ class Denoise(Reconstruct):
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(_OverExamples):
     """Scores how unlike the training data each example is, and flags those above a threshold."""
 
-    run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
-    data: str
-    """A data set's name, .npy, .npz, .mat or a folder of images."""
-    out: Path
-    """The .npy file to write."""
     threshold: str = "fpr=0.01"
     """Chosen on the validation part of the run's own data: fpr=RATE lets at most that share of it be flagged,
     quantile=Q is that quantile of its scores."""
     kind: Literal["squared_error", "nats"] = "squared_error"
     """Squared error of the reconstruction, or its negative log-likelihood."""
-    split: Split = "test"
-    """Which part of a data set that has a name."""
 
     def __call__(self) -> None:
         """Writes scores `[n]`, float32, and prints the threshold and the share above it."""
-        from aejax.data import load, read_examples
+        from aejax.data import load
         from aejax.metrics.anomaly import parse_threshold
 
         check_out(self.out)
         choose = parse_threshold(self.threshold)
         trained = load_run(self.run)
-        normal = load(trained.experiment.data).validation
+        normal = load(trained.experiment.data).validation.within()
         if len(normal) == 0:
             raise InputError(f"{self.run} held out no validation part to choose a threshold on: train with one")
-        part = read_examples(self.data, self.split)
-        scores = trained.score(part.x, self.kind, part.label)
+        x, label = self._examples()
+        scores = trained.score(x, self.kind, label)
         threshold = choose(trained.score(normal.x, self.kind, normal.label))
         save_array(self.out, scores)
         flagged = (scores > threshold).mean()
@@ -120,33 +112,44 @@ class Score:
 
 @dataclass(frozen=True)
 class Compress:
-    """Compresses examples to their codes, a few bits for each dimension, in one small file."""
+    """Compresses examples to their codes in one small file: a few bits a dimension, or a codebook's indices."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
     """A data set's name, .npy, .npz, .mat or a folder of images."""
     out: Path
     """The file to write: x.aej."""
-    bits: int = 4
-    """For each dimension of the code, 1 to 8, before entropy coding."""
+    bits: int | None = None
+    """For each dimension of the code, 1 to 8, before entropy coding; 4 by default. Indices are whole as they are."""
     split: Split = "test"
     """Which part of a data set that has a name."""
+    label: int | None = None
+    """The class of all of them, for a conditional model; by default the data's own labels. The file keeps them."""
 
     def __call__(self) -> None:
         """Writes the file, and prints its size. The quantiser is fitted on codes of the run's training part."""
         from aejax.compress import compress
-        from aejax.data import load, read_examples
-        from aejax.quantise import Quantizer
         from aejax.runs import write_atomically
 
         check_out(self.out)
         trained = load_run(self.run)
-        x = read_examples(self.data, self.split).x
-        quantizer = Quantizer.fit(trained.encode(load(trained.experiment.data).train.x), self.bits)
-        content = compress(trained, x, quantizer)
+        x, label = examples(self.data, self.split, self.label)
+        content = compress(trained, x, self._quantizer(trained), label)
         write_atomically(self.out, lambda file: file.write(content))
         print(f"{self.out}: {len(content)} bytes for {len(x)} examples, {8 * len(content) / len(x):.1f} bits each")
+
+    def _quantizer(self, trained: Any) -> Any:
+        from aejax.compress import has_codebook
+        from aejax.data import load
+        from aejax.quantise import Quantizer
+
+        if not has_codebook(trained):
+            train = load(trained.experiment.data).train.within()
+            return Quantizer.fit(trained.encode(train.x, train.label), 4 if self.bits is None else self.bits)
+        if self.bits is not None:
+            raise InputError(f"the codes of {self.run} are a codebook's indices, which take no --bits: leave it out")
+        return None
 
 
 @dataclass(frozen=True)

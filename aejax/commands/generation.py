@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional
 
-from aejax.commands.common import Split, check_out, load_run, save_array
+from aejax.commands.common import Split, check_out, examples, load_run, save_array
 from aejax.errors import InputError
 
 
@@ -16,7 +16,7 @@ class Sample:
     """Draws codes and decodes them: new examples."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     out: Path
     """The file to write: .npy, or .png for a picture of them."""
     n: int = 64
@@ -48,7 +48,7 @@ class Interpolate:
     """Decodes what lies between the codes of the first example and the second, the third and the fourth, and so on."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
     """A data set's name, .npy, .npz, .mat or a folder of images."""
     out: Path
@@ -61,23 +61,23 @@ class Interpolate:
     """Straight, or through the angle between the two codes."""
     split: Split = "test"
     """Which part of a data set that has a name."""
+    label: int | None = None
+    """The class of all of them, for a conditional model; by default each end has the data's own label, and the way
+    changes from one to the other in its middle."""
 
     def __call__(self) -> None:
         """Writes the decoded codes `[pairs, steps, *shape]`, float32, or their grid."""
-        from aejax.data import read_examples
-
         _check_file(self.out)
-        part = read_examples(self.data, self.split)
-        pairs = min(self.pairs, len(part) // 2)
+        x, label = examples(self.data, self.split, self.label)
+        pairs = min(self.pairs, len(x) // 2)
         if pairs < 1:
-            raise InputError(
-                f"{self.pairs} pairs of {len(part)} examples cannot be made: ask for 1 or more, of 2 or more"
-            )
-        first, second = part.x[: 2 * pairs : 2], part.x[1 : 2 * pairs : 2]
-        label = None if part.label is None else part.label[: 2 * pairs : 2]
+            raise InputError(f"{self.pairs} pairs of {len(x)} examples cannot be made: ask for 1 or more, of 2 or more")
+        ends = [slice(end, 2 * pairs, 2) for end in (0, 1)]
+        labels = None if label is None else tuple(label[end] for end in ends)
         trained = load_run(self.run)
         _check_drawable(self.out, trained)
-        _write(self.out, trained.interpolate(first, second, label, steps=self.steps, path=self.path), self.steps)
+        first, second = (x[end] for end in ends)
+        _write(self.out, trained.interpolate(first, second, labels, steps=self.steps, path=self.path), self.steps)
 
 
 def _classes(model: Any, n: int, label: int | None) -> Any:
@@ -97,13 +97,13 @@ def _check_drawable(path: Path, trained: Any) -> None:
         raise InputError(f"{path} cannot be drawn, the model's examples are no images: give --out a name in .npy")
 
 
-def _write(path: Path, examples: Any, columns: int | None) -> None:
+def _write(path: Path, drawn: Any, columns: int | None) -> None:
     """An array, or its grid with so many columns."""
     if path.suffix == ".npy":
-        save_array(path, examples)
+        save_array(path, drawn)
         return
     from aejax import figures
 
-    flat = examples if columns is None else examples.reshape(-1, *examples.shape[2:])
+    flat = drawn if columns is None else drawn.reshape(-1, *drawn.shape[2:])
     figures.save(figures.image_grid(flat, columns), path)
     print(f"{path}: {len(flat)} images")

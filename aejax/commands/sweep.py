@@ -31,9 +31,13 @@ class Sweep:
     out: Path | None = None
     """The sweep's folder; sweeps/NAME by default."""
     width: int = 32
-    """At most so many trials train at once."""
+    """At most so many trials are claimed at once: a GPU trains them side by side, each core of a CPU a few of them."""
     shared_order: bool = False
-    """All trials of a group see the data in one order: faster, and less independent."""
+    """All trials of a group see the data in one order: faster on a GPU, and less independent."""
+    patience: int | None = None
+    """End a trial once its validation loss has not fallen for so many epochs."""
+    halving: tuple[int, ...] = ()
+    """After each of these epochs the worse half of the trials that are claimed together ends: 5 10 20."""
     measure_all: bool = False
     """Measure all that `aejax eval` does, not the loss, its terms and the squared error alone: slower."""
     plan: Annotated[bool, tyro.conf.arg(name="plan-only")] = False
@@ -56,12 +60,15 @@ class Sweep:
         trials = grid(base, axes)
         made = groups(trials)
         _resolve_all(made)
-        _show_plan(made, self.width)
+        selection = self._selection()
+
+        from aejax import budget
+        from aejax.devices import start
+
+        budget.show(made, self.width, selection)
         if self.plan:
             return
 
-        from aejax import suite
-        from aejax.devices import start
         from aejax.sweep import Sweep as Folder
         from aejax.sweep import work
         from aejax.trained import Trained
@@ -69,10 +76,26 @@ class Sweep:
         start()
         folder = Path("sweeps") / self.name if self.out is None else self.out
         sweep = Folder.create(folder, trials)
-        measure = suite.measure if self.measure_all else Trained.evaluate
+        measure: Any = Trained.evaluate
+        if self.measure_all:
+            from aejax import suite
+
+            measure = suite.measure
+        options = {"width": self.width, "shared_order": self.shared_order, "selection": selection, "measure": measure}
         with watched(len(trials), lambda: len(sweep.finished())) as events:
-            work(sweep, width=self.width, shared_order=self.shared_order, measure=measure, events=events)
+            work(sweep, events=events, **options)
         print(f"{folder}: {len(sweep.finished())} of {len(trials)} trials have a result; `aejax sweep show {folder}`")
+
+    def _selection(self) -> Any:
+        from aejax.selection import EarlyStopping, SuccessiveHalving
+
+        if self.halving and self.patience is not None:
+            raise InputError("--halving and --patience end trials in two ways: give one of them")
+        if any(epoch < 1 for epoch in (*self.halving, *([] if self.patience is None else [self.patience]))):
+            raise InputError(f"--halving {self.halving} and --patience {self.patience} count epochs: give at least 1")
+        if self.halving:
+            return SuccessiveHalving(self.halving)
+        return None if self.patience is None else EarlyStopping(self.patience)
 
 
 def _resolve_all(groups: Any) -> None:
@@ -88,22 +111,6 @@ def _resolve_all(groups: Any) -> None:
         dataset = datasets[str(data)]
         resolved = [trial.experiment.resolve(dataset) for trial in group]
         template(resolved[0], dataset.shape)  # what a model refuses is its structure, which they share
-
-
-def _show_plan(groups: Any, width: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    title = f"{sum(map(len, groups))} trials"
-    table = Table("group", "trials", "programs of", "what they share", title=title, title_justify="left")
-    for number, group in enumerate(groups, 1):
-        shared = [
-            f"{path}={value}"
-            for path, value in group[0].settings.items()
-            if all(trial.settings[path] == value for trial in group)
-        ]
-        table.add_row(str(number), str(len(group)), str(min(width, len(group))), ", ".join(shared))
-    Console().print(table)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from aejax.figures.images import image_rows
 from aejax.figures.style import LINES
 from aejax.outcomes import Row, short, text, varied
+from aejax.strips import read
 from aejax.sweep import Sweep
 
-MOST_LINES = 8
+MOST_LINES, MOST_ROWS = 8, 10
 
 
 def draw(sweep: Sweep, rows: Sequence[Row], metric: str) -> dict[str, Figure]:
@@ -29,7 +31,7 @@ def draw(sweep: Sweep, rows: Sequence[Row], metric: str) -> dict[str, Figure]:
             drawn["along"] = along(rows, across, metric, by=next(path for path in paths if path != across))
     if len(paths) > 2:
         drawn["parallel"] = parallel(rows, paths, metric)
-    return drawn
+    return drawn | multiples(sweep, rows)
 
 
 def along(rows: Sequence[Row], path: str, metric: str, by: str | None = None) -> Figure:
@@ -107,6 +109,31 @@ def parallel(rows: Sequence[Row], paths: Sequence[str], metric: str) -> Figure:
     return figure
 
 
+def multiples(sweep: Sweep, rows: Sequence[Row]) -> dict[str, Figure]:
+    """The same examples as each setting reconstructs them, and its samples where there are any; one seed of each."""
+    paths = varied(rows)
+    ordered = sorted(rows, key=lambda row: [_place(row.settings[path]) for path in paths])
+    results, strips = sweep.results(), {}
+    for row in ordered:
+        found = (results.get(trial.id, {}) for trial in sweep.trials if row.settings.items() <= trial.settings.items())
+        kept = next((result["strip"] for result in found if result.get("strip")), None)
+        if kept is not None:
+            label = ", ".join(
+                f"{name} {text(row.settings[path])}" for name, path in zip(short(paths), paths, strict=True)
+            )
+            strips[label] = read(kept)
+    if not strips:
+        return {}
+    shown = [list(strips)[place] for place in np.unique(np.linspace(0, len(strips) - 1, MOST_ROWS).round().astype(int))]
+    drawn = {}
+    for name in ("reconstruction", "sample"):
+        pictures = {label: strips[label][name] for label in shown if name in strips[label]}
+        if pictures:
+            first = {"original": strips[shown[0]]["original"]} if name == "reconstruction" else {}
+            drawn[f"{name}s"] = image_rows(first | pictures, title=f"{name}s")
+    return drawn
+
+
 def curves(sweep: Sweep) -> Figure:
     """The loss of every trial by epoch: of validation where there is one."""
     figure, axes = _canvas()
@@ -142,7 +169,12 @@ def _tag(axes: Axes, x: float, y: float, said: str) -> None:
 
 def _values(rows: Sequence[Row], path: str) -> list[Any]:
     found = {text(row.settings[path]): row.settings[path] for row in rows}
-    return sorted(found.values(), key=lambda value: (not _is_number(value), value if _is_number(value) else 0))
+    return sorted(found.values(), key=_place)
+
+
+def _place(value: Any) -> tuple[bool, float, str]:
+    """Numbers by size, and words after them."""
+    return not _is_number(value), value if _is_number(value) else 0, str(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -9,6 +9,7 @@ from aejax.losses.likelihoods import Bernoulli, Gaussian, GaussianLearnedScale, 
 from aejax.losses.loss import Loss
 from aejax.losses.mmd import IMQ, MMD, RBF, Kernel
 from aejax.losses.moments import DIP
+from aejax.losses.needs import unmet
 from aejax.losses.quantised import Codebook, Commitment
 from aejax.losses.rate import Capacity, FreeBits
 from aejax.losses.rbm import ContrastiveDivergence, FreeEnergy
@@ -64,4 +65,5 @@ __all__ = [
     "TotalCorrelation",
     "WeightL1",
     "WeightL2",
+    "unmet",
 ]

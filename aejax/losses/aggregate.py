@@ -6,7 +6,8 @@ up to the rate by samples. With a `TotalCorrelation` of weight beta beside the o
 beta - 1 beside `KL`, the loss is that of the beta-TCVAE (equation 4, alpha = gamma = 1).
 """
 
-from typing import Literal, NamedTuple
+import dataclasses
+from typing import Literal, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -34,18 +35,25 @@ class Densities(NamedTuple):
     """log p(z)."""
 
 
-@configurable
+@dataclasses.dataclass(frozen=True)
 class KLPart(Term):
     """One of the three parts. Raises `InputError` for a posterior that is not a diagonal normal."""
 
-    examples: float = positive(default=60_000.0)
-    """Of the training part."""
-    sampling: Sampling = static(default="stratified")
+    of_batch = True
+    examples: float | None = positive(default=None)
+    """N: those that an epoch trains on; None: taken from the data when training starts."""
+    sampling: Literal["stratified", "weighted"] = static(default="stratified")
     """How q(z) is estimated: stratified is free of bias before its logarithm is taken; weighted is too low, its
     logarithm by between log batch and log examples nats."""
 
+    def for_data(self, examples: int) -> Self:
+        """With so many examples, unless it has been told how many."""
+        return self if self.examples is not None else dataclasses.replace(self, examples=float(examples))
+
     def densities(self, forward: Forward) -> Densities:
-        """What the parts are made of; compiled together they share it."""
+        """What the parts are made of; compiled together they share it. Raises `ValueError` where N is not known."""
+        if self.examples is None:
+            raise ValueError(f"{type(self).__name__} has no number of examples: Experiment.resolve takes it from data")
         return densities(forward, self.examples, self.sampling)
 
 

@@ -1,6 +1,7 @@
 """A loss: named terms of one forward pass, and their weighted sum."""
 
-from dataclasses import field
+from dataclasses import field, replace
+from typing import Self
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -24,6 +25,10 @@ class Loss:
     """What is added up, by name."""
     corruption: Corruption = field(default_factory=Clean)
     """What happens to the input, and not to the target."""
+
+    def for_data(self, examples: int) -> Self:
+        """With what its terms need to know of the data: how many examples an epoch trains on."""
+        return replace(self, terms={name: term.for_data(examples) for name, term in self.terms.items()})
 
     def __call__(
         self, model: Autoencoder, batch: Part, train: bool = False, step: Int[Array, ""] | None = None

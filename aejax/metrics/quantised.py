@@ -13,9 +13,11 @@ from aejax.models import Autoencoder, Quantised, VectorQuantised
 from aejax.trained import Trained
 
 
-def index(model: Autoencoder, x: Float[Array, "batch *shape"]) -> Int[Array, "batch slots"]:
-    """Which codes stand for each example: `trained.apply(index, x)`; `model` is bound to its variables."""
-    posterior = model.encode(x)
+def index(
+    model: Autoencoder, x: Float[Array, "batch *shape"], label: Int[Array, " batch"] | None = None
+) -> Int[Array, "batch slots"]:
+    """Which codes stand for each example: `trained.apply(index, x, label)`; `model` is bound to its variables."""
+    posterior = model.encode(x, label=label)
     assert isinstance(posterior, Quantised)
     return posterior.index
 
@@ -59,4 +61,4 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 
 def _usage(trained: Trained, part: Part) -> Float[np.ndarray, " codes"]:
-    return usage(trained.apply(index, part.x), trained.experiment.model.latent.codes)
+    return usage(trained.apply(index, part.x, part.label), trained.experiment.model.latent.codes)

@@ -1,7 +1,7 @@
 """The autoencoder: encoder, latent, decoder; and how a function of a model is initialised and applied."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -42,6 +42,9 @@ class Encoder(nn.Module):
 
 class Latent(nn.Module):
     """`latent(features, train)`: features to a `Posterior` over codes `[batch, latent]`."""
+
+    of_batch: ClassVar[bool] = False
+    """Whether training it on an example depends on the others of its batch: see `Term.of_batch`."""
 
 
 class Decoder(nn.Module):

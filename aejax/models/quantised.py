@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from aejax.errors import InputError
-from aejax.models.autoencoder import Latent
+from aejax.models.autoencoder import Latent, Variables
 from aejax.models.layers import glorot
 from aejax.pytree import known
 
@@ -52,6 +52,7 @@ class VectorQuantised(Latent):
     then the loss needs the term `Codebook`. With either it needs `Commitment`.
     """
 
+    of_batch = True
     slots: int = 49
     """Codes an example has: 7 * 7 for a `ConvEncoder` of two layers on images of 28 x 28."""
     dimension: int = 8
@@ -87,6 +88,12 @@ class VectorQuantised(Latent):
                 placed.value += move
         code = codebook[index]
         return Quantised(vectors.reshape(batch, -1), code.reshape(batch, -1), index.reshape(batch, -1))
+
+    @nn.nowrap
+    def codebook(self, variables: Variables) -> Float[Array, "codes dimension"]:
+        """The learned vectors, out of the latent's own variables."""
+        placed = variables["codebook"]["placed"]
+        return placed + variables["params"]["moved"] if self.learning == "gradient" else placed
 
     def _begin(self) -> Float[Array, "codes dimension"]:
         edge = 1 / self.codes

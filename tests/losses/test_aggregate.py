@@ -105,6 +105,14 @@ def test_one_example_alone_is_its_own_aggregate(sampling):
     np.testing.assert_allclose(value, [0.0], atol=1e-6)
 
 
+def test_the_number_of_examples_is_the_data_s_and_has_no_default():
+    part = MutualInformation()
+    with pytest.raises(ValueError, match="MutualInformation has no number of examples"):
+        part(passed([[0.3, 0.1]], 0.7))
+    assert part.for_data(9) == MutualInformation(examples=9.0)
+    assert part.for_data(9).for_data(10) == part.for_data(9)
+
+
 def test_posteriors_whose_dimensions_depend_on_each_other_are_refused():
     latent = HierarchicalLatent((2, 1), (3,))
     model = VariationalAutoencoder(MLPEncoder(), latent, BottomDecoder(MLPDecoder(), 2), shape=(3,))
@@ -112,7 +120,7 @@ def test_posteriors_whose_dimensions_depend_on_each_other_are_refused():
     def values(model, x):
         posterior = model.encode(x)
         code = posterior.sample(jax.random.key(0))
-        return TotalCorrelation()(passed(code)._replace(model=model, posterior=posterior))
+        return TotalCorrelation(examples=4.0)(passed(code)._replace(model=model, posterior=posterior))
 
     with pytest.raises(InputError, match="which the posterior of HierarchicalLatent does not let it do"):
         model.init(jax.random.key(0), jnp.zeros((2, 3)), method=values)
