@@ -63,8 +63,11 @@ class Kept:
         )
         done = len(ended) == len(self.members)
         header = {"members": self.members, "done": done, "crc32": zlib.crc32(content)}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path, lambda file: file.write(json.dumps(header).encode() + b"\n" + content))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path, lambda file: file.write(json.dumps(header).encode() + b"\n" + content))
+        except OSError as error:
+            log.warning("%s cannot be written (%s): after a stop its trials would start again", self._path, error)
 
     def restore(self, program: Program, book: Book) -> Group | None:
         """The group as it was saved, with its book filled; None where nothing is, or nothing that is whole."""

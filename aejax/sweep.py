@@ -223,9 +223,9 @@ def work(
 
     Args:
         sweep: the folder to work on; others may be at work on it too.
-        width: at most so many members are trained at once.
+        width: at most so many trials are claimed at once; how many train side by side, `population.fit` decides.
         shared_order: see `population.fit`.
-        selection: see `population.fit`; it compares the members of a group.
+        selection: see `population.fit`; it compares trials that are claimed together.
         measure: what is measured of each trained model on validation and test; `suite.measure` is all that suits it.
         events: what is called on the way.
     """

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import group, population
+from aejax import budget, group, plan, population
 from aejax.errors import InputError
 from aejax.losses import KL, GaussianNoise, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder
@@ -186,3 +186,39 @@ def test_members_are_shared_out_over_devices_without_a_collective():
         printed[count] = json.loads(done.stdout)
     np.testing.assert_allclose(printed[4][0], printed[1][0], rtol=1e-5)
     assert printed[4][1:] == [4, []]
+
+
+def test_one_member_after_the_other_on_every_core_takes_one_program_and_ends_the_same(tiny, monkeypatch):
+    members = variants(tiny.experiment, (1e-3, 1e-2, 3e-3, 1e-1, 5e-3))
+    monkeypatch.setattr(population.devices, "lanes", lambda: 2)
+    together = fitted(members, dataset=tiny.dataset, selection=SuccessiveHalving(()))
+    for program in (group.init, group.epoch, group.evaluate):
+        program.clear_cache()
+    monkeypatch.setattr(population, "SMALL", 0.0)
+    alone = fitted(members, dataset=tiny.dataset)
+    assert [program._cache_size() for program in (group.init, group.epoch, group.evaluate)] == [1, 1, 1]
+    for one, other in zip(together, alone, strict=True):
+        assert_same_curve(one.trained.history, other.trained.history)
+
+
+def test_the_memory_of_validation_counts(tiny):
+    many = dataclasses.replace(tiny.dataset, validation=tiny.dataset.train.take(np.zeros(1024, int)))
+    resolved = [tiny.experiment.resolve(tiny.dataset)] * 3
+    needed = {}
+    for name, dataset in (("few", tiny.dataset), ("many", many)):
+        program = group.Program.of(resolved[0], dataset, resolved[0].data.preprocess, False)
+        needed[name] = program.compile(resolved) - program.fixed_bytes
+    assert needed["many"] > needed["few"] + 3 * 4 * 1024  # a float for each example and member, at the very least
+
+
+def test_the_compiled_program_takes_at_least_what_its_budget_says(tiny, monkeypatch):
+    monkeypatch.setattr(budget, "load", lambda data: tiny.dataset)
+    trials = plan.grid(tiny.experiment, {"seed": [0, 1, 2, 3]})
+    members = [trial.experiment.resolve(tiny.dataset) for trial in trials]
+    program = group.Program.of(members[0], tiny.dataset, members[0].data.preprocess, False)
+    compiled = (program.compile(members) - program.fixed_bytes) / len(members)
+    own = budget.Budget.of(trials, 32, None)
+    params = 16 * 8 + 8 + 8 * 3 + 3 + 3 * 8 + 8 + 8 * 16 + 16
+    assert 4 * 7 * params <= own.member_bytes < min(compiled, 4 * 7 * params + 100)
+    assert own.data_bytes == (40 + 11) * (16 + 4)  # a byte for each pixel, four for a label
+    assert own.lanes * own.members == 4

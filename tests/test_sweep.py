@@ -279,6 +279,20 @@ def test_a_model_that_cannot_be_made_is_refused_before_any_trial_trains(data):
         Command("vq-vae-mnist", axes, plan=True)()
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"patience": 3, "halving": (5,)}, "in two ways"),
+        ({"patience": 0}, "count epochs"),
+        ({"halving": (5, -1)}, "count epochs"),
+        ({"width": 0}, "at least 1 trial"),
+    ],
+)
+def test_flags_out_of_range_are_refused(data, flags, message):
+    with pytest.raises(InputError, match=message):
+        Command("ae-keras", (f"data={data}", "batch-size=8", "seed=0,1"), plan=True, **flags)()
+
+
 def test_the_command_shows_the_plan_trains_and_shows_the_outcome(data, tmp_path):
     def run(*arguments):
         command = [sys.executable, "-m", "aejax", *arguments]
