@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,8 @@ import tyro
 
 from aejax import registry
 from aejax.commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
-from aejax.errors import DiskError, DivergedError, InputError, Stopped
+from aejax.commands.devices import Devices
+from aejax.errors import DISK_ERRORS, DiskError, DivergedError, InputError, Stopped
 
 if TYPE_CHECKING:
     from aejax.experiment import Experiment
@@ -37,11 +39,17 @@ def main() -> None:
     except (DivergedError, DiskError) as error:
         _exit(1, error)
     except Stopped as error:
-        _exit(128 + error.number, error)
+        print(f"aejax: {error}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(128 + error.number)  # an epoch that is under way would hold up any other end
     except KeyboardInterrupt:
         _exit(130, "stopped")
     except BrokenPipeError:
         sys.stderr.close()
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        _exit(1, f"{error.filename or 'a file'} cannot be written: {error.strerror}")
 
 
 def _run(arguments: list[str]) -> None:
@@ -65,6 +73,7 @@ def _gives_name(arguments: list[str]) -> bool:
 def _train(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment, every field a flag, and trains it."""
     from aejax.checkpoints import Saving
+    from aejax.data import BUFFER
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -75,8 +84,11 @@ def _train(name: str, arguments: list[str]) -> None:
         resume: Path | None = None
         """A run directory to go on with; its own settings are the defaults then."""
         saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
+        buffer: float = BUFFER
+        """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
         profile: bool = False
         """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
+        on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
 
     options = _parse("train", Options, _base(name, arguments), arguments)
 
@@ -94,10 +106,12 @@ def _train(name: str, arguments: list[str]) -> None:
             folder=options.out,
             resume=options.resume,
             dataset=dataset,
+            parallel=options.on.layout(),
             saving=options.saving,
+            buffer=options.buffer,
             show_progress=True,
         )
-        finish(trained, dataset)
+        finish(trained, dataset.within(options.buffer))
         return trained
 
     if options.profile:
@@ -108,6 +122,7 @@ def _train(name: str, arguments: list[str]) -> None:
 
 def _bench(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment as training does, and measures how fast it trains."""
+    from aejax.data import BUFFER
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -115,6 +130,9 @@ def _bench(name: str, arguments: list[str]) -> None:
         experiment: Annotated[Experiment, tyro.conf.arg(name="")]
         rounds: int = 3
         """Epochs that are timed, after one that compiles; their median counts."""
+        buffer: float = BUFFER
+        """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
+        on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
 
     options = _parse("bench", Options, registry.get(name), arguments)
     if options.rounds < 1:
@@ -124,7 +142,8 @@ def _bench(name: str, arguments: list[str]) -> None:
     from aejax.data import load
     from aejax.report import show_numbers
 
-    measured = bench(options.experiment, load(options.experiment.data), options.rounds)
+    dataset = load(options.experiment.data)
+    measured = bench(options.experiment, dataset, options.rounds, options.on.layout(), options.buffer)
     show_numbers(measured, name)
 
 

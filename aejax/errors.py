@@ -1,6 +1,10 @@
 """What aejax raises on purpose."""
 
+import errno
 import signal
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES)
+"""Numbers of the system's errors that are the disk's fault, and not the program's."""
 
 
 class InputError(ValueError):

@@ -10,6 +10,7 @@ from jaxtyping import Array, Key
 
 from aejax import devices
 from aejax.data import Dataset, Part, Preprocess
+from aejax.devices import Parallel
 from aejax.experiment import Experiment
 from aejax.losses import Loss
 from aejax.metrics import Metrics
@@ -27,7 +28,10 @@ class Feed(Protocol):
         """Of one epoch."""
 
     def train(self, state: State) -> Iterator[tuple[State, Metrics]]:
-        """Dispatches what is left of the state's epoch, in one or more parts; metrics have an axis of steps."""
+        """Dispatches what is left of the state's epoch, in one or more parts; metrics have an axis of steps.
+
+        Each part takes the memory of the state before it.
+        """
 
     def validate(self, state: State) -> Metrics | None:
         """The loss and its terms over the validation part; None where the data holds none out."""
@@ -35,13 +39,15 @@ class Feed(Protocol):
 
 @dataclass(frozen=True)
 class Resident:
-    """Data that fits is held on the device, once; an epoch is one dispatch."""
+    """Data that fits is held on every device, once; an epoch is one dispatch."""
 
     experiment: Experiment
     """Resolved."""
     dataset: Dataset
     preprocess: Preprocess
     """Fitted, its numbers arrays."""
+    parallel: Parallel
+    """Resolved."""
 
     @property
     def steps(self) -> int:
@@ -53,7 +59,7 @@ class Resident:
         loss, optimizer = self._settings
         settings = (self.experiment.model, loss, optimizer, self.preprocess)
         size = self.experiment.batch_size
-        yield devices.epoch(*settings, state, self._parts["train"], self._key, batch_size=size)
+        yield devices.shared_epoch(self.parallel, *settings, state, self._parts["train"], self._key, batch_size=size)
 
     def validate(self, state: State) -> Metrics | None:
         """The loss and its terms over the validation part."""
@@ -61,7 +67,8 @@ class Resident:
         if part is None:
             return None
         settings = (self.experiment.model, (self._settings[0],), self.preprocess)
-        return devices.evaluate(*settings, state, part, self._key, batch_size=min(CHUNK, len(part)))
+        size = min(CHUNK, len(part))
+        return devices.shared_evaluate(self.parallel, *settings, state, part, self._key, batch_size=size)
 
     @cached_property
     def _settings(self) -> tuple[Loss, Optimizer]:
@@ -74,4 +81,5 @@ class Resident:
     @cached_property
     def _parts(self) -> dict[str, Part]:
         parts = {name: self.dataset.part(name) for name in ("train", "validation")}
-        return {name: devices.place(part, self.preprocess) for name, part in parts.items() if len(part)}
+        placed = {name: devices.place(part, self.preprocess) for name, part in parts.items() if len(part)}
+        return jax.device_put(placed, self.parallel.whole)

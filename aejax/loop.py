@@ -1,6 +1,7 @@
 """The host's side of training: dispatches an epoch, and reads, writes and shows the one before while it runs."""
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,29 +14,34 @@ import numpy as np
 
 from aejax import devices, stopping, train
 from aejax.checkpoints import Saving
-from aejax.data import Dataset
+from aejax.data import BUFFER, Dataset
 from aejax.data import load as load_data
+from aejax.devices import Parallel
 from aejax.errors import DivergedError, InputError, Stopped
 from aejax.experiment import Experiment, differences
-from aejax.feed import Feed, Resident
+from aejax.feed import Feed
 from aejax.keeper import Keeper
 from aejax.metrics import Metrics, means
 from aejax.progress import Progress
 from aejax.pytree import as_arrays
 from aejax.runs import FRESH, Run
+from aejax.streaming import feed_for
 from aejax.timing import tell
 from aejax.trained import Trained, example, template
 
 T = TypeVar("T")
 
+log = logging.getLogger("aejax")
+
 _finite = jax.jit(lambda tree: jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all())
 
+ALL = Parallel()
 ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
 
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """One epoch as it was dispatched; reading its metrics waits for it."""
+    """One epoch as it was dispatched; reading its metrics waits for it. The states are in the host's memory."""
 
     number: int
     before: train.State
@@ -53,7 +59,9 @@ def fit(
     resume: str | Path | None = None,
     dataset: Dataset | None = None,
     params: Any = None,
+    parallel: Parallel = ALL,
     saving: Saving | None = None,
+    buffer: float = BUFFER,
     show_progress: bool = False,
 ) -> Trained:
     """Trains an experiment and returns the trained model.
@@ -64,7 +72,9 @@ def fit(
         resume: a run directory to go on with instead; it ends with the same bits as if it had never stopped.
         dataset: in place of the one that `experiment.data` names.
         params: to start from, in place of fresh ones; see `aejax.pretrain`. A resumed run has its own.
+        parallel: the devices that train it together, and how.
         saving: when checkpoints are written, and which are kept; None is `Saving()`.
+        buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
         show_progress: a progress bar with loss, examples per second and time left.
 
     Raises:
@@ -76,8 +86,9 @@ def fit(
     """
     dataset = load_data(experiment.data) if dataset is None else dataset
     given, experiment = experiment, experiment.resolve(dataset)
+    parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
-    feed = Resident(experiment, dataset, as_arrays(preprocess))
+    feed = feed_for(experiment, dataset, as_arrays(preprocess), parallel, buffer)
     run = _open_run(given, dataset, folder, resume, params)
     keeper = Keeper(run, as_arrays(preprocess), saving or Saving())
     with _watched(run, experiment, keeper) as stopped_by:
@@ -85,7 +96,7 @@ def fit(
         keeper.begin(state, history, save=params is not None and resume is None)
         with Progress(experiment, history, show_progress) as bar:
             clock = time.perf_counter()
-            for epoch in one_ahead(_epochs(feed, state, experiment.epochs)):
+            for epoch in one_ahead(_epochs(feed, parallel, state, experiment.epochs)):
                 _require_finite(epoch, keeper)
                 seconds, clock = time.perf_counter() - clock, time.perf_counter()
                 tell("epoch", seconds)
@@ -94,30 +105,32 @@ def fit(
                 state = epoch.after
                 keeper.log(rows, state)
                 bar.show(rows)
-                last = epoch.number == experiment.epochs
-                if stopped_by() and not last:
-                    raise Stopped(_how_to_go_on(keeper, experiment), stopped_by())
-                keeper.keep(epoch.number, now=last)
-    return Trained(experiment, dataset.shape, preprocess, state, history, run)
+                if stopped_by():
+                    break
+                keeper.keep(epoch.number, now=epoch.number == experiment.epochs)
+    return Trained(experiment, dataset.shape, preprocess, jax.device_put(jax.device_get(state)), history, run)
 
 
 @contextmanager
 def _watched(run: Run | None, experiment: Experiment, keeper: Keeper) -> Iterator[Callable[[], int]]:
-    """A run that is written to, and requests to stop it; nothing without a run."""
+    """A run that is written to, and requests to stop it, which its body reads; nothing without a run."""
     if run is None:
         yield lambda: 0
         return
     with (
-        run.writing(),
         stopping.in_time(lambda: _how_to_go_on(keeper, experiment)),
+        run.writing(),
         stopping.requests() as stopped_by,
     ):
         yield stopped_by
+        run.checkpoints.wait()
+        if stopped_by():
+            raise Stopped(_how_to_go_on(keeper, experiment), stopped_by())
 
 
 def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any, params: Any) -> Run | None:
+    steps_per_epoch = len(dataset.train) // experiment.batch_size
     if resume is None:
-        steps_per_epoch = len(dataset.train) // experiment.batch_size
         return None if folder is None else Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch, params)
     run = Run(Path(resume))
     changed = differences(run.experiment, experiment)
@@ -125,6 +138,13 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
     if set(changed) - {"epochs"}:
         said = "; ".join(f"{name} {old!r}, not {new!r}" for name, (old, new) in changed.items())
         raise InputError(f"{run.path} cannot be resumed, it was made with {said}: give it its own settings")
+    if (run.shape, run.steps_per_epoch) != (dataset.shape, steps_per_epoch):
+        raise InputError(
+            f"{run.path} cannot be resumed, its data was of shape {run.shape} with {run.steps_per_epoch} steps an "
+            f"epoch, not {dataset.shape} with {steps_per_epoch}: give it the data that it was made with"
+        )
+    if run.changes():
+        log.warning("%s was made with %s: bits may differ", run.path, "; ".join(run.changes()))
     return run
 
 
@@ -145,7 +165,7 @@ def _begin(
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     batch = example(shape)
     state = devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed))
-    if params is None:
+    if params is None or resumed is not None:
         return state, []
     return dataclasses.replace(state, params=_fitting(params, state.params)), []
 
@@ -164,18 +184,20 @@ def _shapes(tree: Any) -> set[tuple[str, tuple[int, ...]]]:
     return {(jax.tree_util.keystr(path, simple=True, separator="."), np.shape(leaf)) for path, leaf in leaves}
 
 
-def _epochs(feed: Feed, state: train.State, epochs: int) -> Iterator[Epoch]:
-    """Dispatches every epoch that is left."""
-    for number in range(int(state.step) // feed.steps + 1, epochs + 1):
-        before, parts = state, []
-        for after, metrics in feed.train(before):
-            state = after
+def _epochs(feed: Feed, parallel: Parallel, start: train.State, epochs: int) -> Iterator[Epoch]:
+    """Dispatches every epoch that is left. Each takes the memory of the state before it, of which a copy is kept."""
+    state, after = parallel.place(start), start
+    for number in range(int(start.step) // feed.steps + 1, epochs + 1):
+        parts = []
+        for following, metrics in feed.train(state):
+            state = following
             parts.append(metrics)
         by_part = {"train": jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts) if parts[1:] else parts[0]}
         validation = feed.validate(state)
         if validation is not None:
             by_part["validation"] = validation
-        yield Epoch(number, before, state, by_part, _finite(state.params))
+        before, after = after, parallel.keep(state)
+        yield Epoch(number, before, after, by_part, _finite(state.params))
 
 
 def one_ahead(items: Iterable[T]) -> Iterator[T]:
@@ -198,8 +220,10 @@ def _rows(epoch: Epoch, examples: int, seconds: float) -> list[dict[str, Any]]:
 
 def _how_to_go_on(keeper: Keeper, experiment: Experiment) -> str:
     assert keeper.run is not None
-    where = f"aejax train {experiment.name} --resume {keeper.run.path} goes on"
-    return f"stopped in epoch {keeper.epoch + 1} of {experiment.epochs}; {keeper.rescue()}: {where}"
+    left = keeper.epoch < experiment.epochs
+    where = f"in epoch {keeper.epoch + 1} of {experiment.epochs}" if left else "after the last epoch"
+    again = f"aejax train {experiment.name} --resume {keeper.run.path} goes on"
+    return f"stopped {where}; {keeper.rescue()}: {again}"
 
 
 def _require_finite(epoch: Epoch, keeper: Keeper) -> None:

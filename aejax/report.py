@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from aejax import registry, suite
+from aejax import registry, stopping, suite
 from aejax.data import Dataset
 from aejax.experiment import Expected, Experiment, differences, to_json
 from aejax.figures import save
@@ -22,14 +22,17 @@ from aejax.trained import Trained
 
 def finish(trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES) -> dict[str, Any]:
     """Measures a finished run on test, writes its result and figures, and says what was reached and where it lies."""
-    assert trained.run is not None
-    with span("evaluation"):
-        metrics = suite.measure(trained, dataset.test, samples)
-    content = result(trained, metrics)
-    trained.run.write_result(content)
-    draw(trained, dataset, trained.run.path / "figures")
+    run = trained.run
+    assert run is not None
+    again = f"stopped after training: aejax train {trained.experiment.name} --resume {run.path} measures and draws"
+    with stopping.in_time(lambda: again, grace=0), run.writing():
+        with span("evaluation"):
+            metrics = suite.measure(trained, dataset.test, samples)
+        content = result(trained, metrics)
+        run.write_result(content)
+        draw(trained, dataset, run.path / "figures")
     show(trained, metrics, "test")
-    print(f"{trained.run.path}: figures, metrics.jsonl, result.json and checkpoints")
+    print(f"{run.path}: figures, metrics.jsonl, result.json and checkpoints")
     return content
 
 

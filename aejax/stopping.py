@@ -36,7 +36,7 @@ def requests() -> Iterator[Callable[[], int]]:
         signal.signal(signal.SIGINT, interrupt)
 
     interrupt = signal.getsignal(signal.SIGINT)
-    with _handling(signal.SIGINT, request), _handling(signal.SIGTERM, request):
+    with handling(signal.SIGINT, request), handling(signal.SIGTERM, request):
         yield lambda: numbers[0] if numbers else 0
 
 
@@ -67,7 +67,7 @@ def in_time(rescue: Callable[[], str], grace: float | None = None) -> Iterator[N
     threading.Thread(target=watch, daemon=True).start()
     before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     try:
-        with _handling(signal.SIGTERM, lambda number, frame: None):
+        with handling(signal.SIGTERM, lambda number, frame: None):
             yield
     finally:
         signal.set_wakeup_fd(before)
@@ -103,7 +103,8 @@ def _end(sentence: str) -> None:
 
 
 @contextmanager
-def _handling(number: int, handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def handling(number: int, handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handles a signal otherwise meanwhile."""
     before = signal.signal(number, handler)
     try:
         yield

@@ -14,11 +14,9 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
-import socket
-import threading
 import time
-import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -33,15 +31,18 @@ from aejax.data import Part, load
 from aejax.errors import InputError
 from aejax.experiment import Experiment, from_json, to_json
 from aejax.plan import Trial
-from aejax.runs import hardware, versions, write_atomically
+from aejax.runs import hardware, read_json, versions, write_atomically
 from aejax.selection import Selection
 from aejax.strips import strip
 from aejax.trained import Trained
+from aejax.workers import repeating, worker_name
 
 Measure = Callable[[Trained, Part], dict[str, float]]
 Result = dict[str, Any]
 """What a trial came to, as its file has it."""
 
+_ID = re.compile("[0-9a-f]{16}")
+"""Names of files are made of it."""
 LEASE = 30.0
 """Seconds after which an untouched claim is a dead worker's."""
 
@@ -62,31 +63,26 @@ class Sweep:
         except OSError as error:
             raise InputError(f"{folder} cannot hold a sweep ({error.strerror}): choose another --out") from None
         sweep = cls(folder, list(trials))
-        with sweep._lock():
+        with sweep.lock():
             if (folder / "sweep.json").exists():
                 there = cls.open(folder)
                 # Identities of the folder's may be those of an older version: experiments are what counts.
                 if set(map(_identity, there.trials)) != set(map(_identity, trials)):
                     raise InputError(f"{folder} holds a sweep of other trials: choose another --out, or remove it")
                 return there
-            content = {
-                "trials": [
-                    {"id": trial.id, "settings": trial.settings, "experiment": to_json(trial.experiment)}
-                    for trial in trials
-                ],
-                "versions": versions(),
-            }
-            write_atomically(folder / "sweep.json", json.dumps(content, indent=1))
+            sweep._write()
         return sweep
 
     @classmethod
     def open(cls, folder: Path) -> "Sweep":
         """The sweep of a folder. Raises `InputError` where there is none."""
         try:
-            content = json.loads((folder / "sweep.json").read_text())
+            content = read_json(folder / "sweep.json")
             trials = [Trial(item["settings"], from_json(item["experiment"]), item["id"]) for item in content["trials"]]
             if not all(isinstance(trial.experiment, Experiment) for trial in trials):
                 raise ValueError("a trial has no experiment")
+            if not all(isinstance(trial.settings, dict) and _ID.fullmatch(trial.id) for trial in trials):
+                raise ValueError("a trial has no settings, or a name that is none")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
         return cls(folder, trials)
@@ -100,11 +96,11 @@ class Sweep:
         """What one trial came to; None while it has not finished. Raises `InputError` for a damaged file."""
         path = self._result(trial)
         try:
-            content = json.loads(path.read_text())
-            assert {"test", "failed_at"} <= content.keys()
+            content = read_json(path)
+            assert _is_result(content)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, AttributeError, AssertionError):
+        except (OSError, ValueError, AssertionError):
             raise InputError(
                 f"{path} is damaged, it is no result of a trial: remove it, and the sweep trains that one again"
             ) from None
@@ -116,7 +112,7 @@ class Sweep:
 
     def claim(self, worker: str, most: int) -> list[Trial]:
         """Claims up to `most` trials of one structure that nobody has finished or is at work on."""
-        with self._lock():
+        with self.lock():
             for group in self._groups:
                 free = [trial for trial in group if not self._result(trial).exists() and not self._taken(trial)]
                 # What a dead worker was at work on goes on together, or what it has kept would be of no use.
@@ -129,16 +125,29 @@ class Sweep:
 
     def record(self, worker: str, trial: Trial, content: Result) -> bool:
         """Writes a trial's result, unless another worker has taken the trial over."""
-        with self._lock():
+        with self.lock():
             if self._owner(trial) != worker or self._result(trial).exists():
                 return False
             write_atomically(self._result(trial), json.dumps(content))
             self._claim(trial).unlink()
         return True
 
+    def add(self, finished: Sequence[tuple[Trial, Result]]) -> "Sweep":
+        """The sweep with trials that were not planned, and what they came to; those that it has stay as they are."""
+        with self.lock():
+            there = Sweep.open(self.folder).trials
+            known = {trial.id for trial in there}
+            added = {trial.id: (trial, content) for trial, content in finished if trial.id not in known}
+            for trial, content in added.values():
+                if not self._result(trial).exists():
+                    write_atomically(self._result(trial), json.dumps(content))
+            sweep = Sweep(self.folder, [*there, *(trial for trial, _ in added.values())])
+            sweep._write()
+        return sweep
+
     def release(self, worker: str, trials: Sequence[Trial]) -> None:
         """Gives back what was claimed and not finished, as if its worker had died long ago."""
-        with self._lock():
+        with self.lock():
             for trial in trials:
                 if self._owner(trial) == worker:
                     os.utime(self._claim(trial), (0, 0))
@@ -146,23 +155,25 @@ class Sweep:
     @contextlib.contextmanager
     def touching(self, worker: str, trials: Sequence[Trial]) -> Iterator[None]:
         """Keeps the claims alive meanwhile, and releases what is left of them afterwards."""
-        done = threading.Event()
 
         def touch() -> None:
-            while not done.wait(LEASE / 6):
-                with self._lock():
-                    for trial in trials:
-                        if self._owner(trial) == worker:
-                            os.utime(self._claim(trial))
+            with self.lock():
+                for trial in trials:
+                    if self._owner(trial) == worker:
+                        os.utime(self._claim(trial))
 
-        thread = threading.Thread(target=touch, daemon=True)
-        thread.start()
         try:
-            yield
+            with repeating(touch, LEASE / 6):
+                yield
         finally:
-            done.set()
-            thread.join()
             self.release(worker, trials)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Nobody else holds it meanwhile; the system gives it back when its holder dies, however it dies."""
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     @cached_property
     def _groups(self) -> list[list[Trial]]:
@@ -182,16 +193,19 @@ class Sweep:
 
     def _owner(self, trial: Trial) -> str | None:
         try:
-            return self._claim(trial).read_text()
+            return self._claim(trial).read_text(errors="replace")
         except FileNotFoundError:
             return None
 
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        # The system gives the lock back when its holder dies, however it dies.
-        with (self.folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _write(self) -> None:
+        content = {
+            "trials": [
+                {"id": trial.id, "settings": trial.settings, "experiment": to_json(trial.experiment)}
+                for trial in self.trials
+            ],
+            "versions": versions(),
+        }
+        write_atomically(self.folder / "sweep.json", json.dumps(content, indent=1))
 
 
 @dataclass(frozen=True)
@@ -204,6 +218,22 @@ class Events:
     """Called after each epoch of a group, with its number of members."""
     recorded: Any = field(default=lambda trial, content: None)
     """Called with each finished trial and its result."""
+
+
+def _is_result(content: Any) -> bool:
+    """Whether a file's content has the form that `train` gives it."""
+
+    def numbers(values: Any) -> bool:
+        return isinstance(values, dict) and all(type(value) in (int, float) for value in values.values())
+
+    if not isinstance(content, dict) or not {"test", "failed_at", "stopped_after", "seconds"} <= content.keys():
+        return False
+    parts = [content[name] for name in ("train", "validation", "test") if name in content]
+    ends = [content[name] for name in ("failed_at", "stopped_after", "seconds") if content[name] is not None]
+    curves = content.get("curves", {})
+    lists = list(curves.values()) if isinstance(curves, dict) else [None]
+    drawn = all(isinstance(values, list) and numbers(dict(enumerate(values))) for values in lists)
+    return all(map(numbers, parts)) and numbers(dict(enumerate(ends))) and drawn
 
 
 def _identity(trial: Trial) -> str:
@@ -242,11 +272,6 @@ def work(
                     events.recorded(trial, content)
     if len(sweep.finished()) == len(sweep.trials):
         shutil.rmtree(training, ignore_errors=True)
-
-
-def worker_name() -> str:
-    """A name that no other worker has, wherever it runs."""
-    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 def train(

@@ -226,8 +226,12 @@ def load(run: str | Path) -> Trained:
     if path.parent.name == "checkpoints":
         path, which = path.parent.parent, path.name
     opened = Run(path)
-    experiment = opened.experiment.filled(opened.shape, opened.steps_per_epoch)
-    state, preprocess = opened.restore(template(experiment, opened.shape), which)
+    try:
+        experiment = opened.experiment.filled(opened.shape, opened.steps_per_epoch)
+        like = template(experiment, opened.shape)
+    except Exception as error:  # settings that no model can be made of fail in ways of their own
+        raise InputError(f"{path / 'experiment.json'} makes no model ({_first_line(error)}): train it again") from error
+    state, preprocess = opened.restore(like, which)
     return Trained(experiment, opened.shape, preprocess, state, opened.rows(), opened)
 
 
@@ -235,8 +239,12 @@ def template(experiment: Experiment, shape: tuple[int, ...]) -> tuple[train.Stat
     """The shapes of what a checkpoint holds: the state, and the fitted preprocessing."""
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     key = jax.random.key(0)
-    state = jax.eval_shape(partial(train.init, experiment.model, loss, optimizer), example(shape), key)
+    state = jax.eval_shape(lambda key: train.init(experiment.model, loss, optimizer, example(shape), key), key)
     return state, as_arrays(experiment.data.preprocess.fit(np.zeros((1, *shape), np.float32)))
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def example(shape: tuple[int, ...]) -> Part:

@@ -165,6 +165,17 @@ def _code_size(result: dict[str, Any]) -> tuple[str, str]:
     return f"squared error of codes of 2, 8, 32 and 64 numbers **{errors('autoencoder')}**", f"PCA {errors('PCA')}"
 
 
+def _precision(result: dict[str, Any]) -> tuple[str, str]:
+    def row(run: str) -> str:
+        return " and ".join(f"{result['test'][f'{name}_{run}_loss_nats']:.2f}" for name in ("ae-conv", "vae-conv"))
+
+    return (
+        f"loss of `ae-conv` and `vae-conv` in bfloat16, {result['expected']['source'].split(', ')[1]}: "
+        f"**{row('bfloat16')}** nats",
+        f"float32 {row('float32')}, with another seed {row('another_seed')}",
+    )
+
+
 PYOD = {"isolation forest": "iforest", "its autoencoder": "autoencoder", "PCA": "pca"}
 STUDIES = {
     "beta_and_size": _beta_and_size,
@@ -175,6 +186,7 @@ STUDIES = {
     "noise_level": _noise_level,
     "odds": _odds,
     "one_class_mnist": _one_class,
+    "precision": _precision,
     "rate_distortion": _rate,
     "sdae_mnist": _error,
     "self_taught": _accuracy,
@@ -258,6 +270,20 @@ def sweep_speed() -> str:
     return "\n".join([*rows, "", f"Measured on {_machine(bench)}."])
 
 
+def stream_speed() -> str:
+    """MNIST read from disk while it is trained on."""
+    bench = _bench("bench_stream")
+    rows = ["| MNIST, 60,000 images | `ae-keras` | `ae-conv` |", "|---|---|---|"]
+    names = ("ae-keras", "ae-conv")
+    for way in ("in memory", "streamed"):
+        cells = (f"{bench[name]['rows'][way]['examples_per_second']:,.0f} images a second" for name in names)
+        rows.append(f"| {way} | {' | '.join(cells)} |")
+    for title, key in (("share of the speed in memory", "share_of_throughput"), ("waiting", "input_wait_share")):
+        rows.append(f"| {title} | {' | '.join(f'{100 * bench[name][key]:.3g} %' for name in names)} |")
+    buffer = f"through a buffer of {1000 * bench['buffer_gigabytes']:.0f} MB"
+    return "\n".join([*rows, "", f"Measured on {_machine(bench)}, {buffer}."])
+
+
 def _bench(name: str) -> dict[str, Any]:
     return json.loads((ROOT / "scripts" / "results" / f"{name}.json").read_text())
 
@@ -268,7 +294,14 @@ def _machine(bench: dict[str, Any]) -> str:
 
 def fill(text: str) -> str:
     """The README with each marked table made anew."""
-    tables = {"entries": entries, "studies": studies, "speed": speed, "vae": vae_speed, "sweep": sweep_speed}
+    tables = {
+        "entries": entries,
+        "studies": studies,
+        "speed": speed,
+        "vae": vae_speed,
+        "sweep": sweep_speed,
+        "stream": stream_speed,
+    }
     for name, table in tables.items():
         before, rest = text.split(f"<!-- {name} -->\n")
         text = f"{before}<!-- {name} -->\n{table()}\n<!-- end {name} -->{rest.split(f'<!-- end {name} -->')[1]}"

@@ -45,14 +45,14 @@ def without_times(rows):
     return [{k: v for k, v in row.items() if k not in ("seconds", "examples_per_second")} for row in rows]
 
 
-def stop_after(monkeypatch, epochs):
-    """A Ctrl-C that arrives while the rows of that epoch are written."""
+def stop_after(monkeypatch, epochs, number=signal.SIGINT):
+    """A signal that arrives while the rows of that epoch are written."""
     log = aejax.loop.Run.log
 
     def logged(self, rows):
         log(self, rows)
         if rows[0]["epoch"] == epochs:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     monkeypatch.setattr(aejax.loop.Run, "log", logged)
 
@@ -62,12 +62,13 @@ def whole(tmp_path):
     return aejax.fit(EXPERIMENT, folder=tmp_path / "whole", dataset=DATASET)
 
 
-@pytest.mark.parametrize("epochs", [1, 3])
-def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, monkeypatch, whole, epochs):
+@pytest.mark.parametrize(("epochs", "number"), [(1, signal.SIGINT), (3, signal.SIGTERM), (6, signal.SIGINT)])
+def test_a_stopped_and_resumed_run_equals_one_left_alone_bit_for_bit(tmp_path, monkeypatch, whole, epochs, number):
     with monkeypatch.context() as patch:
-        stop_after(patch, epochs)
-        with pytest.raises(Stopped, match=f"stopped in epoch {epochs + 1} of 6; epoch {epochs} is saved"):
+        stop_after(patch, epochs, number)
+        with pytest.raises(Stopped, match=f"stopped .*; epoch {epochs} is saved") as stopped:
             aejax.fit(EXPERIMENT, folder=tmp_path / "cut", dataset=DATASET)
+    assert stopped.value.number == number
     (folder,) = (tmp_path / "cut" / "tiny").iterdir()
     assert int(aejax.load(folder).state.step) == epochs * 5
     resumed = aejax.fit(EXPERIMENT, resume=folder, dataset=DATASET)
@@ -140,6 +141,17 @@ def test_resuming_with_other_settings_says_which(whole):
     other = dataclasses.replace(EXPERIMENT, batch_size=4, optimizer=Adam(5e-2, Cosine()))
     with pytest.raises(InputError, match=r"made with optimizer.learning_rate 0.01, not 0.05; .*batch_size 8, not 4"):
         aejax.fit(other, resume=whole.run.path, dataset=DATASET)
+
+
+def test_resuming_on_other_data_or_with_other_versions_is_noticed(whole, caplog):
+    fewer = dataclasses.replace(DATASET, train=DATASET.train.take(np.arange(32)))
+    with pytest.raises(InputError, match=r"with 5 steps an epoch, not \(4, 4, 1\) with 4: give it the data"):
+        aejax.fit(EXPERIMENT, resume=whole.run.path, dataset=fewer)
+    file = whole.run.path / "experiment.json"
+    assert not caplog.text
+    file.write_text(file.read_text().replace(f'"jax": "{jax.__version__}"', '"jax": "0.1"'))
+    aejax.fit(EXPERIMENT, resume=whole.run.path, dataset=DATASET)
+    assert f"was made with jax 0.1, not {jax.__version__}: bits may differ" in caplog.text
 
 
 def test_a_diverging_term_is_named_with_its_step_and_the_last_good_state_is_kept(tmp_path):

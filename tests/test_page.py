@@ -85,6 +85,19 @@ def test_three_axes_are_drawn_in_parallel(tiny, tmp_path):
     assert labels == ["learning_rate", "size", "epochs", "loss_nats"]
 
 
+@pytest.mark.parametrize(("sizes", "lines"), [(2, [10, 10]), (20, None)])
+def test_the_settings_of_a_search_fill_no_plane(swept, sizes, lines):
+    rows = [
+        outcomes.Row({"optimizer.learning_rate": 1.3**-n, "model.latent.size": n % sizes}, [float(n)], 0, 0)
+        for n in range(20)
+    ]
+    drawn = sweep_figures.draw(swept, rows, "loss_nats")
+    assert "plane" not in drawn
+    tags = [text for text in data_of(drawn["parallel"]).texts if text.xy[0] == 0]
+    assert 2 < len(tags) < 13  # one at every value could not be read
+    assert lines == ([len(line.get_xdata()) for line in data_of(drawn["along"]).lines] if "along" in drawn else None)
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_every_trial_is_a_line_of_the_export(swept, tmp_path, ending):
     import pyarrow.csv

@@ -21,6 +21,7 @@ from aejax.plan import Trial
 from aejax.sweep import Sweep
 
 ROOT = Path(__file__).parents[1]
+ENDED = {"failed_at": None, "stopped_after": None, "seconds": 1.0}
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ def test_means_and_intervals_over_seeds(base, tmp_path):
     for trial in made.trials[:7]:
         made.claim("me", 1)
         value = 1.0 + trial.settings["seed"] + 10 * trial.settings["epochs"]
-        content = {"validation": {"loss_nats": value}, "test": {"loss_nats": -value}, "failed_at": None}
+        content = {"validation": {"loss_nats": value}, "test": {"loss_nats": -value}, **ENDED}
         made._claim(trial).write_text("me")
         assert made.record("me", trial, content)
     best, other = outcomes.summarise(made, "loss_nats", "validation")
@@ -180,7 +181,7 @@ def test_trials_without_the_metric_have_no_mean(base, tmp_path):
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"epochs": [1, 2]}))
     for test in ({}, {"kl_nats": 3.0}):
         (trial,) = made.claim("me", 1)
-        assert made.record("me", trial, {"validation": {"loss_nats": 1.0} | test, "test": {}, "failed_at": None})
+        assert made.record("me", trial, {"validation": {"loss_nats": 1.0} | test, "test": {}, **ENDED})
     best, other = outcomes.summarise(made, "kl_nats", "validation")
     assert best.mean == 3
     assert (other.values, other.failed, other.missing) == ([], 0, 0)
@@ -201,10 +202,10 @@ def test_a_folder_of_another_sweep_or_of_none_is_refused(base, tmp_path):
         Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 2]}))
     content = json.loads((tmp_path / "sweep" / "sweep.json").read_text())
     for number, trial in enumerate(content["trials"]):
-        trial["id"] = f"by an older version {number}"
+        trial["id"] = f"{number:016x}"  # as an older version may have it
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(content))
     joined = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}))
-    assert [trial.id for trial in joined.trials] == ["by an older version 0", "by an older version 1"]
+    assert [trial.id for trial in joined.trials] == [f"{0:016x}", f"{1:016x}"]
     with pytest.raises(InputError, match="is no sweep"):
         Sweep.open(tmp_path)
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps({"trials": [content["trials"][0] | {"experiment": 5}]}))
@@ -227,6 +228,7 @@ def fit(experiments, **options):  # as long as training, and as ready to be kill
 
 class Outcome:
     failed_at = stopped_after = None
+    shape = ()
     def __init__(self, log, seed):
         self.trained, self.history = self, [{"split": "train", "loss_nats": 0.0}]
         self.seed = seed

@@ -98,6 +98,18 @@ def test_the_loss_goes_down(tiny):
     assert all(np.isfinite(history))
 
 
+def test_steps_whose_gradients_accumulate_are_one_step_of_all_their_examples():
+    loss, optimizer, start = begun(optimizer=Adam(0.1, Cosine(), horizon=2.0))
+    whole = examples(12)
+    together, _ = step(MODEL, loss, optimizer, start, whole, KEY)
+    together, _ = step(MODEL, loss, optimizer, together, whole, KEY)
+    loss, optimizer, state = begun(optimizer=Adam(0.1, Cosine(), horizon=6.0, accumulate=3))
+    for number in range(6):
+        state, _ = step(MODEL, loss, optimizer, state, whole.take(jnp.arange(4) + 4 * (number % 3)), KEY)
+    close(state.params, together.params)
+    assert not np.allclose(state.params["latent"]["code"]["kernel"], start.params["latent"]["code"]["kernel"])
+
+
 # Traces
 
 
@@ -363,6 +375,18 @@ def test_evaluation_takes_parts_without_labels_and_repeats_itself():
     part = Part(examples(10).x)
     results = [means(evaluate(MODEL, (loss,), Binarise(), state, part, KEY, batch_size=4)) for _ in range(2)]
     assert results[0] == results[1]
+
+
+def test_evaluation_in_stretches_is_the_evaluation_of_the_whole():
+    loss, _, state = begun(Loss())
+    part = examples(10)
+    whole = evaluate(MODEL, (loss,), Binarise(), state, part, KEY, batch_size=4)
+    stretches = (part.take(jnp.arange(8)), part.take(jnp.array([8, 9, 0, 1])))
+    metrics = [
+        evaluate(MODEL, (loss,), Binarise(), state, stretch, KEY, batch_size=4, first=first, size=10)
+        for first, stretch in zip((0, 2), stretches, strict=True)
+    ]
+    same(jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *metrics), whole)
 
 
 # What training should reach

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from aejax import stopping
 from aejax.errors import InputError, Stopped
 
 Split = Literal["train", "validation", "test"]
@@ -62,8 +63,11 @@ def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
 
     from aejax.sweep import Events
 
+    def said() -> str:
+        return f"stopped with {finished()} of {total} trials finished; the same command goes on"
+
     def stop(number: int, frame: Any) -> None:
-        raise Stopped(f"stopped with {finished()} of {total} trials finished; the same command goes on", number)
+        raise Stopped(said(), number)
 
     columns = (TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
     with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True)) as bar:
@@ -83,9 +87,9 @@ def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
         def recorded(trial: Any, content: Any) -> None:
             bar.update(task, completed=finished(), status="")
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with (
+            stopping.in_time(said),
+            stopping.handling(signal.SIGINT, stop),
+            stopping.handling(signal.SIGTERM, stop),
+        ):
             yield Events(begun, epoch, recorded)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -15,7 +15,7 @@ class _OverExamples:
     """What the commands share that take examples through a trained model."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
     """A data set's name, .npy, .npz, .mat or a folder of images."""
     out: Path
@@ -45,7 +45,7 @@ class Decode:
     """Decodes codes and writes the examples they stand for."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: Path
     """Codes as `aejax encode` writes them: .npy, `[n, latent]`."""
     out: Path
@@ -99,7 +99,7 @@ class Score(_OverExamples):
         check_out(self.out)
         choose = parse_threshold(self.threshold)
         trained = load_run(self.run)
-        normal = load(trained.experiment.data).validation
+        normal = load(trained.experiment.data).validation.within()
         if len(normal) == 0:
             raise InputError(f"{self.run} held out no validation part to choose a threshold on: train with one")
         x, label = self._examples()
@@ -115,7 +115,7 @@ class Compress:
     """Compresses examples to their codes in one small file: a few bits a dimension, or a codebook's indices."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
     """A data set's name, .npy, .npz, .mat or a folder of images."""
     out: Path
@@ -145,7 +145,7 @@ class Compress:
         from aejax.quantise import Quantizer
 
         if not has_codebook(trained):
-            train = load(trained.experiment.data).train
+            train = load(trained.experiment.data).train.within()
             return Quantizer.fit(trained.encode(train.x, train.label), 4 if self.bits is None else self.bits)
         if self.bits is not None:
             raise InputError(f"the codes of {self.run} are a codebook's indices, which take no --bits: leave it out")

@@ -61,7 +61,7 @@ class Eval:
     """Measures a trained model on a part of its data set, or on other data."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str | None = None
     """Another data set, or a file; by default the one that the model was trained on."""
     split: Split = "test"
@@ -78,7 +78,7 @@ class Eval:
             raise InputError(f"--samples is {self.samples}: give at least 1")
         trained = load_run(self.run)
         part = read_examples(self.data, self.split) if self.data else load(trained.experiment.data).part(self.split)
-        report.show(trained, suite.measure(trained, part, self.samples), self.split)
+        report.show(trained, suite.measure(trained, part.within(), self.samples), self.split)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Probe:
     """Measures how much the codes say about the labels, beside raw values and PCA of the same size."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     kinds: tuple[Literal["logistic", "svm", "knn", "kmeans"], ...] = ("logistic", "knn")
     """Logistic regression, linear SVM, nearest neighbour, or clusters matched to classes."""
     most: int = 10_000
@@ -101,7 +101,7 @@ class Probe:
         from aejax.probes import compare
 
         trained = load_run(self.run)
-        data = load(trained.experiment.data)
+        data = load(trained.experiment.data).within()
         few = data.train.take(np.arange(min(self.most, len(data.train))))
         report.show_rows(compare(trained, Dataset(data.name, few, data.validation, data.test), self.kinds))
 
@@ -111,7 +111,7 @@ class Figures:
     """Draws a run's figures again."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
 
     def __call__(self) -> None:
         """Writes PNG files into RUN/figures."""
@@ -119,5 +119,5 @@ class Figures:
         from aejax.data import load
 
         trained = load_run(self.run)
-        for path in report.draw(trained, load(trained.experiment.data), self.run / "figures"):
+        for path in report.draw(trained, load(trained.experiment.data).within(), trained.run.path / "figures"):
             print(path)

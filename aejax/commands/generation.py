@@ -16,7 +16,7 @@ class Sample:
     """Draws codes and decodes them: new examples."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     out: Path
     """The file to write: .npy, or .png for a picture of them."""
     n: int = 64
@@ -48,7 +48,7 @@ class Interpolate:
     """Decodes what lies between the codes of the first example and the second, the third and the fourth, and so on."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID."""
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
     """A data set's name, .npy, .npz, .mat or a folder of images."""
     out: Path

@@ -22,6 +22,8 @@ def examples(values: np.ndarray, where: str) -> np.ndarray:
     if values.dtype == bool:
         return values * np.uint8(255)
     if values.dtype == np.uint8:
+        if values.max() == 1:
+            _log.warning("%s holds grey levels of 0 and 1 alone, nearly black: save black and white as bool", where)
         return np.array(values)
     return _floats(values, where)
 

@@ -69,7 +69,9 @@ def _load(path: Path) -> dict[str, np.ndarray | None]:
 def _arrays(content: bytes, order: str) -> Iterator[tuple[str, np.ndarray | None]]:
     for kind, element in _elements(content, order):
         if kind == _COMPRESSED:
-            yield from _arrays(zlib.decompress(element), order)
+            # Not again: each level could make it a thousand times larger.
+            inner = _elements(zlib.decompress(element), order)
+            yield from (_array(content, order) for kind, content in inner if kind == _MATRIX)
         elif kind == _MATRIX:
             yield _array(element, order)
 

@@ -14,7 +14,7 @@ from aejax.outcomes import Row, short, text, varied
 from aejax.strips import read
 from aejax.sweep import Sweep
 
-MOST_LINES, MOST_ROWS = 8, 10
+MOST_LINES, MOST_ROWS, MOST_TAGS = 8, 10, 12
 
 
 def draw(sweep: Sweep, rows: Sequence[Row], metric: str) -> dict[str, Figure]:
@@ -24,14 +24,21 @@ def draw(sweep: Sweep, rows: Sequence[Row], metric: str) -> dict[str, Figure]:
     drawn = {"curves": curves(sweep)}
     if len(paths) == 1 and numeric:
         drawn["along"] = along(rows, paths[0], metric)
-    if len(paths) == 2:
+    if len(paths) == 2 and _fill_plane(rows, paths):
         drawn["plane"] = plane(rows, (paths[0], paths[1]), metric)
-        if numeric:
-            across = max(numeric, key=lambda path: len(_values(rows, path)))
-            drawn["along"] = along(rows, across, metric, by=next(path for path in paths if path != across))
-    if len(paths) > 2:
+    elif len(paths) > 1:
         drawn["parallel"] = parallel(rows, paths, metric)
+    if len(paths) == 2 and numeric:
+        across = max(numeric, key=lambda path: len(_values(rows, path)))
+        by = next(path for path in paths if path != across)
+        if len(_values(rows, by)) <= MOST_LINES:
+            drawn["along"] = along(rows, across, metric, by=by)
     return drawn | multiples(sweep, rows)
+
+
+def _fill_plane(rows: Sequence[Row], paths: Sequence[str]) -> bool:
+    """Whether most combinations of two axes have a row: a grid's do, a search's do not."""
+    return 2 * len(rows) > len(_values(rows, paths[0])) * len(_values(rows, paths[1]))
 
 
 def along(rows: Sequence[Row], path: str, metric: str, by: str | None = None) -> Figure:
@@ -97,7 +104,8 @@ def parallel(rows: Sequence[Row], paths: Sequence[str], metric: str) -> Figure:
     axes.set_xticks(range(len(paths) + 1), [*short(list(paths)), metric])
     axes.set_yticks([])
     for number, place in enumerate(places):
-        for said, position in place.items():
+        # Of many values, as a search has them, only some can be read.
+        for said, position in list(place.items())[:: -(-len(place) // MOST_TAGS)]:
             _tag(axes, number, position / max(len(place) - 1, 1), said)
     for fraction in (0.0, 0.5, 1.0):
         _tag(axes, len(paths), fraction, f"{low + fraction * span:.4g}")

@@ -39,6 +39,7 @@ class Densities(NamedTuple):
 class KLPart(Term):
     """One of the three parts. Raises `InputError` for a posterior that is not a diagonal normal."""
 
+    of_batch = True
     examples: float | None = positive(default=None)
     """N: those that an epoch trains on; None: taken from the data when training starts."""
     sampling: Literal["stratified", "weighted"] = static(default="stratified")

@@ -58,6 +58,7 @@ class MMD(Term):
     Gretton et al. 2012, equation 3: without an example's kernel with itself, it may be below zero.
     """
 
+    of_batch = True
     weight: float = 10.0
     """In nats: the discrepancy itself is a number below 2."""
     kernel: Kernel = field(default_factory=IMQ)

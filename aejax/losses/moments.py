@@ -18,6 +18,7 @@ class DIP(Term):
     covariance plus the mean of the posteriors' variances. Covariances are sums over the batch divided by its size.
     """
 
+    of_batch = True
     weight: float = 10.0
     """lambda_od."""
     diagonal: float = 10.0

@@ -38,6 +38,7 @@ class FreeBits(Term):
     with one dimension a group, in place of `KL`. Raises `InputError` without a rate for each dimension.
     """
 
+    of_batch = True
     free: float = positive(default=0.1)
     """lambda: nats that every dimension may spend."""
 

@@ -34,6 +34,7 @@ class KLSparsity(Term):
     scale 1, so the weight is beta. They take rho_hat over the whole training set; a batch's is noisier.
     """
 
+    of_batch = True
     weight: float = 3.0
     """beta."""
     rho: float = positive(default=0.1)

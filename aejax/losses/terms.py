@@ -1,6 +1,6 @@
 """The terms that losses are made of: each is an array `[batch]` in nats per example, before its weight."""
 
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -33,6 +33,9 @@ class Forward(NamedTuple):
 class Term:
     """A named part of a loss."""
 
+    of_batch: ClassVar[bool] = False
+    """Whether an example's value depends on the others of its batch, which a device that is given a share does not
+    see: `pmap` refuses such terms."""
     weight: float = 1.0
     """What this term is multiplied by in the total; it is logged without it."""
     warmup_steps: float = 0.0

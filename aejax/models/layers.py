@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import flax.linen as nn
+import jax
 from jaxtyping import Array, Float
 
 from aejax.errors import InputError
@@ -20,6 +21,19 @@ glorot = nn.initializers.glorot_uniform()
 """Glorot & Bengio 2010, equation 16: Keras' default, and so that of the published examples."""
 
 
+SHARED_BATCH = "batch"
+"""The name of the axis over which a batch is mapped, where it is: each share of it is another device's."""
+
+
+def sharing() -> str | None:
+    """The axis to take statistics of the whole batch over, where it is mapped."""
+    try:
+        jax.lax.axis_size(SHARED_BATCH)
+    except NameError:
+        return None
+    return SHARED_BATCH
+
+
 def activation(name: Hidden) -> Callable[[Float[Array, "*shape"]], Float[Array, "*out"]]:
     """The function of that name."""
     return (lambda x: x) if name == "linear" else getattr(nn, name)
@@ -28,9 +42,9 @@ def activation(name: Hidden) -> Callable[[Float[Array, "*shape"]], Float[Array, 
 class Finish(nn.Module):
     """What follows a layer: normalisation over the last axis, activation, dropout.
 
-    Batch: Ioffe & Szegedy 2015, algorithms 1 and 2; running averages, kept in the state's
-    collections, take the batch's place in evaluation. Layer: Ba et al. 2016, equation 4.
-    Dropout: Srivastava et al. 2014, scaled up in training so that evaluation needs nothing.
+    Batch: Ioffe & Szegedy 2015, algorithms 1 and 2, over all devices that share the batch; running
+    averages, kept in the state's collections, take its place in evaluation. Layer: Ba et al. 2016,
+    equation 4. Dropout: Srivastava et al. 2014, scaled up in training so that evaluation needs nothing.
     """
 
     activation: Hidden = "relu"
@@ -43,7 +57,7 @@ class Finish(nn.Module):
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}: give a share of at least 0 and below 1")
         if self.norm == "batch":
-            x = nn.BatchNorm(use_running_average=not train)(x)
+            x = nn.BatchNorm(use_running_average=not train, axis_name=sharing())(x)
         elif self.norm == "layer":
             x = nn.LayerNorm()(x)
         return nn.Dropout(self.dropout, deterministic=not train)(activation(self.activation)(x))

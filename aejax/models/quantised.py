@@ -52,6 +52,7 @@ class VectorQuantised(Latent):
     then the loss needs the term `Codebook`. With either it needs `Commitment`.
     """
 
+    of_batch = True
     slots: int = 49
     """Codes an example has: 7 * 7 for a `ConvEncoder` of two layers on images of 28 x 28."""
     dimension: int = 8

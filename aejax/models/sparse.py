@@ -66,6 +66,7 @@ class WinnerTakeAll(Latent):
     from the examples it answers most to, however weakly. Outside training nothing is set to zero.
     """
 
+    of_batch = True
     size: int = positive(default=2000)
     rate: float = 0.05
     """The share of a batch's examples for which a unit is active; at least one example."""

@@ -7,7 +7,8 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from aejax.data import FACTORS, Data, Factors, cache, catalog, load, prepare
+from aejax.data import FACTORS, Data, Factors, cache, catalog, load, pack, prepare
+from aejax.data.remote import quiet
 from aejax.errors import InputError
 
 FEATURES = tfds.features
@@ -66,6 +67,25 @@ class AejaxTinyFactors(AejaxTinyImages):
 
     def example(self, i):
         return {"image": png((4, 6), i), "a": i % 4, "b": i % 5, "c": i % 3}
+
+
+class AejaxTinyDsprites(_Tiny):
+    """What TFDS has of dSprites: black and white images, and an integer and a float of each factor."""
+
+    splits = MappingProxyType({"train": 24})
+
+    def features(self):
+        sizes = FACTORS["tfds:dsprites"].sizes
+        labels = {key: FEATURES.ClassLabel(num_classes=n) for key, n in sizes.items()}
+        values = {key.replace("label", "value"): FEATURES.Tensor(shape=(), dtype=np.float32) for key in sizes}
+        return {"image": FEATURES.Image(shape=(64, 64, 1)), "id": FEATURES.Text()} | labels | values
+
+    def example(self, i):
+        labels = {key: i % n for key, n in FACTORS["tfds:dsprites"].sizes.items()}
+        values = {key.replace("label", "value"): float(value) for key, value in labels.items()}
+        image = np.zeros((64, 64), np.uint8)
+        image[:, i] = 1
+        return {"image": png((64, 64), image), "id": f"{i:06}"} | labels | values
 
 
 class AejaxTinyText(_Tiny):
@@ -146,11 +166,38 @@ def test_the_factors_of_dsprites_are_named_and_sized_as_tfds_has_them():
     assert features["image"].shape == (64, 64, 1)
 
 
+def test_dsprites_prepared_elsewhere_gives_white_sprites_and_their_factors(monkeypatch, tmp_path):
+    name, factors = "tfds:aejax_tiny_dsprites", FACTORS["tfds:dsprites"]
+    monkeypatch.setitem(FACTORS, name, factors)
+    builder = tfds.builder("aejax_tiny_dsprites", data_dir=tmp_path / "elsewhere", file_format="array_record")
+    with quiet():
+        builder.download_and_prepare()
+    monkeypatch.setattr(AejaxTinyDsprites, "example", lambda self, i: pytest.fail("was prepared again"))
+    prepare(name, tmp_path / "elsewhere")
+    train = load(Data(name, validation=0.0)).train
+    assert train.x.dtype == np.uint8
+    number = train.x[:, 0, :, 0].argmax(axis=1)
+    assert (train.x == np.where(np.arange(64)[None, None, :, None] == number[:, None, None, None], 255, 0)).all()
+    np.testing.assert_array_equal(factors.values(train.label), number[:, None] % list(factors.sizes.values()))
+
+
 def test_what_is_prepared_needs_tfds_no_more(monkeypatch):
     first = load(Data("tfds:aejax_tiny_images:1.0.0"))
     monkeypatch.setattr(catalog, "read", lambda *args: pytest.fail("TFDS was asked again"))
     np.testing.assert_array_equal(load(Data("tfds:aejax_tiny_images:1.0.0")).train.x, first.train.x)
     assert prepare("tfds:aejax_tiny_images:1.0.0") == cache.path("tfds:aejax_tiny_images:1.0.0")
+
+
+def test_packed_they_are_the_same_data_set_and_were_never_whole_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "_CHUNK", 7)
+    decode, most = catalog.Split.decode, []
+    monkeypatch.setattr(catalog.Split, "decode", lambda *args: most.append(len(args[1])) or decode(*args))
+    assert pack("tfds:aejax_tiny_images", tmp_path / "packed") == {"train": 20, "test": 10}
+    assert max(most) == 7
+    packed, direct = load(Data(str(tmp_path / "packed"))), load(Data("tfds:aejax_tiny_images"))
+    for part in ("train", "validation", "test"):
+        np.testing.assert_array_equal(packed.part(part).x, direct.part(part).x)
+        np.testing.assert_array_equal(packed.part(part).label, direct.part(part).label)
 
 
 def test_an_unknown_name_gets_its_nearest():

@@ -38,7 +38,10 @@ def test_integers_that_look_like_grey_levels_are_pointed_out(tmp_path, caplog):
     caplog.clear()
     read_array(save(tmp_path, np.array([[0, 1000]], np.int64)))
     read_array(save(tmp_path, np.array([[0, 1]], np.int64)))
+    read_array(save(tmp_path, np.array([[0, 2]], np.uint8)))
     assert not caplog.records
+    read_array(save(tmp_path, np.array([[0, 1]], np.uint8)))
+    assert "save black and white as bool" in caplog.text
 
 
 def test_what_is_read_no_longer_depends_on_the_file(tmp_path):

@@ -83,7 +83,7 @@ def test_the_mean_is_unchanged_when_the_batch_is_duplicated(cls):
 
 
 @pytest.mark.parametrize("cls", TERMS, ids=NAMES)
-def test_odd_inputs_give_finite_float32_and_new_numbers_no_new_trace(cls):
+def test_odd_inputs_give_finite_float32_new_numbers_no_new_trace_and_the_batch_what_it_says(cls):
     term = as_arrays(cls().for_data(60_000))
     model, variables, part = built(term)
 
@@ -95,14 +95,19 @@ def test_odd_inputs_give_finite_float32_and_new_numbers_no_new_trace(cls):
         def mean(variables):
             each = values(model, term, variables, part, KEYS[0], step)
             assert (each.shape, each.dtype, each.aval.weak_type) == ((6,), jnp.float32, False)
-            return each.mean()
+            return each.mean(), each[0]
 
-        return jax.value_and_grad(lambda params: mean({**variables, "params": params}))(variables["params"])
+        return jax.value_and_grad(lambda params: mean({**variables, "params": params}), has_aux=True)(
+            variables["params"]
+        )
 
     inputs = [part.x, jnp.zeros_like(part.x), jnp.ones_like(part.x)]
     states = [variables, scaled(variables, 30.0)]
     for x, made, number in itertools.product(inputs, states, (1, 2)):
         other = jax.tree.map(lambda leaf, number=number: number * leaf, term)
-        value, gradient = measured(other, made, Part(x), jnp.int32(10**number))
+        (value, _), gradient = measured(other, made, Part(x), jnp.int32(10**number))
         assert np.isfinite(value)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    others = Part(jnp.concatenate([part.x[:1], 1 - part.x[1:]]))
+    (_, first), (_, among_others) = (measured(term, variables, batch, jnp.int32(1))[0] for batch in (part, others))
+    assert cls.of_batch or first == pytest.approx(among_others, rel=1e-5)

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax.models import Plain, Point
+from aejax.models import Latent, Plain, Point
+from aejax.pytree import known_subclasses
 
 pytestmark = pytest.mark.usefixtures("strict")
 
@@ -23,3 +24,20 @@ def test_a_plain_code_is_a_dense_layer_and_its_activation(activation, lowest):
     np.testing.assert_allclose(point.mean, expected, rtol=1e-5, atol=1e-6)
     assert point.mean.shape == (5, 3)
     assert point.mean.min() >= lowest
+
+
+@pytest.mark.parametrize("cls", [cls for cls in known_subclasses(Latent) if not cls.of_batch], ids=lambda c: c.__name__)
+def test_a_latent_that_is_not_of_the_batch_takes_every_example_by_itself(cls):
+    features = jnp.asarray(np.random.default_rng(0).normal(size=(4, 128)), jnp.float32)
+    other = jnp.concatenate([features[:1], 1 - features[1:]])
+    latent = cls()
+
+    def trained(latent, features):
+        return latent(features, True).sample(jax.random.key(1))
+
+    variables = latent.init(jax.random.key(0), features, method=trained)
+    (one, after), (two, after_other) = (
+        latent.apply(variables, batch, method=trained, mutable=["counters"]) for batch in (features, other)
+    )
+    np.testing.assert_allclose(one[0], two[0], rtol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, after, after_other)

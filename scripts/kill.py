@@ -1,0 +1,98 @@
+"""Kills `aejax train` with SIGKILL at random moments, and checks that every run ends with the bits of one left alone.
+
+    python scripts/kill.py --kills 20
+
+A run is killed and resumed until it ends, then the next one begins, until there were as many kills. Moments are
+spread over a whole run, from the start of its process to its last figure; checkpoints are saved after every epoch, so
+that many kills fall into the writing or the removal of one.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import aejax
+from aejax.trained import Trained
+
+TIMES = ("seconds", "examples_per_second")
+
+
+def command(name: str, folder: Path, epochs: int) -> list[str]:
+    """What begins a run in a folder, or goes on with the one that is there."""
+    runs = [path.parent for path in folder.rglob("experiment.json")]
+    where = ["--resume", str(runs[0])] if runs else ["--out", str(folder), "--data", "mnist-5k"]
+    saving = ["--save-epochs", "1", "--keep", "2"]
+    return [sys.executable, "-m", "aejax", "train", name, *where, "--epochs", str(epochs), *saving]
+
+
+def bits(folder: Path) -> list[bytes]:
+    """All that a run ends with, but times: the newest state, the best, the rows and the test metrics."""
+    (path,) = [path.parent for path in folder.rglob("experiment.json")]
+    rows = [json.dumps({k: v for k, v in row.items() if k not in TIMES}).encode() for row in aejax.load(path).history]
+    test = json.dumps(json.loads((path / "result.json").read_text())["test"]).encode()
+    return [*_leaves(aejax.load(path)), *_leaves(aejax.load(path / "checkpoints" / "best")), *rows, test]
+
+
+def _leaves(trained: Trained) -> list[bytes]:
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(trained.state)]
+
+
+def moment(folder: Path) -> str:
+    """What a kill has interrupted, by what it left behind."""
+    runs = [path.parent for path in folder.rglob("experiment.json")]
+    if not runs:
+        return "before the run began"
+    hidden = list((runs[0] / "checkpoints").glob(".*"))
+    if hidden:
+        return "removing a checkpoint" if any((path / "crc32").exists() for path in hidden) else "saving a checkpoint"
+    return "after training" if (runs[0] / "result.json").exists() else "training or starting"
+
+
+def main() -> None:
+    """Prints what was hit, and fails unless all runs ended alike."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--name", default="vae-flax", help="the experiment")
+    parser.add_argument("--epochs", type=int, default=8)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        start = time.perf_counter()
+        subprocess.run(command(options.name, folder / "alone", options.epochs), check=True, capture_output=True)
+        seconds = time.perf_counter() - start
+        expected, hit, runs = bits(folder / "alone"), Counter[str](), 0
+        while hit.total() < options.kills:
+            run = folder / str(runs)
+            runs += 1
+            while killed(command(options.name, run, options.epochs), seconds, options.kills - hit.total()):
+                hit[moment(run)] += 1
+            assert bits(run) == expected, f"run {runs} ended with other bits"
+    print(f"{hit.total()} kills of {runs} runs, all of which ended with the same bits as one left alone:")
+    for what, count in hit.most_common():
+        print(f"  {count:3} {what}")
+
+
+def killed(arguments: list[str], seconds: float, left: int) -> bool:
+    """Runs a command, and kills it within that time if kills are left and it has not ended. Whether it was killed."""
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        said = process.communicate(timeout=random.uniform(0, seconds) if left else None)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return True
+    assert process.returncode == 0, said.decode()
+    return False
+
+
+if __name__ == "__main__":
+    main()

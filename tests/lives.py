@@ -1,0 +1,180 @@
+"""Lives of training processes that are killed, each a fork of this one, which has imported all and started nothing.
+
+`python tests/lives.py FOLDER` writes FOLDER/outcomes.json. A process of its own would import for seconds.
+"""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint  # noqa: F401 - it and the next are imported once, before the forks
+import tensorboardX  # noqa: F401
+
+import aejax
+from aejax import devices, loop, report, stopping, suite
+from aejax.checkpoints import Checkpoints, Saving
+from aejax.data import Data, Dataset, Part
+from aejax.errors import Stopped
+from aejax.experiment import Experiment
+from aejax.losses import Loss
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.trained import Trained
+
+EPOCHS, KILLS = 8, 4
+EXPERIMENT = Experiment(
+    Autoencoder(MLPEncoder((8,)), Plain(3), MLPDecoder()), Loss(), Data("lives"), batch_size=8, epochs=EPOCHS, name="x"
+)
+OFTEN = Saving(save_epochs=1, keep=2)
+
+
+def part(size: int, seed: int) -> Part:
+    return Part(np.random.default_rng(seed).integers(0, 256, (size, 4, 4, 1), np.uint8))
+
+
+DATASET = Dataset("lives", part(40, 0), part(11, 1), part(10, 2))
+
+
+def fork(life: Callable[[], None]) -> int:
+    """Starts a process that lives that life and ends with 0, or with what a stop asks for; returns its number."""
+    number = os.fork()
+    if number:
+        return number
+    try:
+        life()
+    except Stopped as stopped:
+        os._exit(128 + stopped.number)
+    except BaseException as error:
+        print(repr(error), file=sys.stderr, flush=True)
+        os._exit(99)
+    os._exit(0)
+
+
+def ending(number: int) -> int:
+    """Waits for a process; its exit code, or less the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+
+
+def train(folder: Path, saving: Saving = OFTEN) -> Trained:
+    """Begins in a folder, or goes on with the run that is there."""
+    runs = [path.parent for path in folder.rglob("experiment.json")]
+    where: dict[str, Any] = {"resume": runs[0]} if runs else {"folder": folder}
+    return aejax.fit(EXPERIMENT, dataset=DATASET, saving=saving, **where)
+
+
+def digest(trained: Trained) -> str:
+    """Of every bit that a run ends with, times aside."""
+    timed = ("seconds", "examples_per_second")
+    rows = [{name: value for name, value in row.items() if name not in timed} for row in trained.run.rows()]
+    content = hashlib.sha256(json.dumps(rows).encode())
+    best = aejax.load(trained.run.path / "checkpoints" / "best")
+    for leaf in jax.tree.leaves((trained.state, aejax.load(trained.run.path).state, best.state)):
+        content.update(np.asarray(leaf).tobytes())
+    return content.hexdigest()
+
+
+def whole(folder: Path) -> str:
+    """The digest of a run that is trained to its end, in a process of its own."""
+    assert ending(fork(lambda: (folder / "digest").write_text(digest(train(folder))) and None)) == 0
+    return (folder / "digest").read_text()
+
+
+def killed(folder: Path, seconds: float, rng: random.Random) -> list[str]:
+    """Kills runs at random moments, as often as KILLS says, and gives the digests of what they ended with."""
+    digests, kills, runs = [], 0, 0
+    while kills < KILLS:
+        (run := folder / str(runs)).mkdir(parents=True)
+        runs += 1
+        while kills < KILLS:
+            life = fork(lambda run=run: train(run) and None)
+            time.sleep(rng.uniform(0.1, 1) * seconds)
+            os.kill(life, signal.SIGKILL)
+            if ending(life) == 0:
+                break
+            kills += 1
+        digests.append(whole(run))
+    return digests
+
+
+def terminated(folder: Path, hold: Callable[[Path], None], grace: float, signals: int = 1) -> dict[str, Any]:
+    """Sends SIGTERM to a run that `hold` has made hang, and says how and how fast it ended."""
+    folder.mkdir()
+
+    def life() -> None:
+        stopping.GRACE = grace
+        hold(folder / "hangs")
+        report.finish(train(folder, Saving()), DATASET)
+
+    number = fork(life)
+    deadline = time.monotonic() + 60
+    while not (folder / "hangs").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.3)
+    start = time.monotonic()
+    for _ in range(signals):
+        os.kill(number, signal.SIGTERM)
+        time.sleep(0.05)
+    code, seconds = ending(number), time.monotonic() - start
+    (run,) = [path.parent for path in folder.rglob("experiment.json")]
+    newest = max(Checkpoints(run / "checkpoints").steps(), default=0)
+    return {"code": code, "seconds": seconds, "newest": newest}
+
+
+def hang(sign: Path) -> None:
+    sign.touch()
+    time.sleep(600)
+
+
+def hold_compilation(sign: Path) -> None:
+    devices.shared_epoch = lambda *arguments, **settings: hang(sign)
+
+
+def hold_device(sign: Path) -> None:
+    """The third epoch is waited for inside XLA, where the main thread runs no handler of Python's."""
+    read = loop._require_finite
+
+    def wait(epoch: loop.Epoch, keeper: Any) -> None:
+        if epoch.number == 3:
+            hung = jax.jit(lambda: jax.pure_callback(lambda: hang(sign), jax.ShapeDtypeStruct((), np.float32)))
+            jax.block_until_ready(hung())
+        read(epoch, keeper)
+
+    loop._require_finite = wait
+
+
+def hold_evaluation(sign: Path) -> None:
+    suite.measure = lambda *arguments: hang(sign)
+
+
+def main(folder: Path) -> None:
+    warnings.filterwarnings("ignore", "os.fork")
+    start = time.monotonic()
+    (folder / "first").mkdir()
+    first = whole(folder / "first")
+    seconds = time.monotonic() - start
+    outcomes = {
+        "first": first,
+        "killed": killed(folder / "killed", seconds, random.Random()),
+        "compilation": terminated(folder / "compilation", hold_compilation, 0.2),
+        "device": terminated(folder / "device", hold_device, 0.2),
+        "evaluation": terminated(folder / "evaluation", hold_evaluation, 60),
+        "twice": terminated(folder / "twice", hold_device, 60, signals=2),
+        "resumed": [whole(folder / name) for name in ("compilation", "device")],
+    }
+    (folder / "outcomes.json").write_text(json.dumps(outcomes))
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_compilation_cache_dir", str(Path(sys.argv[1]) / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    main(Path(sys.argv[1]))

@@ -1,0 +1,204 @@
+"""What must hold on eight devices; `test_devices.py` runs it where there are as many."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+
+import aejax
+from aejax import devices
+from aejax.data import Scale
+from aejax.devices import Parallel
+from aejax.errors import InputError
+from aejax.losses import KL, KLSparsity, Loss, Reconstruction
+from aejax.models import (
+    Autoencoder,
+    GaussianLatent,
+    MLPDecoder,
+    MLPEncoder,
+    Plain,
+    VariationalAutoencoder,
+    WinnerTakeAll,
+)
+from aejax.optim import SGD
+from aejax.pytree import as_arrays
+from aejax.trained import example
+
+NORMED = Autoencoder(MLPEncoder((16,), norm="batch"), Plain(3), MLPDecoder())
+VAE = VariationalAutoencoder(MLPEncoder((16,)), GaussianLatent(3), MLPDecoder())
+ELBO = Loss(terms={"reconstruction": Reconstruction(), "kl": KL()})
+TOLERANCE = 2e-5
+"""Relative, of every loss of a run: sums are taken in another order."""
+
+
+def losses(trained):
+    return np.asarray([row["loss_nats"] for row in trained.history])
+
+
+@pytest.fixture
+def normed(tiny):
+    """Without noise of its own; batch statistics make every example depend on its whole batch."""
+    return dataclasses.replace(tiny.experiment, model=NORMED, optimizer=SGD(1e-2), epochs=3)
+
+
+@pytest.fixture
+def vae(tiny):
+    return dataclasses.replace(tiny.experiment, model=VAE, loss=ELBO, epochs=3)
+
+
+def test_there_are_eight_devices():
+    assert jax.device_count() == 8
+
+
+@pytest.mark.parametrize("strategy", ["jit", "pmap"])
+def test_loss_curves_are_those_of_one_device(tiny, normed, strategy):
+    one = aejax.fit(normed, dataset=tiny.dataset, parallel=Parallel(devices=1))
+    assert losses(one)[-1] < losses(one)[0] - 0.1
+    for count in (1, 2, 4, 8):
+        several = aejax.fit(normed, dataset=tiny.dataset, parallel=Parallel(strategy, count))
+        np.testing.assert_allclose(losses(several), losses(one), rtol=TOLERANCE, err_msg=f"{count}")
+        statistics = (several.state.collections, one.state.collections)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), *statistics)
+
+
+def test_under_jit_even_the_noise_is_that_of_one_device(tiny, vae):
+    one = aejax.fit(vae, dataset=tiny.dataset, parallel=Parallel(devices=1))
+    np.testing.assert_allclose(losses(aejax.fit(vae, dataset=tiny.dataset)), losses(one), rtol=TOLERANCE)
+
+
+def test_under_pmap_a_variational_run_is_as_good(tiny, vae):
+    longer = dataclasses.replace(vae, epochs=40)
+    one = aejax.fit(longer, dataset=tiny.dataset, parallel=Parallel(devices=1))
+    mapped = aejax.fit(longer, dataset=tiny.dataset, parallel=Parallel("pmap"))
+    assert not np.allclose(losses(mapped), losses(one), rtol=TOLERANCE)
+    np.testing.assert_allclose(losses(mapped)[-20:].mean(), losses(one)[-20:].mean(), rtol=0.02)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Noise(Loss):
+    """Says what each example's noise was."""
+
+    def __call__(self, model, batch, train=False, step=None):
+        noise = jax.random.normal(model.make_rng("latent"), (len(batch),))
+        raw = model.decode(model.encode(batch.x, train).mean, train)
+        return {"loss_nats": 0 * raw.sum(axis=(1, 2, 3)), "noise": noise, "squared": noise**2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """What the programs of an experiment take."""
+
+    parallel: Parallel
+    settings: tuple
+    part: object
+    key: object
+
+    def epoch(self, state):
+        arguments = (self.parallel, *self.settings, state, self.part, self.key)
+        return devices.shared_epoch(*arguments, batch_size=8)
+
+
+def begun(tiny, experiment, parallel, **changed):
+    experiment = dataclasses.replace(experiment, **changed).resolve(tiny.dataset)
+    parallel = parallel.resolve(experiment)
+    loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
+    state = devices.init(experiment.model, loss, optimizer, example((4, 4, 1)), jax.random.key(0))
+    part = jax.device_put(devices.place(tiny.dataset.train, Scale()), parallel.whole)
+    settings = (experiment.model, loss, optimizer, Scale())
+    return Begun(parallel, settings, part, jax.random.key(0)), parallel.place(state)
+
+
+@pytest.mark.parametrize("strategy", ["jit", "pmap"])
+def test_every_device_has_noise_of_its_own_metrics_are_those_of_all_and_the_state_is_donated(tiny, strategy):
+    noisy, state = begun(tiny, tiny.experiment, Parallel(strategy), loss=Noise())
+    after, metrics = noisy.epoch(state)
+    total, squared = np.asarray(metrics["noise"].sum), np.asarray(metrics["squared"].sum)
+    # One example on each device: if they drew alike, the square of the sum would be eight sums of squares.
+    assert total.shape == (5,)
+    assert (total**2 < 0.9 * 8 * squared).all()
+    np.testing.assert_array_equal(metrics["loss_nats"].count, np.full(5, 8))
+    # The epoch has taken the memory of the state before it.
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+    assert all(leaf.sharding.device_set == set(jax.devices()) for leaf in jax.tree.leaves(after))
+
+
+def test_parameters_to_start_from_outlive_the_run_that_starts_from_them(tiny):
+    experiment = dataclasses.replace(tiny.experiment, epochs=1)
+    first = aejax.fit(experiment, dataset=tiny.dataset, parallel=Parallel(devices=1))
+    before = jax.tree.map(np.array, first.state.params)
+    aejax.fit(experiment, dataset=tiny.dataset, params=first.state.params, parallel=Parallel(devices=1))
+    jax.tree.map(np.testing.assert_array_equal, first.state.params, before)
+
+
+def test_under_jit_the_work_is_divided():
+    experiment = aejax.get("vae-flax")
+    model = experiment.model.for_data((28, 28, 1), (28, 28, 1))
+    loss, recipe = as_arrays((experiment.loss, dataclasses.replace(experiment.optimizer, horizon=1.0)))
+    part = devices.place(aejax.data.Part(np.zeros((1024, 28, 28, 1), np.uint8)), Scale())
+
+    def operations(count):
+        parallel = Parallel(devices=count)
+        state = parallel.place(devices.init(model, loss, recipe, example((28, 28, 1)), jax.random.key(0)))
+        placed = jax.device_put(part, parallel.whole)
+        arguments = (parallel, model, (loss,), Scale(), state, placed, jax.random.key(0))
+        return devices.shared_evaluate.lower(*arguments, batch_size=1024).compile().cost_analysis()["flops"]
+
+    assert operations(8) == pytest.approx(operations(1) / 8, rel=0.1)
+
+
+def test_wide_layers_are_divided_by_the_paths_of_their_parameters(tiny, vae):
+    parallel = Parallel(tensor=4, wide=r"encoder.*kernel$")
+    training, state = begun(tiny, vae, parallel)
+    state, _ = training.epoch(state)
+    kernel = state.params["encoder"]["Stack_0"]["Dense_0"]["kernel"]  # [16, 16]
+    assert kernel.addressable_data(0).shape == (16, 4)
+    (adam, *_), decoder = state.opt_state, state.params["decoder"]
+    assert adam.mu["encoder"]["Stack_0"]["Dense_0"]["kernel"].sharding == kernel.sharding
+    assert decoder["out"]["kernel"].is_fully_replicated
+    one = aejax.fit(vae, dataset=tiny.dataset, parallel=Parallel(devices=1))
+    np.testing.assert_allclose(
+        losses(aejax.fit(vae, dataset=tiny.dataset, parallel=parallel)), losses(one), rtol=TOLERANCE
+    )
+
+
+def test_a_run_goes_on_with_another_number_of_devices_and_by_the_other_strategy(tiny, normed, tmp_path):
+    longer = dataclasses.replace(normed, epochs=6)
+    whole = aejax.fit(longer, dataset=tiny.dataset, parallel=Parallel(devices=1))
+    begun = aejax.fit(normed, dataset=tiny.dataset, folder=tmp_path, parallel=Parallel(tensor=2))
+    resumed = aejax.fit(longer, dataset=tiny.dataset, resume=begun.run.path, parallel=Parallel("pmap", 4))
+    assert len(losses(resumed)) == 12
+    np.testing.assert_allclose(losses(resumed), losses(whole), rtol=TOLERANCE)
+
+
+REFUSED = {
+    "more than there are": (Parallel(devices=9), {}, "9 devices were asked for, but there are 8"),
+    "uneven shares": (Parallel(devices=8), {"batch_size": 12}, "batch_size is 12, which 8 devices cannot share"),
+    "uneven groups": (Parallel(devices=8, tensor=3), {}, "8 devices cannot hold wide layers in groups of 3"),
+    "a divided layer under pmap": (Parallel("pmap", tensor=2), {}, "it has no tensor parallelism: use jit"),
+    "a term of the batch under pmap": (
+        Parallel("pmap"),
+        {"loss": Loss(terms={"sparse": KLSparsity()})},
+        "KLSparsity is a statistic of the whole batch",
+    ),
+    "a latent of the batch under pmap": (
+        Parallel("pmap"),
+        {"model": Autoencoder(MLPEncoder(), WinnerTakeAll(8), MLPDecoder())},
+        "WinnerTakeAll is a statistic of the whole batch",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_laid_out_is_refused(tiny, case):
+    parallel, changed, said = REFUSED[case]
+    with pytest.raises(InputError, match=said):
+        parallel.resolve(dataclasses.replace(tiny.experiment, **changed))
+
+
+@pytest.mark.parametrize(("batch_size", "count"), [(8, 8), (12, 6), (500, 5), (7, 7), (1, 1)])
+def test_by_default_as_many_devices_as_can_share_a_batch(tiny, batch_size, count):
+    experiment = dataclasses.replace(tiny.experiment, batch_size=batch_size)
+    assert Parallel().resolve(experiment).devices == count

@@ -1,0 +1,245 @@
+import contextlib
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aejax
+from aejax import checkpoints, loop
+from aejax.checkpoints import Checkpoints, Saving
+from aejax.errors import DiskError, InputError
+from aejax.optim import Adam
+from tests.lives import KILLS, digest, train
+from tests.test_loop import DATASET, EXPERIMENT, same_bits, without_times
+
+FEW = dataclasses.replace(EXPERIMENT, optimizer=Adam(1e-2), epochs=4)
+UNVALIDATED = dataclasses.replace(DATASET, validation=DATASET.validation.take(np.arange(0)))
+OFTEN = Saving(save_epochs=1, keep=1)
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lives")
+    program = Path(__file__).with_name("lives.py")
+    done = subprocess.run([sys.executable, program, folder], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "outcomes.json").read_text())
+
+
+def test_two_processes_reach_the_same_bits(outcomes, tmp_path):
+    assert outcomes["first"] == digest(train(tmp_path))
+
+
+def test_killed_at_random_moments_or_terminated_a_run_ends_with_the_same_bits(outcomes):
+    assert KILLS > 3
+    assert {*outcomes["killed"], *outcomes["resumed"]} == {outcomes["first"]}
+
+
+@pytest.mark.parametrize(("phase", "newest"), [("compilation", 0), ("device", 10), ("evaluation", 40), ("twice", None)])
+def test_sigterm_ends_a_run_in_time_wherever_it_is_with_the_last_epoch_saved(outcomes, phase, newest):
+    assert outcomes[phase]["code"] == 143
+    assert outcomes[phase]["seconds"] < 10
+    assert newest in (outcomes[phase]["newest"], None)
+
+
+class Snapshots:
+    """Copies a run as it stands before every operation on its folder: what a kill there would leave."""
+
+    def __init__(self, folder, copies):
+        self.folder, self.copies, self.seen, self.on = folder, copies, set(), False
+        sys.addaudithook(self.hear)
+
+    def hear(self, event, arguments):
+        if not self.on or event not in ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"):
+            return
+        if str(arguments[0]).startswith(str(self.folder)):
+            self.on = False
+            try:
+                self.copy()
+            finally:
+                self.on = True
+
+    def copy(self):
+        (run,) = [path.parent for path in self.folder.rglob("experiment.json")] or [None]
+        if run is None or (state := self.state(run)) in self.seen:
+            return
+        copy = self.copies / str(len(self.seen))
+        self.seen.add(state)
+        try:
+            shutil.copytree(run, copy)
+        except shutil.Error:  # Orbax's own threads are at work in a hidden folder
+            assert (copy / "experiment.json").exists()
+
+    def state(self, run):
+        """What matters of it: everything that is not hidden, and what is."""
+        paths = [path.relative_to(run) for path in run.rglob("*") if path.is_file() and "tensorboard" not in path.parts]
+        shown = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
+        hidden = {path.parts[:2] for path in paths} - {path.parts[:2] for path in shown}
+        return (tuple(sorted((path, (run / path).stat().st_size) for path in shown)), tuple(sorted(hidden)))
+
+
+@contextlib.contextmanager
+def snapshots(folder):
+    """Yields a folder to train in; afterwards its copies, in order, are in the list."""
+    (folder / "run").mkdir(parents=True, exist_ok=True)
+    taken = Snapshots(folder / "run", folder / "copies")
+    taken.on, copies = True, []
+    yield folder / "run", copies
+    taken.on = False
+    copies += sorted((folder / "copies").iterdir(), key=lambda path: int(path.name))
+
+
+def test_a_kill_between_any_two_operations_on_the_disk_loses_nothing(tmp_path, monkeypatch):
+    whole = digest(aejax.fit(FEW, folder=tmp_path / "whole", dataset=DATASET, saving=OFTEN))
+    save = Checkpoints.save
+    monkeypatch.setattr(Checkpoints, "save", lambda self, *rest: (save(self, *rest), self.wait()))
+    with snapshots(tmp_path / "cut") as (folder, copies):
+        run = aejax.fit(dataclasses.replace(FEW, epochs=3), folder=folder, dataset=DATASET, saving=OFTEN).run
+    saved = [int(aejax.load(copy).state.step) for copy in copies if Checkpoints(copy / "checkpoints").steps()]
+    assert saved == sorted(saved)
+    assert set(saved) == {5, 10, 15}
+    damaged = shutil.copytree(run.path, tmp_path / "resumed" / "run" / "x")
+    shutil.copytree(damaged / "checkpoints" / "15", damaged / "checkpoints" / "20")
+    (damaged / "checkpoints" / "20" / "_METADATA").write_text("")
+    with snapshots(tmp_path / "resumed") as (_, later):
+        aejax.fit(FEW, resume=damaged, dataset=DATASET, saving=OFTEN)
+    assert len(copies) > 10
+    assert len(later) > 5
+    for copy in [*copies, *later]:
+        assert digest(aejax.fit(FEW, resume=copy, dataset=DATASET, saving=OFTEN)) == whole, copy
+        assert not list(copy.rglob(".*"))
+
+
+class Failing:
+    """Orbax on a disk that ends while it writes."""
+
+    def save(self, path, arrays):
+        path.mkdir()
+        (path / "part").write_text("")
+        raise ValueError("OUT_OF_RANGE: File too large\nand more")
+
+
+@pytest.mark.parametrize("way", ["full before", "full while writing"])
+def test_a_full_disk_is_said_in_one_sentence_and_earlier_checkpoints_are_whole(tmp_path, monkeypatch, way):
+    log = loop.Run.log
+
+    def logged(self, rows):
+        log(self, rows)
+        if rows[0]["epoch"] == 3:
+            self.checkpoints.wait()
+            if way == "full before":
+                monkeypatch.setattr(shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
+            else:
+                monkeypatch.setattr(checkpoints, "_orbax", Failing)
+
+    monkeypatch.setattr(loop.Run, "log", logged)
+    said = (
+        r"step 15 .*\((No space left on device|OUT_OF_RANGE: File too large)\).*make room, then aejax train tiny --res"
+    )
+    with pytest.raises(DiskError, match=said) as error:
+        aejax.fit(FEW, folder=tmp_path, dataset=DATASET, saving=Saving(save_epochs=1))
+    assert "\n" not in str(error.value)
+    monkeypatch.undo()
+    (run,) = (tmp_path / "tiny").iterdir()
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["10", "5"]
+    resumed = aejax.fit(FEW, resume=run, dataset=DATASET)
+    assert same_bits(resumed.state, aejax.fit(FEW, dataset=DATASET).state)
+
+
+def test_the_best_by_validation_is_kept_beside_the_newest(tmp_path, monkeypatch):
+    rows_of = loop._rows
+
+    def rows(epoch, examples, seconds):
+        train, validation = rows_of(epoch, examples, seconds)
+        return [train, validation | {"loss_nats": float(abs(epoch.number - 3))}]
+
+    monkeypatch.setattr(loop, "_rows", rows)
+    experiment = dataclasses.replace(EXPERIMENT, optimizer=Adam(1e-2))
+    run = aejax.fit(experiment, folder=tmp_path, dataset=DATASET, saving=Saving(keep=1)).run
+    assert run.checkpoints.steps() == [15, 30]
+    best = aejax.load(run.path / "checkpoints" / "best")
+    assert same_bits(best.state, aejax.fit(dataclasses.replace(experiment, epochs=3), dataset=DATASET).state)
+    assert int(aejax.load(run.path).state.step) == 30
+    assert int(aejax.load(run.path / "checkpoints" / "15").state.step) == 15
+    with pytest.raises(InputError, match="has no checkpoint '20': it has 15, 30"):
+        aejax.load(run.path / "checkpoints" / "20")
+
+
+def test_training_does_not_wait_for_the_disk(tmp_path, monkeypatch):
+    """The first checkpoint is not on disk before the last epoch has ended."""
+    write, log = Checkpoints._write, loop.Run.log
+    over = threading.Event()
+    in_time = []
+
+    def slow(self, *rest):
+        in_time.append(over.wait(20))
+        write(self, *rest)
+
+    def logged(self, rows):
+        log(self, rows)
+        if rows[0]["epoch"] == FEW.epochs:
+            over.set()
+
+    monkeypatch.setattr(Checkpoints, "_write", slow)
+    monkeypatch.setattr(loop.Run, "log", logged)
+    run = aejax.fit(FEW, folder=tmp_path, dataset=UNVALIDATED, saving=Saving(save_every=0)).run
+    assert all(in_time)
+    assert run.checkpoints.steps() == [5, 20]
+
+
+def test_the_newest_are_kept_by_number(tmp_path):
+    run = aejax.fit(EXPERIMENT, folder=tmp_path, dataset=UNVALIDATED, saving=Saving(save_epochs=2, keep=2)).run
+    assert run.checkpoints.steps() == [20, 30]
+    with pytest.raises(InputError, match="best needs validation rows"):
+        aejax.load(run.path / "checkpoints" / "best")
+
+
+def test_a_run_has_one_writer(tmp_path):
+    run = aejax.fit(FEW, folder=tmp_path, dataset=DATASET).run
+    with run.writing(), pytest.raises(InputError, match="another process writes to"):
+        aejax.fit(dataclasses.replace(FEW, epochs=5), resume=run.path, dataset=DATASET)
+    assert aejax.load(run.path).experiment.epochs == 4
+
+
+def test_given_params_are_on_disk_before_training_begins(tmp_path):
+    start = aejax.fit(dataclasses.replace(FEW, seed=7), dataset=DATASET).state.params
+    whole = aejax.fit(FEW, folder=tmp_path, dataset=DATASET, params=start, saving=OFTEN)
+    fresh = aejax.fit(dataclasses.replace(FEW, epochs=1), folder=tmp_path, dataset=DATASET, params=start)
+    shutil.rmtree(fresh.run.path / "checkpoints" / "5")
+    resumed = aejax.fit(FEW, resume=fresh.run.path, dataset=DATASET)
+    assert same_bits(resumed.state, whole.state)
+    shutil.rmtree(fresh.run.path / "checkpoints")
+    with pytest.raises(InputError, match="began with params it does not hold: train it again"):
+        aejax.fit(FEW, resume=fresh.run.path, dataset=DATASET)
+
+
+def test_the_board_is_a_mirror_after_a_resumption_too(tmp_path):
+    from tensorboardX.proto.event_pb2 import Event
+
+    def steps(run):
+        (file,) = (run / "tensorboard").iterdir()
+        content, found = file.read_bytes(), []
+        while content:
+            size = int.from_bytes(content[:8], "little")
+            event = Event.FromString(content[12 : 12 + size])
+            found += [event.step] * ("loss_nats/train" in [value.tag for value in event.summary.value])
+            content = content[16 + size :]
+        return found
+
+    run = aejax.fit(FEW, folder=tmp_path, dataset=DATASET, saving=Saving(save_epochs=1)).run.path
+    shutil.rmtree(run / "checkpoints" / "20")
+    aejax.fit(FEW, resume=run, dataset=DATASET)
+    assert steps(run) == [5, 10, 15, 20]
+    assert [row["step"] for row in without_times(aejax.load(run).history)] == [5, 5, 10, 10, 15, 15, 20, 20]
+
+
+@pytest.mark.parametrize("wrong", [{"save_every": -1.0}, {"save_every": np.nan}, {"save_epochs": 0}, {"keep": 0}])
+def test_saving_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        Saving(**wrong)
