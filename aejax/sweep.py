@@ -283,9 +283,9 @@ def train(
     """
     dataset = load(trials[0].experiment.data)
     parts = {name: dataset.part(name) for name in ("validation", "test") if len(dataset.part(name))}
-    fitted = population.fit([trial.experiment for trial in trials], dataset=dataset, **options)
-    # Closed however this ends: what is still in training stops, and what is kept of it is whole.
-    with closing(outcome for outcome in fitted) as outcomes:
+    experiments = [trial.experiment for trial in trials]
+    # Closed however this ends, as nothing else refers to it: what is still in training stops and is kept.
+    with closing(outcome for outcome in population.fit(experiments, dataset=dataset, **options)) as outcomes:
         for trial, outcome in zip(trials, outcomes, strict=True):
             content = {
                 "id": trial.id,
