@@ -80,7 +80,7 @@ def fit(
     _check(resolved, dataset, selection)
     preprocess = resolved[0].data.preprocess.fit(dataset.train.x)
     program = Program.of(resolved[0], dataset, preprocess, shared_order)
-    size = _at_once(program, resolved, selection, devices.free_memory() if memory is None else memory)
+    lanes, size = _at_once(program, resolved, selection, devices.free_memory() if memory is None else memory)
     called = names(resolved, selection, resolved[0].seed if shared_order else None)
     trainings = [
         _Training(
@@ -94,7 +94,7 @@ def fit(
         )
         for group in _groups(called, size, [] if keep is None else begun(keep, called))
     ]
-    return _outcomes(trainings)
+    return _outcomes(trainings, lanes)
 
 
 def _check(resolved: Sequence[Experiment], dataset: Dataset, selection: Selection | None) -> None:
@@ -120,15 +120,17 @@ def side_by_side(
     return lanes, -(-members // lanes)
 
 
-def _at_once(program: Program, experiments: Sequence[Experiment], selection: Selection | None, memory: int) -> int:
-    """How many members make a group; its programs are compiled."""
+def _at_once(
+    program: Program, experiments: Sequence[Experiment], selection: Selection | None, memory: int
+) -> tuple[int, int]:
+    """How many groups train at the same time, and how many members make a group; its programs are compiled."""
     lanes, share = side_by_side(experiments[0], program.shape, len(experiments), selection)
     each = max(program.compile(experiments[:share]) - program.fixed_bytes, 1) / share
-    fitting = max(int((memory - program.fixed_bytes) / lanes / each), 1)
-    size = devices.rounded(-(-share // -(-share // fitting)))
+    fitting = max(int((memory - program.fixed_bytes) / each), 1)
+    size = devices.rounded(-(-share // -(-share // max(fitting // lanes, 1))))
     if size != share:
         program.compile(([*experiments] * size)[:size])
-    return size
+    return min(lanes, max(fitting // size, 1)), size
 
 
 def _groups(called: Sequence[str], size: int, begun: list[list[int]]) -> list[list[int]]:
@@ -147,10 +149,10 @@ def _slices(start: int, end: int, size: int) -> list[list[int]]:
     return [list(range(first, min(first + size, end))) for first in range(start, end, size)]
 
 
-def _outcomes(groups: Sequence["_Training"]) -> Iterator[Outcome]:
-    """Trains the groups, as many at once as there are lanes; those in training stop where nobody waits for them."""
+def _outcomes(groups: Sequence["_Training"], lanes: int) -> Iterator[Outcome]:
+    """Trains so many of the groups at a time; those in training stop where nobody waits for them any more."""
     stop = threading.Event()
-    with ThreadPoolExecutor(devices.lanes(), "members") as pool:
+    with ThreadPoolExecutor(lanes, "members") as pool:
         try:
             futures = [pool.submit(group.run, stop) for group in groups]
             for group, future in zip(groups, futures, strict=True):

@@ -80,7 +80,7 @@ def test_some_of_a_group_that_has_ended_are_found_by_themselves(tiny, members, t
 
 
 def test_a_group_that_was_begun_goes_on_when_others_of_its_population_have_ended(tiny, members, tmp_path, monkeypatch):
-    monkeypatch.setattr(population, "_at_once", lambda program, experiments, *_: -(-len(experiments) // 2))
+    monkeypatch.setattr(population, "_at_once", lambda program, experiments, *_: (2, -(-len(experiments) // 2)))
     undisturbed = list(population.fit(members, dataset=tiny.dataset))
     with pytest.raises(RuntimeError, match="killed"):
         list(population.fit(members, dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(7)))
