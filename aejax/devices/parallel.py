@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from aejax.devices import hosts
 from aejax.errors import InputError
 from aejax.models.layers import SHARED_BATCH
 
@@ -34,7 +35,7 @@ class Parallel:
 
     strategy: Strategy = "jit"
     devices: int | None = None
-    """How many; None: as many of those there are as can share a batch evenly."""
+    """How many; None: as many of those there are as can share a batch evenly, and all of them with several hosts."""
     tensor: int = 1
     """So many of them hold each wide layer together, a part each."""
     wide: str = "kernel$"
@@ -45,7 +46,11 @@ class Parallel:
         there, batch = jax.device_count(), experiment.batch_size
         count = self.devices
         if count is None:
-            count = next(n for n in range(there, 0, -1) if n % self.tensor == 0 and batch % (n // self.tensor) == 0)
+            count = there
+            if not hosts.several():
+                count = next(n for n in range(there, 0, -1) if n % self.tensor == 0 and batch % (n // self.tensor) == 0)
+        if hosts.several() and count < there:
+            raise InputError(f"{count} devices were asked for, but several processes train with all of theirs: {there}")
         if not 1 <= count <= there:
             raise InputError(f"{count} devices were asked for, but there are {there}: ask for 1 to {there}")
         if self.tensor < 1 or count % self.tensor:
