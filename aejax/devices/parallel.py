@@ -44,16 +44,14 @@ class Parallel:
     def resolve(self, experiment: "Experiment") -> Self:
         """With the number of devices filled in. Raises `InputError` for what cannot be laid out so."""
         there, batch = jax.device_count(), experiment.batch_size
-        count = self.devices
-        if count is None:
-            count = there
-            if not hosts.several():
-                count = next(n for n in range(there, 0, -1) if n % self.tensor == 0 and batch % (n // self.tensor) == 0)
-        if hosts.several() and count < there:
+        if not 1 <= self.tensor <= there:
+            raise InputError(f"tensor is {self.tensor}, but there are {there} devices: give 1 to {there}")
+        count = self._count(there, batch)
+        if hosts.several() and count != there:
             raise InputError(f"{count} devices were asked for, but several processes train with all of theirs: {there}")
         if not 1 <= count <= there:
             raise InputError(f"{count} devices were asked for, but there are {there}: ask for 1 to {there}")
-        if self.tensor < 1 or count % self.tensor:
+        if count % self.tensor:
             raise InputError(
                 f"{count} devices cannot hold wide layers in groups of {self.tensor}: let tensor divide their number"
             )
@@ -62,9 +60,23 @@ class Parallel:
                 f"batch_size is {batch}, which {count // self.tensor} devices cannot share evenly: choose a multiple "
                 "of their number, or other --devices"
             )
+        self._check_pattern()
         if self.strategy == "pmap" and count > 1:
             self._check_mapped(experiment)
         return dataclasses.replace(self, devices=count)
+
+    def _count(self, there: int, batch: int) -> int:
+        if self.devices is not None:
+            return self.devices
+        if hosts.several():
+            return there
+        return next(n for n in range(there, 0, -1) if n % self.tensor == 0 and batch % (n // self.tensor) == 0)
+
+    def _check_pattern(self) -> None:
+        try:
+            re.compile(self.wide)
+        except re.error as error:
+            raise InputError(f"wide is {self.wide!r}, which is no regular expression: {error}") from None
 
     def _check_mapped(self, experiment: "Experiment") -> None:
         if self.tensor > 1:
@@ -107,8 +119,17 @@ class Parallel:
         return NamedSharding(self.mesh, PartitionSpec(*[None] * side, _MODEL))
 
     def place(self, state: T) -> T:
-        """A copy of a state, laid out for training, which may take its memory."""
-        return jax.device_put(state, self.of_state(state), may_alias=False)
+        """A copy of a state, laid out for training, which may take its memory.
+
+        Raises `InputError` where a layer was to be divided, and there is none that can be.
+        """
+        shardings = self.of_state(state)
+        if self.tensor > 1 and all(sharding.is_fully_replicated for sharding in jax.tree.leaves(shardings)):
+            raise InputError(
+                f"no parameter has a path that matches {self.wide!r} and a longer side that {self.tensor} divides: "
+                "choose others, or no tensor parallelism"
+            )
+        return jax.device_put(state, shardings, may_alias=False)
 
     def keep(self, state: T) -> T:
         """A copy in this host's memory, made while the devices go on: training may take the memory of the original."""
