@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from aejax import train
-from aejax.data import Dataset, Part
+from aejax.data import BUFFER, Dataset, Part
 from aejax.devices import Parallel
 from aejax.experiment import Experiment
 from aejax.loop import ALL, fit
@@ -19,6 +19,12 @@ from aejax.trained import example
 
 def step_flop(experiment: Experiment, shape: tuple[int, ...]) -> float:
     """The operations of one step of a resolved experiment, as XLA's cost analysis counts them."""
+    cost: Any = lowered_step(experiment, shape).cost_analysis()
+    return float(cost["flops"])
+
+
+def lowered_step(experiment: Experiment, shape: tuple[int, ...]) -> jax.stages.Lowered:
+    """The program of one step of a resolved experiment, for examples of `shape`."""
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(lambda key: train.init(experiment.model, loss, optimizer, example(shape), key), key)
@@ -26,9 +32,7 @@ def step_flop(experiment: Experiment, shape: tuple[int, ...]) -> float:
     batch: Part = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((experiment.batch_size, *leaf.shape[1:]), leaf.dtype), one
     )
-    step = jax.jit(train.step, static_argnums=0)
-    cost: Any = step.lower(experiment.model, loss, optimizer, state, batch, key).cost_analysis()
-    return float(cost["flops"])
+    return jax.jit(train.step, static_argnums=0).lower(experiment.model, loss, optimizer, state, batch, key)
 
 
 def peak() -> float:
@@ -59,14 +63,17 @@ def memory() -> float:
     return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def bench(experiment: Experiment, dataset: Dataset, epochs: int, parallel: Parallel = ALL) -> dict[str, float]:
+def bench(
+    experiment: Experiment, dataset: Dataset, epochs: int, parallel: Parallel = ALL, buffer: float = BUFFER
+) -> dict[str, float]:
     """How fast an experiment trains, by the median of `epochs` epochs after the first, which compiles.
 
     `flops` are XLA's count of a step's operations, a second; `share_of_peak` is them against the `peak` of all
     devices that trained.
     """
     with Recording() as recorded:
-        trained = fit(replace(experiment, epochs=epochs + 1), dataset=dataset, parallel=parallel, show_progress=True)
+        more = replace(experiment, epochs=epochs + 1)
+        trained = fit(more, dataset=dataset, parallel=parallel, buffer=buffer, show_progress=True)
     steps = len(dataset.train) // experiment.batch_size
     summary = recorded.summary(steps)
     seconds = summary["steady_epoch_seconds"]

@@ -73,6 +73,7 @@ def _gives_name(arguments: list[str]) -> bool:
 def _train(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment, every field a flag, and trains it."""
     from aejax.checkpoints import Saving
+    from aejax.data import BUFFER
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def _train(name: str, arguments: list[str]) -> None:
         resume: Path | None = None
         """A run directory to go on with; its own settings are the defaults then."""
         saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
+        buffer: float = BUFFER
+        """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
         profile: bool = False
         """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
         on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
@@ -103,10 +106,11 @@ def _train(name: str, arguments: list[str]) -> None:
             dataset=dataset,
             parallel=options.on.layout(),
             saving=options.saving,
+            buffer=options.buffer,
             show_progress=True,
         )
         if trained.run is not None:
-            finish(trained, dataset)
+            finish(trained, dataset.within(options.buffer))
         return trained
 
     start()
@@ -120,6 +124,7 @@ def _train(name: str, arguments: list[str]) -> None:
 
 def _bench(name: str, arguments: list[str]) -> None:
     """Parses the settings of one experiment as training does, and measures how fast it trains."""
+    from aejax.data import BUFFER
     from aejax.experiment import Experiment
 
     @dataclass(frozen=True)
@@ -127,6 +132,8 @@ def _bench(name: str, arguments: list[str]) -> None:
         experiment: Annotated[Experiment, tyro.conf.arg(name="")]
         rounds: int = 3
         """Epochs that are timed, after one that compiles; their median counts."""
+        buffer: float = BUFFER
+        """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
         on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
 
     options = _parse("bench", Options, registry.get(name), arguments)
@@ -137,7 +144,8 @@ def _bench(name: str, arguments: list[str]) -> None:
     from aejax.data import load
     from aejax.report import show_numbers
 
-    measured = bench(options.experiment, load(options.experiment.data), options.rounds, options.on.layout())
+    dataset = load(options.experiment.data)
+    measured = bench(options.experiment, dataset, options.rounds, options.on.layout(), options.buffer)
     show_numbers(measured, name)
 
 

@@ -1,6 +1,7 @@
 """An experiment is a value: a frozen dataclass that says all there is to say about a run, and its JSON form."""
 
 import dataclasses
+import functools
 import json
 import math
 import types
@@ -15,6 +16,7 @@ import numpy as np
 
 from aejax.choices import kebab
 from aejax.data import Data, Dataset
+from aejax.data.stored import chunks
 from aejax.errors import InputError
 from aejax.losses import Levels, Loss, unmet
 from aejax.models import Autoencoder, ConditionalAutoencoder, VampPrior
@@ -148,7 +150,8 @@ class Experiment:
         name, steps = type(likelihood).__name__, likelihood.levels - 1
         if steps < 1:
             raise InputError(f"{name}.levels is {likelihood.levels}: give at least 2")
-        for values in (np.unique(part.x) for part in (dataset.train, dataset.validation, dataset.test) if len(part)):
+        for part in (part for part in (dataset.train, dataset.validation, dataset.test) if len(part)):
+            values = functools.reduce(np.union1d, map(np.unique, chunks(part.x)))
             seen = np.asarray(preprocess(preprocess.place(jnp.asarray(values)[:, None]), jax.random.key(0)))
             off = abs(seen * steps - np.round(seen * steps))
             if off.max() > 0.01:

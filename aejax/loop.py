@@ -14,17 +14,18 @@ import numpy as np
 
 from aejax import devices, stopping, train
 from aejax.checkpoints import Saving
-from aejax.data import Dataset
+from aejax.data import BUFFER, Dataset
 from aejax.data import load as load_data
 from aejax.devices import Parallel, hosts
 from aejax.errors import DivergedError, InputError, Stopped
 from aejax.experiment import Experiment, differences
-from aejax.feed import Feed, Resident
+from aejax.feed import Feed
 from aejax.keeper import Keeper
 from aejax.metrics import Metrics, means
 from aejax.progress import Progress
 from aejax.pytree import as_arrays
-from aejax.runs import FRESH, Run, versions
+from aejax.runs import FRESH, Run
+from aejax.streaming import feed_for
 from aejax.timing import tell
 from aejax.trained import Trained, example, template
 
@@ -60,6 +61,7 @@ def fit(
     params: Any = None,
     parallel: Parallel = ALL,
     saving: Saving | None = None,
+    buffer: float = BUFFER,
     show_progress: bool = False,
 ) -> Trained:
     """Trains an experiment and returns the trained model.
@@ -72,6 +74,7 @@ def fit(
         params: to start from, in place of fresh ones; see `aejax.pretrain`. A resumed run has its own.
         parallel: the devices that train it together, and how.
         saving: when checkpoints are written, and which are kept; None is `Saving()`.
+        buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
         show_progress: a progress bar with loss, examples per second and time left.
 
     Raises:
@@ -85,7 +88,7 @@ def fit(
     given, experiment = experiment, experiment.resolve(dataset)
     parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
-    feed = Resident(experiment, dataset, as_arrays(preprocess), parallel)
+    feed = feed_for(experiment, dataset, as_arrays(preprocess), parallel, buffer)
     if not hosts.first():
         folder = resume = None
     run = _open_run(given, dataset, folder, resume, params)
@@ -143,8 +146,8 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
             f"{run.path} cannot be resumed, its data was of shape {run.shape} with {run.steps_per_epoch} steps an "
             f"epoch, not {dataset.shape} with {steps_per_epoch}: give it the data that it was made with"
         )
-    if run.versions != versions():
-        log.warning("%s began with other versions (%s): bits may differ", run.path, run.versions)
+    if run.changes():
+        log.warning("%s was made with %s: bits may differ", run.path, "; ".join(run.changes()))
     return run
 
 
@@ -165,7 +168,7 @@ def _begin(
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     batch = example(shape)
     state = devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed))
-    if params is None:
+    if params is None or resumed is not None:
         return state, []
     return dataclasses.replace(state, params=_fitting(params, state.params)), []
 

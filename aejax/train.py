@@ -102,6 +102,13 @@ def batches(
     return shuffle(derive(key, Stream.ORDER, step), size)[: steps * batch_size].reshape(steps, batch_size)
 
 
+def in_order(
+    key: Key[Array, ""], step: int | Int[Array, ""], size: int, batch_size: int
+) -> Int[Array, "steps batch_size"]:
+    """In place of `batches` where examples lie in the order that they are to have: an epoch in legs."""
+    return jnp.arange(size).reshape(-1, batch_size)
+
+
 def follow(
     advance: Callable[[S, Part, Key[Array, ""]], tuple[S, Metrics]],
     preprocess: Preprocess,
@@ -145,9 +152,11 @@ def evaluate(
     part: Part,
     key: Key[Array, ""],
     batch_size: int,
+    first: int | Int[Array, ""] = 0,
+    size: int | Int[Array, ""] | None = None,
 ) -> Metrics:
-    """Every measure over every example of `part` once."""
-    values, counted = outputs(model, measures, preprocess, state, part, key, batch_size)
+    """Every measure over every example of `part` once; of a stretch as `outputs` has it, over those that count."""
+    values, counted = outputs(model, measures, preprocess, state, part, key, batch_size, first, size)
     return {name: jax.vmap(Mean.of)(value, counted) for name, value in values.items()}
 
 
@@ -159,11 +168,14 @@ def outputs(
     part: Part,
     key: Key[Array, ""],
     batch_size: int,
+    first: int | Int[Array, ""] = 0,
+    size: int | Int[Array, ""] | None = None,
 ) -> tuple[dict[str, Float[Array, "batches batch *rest"]], Bool[Array, "batches batch"]]:
     """What every measure says of every example of `part`, and which of them count.
 
     The last batch is filled up with the first examples, which do not count again: statistics of a
     batch are always those of `batch_size` different examples, where `part` has as many.
+    Of a part of `size` examples, `part` may be the stretch of whole batches that begins with batch `first`.
     """
     batches = -(-len(part) // batch_size)
     index = jnp.arange(batches * batch_size).reshape(batches, batch_size)
@@ -178,4 +190,5 @@ def outputs(
             values |= models.apply(measure, model, variables, model_keys(key, number), batch)[0]
         return number + 1, values
 
-    return jax.lax.scan(body, jnp.zeros((), jnp.int32), index)[1], index < len(part)
+    counted = first * batch_size + index < (len(part) if size is None else size)
+    return jax.lax.scan(body, jnp.asarray(first, jnp.int32), index)[1], counted

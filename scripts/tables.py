@@ -225,10 +225,24 @@ def sweep_speed() -> str:
     bench = _bench("bench_sweep")
     rows = [f"| {bench['trials']} settings of `ae-keras`, {bench['epochs']} epochs each | time |", "|---|---|"]
     for name, row in bench["rows"].items():
-        ratio = bench["ratios"]["sweep"].get(name)
+        ratio = bench["ratios"].get(name)
         beside = "" if ratio is None else f" (the sweep takes {ratio:.2f} of it)"
         rows.append(f"| {name} | {row['seconds']:.1f} s{beside} |")
     return "\n".join([*rows, "", f"Measured on {_machine(bench)}."])
+
+
+def stream_speed() -> str:
+    """MNIST read from disk while it is trained on."""
+    bench = _bench("bench_stream")
+    rows = ["| MNIST, 60,000 images | `ae-keras` | `ae-conv` |", "|---|---|---|"]
+    names = ("ae-keras", "ae-conv")
+    for way in ("in memory", "streamed"):
+        cells = (f"{bench[name]['rows'][way]['examples_per_second']:,.0f} images a second" for name in names)
+        rows.append(f"| {way} | {' | '.join(cells)} |")
+    for title, key in (("share of the speed in memory", "share_of_throughput"), ("waiting", "input_wait_share")):
+        rows.append(f"| {title} | {' | '.join(f'{100 * bench[name][key]:.3g} %' for name in names)} |")
+    buffer = f"through a buffer of {1000 * bench['buffer_gigabytes']:.0f} MB"
+    return "\n".join([*rows, "", f"Measured on {_machine(bench)}, {buffer}."])
 
 
 def _bench(name: str) -> dict[str, Any]:
@@ -241,7 +255,14 @@ def _machine(bench: dict[str, Any]) -> str:
 
 def fill(text: str) -> str:
     """The README with each marked table made anew."""
-    tables = {"entries": entries, "studies": studies, "speed": speed, "vae": vae_speed, "sweep": sweep_speed}
+    tables = {
+        "entries": entries,
+        "studies": studies,
+        "speed": speed,
+        "vae": vae_speed,
+        "sweep": sweep_speed,
+        "stream": stream_speed,
+    }
     for name, table in tables.items():
         before, rest = text.split(f"<!-- {name} -->\n")
         text = f"{before}<!-- {name} -->\n{table()}\n<!-- end {name} -->{rest.split(f'<!-- end {name} -->')[1]}"

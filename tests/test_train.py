@@ -377,6 +377,18 @@ def test_evaluation_takes_parts_without_labels_and_repeats_itself():
     assert results[0] == results[1]
 
 
+def test_evaluation_in_stretches_is_the_evaluation_of_the_whole():
+    loss, _, state = begun(Loss())
+    part = examples(10)
+    whole = evaluate(MODEL, (loss,), Binarise(), state, part, KEY, batch_size=4)
+    stretches = (part.take(jnp.arange(8)), part.take(jnp.array([8, 9, 0, 1])))
+    metrics = [
+        evaluate(MODEL, (loss,), Binarise(), state, stretch, KEY, batch_size=4, first=first, size=10)
+        for first, stretch in zip((0, 2), stretches, strict=True)
+    ]
+    same(jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *metrics), whole)
+
+
 # What training should reach
 
 

@@ -6,11 +6,11 @@ Imports are inside the calls: only a command that needs JAX waits for it.
 from collections.abc import Callable
 from typing import Any
 
-from aejax.commands.data import Data, DataList, DataPrepare
+from aejax.commands.data import Data, DataList, DataPack, DataPrepare
 from aejax.commands.examples import Compress, Decode, Decompress, Denoise, Encode, Reconstruct, Score
 from aejax.commands.experiments import Bench, Eval, Figures, List, Probe, Show, Train
 from aejax.commands.generation import Interpolate, Sample
-from aejax.commands.sweep import Sweep, SweepShow
+from aejax.commands.sweep import Sweep, SweepSearch, SweepShow
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": List,
@@ -32,6 +32,6 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "figures": Figures,
     "data": Data,
 }
-DATA_COMMANDS: dict[str, Callable[..., Any]] = {"list": DataList, "prepare": DataPrepare}
-SWEEP_COMMANDS: dict[str, Callable[..., Any]] = {"show": SweepShow}
+DATA_COMMANDS: dict[str, Callable[..., Any]] = {"list": DataList, "prepare": DataPrepare, "pack": DataPack}
+SWEEP_COMMANDS: dict[str, Callable[..., Any]] = {"search": SweepSearch, "show": SweepShow}
 """Beside `aejax sweep NAME`."""

@@ -12,7 +12,7 @@ from aejax.commands.common import print_names
 
 @dataclass(frozen=True)
 class Data:
-    """Lists and prepares data sets: see `aejax data --help`."""
+    """Lists, prepares and packs data sets: see `aejax data --help`."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class DataList:
             names()
             | {
                 "tfds:NAME": "any TFDS data set of images or vectors",
-                "PATH": ".npy, .npz, .mat or a folder of images",
+                "PATH": ".npy, .npz, .mat, a folder of images or one that `aejax data pack` made",
             }
         )
 
@@ -46,3 +46,20 @@ class DataPrepare:
         from aejax.data import prepare
 
         print(prepare(self.name, self.source))
+
+
+@dataclass(frozen=True)
+class DataPack:
+    """Writes a data set in the form that is trained on without being in memory: for data that does not fit."""
+
+    source: Positional[str]
+    """A data set's name, a path that any command reads, or a folder of .npy files that are one data set together."""
+    out: Positional[Path]
+    """The folder to make; give it as --data."""
+
+    def __call__(self) -> None:
+        """Prints how many examples went where."""
+        from aejax.data import pack
+
+        sizes = pack(self.source, self.out)
+        print(f"{self.out}: {', '.join(f'{size:,} {name}' for name, size in sizes.items())}")

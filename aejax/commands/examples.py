@@ -99,7 +99,7 @@ class Score(_OverExamples):
         check_out(self.out)
         choose = parse_threshold(self.threshold)
         trained = load_run(self.run)
-        normal = load(trained.experiment.data).validation
+        normal = load(trained.experiment.data).validation.within()
         if len(normal) == 0:
             raise InputError(f"{self.run} held out no validation part to choose a threshold on: train with one")
         x, label = self._examples()
@@ -145,7 +145,7 @@ class Compress:
         from aejax.quantise import Quantizer
 
         if not has_codebook(trained):
-            train = load(trained.experiment.data).train
+            train = load(trained.experiment.data).train.within()
             return Quantizer.fit(trained.encode(train.x, train.label), 4 if self.bits is None else self.bits)
         if self.bits is not None:
             raise InputError(f"the codes of {self.run} are a codebook's indices, which take no --bits: leave it out")

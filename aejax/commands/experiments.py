@@ -78,7 +78,7 @@ class Eval:
             raise InputError(f"--samples is {self.samples}: give at least 1")
         trained = load_run(self.run)
         part = read_examples(self.data, self.split) if self.data else load(trained.experiment.data).part(self.split)
-        report.show(trained, suite.measure(trained, part, self.samples), self.split)
+        report.show(trained, suite.measure(trained, part.within(), self.samples), self.split)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Probe:
         from aejax.probes import compare
 
         trained = load_run(self.run)
-        data = load(trained.experiment.data)
+        data = load(trained.experiment.data).within()
         few = data.train.take(np.arange(min(self.most, len(data.train))))
         report.show_rows(compare(trained, Dataset(data.name, few, data.validation, data.test), self.kinds))
 
@@ -119,5 +119,5 @@ class Figures:
         from aejax.data import load
 
         trained = load_run(self.run)
-        for path in report.draw(trained, load(trained.experiment.data), trained.run.path / "figures"):
+        for path in report.draw(trained, load(trained.experiment.data).within(), trained.run.path / "figures"):
             print(path)

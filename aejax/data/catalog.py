@@ -2,7 +2,10 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,23 +18,78 @@ from aejax.data.factors import FACTORS
 from aejax.data.remote import quiet, reachable
 from aejax.errors import InputError
 
+_CHUNK = 256  # examples that are in memory at once where not all of them are to be
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split as TFDS has prepared it, in array_record files; its examples are decoded where they are asked for."""
+
+    records: Any
+    features: Any
+    x: str
+    """The key of the examples."""
+    labels: tuple[str, ...]
+    """Of their class labels."""
+
+    def decode(self, which: range) -> Part:
+        """Those records in memory: uint8 where TFDS says so, else float32; several labels become one number.
+
+        Black and white images, of zeros and ones, become 0 and 255, as uint8 is grey levels everywhere.
+        """
+        feature = self.features[self.x]
+        values = np.empty((len(which), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32)
+        numbers = np.empty((len(which), len(self.labels)), np.int32)
+        for i, number in enumerate(which):
+            record = self.records[number]
+            values[i] = record[self.x]
+            numbers[i] = [record[label] for label in self.labels]
+        if self._binary:
+            values *= np.uint8(255)
+        strides = np.cumprod([1, *(self.features[label].num_classes for label in self.labels[:0:-1])])[::-1]
+        return Part(values, (numbers @ strides).astype(np.int32) if self.labels else None)
+
+    @cached_property
+    def _binary(self) -> bool:
+        """Whether the images are of zeros and ones, by the first few of them."""
+        few = range(min(_CHUNK, len(self.records)))
+        return self.features[self.x].np_dtype == np.uint8 and max(self.records[i][self.x].max() for i in few) == 1
+
+    def chunks(self) -> Iterator[Part]:
+        """All of them, a few at a time."""
+        every = range(len(self.records))
+        return (self.decode(every[start : start + _CHUNK]) for start in every[::_CHUNK])
+
 
 def read(name: str, source: Path | None) -> dict[str, Part]:
+    """The parts of the TFDS data set `name` in memory: see `splits`, whose errors it raises."""
+    with _explaining(name):
+        return {part: split.decode(range(len(split.records))) for part, split in splits(name, source).items()}
+
+
+def splits(name: str, source: Path | None = None) -> dict[str, Split]:
     """The parts of the TFDS data set `name`, a configuration and a version included (`emnist/balanced`).
 
     `source` is the folder that TFDS calls `manual_dir`, or one in which TFDS has prepared it. Raises
     `InputError` where TFDS has no such data set, cannot prepare it here, or where it holds neither
     images of one size nor vectors.
     """
+    with _explaining(name):
+        builder = _builder(name, source)
+        x, labels = _fields(name, builder.info)
+        _prepare(name, builder, source)
+        return {
+            part: Split(builder.as_data_source(split=split), builder.info.features, x, labels)
+            for part, split in _splits(name, builder.info.splits).items()
+        }
+
+
+@contextmanager
+def _explaining(name: str) -> Iterator[None]:
+    """TFDS in quiet, and its errors in one sentence."""
     with quiet():
         try:
-            builder = _builder(name, source)
-            x, labels = _fields(name, builder.info)
-            _prepare(name, builder, source)
-            return {
-                part: _decode(builder.as_data_source(split=split), builder.info.features, x, labels)
-                for part, split in _splits(name, builder.info.splits).items()
-            }
+            yield
         except InputError:
             raise
         except Exception as error:  # every data set of TFDS fails in a way of its own
@@ -107,23 +165,6 @@ def _splits(name: str, splits: Iterable[str]) -> dict[str, str]:
     if len(list(splits)) == 1:
         return {"train": next(iter(splits))}
     raise InputError(f"tfds:{name} has the splits {', '.join(splits)}: aejax needs one named train")
-
-
-def _decode(records: Any, features: Any, x: str, labels: tuple[str, ...]) -> Part:
-    """Every record of a split in memory: uint8 where TFDS says so, else float32; several labels become one number.
-
-    Black and white images, of zeros and ones, become 0 and 255, as uint8 is grey levels everywhere.
-    """
-    feature = features[x]
-    values = np.empty((len(records), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32)
-    numbers = np.empty((len(records), len(labels)), np.int32)
-    for i, record in enumerate(records):
-        values[i] = record[x]
-        numbers[i] = [record[label] for label in labels]
-    if values.dtype == np.uint8 and values.max() == 1:
-        values *= np.uint8(255)
-    strides = np.cumprod([1, *(features[label].num_classes for label in labels[:0:-1])])[::-1]
-    return Part(values, (numbers @ strides).astype(np.int32) if labels else None)
 
 
 def _explained(name: str, error: BaseException) -> InputError:

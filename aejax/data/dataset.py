@@ -1,4 +1,4 @@
-"""What a data set is once it is loaded: three parts of arrays."""
+"""What a data set is once it is loaded: three parts."""
 
 import math
 from dataclasses import dataclass
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     Array = Any  # NumPy's and JAX's arrays share no static type
 else:
     Array = np.ndarray | jax.Array
+
+BUFFER = 1.0
+"""Gigabytes of examples that are read from disk into memory where nobody says how many may be."""
 
 
 @jax.tree_util.register_dataclass
@@ -36,6 +39,14 @@ class Part:
         rows = self.x.reshape(len(self), math.prod(self.x.shape[1:]))[index]
         return Part(rows.reshape(-1, *self.x.shape[1:]), None if self.label is None else self.label[index])
 
+    def read(self) -> "Part":
+        """The same in memory, where it is already; a `Stored` part is not."""
+        return self
+
+    def within(self, gigabytes: float = BUFFER) -> "Part":
+        """The same in memory, where it is already, whatever it takes; of a `Stored` part no more than that."""
+        return self
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -54,3 +65,7 @@ class Dataset:
     def part(self, name: str) -> Part:
         """The part of that name: train, validation or test."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def within(self, gigabytes: float = BUFFER) -> "Dataset":
+        """In memory; of a part on disk that takes more than that, as many examples as fit, evenly apart."""
+        return Dataset(self.name, *(part.within(gigabytes) for part in (self.train, self.validation, self.test)))

@@ -1,16 +1,20 @@
-"""The user's own data: a .npy, .npz or .mat file, or a folder of images."""
+"""The user's own data: a .npy, .npz or .mat file, a folder of images, or one that `aejax data pack` made."""
 
 import math
 import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from aejax.data import packed
 from aejax.data.checks import examples, labels
 from aejax.data.dataset import Part
-from aejax.data.images import read_folder
+from aejax.data.images import folder_chunks, read_folder
 from aejax.data.mat import read_mat
+from aejax.data.stored import stretches
 from aejax.errors import InputError
 
 _EXAMPLES = ("x", "images", "data", "X")
@@ -40,14 +44,14 @@ def read_parts(path: Path) -> dict[str, Part]:
     `x_validation`, `x_test` with `y_train` and so on. Shapes `[n, d]`, `[n, h, w]` and
     `[n, h, w, c]`. uint8 is taken as grey levels, bool as black (0) and white (255), and every
     other number as float32, as it is: integers that are grey levels must be saved as uint8.
-    A .mat file is one of outlier detection: see `read_mat`.
+    A .mat file is one of outlier detection: see `read_mat`. Of a packed folder the examples stay on disk.
     Raises `InputError` for a file that is missing, cut short or holds anything else.
     """
     path = path.expanduser()
     if not path.exists():
         raise InputError(f"there is no file or folder {path}: check the path, or see `aejax data list` for names")
     if path.is_dir():
-        return {"train": read_folder(path)}
+        return packed.read(path) if packed.is_packed(path) else {"train": read_folder(path)}
     if path.suffix.lower() == ".mat":
         return {"train": read_mat(path)}
     parts = {part: _part(path, *arrays) for part, arrays in _load(path).items()}
@@ -57,9 +61,41 @@ def read_parts(path: Path) -> dict[str, Part]:
     return parts
 
 
+def read_chunks(path: Path) -> dict[str, Iterator[Part]]:
+    """The parts at a path as `read_parts` has them, but a few examples at a time.
+
+    Of a .npy file, of a folder of them (one part, by sorted name) and of a folder of images no more than that
+    is in memory at once.
+    """
+    path = path.expanduser()
+    shards = [path] if path.suffix.lower() == ".npy" and path.is_file() else sorted(path.glob("*.npy"))
+    if shards and not packed.is_packed(path):
+        return {"train": (part for shard in shards for part in _array_chunks(shard))}
+    if path.is_dir() and not packed.is_packed(path):
+        return {"train": folder_chunks(path)}
+    return {name: part_chunks(part) for name, part in read_parts(path).items()}
+
+
+def part_chunks(part: Part) -> Iterator[Part]:
+    """A part, a few examples at a time."""
+    return (part.take(np.arange(few.start, few.stop)).read() for few in stretches(part.x))
+
+
+def _array_chunks(path: Path) -> Iterator[Part]:
+    """The same of a .npy file, mapped anew for each: what is mapped counts as memory of the process."""
+    for few in stretches(_mapped(path)):
+        yield _part(path, _mapped(path)[few], None)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """The array in a .npy file, unread."""
+    with _explained(path):
+        return np.atleast_1d(np.lib.format.open_memmap(path, mode="r"))
+
+
 def _load(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
     """For each part, the arrays of examples and of labels, if any. Nothing is unpickled."""
-    try:
+    with _explained(path):
         with path.open("rb") as file:
             if file.read(2) == b"PK":
                 file.seek(0)
@@ -69,6 +105,13 @@ def _load(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
                     return {part: (arrays[x], None if y is None else arrays[y]) for part, (x, y) in keys}
         # Mapped: a header that claims more than the file holds is refused before memory is taken for it.
         return {"train": (np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)), None)}
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Anything that NumPy raises for a file that it cannot read, in one sentence."""
+    try:
+        yield
     except InputError:
         raise
     except Exception as error:  # a damaged file can fail in any way at all, and all of them mean the same

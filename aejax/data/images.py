@@ -1,5 +1,6 @@
 """A folder of images as one array."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from aejax.errors import InputError
 
 _SUFFIXES = {".png", ".jpg", ".jpeg"}
 _WIDE_MODES = {"I", "F"}  # more than 8 bits a value
+_CHUNK = 256  # images that are in memory at once where not all of them are to be
 
 
 def read_folder(folder: Path) -> Part:
@@ -18,6 +20,20 @@ def read_folder(folder: Path) -> Part:
     dropped. Raises `InputError` where there is no image, where images lie both beside and below,
     and, naming the first, where a file is damaged or is not like the first in size and colour.
     """
+    files, labels = _listed(folder)
+    return Part(_stack(files), labels)
+
+
+def folder_chunks(folder: Path) -> Iterator[Part]:
+    """The same, a few images at a time."""
+    files, labels = _listed(folder)
+    for start in range(0, len(files), _CHUNK):
+        few = slice(start, start + _CHUNK)
+        yield Part(_stack(files[few]), None if labels is None else labels[few])
+
+
+def _listed(folder: Path) -> tuple[list[Path], np.ndarray | None]:
+    """The files of a folder's images, and their labels where it has subfolders."""
     here = _images(folder)
     below = [found for sub in sorted(folder.iterdir()) if sub.is_dir() and (found := _images(sub))]
     if here and below:
@@ -25,8 +41,7 @@ def read_folder(folder: Path) -> Part:
     files = here or [file for found in below for file in found]
     if not files:
         raise InputError(f"{folder} holds no .png or .jpg images: give a folder that does, or one of such folders")
-    labels = np.repeat(np.arange(len(below), dtype=np.int32), [len(found) for found in below]) if below else None
-    return Part(_stack(files), labels)
+    return files, np.repeat(np.arange(len(below), dtype=np.int32), [len(found) for found in below]) if below else None
 
 
 def _images(folder: Path) -> list[Path]:

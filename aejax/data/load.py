@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from aejax.data import cache, catalog, embedded, files, mnist, sprites
+from aejax.data import cache, catalog, embedded, files, mnist, packed, sprites
 from aejax.data.dataset import Dataset, Part
 from aejax.data.preprocess import Preprocess, Scale
 from aejax.data.split import cut
@@ -27,7 +27,7 @@ class Data:
     """Which data set, how much of it is held out, and what happens to each example on the device."""
 
     name: str = static(default="mnist")
-    """A name that `aejax data list` shows, tfds:NAME, or a path to .npy, .npz, .mat or a folder of images."""
+    """A name that `aejax data list` shows, tfds:NAME, or a path: .npy, .npz, .mat, a folder of images, packed data."""
     validation: float = static(default=0.1)
     """Fraction of the training examples held out for validation, by a fixed seed; 0 trains on all of them.
     Not used where the data set has a validation part of its own, as mnist-5k does."""
@@ -38,9 +38,9 @@ class Data:
 def load(data: Data) -> Dataset:
     """The arrays of a data set as stored, in the host's memory; `data.preprocess` is for the device to apply.
 
-    Images are `[n, h, w, c]` and vectors `[n, d]`, uint8 or float32. A data set without a test part
-    gives a tenth of its examples to one, by the same fixed seed. Raises `InputError` where it
-    cannot be had, is not known, or is too small to be cut.
+    Images are `[n, h, w, c]` and vectors `[n, d]`, uint8 or float32; those of a packed folder stay on disk. A data
+    set without a test part gives a tenth of its examples to one, by the same fixed seed. Raises `InputError` where
+    it cannot be had, is not known, or is too small to be cut.
     """
     if not 0 <= data.validation < 1:
         raise InputError(f"validation is {data.validation}: give a fraction of at least 0 and below 1")
@@ -72,6 +72,24 @@ def prepare(name: str, source: Path | None = None) -> Path:
                 f"the cache folder {cache.folder()} cannot be written ({error}): set AEJAX_CACHE to another"
             ) from error
     return cache.path(name)
+
+
+def pack(source: str, folder: Path) -> dict[str, int]:
+    """Writes a data set in the form that can be trained on without being in memory; returns the size of each part.
+
+    `source` is a name or a path as anywhere, or a folder of .npy files, which are one part together. No more than a
+    few of its examples are in memory at once where it is a TFDS data set, .npy or images.
+    Raises `InputError` where it cannot be read, or the folder cannot be written or is there already.
+    """
+    folder = folder.expanduser()
+    if folder.exists() or not folder.parent.is_dir():  # said before the source is read
+        raise InputError(f"{folder} cannot be made: name a folder that is not there yet, in one that is")
+    if source.startswith(_TFDS):
+        splits = catalog.splits(source.removeprefix(_TFDS)).items()
+        return packed.write(folder, {name: split.chunks() for name, split in splits})
+    if not _is_name(source):
+        return packed.write(folder, files.read_chunks(Path(source)))
+    return packed.write(folder, {name: files.part_chunks(part) for name, part in _parts(source).items()})
 
 
 def read_examples(spec: str, split: str = "test") -> Part:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, Num
 
+from aejax.data.stored import Rows, chunks
 from aejax.pytree import configurable, static
 
 
@@ -21,7 +22,7 @@ class Preprocess:
     bounded: ClassVar[bool] = True
     """Whether values in [0, 1] stay there."""
 
-    def fit(self, x: np.ndarray) -> Self:
+    def fit(self, x: np.ndarray | Rows) -> Self:
         """Learns what it needs from the training examples `[n, *shape]`."""
         return self
 
@@ -81,12 +82,21 @@ class Standardise(Preprocess):
     mean: Float[np.ndarray, "*shape"] | None = None
     std: Float[np.ndarray, "*shape"] | None = None
 
-    def fit(self, x: np.ndarray) -> Self:
-        """Mean and standard deviation of each value over the training examples."""
-        grey = x.astype(np.float64) / (255 if x.dtype == np.uint8 else 1)
+    def fit(self, x: np.ndarray | Rows) -> Self:
+        """Mean and standard deviation of each value over the training examples, in one pass over them.
+
+        Chan, Golub & LeVeque 1983, equation 2.1, joins the moments of one chunk with those before it.
+        """
+        n, mean, squares, low, high = 0, 0.0, 0.0, np.inf, -np.inf
+        for chunk in chunks(x):
+            grey = chunk.astype(np.float64) / (255 if x.dtype == np.uint8 else 1)
+            apart, share = grey.mean(axis=0) - mean, len(grey) / (n + len(grey))
+            squares = squares + grey.var(axis=0) * len(grey) + apart**2 * n * share
+            n, mean = n + len(grey), mean + apart * share
+            low, high = np.minimum(low, grey.min(axis=0)), np.maximum(high, grey.max(axis=0))
         # A constant value has a standard deviation of rounding errors, not of zero.
-        std = np.where(grey.max(axis=0) > grey.min(axis=0), grey.std(axis=0), 1)
-        return type(self)(grey.mean(axis=0).astype(np.float32), std.astype(np.float32))
+        std = np.where(high > low, np.sqrt(squares / n), 1)
+        return type(self)(np.asarray(mean, np.float32), std.astype(np.float32))
 
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
         """Zero mean and unit variance over the training set."""

@@ -4,9 +4,9 @@ import jax
 
 from aejax.data.cache import folder
 from aejax.devices import hosts
-from aejax.devices.members import free_memory, rounded, spread
+from aejax.devices.members import free_memory, lanes, rounded, spread
 from aejax.devices.parallel import Parallel, Strategy
-from aejax.devices.programs import epoch, evaluate, init, outputs, place, shared_epoch, shared_evaluate
+from aejax.devices.programs import epoch, evaluate, init, outputs, place, shared_epoch, shared_evaluate, shuffled
 
 __all__ = [
     "Parallel",
@@ -16,11 +16,13 @@ __all__ = [
     "free_memory",
     "hosts",
     "init",
+    "lanes",
     "outputs",
     "place",
     "rounded",
     "shared_epoch",
     "shared_evaluate",
+    "shuffled",
     "spread",
     "start",
 ]

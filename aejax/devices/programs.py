@@ -1,11 +1,13 @@
 """Training's pure functions, compiled: by themselves on one device, and over several by either strategy."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Int, Key
 
@@ -18,17 +20,25 @@ from aejax.models.layers import SHARED_BATCH
 from aejax.optim import Optimizer
 
 Epoch = tuple[train.State, Metrics]
+Order = Callable[[Key[Array, ""], Int[Array, ""], int, int], Int[Array, "steps batch_size"]]
 
 init = jax.jit(train.init, static_argnames="model")
 epoch = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
 evaluate = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
 outputs = jax.jit(train.outputs, static_argnames=("model", "batch_size"))
+_batches = jax.jit(train.batches, static_argnums=(2, 3))
 
 
 def place(part: Part, preprocess: Preprocess) -> Part:
     """A part of a data set on the device, as its preprocessing holds it."""
     label = None if part.label is None else jnp.asarray(part.label)
     return Part(preprocess.place(jnp.asarray(part.x)), label)
+
+
+def shuffled(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray, "steps batch_size"]:
+    """The order of `train.epoch`, made by the host's processor for the host: the device has other work."""
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        return np.asarray(_batches(jax.random.key(seed), np.int32(step), size, batch_size))
 
 
 def shared_epoch(
@@ -41,15 +51,19 @@ def shared_epoch(
     part: Part,
     key: Key[Array, ""],
     batch_size: int,
+    order: Order = train.batches,
 ) -> Epoch:
-    """`train.epoch` by all devices of a resolved layout together; the memory of `state` is taken for the next."""
+    """`train.epoch` by all devices of a resolved layout together; the memory of `state` is taken for the next.
+
+    With `train.in_order` it is the epoch's next steps, whose batches `part` holds one after the other.
+    """
     arguments = (loss, optimizer, preprocess, state, part, key)
     if parallel.strategy == "pmap":
-        return _mapped(parallel, model, batch_size)(_own_ranks(parallel), *arguments)
-    return _divided_epoch(parallel, model, *arguments, batch_size)
+        return _mapped(parallel, model, batch_size, order)(_own_ranks(parallel), *arguments)
+    return _divided_epoch(parallel, model, *arguments, batch_size, order)
 
 
-@partial(jax.jit, static_argnames=("parallel", "model", "batch_size"), donate_argnames="state")
+@partial(jax.jit, static_argnames=("parallel", "model", "batch_size", "order"), donate_argnames="state")
 def _divided_epoch(
     parallel: Parallel,
     model: Model,
@@ -60,19 +74,20 @@ def _divided_epoch(
     part: Part,
     key: Key[Array, ""],
     batch_size: int,
+    order: Order,
 ) -> Epoch:
     """The epoch of one device as it stands, which XLA divides as its batches are."""
 
     def advance(state: train.State, batch: Part, key: Key[Array, ""]) -> Epoch:
         return train.step(model, loss, optimizer, state, parallel.divided(batch), key)
 
-    order = train.batches(key, state.step, len(part), batch_size)
-    state, metrics = train.follow(advance, preprocess, state, part, key, order)
+    batches = order(key, state.step, len(part), batch_size)
+    state, metrics = train.follow(advance, preprocess, state, part, key, batches)
     return jax.lax.with_sharding_constraint((state, metrics), (parallel.of_state(state), parallel.whole))
 
 
 @cache
-def _mapped(parallel: Parallel, model: Model, batch_size: int) -> Any:
+def _mapped(parallel: Parallel, model: Model, batch_size: int, order: Order) -> Any:
     """Every device's epoch of its share of each batch, with keys of its own; state and metrics are the same on all."""
 
     def own_epoch(
@@ -84,8 +99,8 @@ def _mapped(parallel: Parallel, model: Model, batch_size: int) -> Any:
         part: Part,
         key: Key[Array, ""],
     ) -> Epoch:
-        order = train.batches(key, state.step, len(part), batch_size)
-        share = order.reshape(len(order), parallel.mesh.size, -1)[:, rank]
+        batches = order(key, state.step, len(part), batch_size)
+        share = batches.reshape(len(batches), parallel.mesh.size, -1)[:, rank]
         advance = partial(train.step, model, loss, _Averaged(recipe=optimizer))
         state, metrics = train.follow(advance, preprocess, state, part, jax.random.fold_in(key, rank), share)
         return state, jax.lax.psum(metrics, SHARED_BATCH)
@@ -126,11 +141,14 @@ def shared_evaluate(
     part: Part,
     key: Key[Array, ""],
     batch_size: int,
+    first: int | Int[Array, ""] = 0,
+    size: int | Int[Array, ""] | None = None,
 ) -> Metrics:
     """`train.evaluate` by all devices of a resolved layout together, whichever its strategy."""
 
     def dividing(measure: train.Measure) -> train.Measure:
         return lambda model, batch: measure(model, parallel.divided(batch))
 
-    metrics = train.evaluate(model, tuple(map(dividing, measures)), preprocess, state, part, key, batch_size)
+    divided = tuple(map(dividing, measures))
+    metrics = train.evaluate(model, divided, preprocess, state, part, key, batch_size, first, size)
     return jax.lax.with_sharding_constraint(metrics, parallel.whole)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from aejax.data import FACTORS, Data, Factors, cache, catalog, load, prepare
+from aejax.data import FACTORS, Data, Factors, cache, catalog, load, pack, prepare
 from aejax.data.remote import quiet
 from aejax.errors import InputError
 
@@ -186,6 +186,18 @@ def test_what_is_prepared_needs_tfds_no_more(monkeypatch):
     monkeypatch.setattr(catalog, "read", lambda *args: pytest.fail("TFDS was asked again"))
     np.testing.assert_array_equal(load(Data("tfds:aejax_tiny_images:1.0.0")).train.x, first.train.x)
     assert prepare("tfds:aejax_tiny_images:1.0.0") == cache.path("tfds:aejax_tiny_images:1.0.0")
+
+
+def test_packed_they_are_the_same_data_set_and_were_never_whole_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "_CHUNK", 7)
+    decode, most = catalog.Split.decode, []
+    monkeypatch.setattr(catalog.Split, "decode", lambda *args: most.append(len(args[1])) or decode(*args))
+    assert pack("tfds:aejax_tiny_images", tmp_path / "packed") == {"train": 20, "test": 10}
+    assert max(most) == 7
+    packed, direct = load(Data(str(tmp_path / "packed"))), load(Data("tfds:aejax_tiny_images"))
+    for part in ("train", "validation", "test"):
+        np.testing.assert_array_equal(packed.part(part).x, direct.part(part).x)
+        np.testing.assert_array_equal(packed.part(part).label, direct.part(part).label)
 
 
 def test_an_unknown_name_gets_its_nearest():

@@ -1,0 +1,225 @@
+"""Training on data that stays on disk: grain reads the next batches while the device trains on those before."""
+
+import math
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, Key
+
+from aejax import devices
+from aejax.data import Dataset, Part, Preprocess, StaticBinarise, Stored
+from aejax.devices import Parallel
+from aejax.errors import InputError
+from aejax.experiment import Experiment
+from aejax.feed import Feed, Resident
+from aejax.metrics import Metrics
+from aejax.pytree import as_arrays
+from aejax.timing import span
+from aejax.train import State, in_order
+from aejax.trained import CHUNK
+
+_READ = 2  # legs that are read at once, and ahead
+_LEGS = 8  # whose bytes are in memory at once: two are trained on, one is next, and one being read takes up to three
+_LONGEST = 2**24  # bytes of a leg: a longer one saves no more, and the first is waited for
+
+
+def feed_for(
+    experiment: Experiment, dataset: Dataset, preprocess: Preprocess, parallel: Parallel, buffer: float
+) -> Feed:
+    """Of a resolved experiment and layout: from the memory of devices, or from disk where the data exceeds the buffer.
+
+    `buffer` is in gigabytes. Raises `InputError` where it is too small to stream through.
+    """
+    if isinstance(dataset.train, Stored) and dataset.train.x.nbytes > 1e9 * buffer:
+        return Streamed(experiment, dataset, preprocess, parallel, 1e9 * buffer)
+    return Resident(experiment, dataset.within(math.inf), preprocess, parallel)
+
+
+@dataclass
+class Streamed:
+    """Data larger than memory: an epoch is the one of `Resident`, dispatched in legs of several steps.
+
+    Of each example only labels and places in the order are held, some twenty bytes. The iterator's state is the
+    state's step: with the seed it says which batches are left, so that grain's own state is not saved.
+    """
+
+    experiment: Experiment
+    """Resolved."""
+    dataset: Dataset
+    preprocess: Preprocess
+    """Fitted, its numbers arrays."""
+    parallel: Parallel
+    """Resolved."""
+    limit: float
+    """Bytes of examples that may be in memory at once."""
+    _reading: tuple[int, Iterator[Part]] = field(default=(-1, iter(())), init=False)
+    """What is being read ahead, and the step it has come to."""
+
+    def __post_init__(self) -> None:
+        """Raises `InputError` for what cannot be streamed."""
+        if isinstance(self.preprocess, StaticBinarise):
+            raise InputError(
+                "StaticBinarise draws a whole part at once, which does not fit the buffer: use "
+                "--data.preprocess binarise, or a larger --buffer"
+            )
+        if self._steps_in(self.experiment.batch_size) < 1:
+            raise InputError(
+                f"the buffer holds {self.limit / 1e6:.3g} MB, but streaming needs {_LEGS} batches of "
+                f"{self.experiment.batch_size * self._bytes / 1e6:.3g} MB: give a larger --buffer or smaller batches"
+            )
+
+    @property
+    def steps(self) -> int:
+        """Of one epoch."""
+        return len(self.dataset.train) // self.experiment.batch_size
+
+    def train(self, state: State) -> Iterator[tuple[State, Metrics]]:
+        """What is left of the epoch, in legs; waits where two that were dispatched are not finished."""
+        settings = self.experiment.model, *as_arrays((self.experiment.loss, self.experiment.optimizer)), self.preprocess
+        size = self.experiment.batch_size
+        at = int(state.step)
+        end = at - at % self.steps + self.steps
+        legs: list[Metrics] = []
+        while at < end:
+            part = jax.device_put(self._next_leg(at), self.parallel.whole)
+            jax.block_until_ready(legs[-2:-1])
+            arguments = (self.parallel, *settings, state, part, self._key)
+            state, metrics = devices.shared_epoch(*arguments, batch_size=size, order=in_order)
+            legs.append(metrics)
+            at += len(part) // size
+            self._reading = at, self._reading[1]
+            yield state, metrics
+
+    def validate(self, state: State) -> Metrics | None:
+        """The loss and its terms over the validation part."""
+        part = self.dataset.validation
+        if not len(part):
+            return None
+        size = min(CHUNK, len(part))
+        stretches = _Stretches(part, self.preprocess, size, max(1, self._steps_in(size)))
+        settings = self.experiment.model, (as_arrays(self.experiment.loss),), self.preprocess
+        first = 0
+        legs: list[Metrics] = []
+        for stretch in _ahead(stretches):
+            jax.block_until_ready(legs[-2:-1])
+            arguments = (self.parallel, *settings, state, jax.device_put(stretch, self.parallel.whole), self._key)
+            within = {"first": jnp.int32(first), "size": jnp.int32(len(part))}
+            legs.append(devices.shared_evaluate(*arguments, batch_size=size, **within))
+            first += len(stretch) // size
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *legs)
+
+    def _next_leg(self, step: int) -> Part:
+        """The batches from that step on, which are read by now if those before were the last asked for."""
+        if self._reading[0] != step:
+            last = self.experiment.epochs * self.steps
+            length = self._steps_in(self.experiment.batch_size)
+            given = self.dataset.train, self.preprocess, self.experiment.seed, self.experiment.batch_size
+            legs = Legs(*given, length, step, last)
+            self._reading = step, _ahead(legs)
+        return next(self._reading[1])
+
+    def _steps_in(self, batch_size: int) -> int:
+        """Of a leg."""
+        return int(min(self.limit / _LEGS, max(_LONGEST, batch_size * self._bytes)) // (batch_size * self._bytes))
+
+    @property
+    def _bytes(self) -> int:
+        """Of one example."""
+        return self.dataset.train.x.nbytes // len(self.dataset.train)
+
+    @cached_property
+    def _key(self) -> Key[Array, ""]:
+        return jax.random.key(self.experiment.seed)
+
+
+@dataclass(frozen=True)
+class Legs:
+    """The legs of a run that are left from step `first` to `last`: a source of random access, as grain reads one.
+
+    None reaches over the end of an epoch. Of `shards` hosts each reads its share of every batch.
+    """
+
+    part: Part
+    preprocess: Preprocess
+    seed: int
+    batch_size: int
+    length: int
+    """Steps of a leg."""
+    first: int
+    last: int
+    shard: int = 0
+    shards: int = 1
+    _orders: dict[int, np.ndarray] = field(default_factory=dict)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return self._number(self.last - 1) - self._number(self.first) + 1
+
+    def __getitem__(self, leg: int) -> Part:
+        """Its batches one after the other, on the device."""
+        epoch, number = divmod(self._number(self.first) + leg, self._an_epoch)
+        begin = epoch * self._steps
+        start, stop = (begin + min(step * self.length, self._steps) for step in (number, number + 1))
+        index = self._order(begin)[max(start, self.first) - begin : stop - begin]
+        share = np.split(index, self.shards, axis=1)[self.shard]
+        return devices.place(self.part.take(share.reshape(-1)).read(), self.preprocess)
+
+    @property
+    def _steps(self) -> int:
+        return len(self.part) // self.batch_size
+
+    @property
+    def _an_epoch(self) -> int:
+        return -(-self._steps // self.length)
+
+    def _number(self, step: int) -> int:
+        """Of the leg with that step, counted from the beginning of the run."""
+        epoch, rest = divmod(step, self._steps)
+        return epoch * self._an_epoch + rest // self.length
+
+    def _order(self, begin: int) -> Int[np.ndarray, "steps batch"]:
+        """Of the epoch that begins at that step; made once, and kept while its legs are read."""
+        with self._lock:
+            if begin not in self._orders:
+                for done in [step for step in self._orders if step < begin - self._steps]:
+                    del self._orders[done]
+                self._orders[begin] = devices.shuffled(self.seed, begin, len(self.part), self.batch_size)
+            return self._orders[begin]
+
+
+@dataclass(frozen=True)
+class _Stretches:
+    """A part in its own order, several batches at a time, the last filled up with the first examples."""
+
+    part: Part
+    preprocess: Preprocess
+    batch_size: int
+    length: int
+    """Batches of a stretch."""
+
+    def __len__(self) -> int:
+        return -(-len(self.part) // (self.batch_size * self.length))
+
+    def __getitem__(self, number: int) -> Part:
+        batches = -(-len(self.part) // self.batch_size)
+        start, stop = (min(at * self.length, batches) * self.batch_size for at in (number, number + 1))
+        return devices.place(self.part.take(np.arange(start, stop) % len(self.part)).read(), self.preprocess)
+
+
+def _ahead(source: Any) -> Iterator[Part]:
+    """All that a source holds, in order, read by threads before it is asked for; tells how long it is waited for."""
+    import grain
+
+    options = grain.ReadOptions(num_threads=_READ, prefetch_buffer_size=_READ)
+    reader = iter(grain.MapDataset.source(source).to_iter_dataset(options))
+    for _ in range(len(source)):
+        with span("input"):
+            part = next(reader)
+        yield part

@@ -1,0 +1,191 @@
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+import aejax
+from aejax import feed, streaming
+from aejax.data import Binarise, Data, Scale, StaticBinarise, load, pack
+from aejax.devices import Parallel
+from aejax.errors import InputError
+from aejax.experiment import Experiment
+from aejax.feed import Resident
+from aejax.losses import Loss
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.optim import Adam, Cosine
+from aejax.pytree import as_arrays
+from aejax.streaming import Legs, Streamed, feed_for
+from aejax.timing import Recording
+from tests.test_loop import same_bits, without_times
+
+EXAMPLES, VALUES, BATCH = 250, 16, 8
+BUFFER = streaming._LEGS * 3 * BATCH * VALUES / 1e9
+"""Holds legs of three steps."""
+ONE = Parallel(devices=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (EXAMPLES, 4, 4, 1), np.uint8)
+    np.savez(folder / "x.npz", x=x, y=rng.integers(0, 3, EXAMPLES))
+    pack(str(folder / "x.npz"), folder / "packed")
+    return folder / "packed"
+
+
+@pytest.fixture
+def experiment(folder, monkeypatch):
+    for module in (feed, streaming):
+        monkeypatch.setattr(module, "CHUNK", 7)  # several batches of validation, the last one ragged
+    model = Autoencoder(MLPEncoder(), Plain(3, "tanh"), MLPDecoder())
+    data = Data(str(folder), preprocess=Binarise())
+    return Experiment(model, Loss(), data, Adam(1e-2, Cosine()), batch_size=BATCH, epochs=3, name="tiny")
+
+
+def streamed(experiment, buffer=BUFFER):
+    dataset = load(experiment.data)
+    made = feed_for(experiment.resolve(dataset), dataset, as_arrays(experiment.data.preprocess), ONE, buffer)
+    assert isinstance(made, Streamed)
+    return made
+
+
+def kept(legs):
+    """With copies of the states, whose memory the next leg takes."""
+    return [(jax.tree.map(np.array, state), metrics) for state, metrics in legs]
+
+
+def test_a_streamed_run_is_the_run_in_memory_bit_for_bit(experiment):
+    whole = aejax.fit(experiment)
+    through = aejax.fit(experiment, buffer=BUFFER)
+    assert same_bits(through.state, whole.state)
+    assert without_times(through.history) == without_times(whole.history)
+    assert {row["split"] for row in whole.history} == {"train", "validation"}
+
+
+def test_data_within_the_buffer_is_held_in_memory(experiment):
+    dataset = load(experiment.data)
+    made = feed_for(experiment.resolve(dataset), dataset, Binarise(), ONE, 1.0)
+    assert isinstance(made, Resident)
+    assert isinstance(made.dataset.train.x, np.ndarray)
+
+
+def test_from_any_step_of_an_epoch_what_is_left_of_it_follows(experiment):
+    whole = streamed(experiment)
+    state = aejax.fit(experiment, buffer=BUFFER).state  # of the right shapes
+    state = dataclasses.replace(state, step=state.step * 0)
+    legs = kept(whole.train(state))
+    assert [len(metrics["loss_nats"].count) for _, metrics in legs] == [3] * (whole.steps // 3) + [whole.steps % 3]
+    assert whole.steps % 3
+    for number in (0, 2):
+        resumed = kept(streamed(experiment).train(jax.device_put(legs[number][0])))
+        assert same_bits([metrics for _, metrics in resumed], [metrics for _, metrics in legs[number + 1 :]])
+        assert same_bits(resumed[-1][0], legs[-1][0])
+    inside = Legs(load(experiment.data).train, Scale(), 0, BATCH, 3, first=whole.steps + 4, last=2 * whole.steps)
+    assert len(inside[0]) == 2 * BATCH  # up to where its leg has always ended
+
+
+def test_an_epoch_s_legs_hold_each_example_once_with_its_label_in_the_order_of_the_run_in_memory(experiment):
+    dataset = load(experiment.data)
+    steps = len(dataset.train) // BATCH
+    legs = Legs(dataset.train, Scale(), 5, BATCH, 4, first=0, last=2 * steps)
+    parts = [legs[number] for number in range(len(legs))]
+    x, label = (np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in ("x", "label"))
+    for epoch in range(2):
+        order = aejax.train.batches(jax.random.key(5), epoch * steps, len(dataset.train), BATCH).reshape(-1)
+        here = slice(epoch * steps * BATCH, (epoch + 1) * steps * BATCH)
+        np.testing.assert_array_equal(x[here], np.asarray(dataset.train.x)[order])
+        np.testing.assert_array_equal(label[here], dataset.train.label[order])
+
+
+def test_hosts_share_every_batch(experiment):
+    train = load(experiment.data).train
+    settings = (train, Scale(), 0, BATCH, 4, 0, len(train) // BATCH)
+    whole = np.asarray(Legs(*settings)[1].x).reshape(4, BATCH, VALUES)
+    shares = [np.asarray(Legs(*settings, shard=i, shards=2)[1].x).reshape(4, BATCH // 2, VALUES) for i in range(2)]
+    np.testing.assert_array_equal(np.concatenate(shares, axis=1), whole)
+
+
+def test_what_comes_next_is_read_before_it_is_asked_for_but_not_much_more():
+    class Source:
+        read = 0
+
+        def __len__(self):
+            return 100
+
+        def __getitem__(self, number):
+            self.read = max(self.read, number + 1)
+            return number
+
+    source = Source()
+    items = streaming._ahead(source)
+    assert next(items) == 0
+    deadline = time.monotonic() + 20
+    while source.read < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert 2 <= source.read <= 1 + 2 * streaming._READ
+    assert list(items) == list(range(1, 100))
+
+
+def test_the_time_that_input_is_waited_for_is_told(experiment, monkeypatch):
+    place = streaming.devices.place
+    monkeypatch.setattr(streaming.devices, "place", lambda *args: time.sleep(0.02) or place(*args))
+    with Recording() as recorded:
+        aejax.fit(dataclasses.replace(experiment, epochs=1), buffer=BUFFER)
+    assert recorded.summary(1)["input_wait_seconds"] > 0.05
+
+
+def test_an_error_of_a_reading_thread_is_the_one_that_is_raised(experiment, folder, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in folder.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    data = dataclasses.replace(experiment.data, name=str(copy))
+    dataset = load(data)
+    (copy / "train.npy").write_bytes(b"")
+    with pytest.raises(InputError, match="has become shorter"):
+        aejax.fit(dataclasses.replace(experiment, data=data), dataset=dataset, buffer=BUFFER)
+
+
+def test_what_cannot_be_streamed_is_refused(experiment):
+    data = dataclasses.replace(experiment.data, preprocess=StaticBinarise())
+    with pytest.raises(InputError, match="StaticBinarise draws a whole part at once"):
+        aejax.fit(dataclasses.replace(experiment, data=data), buffer=BUFFER)
+    with pytest.raises(InputError, match="needs 8 batches"):
+        aejax.fit(experiment, buffer=BUFFER / 4)
+
+
+TRAINS = """
+import resource, sys, jax
+import aejax
+from aejax.data import Data, load
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.losses import Loss
+
+model = Autoencoder(MLPEncoder(), Plain(2), MLPDecoder())
+for name in sys.argv[1:]:
+    aejax.fit(aejax.Experiment(model, Loss(), Data(name), epochs=1, batch_size=64), buffer=4e-3)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_memory_stays_flat_over_data_ten_times_larger_than_the_buffer(tmp_path):
+    names = []
+    for number, megabytes in enumerate((6, 60)):
+        shards = tmp_path / f"shards{number}"
+        shards.mkdir()
+        for shard in range(megabytes // 2):
+            np.save(shards / f"{shard:03}.npy", np.random.default_rng(shard).integers(0, 256, (2000, 1000), np.uint8))
+        pack(str(shards), tmp_path / f"packed{number}")
+        names.append(str(tmp_path / f"packed{number}"))
+    command = [sys.executable, "-c", TRAINS, *names]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=200)
+    assert done.returncode == 0, done.stderr
+    small, large = map(float, done.stdout.split())
+    assert large - small < 10  # MB, of the 54 MB that it is larger
