@@ -180,6 +180,6 @@ def _base(name: str, arguments: list[str]) -> "Experiment":
 
 def _exit(code: int, error: object) -> None:
     print(f"aejax: {error}", file=sys.stderr)
-    if "aejax.devices" in sys.modules:
+    if "aejax.devices" in sys.modules:  # where other processes train with this one, it must not wait for them
         sys.modules["aejax.devices"].hosts.leave(code)
     sys.exit(code)

@@ -89,7 +89,7 @@ def fit(
     parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
     feed = feed_for(experiment, dataset, as_arrays(preprocess), parallel, buffer)
-    if not hosts.first():
+    if not hosts.first():  # that one reads and writes for all
         folder = resume = None
     run = _open_run(given, dataset, folder, resume, params)
     keeper = Keeper(run, as_arrays(preprocess), saving or Saving())

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 import aejax
+from aejax.commands.devices import Hosts
 from aejax.data import Data
 from aejax.devices import Parallel
+from aejax.errors import InputError
 from aejax.runs import Run
 
 FOUR = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
@@ -77,6 +79,12 @@ def data(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, np.random.default_rng(0).integers(0, 256, (300, 4, 4, 1), np.uint8))
     return path
+
+
+@pytest.mark.parametrize("flags", [{"coordinator": "here:1"}, {"processes": 2, "process": 0}, {"patience": 0}])
+def test_flags_that_say_half_of_where_to_meet_are_refused(flags):
+    with pytest.raises(InputError, match=r"belong together: give all three|--patience is 0"):
+        Hosts(**flags).joined()
 
 
 def test_two_processes_train_as_one_stop_as_one_and_end_when_one_is_lost(data, tmp_path):
