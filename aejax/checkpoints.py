@@ -178,7 +178,9 @@ def named_leaves(tree: Any) -> list[tuple[str, Any]]:
 def _orbax() -> Any:
     import orbax.checkpoint as ocp
 
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    # Whoever reads or writes does it alone, whatever other processes there are.
+    alone = ocp.options.MultiprocessingOptions(jax.process_index(), {jax.process_index()}, f"of_{jax.process_index()}")
+    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(multiprocessing_options=alone), multiprocessing_options=alone)
 
 
 def _check_room(folder: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -21,7 +21,7 @@ from aejax.trained import CHUNK
 
 
 class Feed(Protocol):
-    """What the loop asks of the data; nothing here waits for the device."""
+    """What the loop asks of the data: to dispatch, and to wait only where what lies in memory is bounded."""
 
     @property
     def steps(self) -> int:

@@ -21,7 +21,7 @@ from aejax.feed import Feed, Resident
 from aejax.metrics import Metrics
 from aejax.pytree import as_arrays
 from aejax.timing import span
-from aejax.train import State, in_order
+from aejax.train import State
 from aejax.trained import CHUNK
 
 _READ = 2  # legs that are read at once, and ahead
@@ -32,7 +32,7 @@ _LONGEST = 2**24  # bytes of a leg: a longer one saves no more, and the first is
 def feed_for(
     experiment: Experiment, dataset: Dataset, preprocess: Preprocess, parallel: Parallel, buffer: float
 ) -> Feed:
-    """Of a resolved experiment and layout: from the memory of devices, or from disk where the data exceeds the buffer.
+    """For a resolved experiment and layout: from memory, or from disk where data there is larger than the buffer.
 
     `buffer` is in gigabytes. Raises `InputError` where it is too small to stream through.
     """
@@ -80,19 +80,17 @@ class Streamed:
         return len(self.dataset.train) // self.experiment.batch_size
 
     def train(self, state: State) -> Iterator[tuple[State, Metrics]]:
-        """What is left of the epoch, in legs; waits where two that were dispatched are not finished."""
+        """What is left of the epoch, in legs; waits where two that were dispatched are not finished, or for input."""
         settings = self.experiment.model, *as_arrays((self.experiment.loss, self.experiment.optimizer)), self.preprocess
-        size = self.experiment.batch_size
         at = int(state.step)
         end = at - at % self.steps + self.steps
         legs: list[Metrics] = []
         while at < end:
-            part = jax.device_put(self._next_leg(at), self.parallel.whole)
+            leg = self._next_leg(at)
             jax.block_until_ready(legs[-2:-1])
-            arguments = (self.parallel, *settings, state, part, self._key)
-            state, metrics = devices.shared_epoch(*arguments, batch_size=size, order=in_order)
+            state, metrics = devices.shared_epoch(self.parallel, *settings, state, leg, self._key, batch_size=None)
             legs.append(metrics)
-            at += len(part) // size
+            at += len(metrics["loss_nats"].count)
             self._reading = at, self._reading[1]
             yield state, metrics
 
@@ -102,15 +100,14 @@ class Streamed:
         if not len(part):
             return None
         size = min(CHUNK, len(part))
-        stretches = _Stretches(part, self.preprocess, size, max(1, self._steps_in(size)))
+        stretches = Stretches(part, self.parallel, size, max(1, self._steps_in(size)))
         settings = self.experiment.model, (as_arrays(self.experiment.loss),), self.preprocess
         first = 0
         legs: list[Metrics] = []
         for stretch in _ahead(stretches):
             jax.block_until_ready(legs[-2:-1])
-            arguments = (self.parallel, *settings, state, jax.device_put(stretch, self.parallel.whole), self._key)
-            within = {"first": jnp.int32(first), "size": jnp.int32(len(part))}
-            legs.append(devices.shared_evaluate(*arguments, batch_size=size, **within))
+            place = {"batch_size": size, "first": jnp.int32(first), "size": jnp.int32(len(part))}
+            legs.append(devices.shared_evaluate(self.parallel, *settings, state, stretch, self._key, **place))
             first += len(stretch) // size
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *legs)
 
@@ -119,7 +116,7 @@ class Streamed:
         if self._reading[0] != step:
             last = self.experiment.epochs * self.steps
             length = self._steps_in(self.experiment.batch_size)
-            given = self.dataset.train, self.preprocess, self.experiment.seed, self.experiment.batch_size
+            given = self.dataset.train, self.parallel, self.experiment.seed, self.experiment.batch_size
             legs = Legs(*given, length, step, last)
             self._reading = step, _ahead(legs)
         return next(self._reading[1])
@@ -142,19 +139,17 @@ class Streamed:
 class Legs:
     """The legs of a run that are left from step `first` to `last`: a source of random access, as grain reads one.
 
-    None reaches over the end of an epoch. Of `shards` hosts each reads its share of every batch.
+    None reaches over the end of an epoch. Of several hosts each reads its own share of every batch.
     """
 
     part: Part
-    preprocess: Preprocess
+    parallel: Parallel
     seed: int
     batch_size: int
     length: int
     """Steps of a leg."""
     first: int
     last: int
-    shard: int = 0
-    shards: int = 1
     _orders: dict[int, np.ndarray] = field(default_factory=dict)
     _lock: Any = field(default_factory=threading.Lock)
 
@@ -163,13 +158,15 @@ class Legs:
         return self._number(self.last - 1) - self._number(self.first) + 1
 
     def __getitem__(self, leg: int) -> Part:
-        """Its batches one after the other, on the device."""
+        """Its batches, given out to the devices."""
         epoch, number = divmod(self._number(self.first) + leg, self._an_epoch)
         begin = epoch * self._steps
         start, stop = (begin + min(step * self.length, self._steps) for step in (number, number + 1))
         index = self._order(begin)[max(start, self.first) - begin : stop - begin]
-        share = np.split(index, self.shards, axis=1)[self.shard]
-        return devices.place(self.part.take(share.reshape(-1)).read(), self.preprocess)
+        host, hosts = self.parallel.host
+        share = np.split(index, hosts, axis=1)[host]
+        read = self.part.take(share.reshape(-1)).read()
+        return self.parallel.deal(jax.tree.map(lambda leaf: leaf.reshape(*share.shape, *leaf.shape[1:]), read))
 
     @property
     def _steps(self) -> int:
@@ -195,22 +192,24 @@ class Legs:
 
 
 @dataclass(frozen=True)
-class _Stretches:
+class Stretches:
     """A part in its own order, several batches at a time, the last filled up with the first examples."""
 
     part: Part
-    preprocess: Preprocess
+    parallel: Parallel
     batch_size: int
     length: int
     """Batches of a stretch."""
 
     def __len__(self) -> int:
+        """How many there are."""
         return -(-len(self.part) // (self.batch_size * self.length))
 
     def __getitem__(self, number: int) -> Part:
+        """On every device."""
         batches = -(-len(self.part) // self.batch_size)
         start, stop = (min(at * self.length, batches) * self.batch_size for at in (number, number + 1))
-        return devices.place(self.part.take(np.arange(start, stop) % len(self.part)).read(), self.preprocess)
+        return jax.device_put(self.part.take(np.arange(start, stop) % len(self.part)).read(), self.parallel.whole)
 
 
 def _ahead(source: Any) -> Iterator[Part]:

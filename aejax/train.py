@@ -102,13 +102,6 @@ def batches(
     return shuffle(derive(key, Stream.ORDER, step), size)[: steps * batch_size].reshape(steps, batch_size)
 
 
-def in_order(
-    key: Key[Array, ""], step: int | Int[Array, ""], size: int, batch_size: int
-) -> Int[Array, "steps batch_size"]:
-    """In place of `batches` where examples lie in the order that they are to have: an epoch in legs."""
-    return jnp.arange(size).reshape(-1, batch_size)
-
-
 def follow(
     advance: Callable[[S, Part, Key[Array, ""]], tuple[S, Metrics]],
     preprocess: Preprocess,
@@ -118,13 +111,36 @@ def follow(
     order: Int[Array, "steps batch"],
 ) -> tuple[S, Metrics]:
     """Gathers and preprocesses one batch after the other, in the given order, and advances the state by each."""
+    return _advance_by_each(advance, preprocess, state, key, order, part.take)
 
-    def body(state: S, index: Int[Array, " batch"]) -> tuple[S, Metrics]:
-        stored = part.take(index)
+
+def follow_leg(
+    advance: Callable[[S, Part, Key[Array, ""]], tuple[S, Metrics]],
+    preprocess: Preprocess,
+    state: S,
+    leg: Part,
+    key: Key[Array, ""],
+) -> tuple[S, Metrics]:
+    """The same over batches that are gathered already: a part with axes of steps and examples."""
+    return _advance_by_each(advance, preprocess, state, key, leg, lambda batch: batch)
+
+
+def _advance_by_each(
+    advance: Callable[[S, Part, Key[Array, ""]], tuple[S, Metrics]],
+    preprocess: Preprocess,
+    state: S,
+    key: Key[Array, ""],
+    items: Any,
+    gather: Callable[[Any], Part],
+) -> tuple[S, Metrics]:
+    """Over items with a leading axis of steps, each of which gives a batch as it is stored."""
+
+    def body(state: S, item: Any) -> tuple[S, Metrics]:
+        stored = gather(item)
         batch = Part(preprocess(stored.x, derive(key, Stream.PREPROCESS, state.step)), stored.label)
         return advance(state, batch, key)
 
-    return jax.lax.scan(body, state, order)
+    return jax.lax.scan(body, state, items)
 
 
 def shuffle(key: Key[Array, ""], size: int) -> Int[Array, " size"]:

@@ -46,9 +46,11 @@ def contender(path: str, setting: dict[str, Any], buffer: float) -> tuple[Any, A
     # Of epochs enough that reading ahead never ends.
     experiment = dataclasses.replace(given, data=data, epochs=10**6).resolve(dataset)
     preprocess = as_arrays(data.preprocess)
-    feed = feed_for(experiment, dataset, preprocess, Parallel(devices=1), buffer)
+    parallel = Parallel().resolve(experiment)
+    feed = feed_for(experiment, dataset, preprocess, parallel, buffer)
     settings = as_arrays((experiment.loss, experiment.optimizer))
-    state = devices.init(experiment.model, *settings, example(dataset.shape), jax.random.key(0))
+    fresh = devices.init(experiment.model, *settings, example(dataset.shape), jax.random.key(0))
+    state = parallel.place(fresh)
     turns, facts = [], {}
 
     def turn() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import aejax
 from aejax import devices
-from aejax.data import Scale
+from aejax.data import Data, Scale, pack
 from aejax.devices import Parallel
 from aejax.errors import InputError
 from aejax.losses import KL, KLSparsity, Loss, Reconstruction
@@ -50,6 +50,16 @@ def vae(tiny):
 
 def test_there_are_eight_devices():
     assert jax.device_count() == 8
+
+
+@pytest.mark.parametrize("strategy", ["jit", "pmap"])
+def test_streamed_data_are_dealt_out_as_data_in_memory_are(vae, tmp_path, strategy):
+    x = np.random.default_rng(0).integers(0, 256, (100, 4, 4, 1), np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    pack(str(tmp_path / "x.npy"), tmp_path / "packed")
+    experiment = dataclasses.replace(vae, data=Data(str(tmp_path / "packed")))
+    whole, streamed = (aejax.fit(experiment, parallel=Parallel(strategy), buffer=buffer) for buffer in (1, 1.1e-6))
+    np.testing.assert_allclose(losses(streamed), losses(whole), rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("strategy", ["jit", "pmap"])
@@ -177,6 +187,8 @@ REFUSED = {
     "more than there are": (Parallel(devices=9), {}, "9 devices were asked for, but there are 8"),
     "uneven shares": (Parallel(devices=8), {"batch_size": 12}, "batch_size is 12, which 8 devices cannot share"),
     "uneven groups": (Parallel(devices=8, tensor=3), {}, "8 devices cannot hold wide layers in groups of 3"),
+    "groups larger than all": (Parallel(tensor=9), {}, "tensor is 9, but there are 8 devices"),
+    "paths that are no pattern": (Parallel(wide="("), {}, "which is no regular expression"),
     "a divided layer under pmap": (Parallel("pmap", tensor=2), {}, "it has no tensor parallelism: use jit"),
     "a term of the batch under pmap": (
         Parallel("pmap"),
@@ -196,6 +208,11 @@ def test_what_cannot_be_laid_out_is_refused(tiny, case):
     parallel, changed, said = REFUSED[case]
     with pytest.raises(InputError, match=said):
         parallel.resolve(dataclasses.replace(tiny.experiment, **changed))
+
+
+def test_wide_layers_of_which_there_are_none_are_refused(tiny):
+    with pytest.raises(InputError, match="no parameter has a path that matches 'nothing'"):
+        begun(tiny, tiny.experiment, Parallel(tensor=2, wide="nothing"))
 
 
 @pytest.mark.parametrize(("batch_size", "count"), [(8, 8), (12, 6), (500, 5), (7, 7), (1, 1)])

@@ -5,12 +5,13 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import aejax
-from aejax import feed, streaming
-from aejax.data import Binarise, Data, Scale, StaticBinarise, load, pack
+from aejax import feed, loop, streaming
+from aejax.data import Binarise, Data, StaticBinarise, load, pack
 from aejax.devices import Parallel
 from aejax.errors import InputError
 from aejax.experiment import Experiment
@@ -55,11 +56,6 @@ def streamed(experiment, buffer=BUFFER):
     return made
 
 
-def kept(legs):
-    """With copies of the states, whose memory the next leg takes."""
-    return [(jax.tree.map(np.array, state), metrics) for state, metrics in legs]
-
-
 def test_a_streamed_run_is_the_run_in_memory_bit_for_bit(experiment):
     whole = aejax.fit(experiment)
     through = aejax.fit(experiment, buffer=BUFFER)
@@ -79,36 +75,52 @@ def test_from_any_step_of_an_epoch_what_is_left_of_it_follows(experiment):
     whole = streamed(experiment)
     state = aejax.fit(experiment, buffer=BUFFER).state  # of the right shapes
     state = dataclasses.replace(state, step=state.step * 0)
-    legs = kept(whole.train(state))
+    legs = [(jax.tree.map(jnp.copy, state), metrics) for state, metrics in whole.train(state)]
     assert [len(metrics["loss_nats"].count) for _, metrics in legs] == [3] * (whole.steps // 3) + [whole.steps % 3]
     assert whole.steps % 3
     for number in (0, 2):
-        resumed = kept(streamed(experiment).train(jax.device_put(legs[number][0])))
+        resumed = list(streamed(experiment).train(jax.tree.map(jnp.copy, legs[number][0])))
         assert same_bits([metrics for _, metrics in resumed], [metrics for _, metrics in legs[number + 1 :]])
         assert same_bits(resumed[-1][0], legs[-1][0])
-    inside = Legs(load(experiment.data).train, Scale(), 0, BATCH, 3, first=whole.steps + 4, last=2 * whole.steps)
-    assert len(inside[0]) == 2 * BATCH  # up to where its leg has always ended
+    inside = Legs(load(experiment.data).train, ONE, 0, BATCH, 3, first=whole.steps + 4, last=2 * whole.steps)
+    assert inside[0].x.shape == (2, BATCH, 4, 4, 1)  # up to where its leg has always ended
 
 
 def test_an_epoch_s_legs_hold_each_example_once_with_its_label_in_the_order_of_the_run_in_memory(experiment):
     dataset = load(experiment.data)
     steps = len(dataset.train) // BATCH
-    legs = Legs(dataset.train, Scale(), 5, BATCH, 4, first=0, last=2 * steps)
+    legs = Legs(dataset.train, ONE, 5, BATCH, 4, first=0, last=2 * steps)
     parts = [legs[number] for number in range(len(legs))]
     x, label = (np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in ("x", "label"))
     for epoch in range(2):
-        order = aejax.train.batches(jax.random.key(5), epoch * steps, len(dataset.train), BATCH).reshape(-1)
-        here = slice(epoch * steps * BATCH, (epoch + 1) * steps * BATCH)
+        order = aejax.train.batches(jax.random.key(5), epoch * steps, len(dataset.train), BATCH)
+        here = slice(epoch * steps, (epoch + 1) * steps)
         np.testing.assert_array_equal(x[here], np.asarray(dataset.train.x)[order])
         np.testing.assert_array_equal(label[here], dataset.train.label[order])
 
 
-def test_hosts_share_every_batch(experiment):
+def test_hosts_share_every_batch(experiment, monkeypatch):
     train = load(experiment.data).train
-    settings = (train, Scale(), 0, BATCH, 4, 0, len(train) // BATCH)
-    whole = np.asarray(Legs(*settings)[1].x).reshape(4, BATCH, VALUES)
-    shares = [np.asarray(Legs(*settings, shard=i, shards=2)[1].x).reshape(4, BATCH // 2, VALUES) for i in range(2)]
+    legs = Legs(train, ONE, 0, BATCH, 4, 0, len(train) // BATCH)
+    whole = np.asarray(legs[1].x)
+    monkeypatch.setattr(Parallel, "deal", lambda parallel, batches: batches)
+    shares = []
+    for host in range(2):
+        monkeypatch.setattr(Parallel, "host", (host, 2))
+        shares.append(legs[1].x)
+    assert shares[0].shape == (4, BATCH // 2, 4, 4, 1)
     np.testing.assert_array_equal(np.concatenate(shares, axis=1), whole)
+
+
+def test_an_epoch_is_read_as_soon_as_the_next_one_has_begun(experiment, monkeypatch):
+    events = []
+    dispatch, rows = streaming.devices.shared_epoch, loop._rows
+    monkeypatch.setattr(
+        streaming.devices, "shared_epoch", lambda *args, **kwargs: events.append("leg") or dispatch(*args, **kwargs)
+    )
+    monkeypatch.setattr(loop, "_rows", lambda *args: events.append("rows") or rows(*args))
+    aejax.fit(dataclasses.replace(experiment, epochs=2), buffer=BUFFER)
+    assert events == ["leg"] * 10 + ["rows"] + ["leg"] * 8 + ["rows"]
 
 
 def test_what_comes_next_is_read_before_it_is_asked_for_but_not_much_more():
@@ -134,8 +146,8 @@ def test_what_comes_next_is_read_before_it_is_asked_for_but_not_much_more():
 
 
 def test_the_time_that_input_is_waited_for_is_told(experiment, monkeypatch):
-    place = streaming.devices.place
-    monkeypatch.setattr(streaming.devices, "place", lambda *args: time.sleep(0.02) or place(*args))
+    deal = Parallel.deal
+    monkeypatch.setattr(Parallel, "deal", lambda *args: time.sleep(0.02) or deal(*args))
     with Recording() as recorded:
         aejax.fit(dataclasses.replace(experiment, epochs=1), buffer=BUFFER)
     assert recorded.summary(1)["input_wait_seconds"] > 0.05

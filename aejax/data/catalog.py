@@ -1,6 +1,8 @@
 """Any data set of TFDS with images or vectors, as arrays."""
 
 import difflib
+import math
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -32,11 +34,30 @@ class Split:
     labels: tuple[str, ...]
     """Of their class labels."""
 
+    @property
+    def nbytes(self) -> int:
+        """That all examples take in memory."""
+        feature = self.features[self.x]
+        return len(self.records) * math.prod(feature.shape) * (1 if feature.np_dtype == np.uint8 else 4)
+
     def decode(self, which: range) -> Part:
         """Those records in memory: uint8 where TFDS says so, else float32; several labels become one number.
 
         Black and white images, of zeros and ones, become 0 and 255, as uint8 is grey levels everywhere.
         """
+        values, numbers = self._values(which)
+        values *= self._white
+        strides = np.cumprod([1, *(self.features[label].num_classes for label in self.labels[:0:-1])])[::-1]
+        return Part(values, (numbers @ strides).astype(np.int32) if self.labels else None)
+
+    @cached_property
+    def _white(self) -> Any:
+        """What to multiply by; the first examples speak for all."""
+        values, _ = self._values(range(len(self.records))[:_CHUNK])
+        return np.uint8(255) if values.dtype == np.uint8 and values.max() == 1 else values.dtype.type(1)
+
+    def _values(self, which: range) -> tuple[np.ndarray, np.ndarray]:
+        """Examples as TFDS has them, and their labels."""
         feature = self.features[self.x]
         values = np.empty((len(which), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32)
         numbers = np.empty((len(which), len(self.labels)), np.int32)
@@ -44,16 +65,7 @@ class Split:
             record = self.records[number]
             values[i] = record[self.x]
             numbers[i] = [record[label] for label in self.labels]
-        if self._binary:
-            values *= np.uint8(255)
-        strides = np.cumprod([1, *(self.features[label].num_classes for label in self.labels[:0:-1])])[::-1]
-        return Part(values, (numbers @ strides).astype(np.int32) if self.labels else None)
-
-    @cached_property
-    def _binary(self) -> bool:
-        """Whether the images are of zeros and ones, by the first few of them."""
-        few = range(min(_CHUNK, len(self.records)))
-        return self.features[self.x].np_dtype == np.uint8 and max(self.records[i][self.x].max() for i in few) == 1
+        return values, numbers
 
     def chunks(self) -> Iterator[Part]:
         """All of them, a few at a time."""
@@ -62,9 +74,19 @@ class Split:
 
 
 def read(name: str, source: Path | None) -> dict[str, Part]:
-    """The parts of the TFDS data set `name` in memory: see `splits`, whose errors it raises."""
+    """The parts of the TFDS data set `name` in memory: see `splits`, whose errors it raises.
+
+    Raises `InputError` too where it is larger than this machine's memory.
+    """
+    prepared = splits(name, source)
+    size = sum(split.nbytes for split in prepared.values())
+    if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise InputError(
+            f"tfds:{name} takes {size:,} bytes, more than this machine's memory: run `aejax data pack tfds:{name} DIR` "
+            "and train on --data DIR, which stays on disk"
+        )
     with _explaining(name):
-        return {part: split.decode(range(len(split.records))) for part, split in splits(name, source).items()}
+        return {part: split.decode(range(len(split.records))) for part, split in prepared.items()}
 
 
 def splits(name: str, source: Path | None = None) -> dict[str, Split]:

@@ -1,6 +1,5 @@
 """Training's pure functions, compiled: by themselves on one device, and over several by either strategy."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -20,13 +19,12 @@ from aejax.models.layers import SHARED_BATCH
 from aejax.optim import Optimizer
 
 Epoch = tuple[train.State, Metrics]
-Order = Callable[[Key[Array, ""], Int[Array, ""], int, int], Int[Array, "steps batch_size"]]
 
 init = jax.jit(train.init, static_argnames="model")
 epoch = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
 evaluate = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
 outputs = jax.jit(train.outputs, static_argnames=("model", "batch_size"))
-_batches = jax.jit(train.batches, static_argnums=(2, 3))
+_batches = jax.jit(train.batches, static_argnames=("size", "batch_size"))
 
 
 def place(part: Part, preprocess: Preprocess) -> Part:
@@ -38,7 +36,7 @@ def place(part: Part, preprocess: Preprocess) -> Part:
 def shuffled(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray, "steps batch_size"]:
     """The order of `train.epoch`, made by the host's processor for the host: the device has other work."""
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        return np.asarray(_batches(jax.random.key(seed), np.int32(step), size, batch_size))
+        return np.asarray(_batches(jax.random.key(seed), np.int32(step), size=size, batch_size=batch_size))
 
 
 def shared_epoch(
@@ -50,20 +48,19 @@ def shared_epoch(
     state: train.State,
     part: Part,
     key: Key[Array, ""],
-    batch_size: int,
-    order: Order = train.batches,
+    batch_size: int | None,
 ) -> Epoch:
     """`train.epoch` by all devices of a resolved layout together; the memory of `state` is taken for the next.
 
-    With `train.in_order` it is the epoch's next steps, whose batches `part` holds one after the other.
+    Without a `batch_size`, `part` is a leg of an epoch: its next batches, as `Parallel.deal` gives them out.
     """
     arguments = (loss, optimizer, preprocess, state, part, key)
     if parallel.strategy == "pmap":
-        return _mapped(parallel, model, batch_size, order)(_own_ranks(parallel), *arguments)
-    return _divided_epoch(parallel, model, *arguments, batch_size, order)
+        return _mapped(parallel, model, batch_size)(_own_ranks(parallel), *arguments)
+    return _divided_epoch(parallel, model, *arguments, batch_size)
 
 
-@partial(jax.jit, static_argnames=("parallel", "model", "batch_size", "order"), donate_argnames="state")
+@partial(jax.jit, static_argnames=("parallel", "model", "batch_size"), donate_argnames="state")
 def _divided_epoch(
     parallel: Parallel,
     model: Model,
@@ -73,21 +70,23 @@ def _divided_epoch(
     state: train.State,
     part: Part,
     key: Key[Array, ""],
-    batch_size: int,
-    order: Order,
+    batch_size: int | None,
 ) -> Epoch:
     """The epoch of one device as it stands, which XLA divides as its batches are."""
 
     def advance(state: train.State, batch: Part, key: Key[Array, ""]) -> Epoch:
         return train.step(model, loss, optimizer, state, parallel.divided(batch), key)
 
-    batches = order(key, state.step, len(part), batch_size)
-    state, metrics = train.follow(advance, preprocess, state, part, key, batches)
+    if batch_size is None:
+        state, metrics = train.follow_leg(advance, preprocess, state, part, key)
+    else:
+        order = train.batches(key, state.step, len(part), batch_size)
+        state, metrics = train.follow(advance, preprocess, state, part, key, order)
     return jax.lax.with_sharding_constraint((state, metrics), (parallel.of_state(state), parallel.whole))
 
 
 @cache
-def _mapped(parallel: Parallel, model: Model, batch_size: int, order: Order) -> Any:
+def _mapped(parallel: Parallel, model: Model, batch_size: int | None) -> Any:
     """Every device's epoch of its share of each batch, with keys of its own; state and metrics are the same on all."""
 
     def own_epoch(
@@ -99,14 +98,18 @@ def _mapped(parallel: Parallel, model: Model, batch_size: int, order: Order) -> 
         part: Part,
         key: Key[Array, ""],
     ) -> Epoch:
-        batches = order(key, state.step, len(part), batch_size)
-        share = batches.reshape(len(batches), parallel.mesh.size, -1)[:, rank]
         advance = partial(train.step, model, loss, _Averaged(recipe=optimizer))
-        state, metrics = train.follow(advance, preprocess, state, part, jax.random.fold_in(key, rank), share)
+        own_key = jax.random.fold_in(key, rank)
+        if batch_size is None:
+            state, metrics = train.follow_leg(advance, preprocess, state, part, own_key)
+        else:
+            order = train.batches(key, state.step, len(part), batch_size)
+            share = order.reshape(len(order), parallel.mesh.size, -1)[:, rank]
+            state, metrics = train.follow(advance, preprocess, state, part, own_key, share)
         return state, jax.lax.psum(metrics, SHARED_BATCH)
 
     devices = list(parallel.mesh.devices.flat)
-    axes = (0, *[None] * 6)
+    axes = (0, *[None] * 4, 0 if batch_size is None else None, None)
     return jax.pmap(own_epoch, SHARED_BATCH, in_axes=axes, out_axes=None, donate_argnums=4, devices=devices)
 
 

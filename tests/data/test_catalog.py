@@ -200,6 +200,14 @@ def test_packed_they_are_the_same_data_set_and_were_never_whole_in_memory(tmp_pa
         np.testing.assert_array_equal(packed.part(part).label, direct.part(part).label)
 
 
+def test_what_is_larger_than_memory_is_refused_with_what_to_do(monkeypatch):
+    monkeypatch.setattr(catalog.os, "sysconf", {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": 30 * 24 - 1}.get)
+    with pytest.raises(
+        InputError, match=r"takes 720 bytes, more than .* run `aejax data pack tfds:aejax_tiny_images DIR`"
+    ):
+        load(Data("tfds:aejax_tiny_images"))
+
+
 def test_an_unknown_name_gets_its_nearest():
     with pytest.raises(InputError, match=r"TFDS has no data set named 'mnits' \(nearest: mnist"):
         load(Data("tfds:mnits"))

@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from aejax.data import Data, Stored, load, pack, packed, read_examples
-from aejax.data.preprocess import Standardise
+from aejax.data.preprocess import Scale, Standardise
 from aejax.data.stored import chunks
+from aejax.devices import place
 from aejax.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -45,6 +46,12 @@ def test_packed_data_are_the_same_data_on_disk_and_are_cut_the_same(tmp_path, so
         same(there.part(name).within(), here.part(name))
     same(read_examples(str(tmp_path / "packed")), read_examples(source))
     assert (there.train.x.min(), there.train.x.max()) == (X.min(), X.max())
+
+
+def test_what_needs_arrays_reads_them_whole(folder):
+    placed = place(packed.read(folder)["train"].take(np.arange(7)), Scale())
+    np.testing.assert_array_equal(placed.x, X[:7])
+    np.testing.assert_array_equal(placed.label, Y[:7])
 
 
 def test_rows_on_disk_are_indexed_as_an_array_is(folder):
