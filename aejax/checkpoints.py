@@ -6,6 +6,7 @@
 What a kill leaves under a hidden name is removed when the run is resumed.
 """
 
+import errno
 import logging
 import os
 import shutil
@@ -108,7 +109,8 @@ class Checkpoints:
         try:
             with span("checkpoint"):
                 self.folder.mkdir(exist_ok=True)
-                _reserve(hidden, arrays)
+                shutil.rmtree(hidden, ignore_errors=True)
+                _check_room(self.folder, arrays)
                 _orbax().save(hidden.absolute(), arrays)
                 (hidden / CHECKSUM).write_text(str(_checksum(hidden)))
                 hidden.rename(self._path(step))
@@ -177,15 +179,10 @@ def _orbax() -> Any:
     return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
 
 
-def _reserve(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Raises `OSError` unless the disk has room for them, where Orbax would meet its end halfway, in many threads."""
-    shutil.rmtree(path, ignore_errors=True)
-    size = sum(array.nbytes + 4096 for array in arrays.values()) + 2**16
-    with path.with_name(f"{path.name}.room").open("wb") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        finally:
-            Path(file.name).unlink()
+def _check_room(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Raises `OSError` unless the disk has room for them: Orbax would meet its end halfway, in many threads."""
+    if shutil.disk_usage(folder).free < sum(array.nbytes + 4096 for array in arrays.values()) + 2**16:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _check_sizes(path: Path, found: dict[str, Any]) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from aejax.checkpoints import Saving
 from aejax.data import Preprocess
-from aejax.runs import Run, validation_losses
+from aejax.rows import validation_losses
+from aejax.runs import Run
 from aejax.train import State
 
 

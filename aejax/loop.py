@@ -24,7 +24,7 @@ from aejax.keeper import Keeper
 from aejax.metrics import Metrics, means
 from aejax.progress import Progress
 from aejax.pytree import as_arrays
-from aejax.runs import FRESH, Run, versions
+from aejax.runs import FRESH, Run
 from aejax.streaming import feed_for
 from aejax.timing import tell
 from aejax.trained import Trained, example, template
@@ -143,8 +143,8 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
             f"{run.path} cannot be resumed, its data was of shape {run.shape} with {run.steps_per_epoch} steps an "
             f"epoch, not {dataset.shape} with {steps_per_epoch}: give it the data that it was made with"
         )
-    if run.versions != versions():
-        log.warning("%s began with other versions (%s): bits may differ", run.path, run.versions)
+    if run.changes():
+        log.warning("%s was made with %s: bits may differ", run.path, "; ".join(run.changes()))
     return run
 
 
@@ -165,7 +165,7 @@ def _begin(
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     batch = example(shape)
     state = devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed))
-    if params is None:
+    if params is None or resumed is not None:
         return state, []
     return dataclasses.replace(state, params=_fitting(params, state.params)), []
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from aejax.errors import InputError
 from aejax.pytree import configurable, positive, static
 
 
@@ -87,22 +88,30 @@ class Optimizer:
     """Largest global norm of the gradient; None: unbounded."""
     horizon: float | None = positive(default=None)
     """Steps that the schedule spans; None: all of the run."""
+    accumulate: int = static(default=1)
+    """Steps whose mean gradient makes one update: as a batch of so many times the size, in the memory of one."""
 
     def rule(self) -> optax.GradientTransformation:
         """The direction of the update, before the learning rate."""
         raise NotImplementedError
 
     def transformation(self) -> optax.GradientTransformation:
-        """The whole recipe. Raises `ValueError` where nobody has said how long the schedule is."""
+        """The whole recipe.
+
+        Raises `ValueError` where nobody has said how long the schedule is, `InputError` for `accumulate` below 1.
+        """
         if self.horizon is None:
             raise ValueError("the optimizer has no horizon: Experiment.resolve sets it to the length of the run")
-        horizon = self.horizon
+        if self.accumulate < 1:
+            raise InputError(f"optimizer.accumulate is {self.accumulate}: give at least 1")
+        updates = self.horizon / self.accumulate
 
         def learning_rate(count: Int[Array, ""]) -> Float[Array, ""]:
-            return self.learning_rate * self.schedule(count.astype(jnp.float32) / horizon)
+            return self.learning_rate * self.schedule(count.astype(jnp.float32) / updates)
 
         clip = [] if self.clip_norm is None else [optax.clip_by_global_norm(self.clip_norm)]
-        return optax.chain(*clip, self.rule(), optax.scale_by_learning_rate(learning_rate))
+        recipe = optax.chain(*clip, self.rule(), optax.scale_by_learning_rate(learning_rate))
+        return recipe if self.accumulate == 1 else optax.MultiSteps(recipe, self.accumulate).gradient_transformation()
 
 
 @configurable

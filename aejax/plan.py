@@ -13,9 +13,11 @@ from typing import Any
 
 from aejax import registry
 from aejax.choices import choices, choose
+from aejax.data import Dataset, load
 from aejax.errors import InputError
 from aejax.experiment import Experiment, from_json, to_json
 from aejax.population import structure
+from aejax.trained import template
 
 Axes = Mapping[str, Sequence[Any]]
 """The values of each setting, by its path: `optimizer.learning_rate`, `loss.terms.kl.weight`, `model.latent.size`.
@@ -50,7 +52,7 @@ def grid(base: Experiment, axes: Axes) -> list[Trial]:
     trials = []
     for values in itertools.product(*axes.values()):
         settings = dict(zip(axes, values, strict=True))
-        experiment = _with(base, settings)
+        experiment = vary(base, settings)
         trials.append(Trial(settings, experiment, identity(experiment)))
     repeated = len(trials) - len({trial.id for trial in trials})
     if repeated:
@@ -64,6 +66,28 @@ def groups(trials: Sequence[Trial]) -> list[list[Trial]]:
     for trial in trials:
         found.setdefault(structure(trial.experiment), []).append(trial)
     return list(found.values())
+
+
+def check(trials: Sequence[Trial]) -> None:
+    """Raises `InputError` for any trial that its data or its model would refuse, before any of them trains."""
+    datasets: dict[str, Dataset] = {}
+    for group in groups(trials):
+        data = group[0].experiment.data
+        if str(data) not in datasets:
+            datasets[str(data)] = load(data)
+        dataset = datasets[str(data)]
+        resolved = [trial.experiment.resolve(dataset) for trial in group]
+        template(resolved[0], dataset.shape)  # what a model refuses is its structure, which they share
+
+
+def vary(base: Experiment, settings: Mapping[str, Any]) -> Experiment:
+    """The experiment with each setting changed that a path leads to. Raises `InputError` as `replace_at` does."""
+    experiment = registry.get(str(settings["experiment"])) if "experiment" in settings else base
+    # A part that is exchanged has other settings: those come after it.
+    for path in sorted(settings, key=lambda path: path.count(".")):
+        if path != "experiment":
+            experiment = replace_at(experiment, path, settings[path])
+    return experiment
 
 
 def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
@@ -94,7 +118,12 @@ def parse_axis(text: str) -> tuple[str, list[Any]]:
     path, equals, values = text.partition("=")
     if not equals or not path or not values:
         raise InputError(f"{text!r} is no axis: give PATH=VALUES, such as optimizer.learning-rate=1e-4:1e-2:log:5")
-    return _path(path), [value for item in _items(values) for value in _values(item, text)]
+    return path_of(path), [value for item in _items(values) for value in _values(item, text)]
+
+
+def path_of(text: str) -> str:
+    """A path as it is typed, `optimizer.learning-rate`, as an experiment has it."""
+    return text.strip().replace("-", "_")
 
 
 def read_axes(path: Path) -> dict[str, list[Any]]:
@@ -113,7 +142,7 @@ def read_axes(path: Path) -> dict[str, list[Any]]:
             values = entry["values"] if "values" in entry else [entry["value"]]
             assert isinstance(values, list)
             assert all(map(_is_flat, values))
-            axes[_path(str(name))] = [_number(value) for value in values]
+            axes[path_of(str(name))] = [_number(value) for value in values]
     except (OSError, ValueError, yaml.YAMLError, AssertionError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path} is no grid in YAML ({type(error).__name__}): it must say parameters: {{PATH: {{values: [...]}}}}"
@@ -121,19 +150,6 @@ def read_axes(path: Path) -> dict[str, list[Any]]:
     if content.get("method", "grid") != "grid":
         raise InputError(f"{path} asks for the method {content['method']!r}, but only grid can be read from a file")
     return axes
-
-
-def _with(base: Experiment, settings: Mapping[str, Any]) -> Experiment:
-    experiment = registry.get(str(settings["experiment"])) if "experiment" in settings else base
-    # A part that is exchanged has other settings: those come after it.
-    for path in sorted(settings, key=lambda path: path.count(".")):
-        if path != "experiment":
-            experiment = replace_at(experiment, path, settings[path])
-    return experiment
-
-
-def _path(text: str) -> str:
-    return text.strip().replace("-", "_")
 
 
 def _paths(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -14,18 +14,15 @@ name and renamed, and of rows a last one may be cut short.
 import fcntl
 import importlib.metadata
 import json
-import logging
 import math
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -35,12 +32,10 @@ import numpy as np
 from aejax.checkpoints import Checkpoints, named_leaves
 from aejax.errors import DISK_ERRORS, DiskError, InputError
 from aejax.experiment import Experiment, from_json, to_json
-
-log = logging.getLogger("aejax")
+from aejax.rows import Board, validation_losses, whole_rows
 
 FRESH, NEWEST, BEST = "fresh", "newest", "best"
 
-_FLUSH_SECONDS = 5.0
 _DEEPEST = 100
 """Levels of JSON that is read: an experiment has a dozen."""
 _MOST_VALUES = 2**26
@@ -56,7 +51,7 @@ class Run:
         """Opens an existing run. Raises `InputError` where `path` is not one."""
         self.path = Path(path)
         self.checkpoints = Checkpoints(self.path / "checkpoints")
-        self._flushed = time.monotonic()
+        self._board = Board(self.path / "tensorboard")
         content = self._read("experiment.json")
         self.experiment = from_json(content.get("experiment"))
         if not isinstance(self.experiment, Experiment):
@@ -64,7 +59,7 @@ class Run:
         self.shape: tuple[int, ...] = from_json(content.get("shape"))
         self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
         self.params: str = content.get("params", FRESH)
-        self.versions: Any = content.get("versions")
+        self.made_with = [content.get(name) for name in ("versions", "hardware")]
         self._check()
 
     @classmethod
@@ -90,6 +85,12 @@ class Run:
         """Writes the experiment anew: a resumed run may have more epochs than it began with."""
         self.experiment = experiment
         _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, self.params)
+
+    def changes(self) -> list[str]:
+        """In which versions and on what hardware it was made, where those are not the present ones."""
+        then = {name: value for part in self.made_with if isinstance(part, dict) for name, value in part.items()}
+        now = versions() | hardware()
+        return [f"{name} {then.get(name)}, not {value}" for name, value in now.items() if then.get(name) != value]
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -120,9 +121,7 @@ class Run:
         try:
             self.checkpoints.wait()
         finally:
-            board = self.__dict__.pop("_board", None)
-            if board is not None:
-                board.close()
+            self._board.close()
 
     # Metrics
 
@@ -130,43 +129,23 @@ class Run:
         """Appends rows to metrics.jsonl and mirrors their numbers to TensorBoard."""
         with (self.path / "metrics.jsonl").open("a") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
-        self._mirror(rows)
-        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
-            self._board.flush()
-            self._flushed = time.monotonic()
+        self._board.write(rows)
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows logged so far; a line cut short by a kill is passed over."""
         path = self.path / "metrics.jsonl"
-        return list(_complete_rows(path.read_text(errors="replace"))) if path.exists() else []
+        return list(whole_rows(path.read_text(errors="replace"))) if path.exists() else []
 
     def rewind(self, step: int) -> list[dict[str, Any]]:
         """Forgets rows and checkpoints after `step`, which a resumed run will write again; returns the other rows."""
         self.checkpoints.clean(step)
+        for left in self.path.glob(".*"):  # by a kill
+            left.unlink()
         rows = [row for row in self.rows() if row["step"] <= step]
         write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-        shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
-        self._mirror(rows)
+        self._board.clear()
+        self._board.write(rows)
         return rows
-
-    def _mirror(self, rows: list[dict[str, Any]]) -> None:
-        from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.summary import scalar
-
-        for row in rows:
-            numbers = {name: value for name, value in row.items() if name.endswith(("_nats", "_second"))}
-            for name, value in numbers.items():
-                summary = scalar(f"{name}/{row['split']}", value)
-                self._board.write_event(Event(wall_time=time.time(), step=row["step"], summary=summary))
-
-    @cached_property
-    def _board(self) -> Any:
-        # Not its SummaryWriter, whose thread dies on a full disk, and then holds up whoever writes to it.
-        from tensorboardX.event_file_writer import EventsWriter
-
-        folder = self.path / "tensorboard"
-        folder.mkdir(exist_ok=True)
-        return EventsWriter(str(folder / "events"))
 
     # Checkpoints
 
@@ -231,12 +210,6 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(opened)
 
 
-def validation_losses(rows: list[dict[str, Any]]) -> dict[int, float]:
-    """The loss of validation by step, where it is finite."""
-    losses = {row["step"]: row.get("loss_nats") for row in rows if row["split"] == "validation"}
-    return {step: loss for step, loss in losses.items() if isinstance(loss, float) and math.isfinite(loss)}
-
-
 def _write_experiment(
     path: Path, experiment: Experiment, shape: tuple[int, ...], steps_per_epoch: int, params: str
 ) -> None:
@@ -246,6 +219,7 @@ def _write_experiment(
         "steps_per_epoch": steps_per_epoch,
         "params": params,
         "versions": versions(),
+        "hardware": hardware(),
         "commit": commit(),
     }
     write_atomically(path / "experiment.json", json.dumps(content, indent=2))
@@ -288,7 +262,14 @@ def read_json(path: Path) -> Any:
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
     packages = ("aejax", "jax", "jaxlib", "flax", "optax", "numpy")
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"  # a checkout that is run as it stands
 
 
 def commit() -> str | None:
@@ -334,30 +315,6 @@ def _new_folder(parent: Path) -> Path:
             if not parent.is_dir():
                 raise
     raise FileExistsError(f"too many runs in {parent} this second")
-
-
-def _complete_rows(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if _is_row(row):
-            yield row
-        else:
-            log.warning("a damaged line of metrics.jsonl is passed over: %.60s", line)
-
-
-def _is_row(row: Any) -> bool:
-    if not isinstance(row, dict) or not isinstance(row.get("split"), str):
-        return False
-    numbers = {name: value for name, value in row.items() if name != "split"}
-    needed = {"epoch", "step", "loss_nats"} | ({"seconds", "examples_per_second"} if row["split"] == "train" else set())
-    if not needed <= set(numbers) or not all(type(value) in (int, float) for value in numbers.values()):
-        return False
-    return all(type(value) is float or abs(value) < 2**63 for value in numbers.values()) and (
-        type(row["epoch"]) is type(row["step"]) is int
-    )
 
 
 def _checksum_of_arrays(tree: Any) -> int:

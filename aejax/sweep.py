@@ -2,7 +2,12 @@
 
 Any number of processes may work on one folder. A claim is a file that its worker touches while it
 lives; one that has not been touched for `LEASE` seconds belongs to a dead worker, and its trial is
-taken over. `DIR/sweep.json` is the plan, `DIR/results/ID.json` what a trial came to.
+taken over, with those that were claimed beside it: they go on where they were.
+
+    sweep.json         the plan
+    claims/ID          who is at work on a trial
+    training/*         states of groups in training, see `kept`
+    results/ID.json    what a trial came to
 """
 
 import contextlib
@@ -10,24 +15,27 @@ import fcntl
 import json
 import os
 import re
-import socket
-import threading
+import shutil
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from aejax import plan, population
+from aejax.bench import memory
+from aejax.book import Outcome
 from aejax.data import Part, load
 from aejax.errors import InputError
 from aejax.experiment import Experiment, from_json, to_json
 from aejax.plan import Trial
-from aejax.population import Outcome, Selection
 from aejax.runs import hardware, read_json, versions, write_atomically
+from aejax.selection import Selection
+from aejax.strips import strip
 from aejax.trained import Trained
+from aejax.workers import repeating, worker_name
 
 Measure = Callable[[Trained, Part], dict[str, float]]
 Result = dict[str, Any]
@@ -55,21 +63,14 @@ class Sweep:
         except OSError as error:
             raise InputError(f"{folder} cannot hold a sweep ({error.strerror}): choose another --out") from None
         sweep = cls(folder, list(trials))
-        with sweep._lock():
+        with sweep.lock():
             if (folder / "sweep.json").exists():
                 there = cls.open(folder)
                 # Identities of the folder's may be those of an older version: experiments are what counts.
                 if set(map(_identity, there.trials)) != set(map(_identity, trials)):
                     raise InputError(f"{folder} holds a sweep of other trials: choose another --out, or remove it")
                 return there
-            content = {
-                "trials": [
-                    {"id": trial.id, "settings": trial.settings, "experiment": to_json(trial.experiment)}
-                    for trial in trials
-                ],
-                "versions": versions(),
-            }
-            write_atomically(folder / "sweep.json", json.dumps(content, indent=1))
+            sweep._write()
         return sweep
 
     @classmethod
@@ -111,51 +112,68 @@ class Sweep:
 
     def claim(self, worker: str, most: int) -> list[Trial]:
         """Claims up to `most` trials of one structure that nobody has finished or is at work on."""
-        with self._lock():
+        with self.lock():
             for group in self._groups:
                 free = [trial for trial in group if not self._result(trial).exists() and not self._taken(trial)]
-                if free:
-                    for trial in free[:most]:
+                # What a dead worker was at work on goes on together, or what it has kept would be of no use.
+                together = [trial for trial in free if self._owner(trial) == self._owner(free[0])][:most]
+                if together:
+                    for trial in together:
                         self._claim(trial).write_text(worker)
-                    return free[:most]
+                    return together
         return []
 
     def record(self, worker: str, trial: Trial, content: Result) -> bool:
         """Writes a trial's result, unless another worker has taken the trial over."""
-        with self._lock():
-            if not self._owned(worker, trial) or self._result(trial).exists():
+        with self.lock():
+            if self._owner(trial) != worker or self._result(trial).exists():
                 return False
             write_atomically(self._result(trial), json.dumps(content))
             self._claim(trial).unlink()
         return True
 
+    def add(self, finished: Sequence[tuple[Trial, Result]]) -> "Sweep":
+        """The sweep with trials that were not planned, and what they came to; those that it has stay as they are."""
+        with self.lock():
+            there = Sweep.open(self.folder).trials
+            known = {trial.id for trial in there}
+            added = {trial.id: (trial, content) for trial, content in finished if trial.id not in known}
+            for trial, content in added.values():
+                if not self._result(trial).exists():
+                    write_atomically(self._result(trial), json.dumps(content))
+            sweep = Sweep(self.folder, [*there, *(trial for trial, _ in added.values())])
+            sweep._write()
+        return sweep
+
     def release(self, worker: str, trials: Sequence[Trial]) -> None:
-        """Gives back what was claimed and not finished."""
-        with self._lock():
+        """Gives back what was claimed and not finished, as if its worker had died long ago."""
+        with self.lock():
             for trial in trials:
-                if self._owned(worker, trial):
-                    self._claim(trial).unlink()
+                if self._owner(trial) == worker:
+                    os.utime(self._claim(trial), (0, 0))
 
     @contextlib.contextmanager
     def touching(self, worker: str, trials: Sequence[Trial]) -> Iterator[None]:
         """Keeps the claims alive meanwhile, and releases what is left of them afterwards."""
-        done = threading.Event()
 
         def touch() -> None:
-            while not done.wait(LEASE / 6):
-                with self._lock():
-                    for trial in trials:
-                        if self._owned(worker, trial):
-                            os.utime(self._claim(trial))
+            with self.lock():
+                for trial in trials:
+                    if self._owner(trial) == worker:
+                        os.utime(self._claim(trial))
 
-        thread = threading.Thread(target=touch, daemon=True)
-        thread.start()
         try:
-            yield
+            with repeating(touch, LEASE / 6):
+                yield
         finally:
-            done.set()
-            thread.join()
             self.release(worker, trials)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Nobody else holds it meanwhile; the system gives it back when its holder dies, however it dies."""
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     @cached_property
     def _groups(self) -> list[list[Trial]]:
@@ -173,18 +191,21 @@ class Sweep:
         except FileNotFoundError:
             return False
 
-    def _owned(self, worker: str, trial: Trial) -> bool:
+    def _owner(self, trial: Trial) -> str | None:
         try:
-            return self._claim(trial).read_bytes() == worker.encode()
+            return self._claim(trial).read_text(errors="replace")
         except FileNotFoundError:
-            return False
+            return None
 
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        # The system gives the lock back when its holder dies, however it dies.
-        with (self.folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _write(self) -> None:
+        content = {
+            "trials": [
+                {"id": trial.id, "settings": trial.settings, "experiment": to_json(trial.experiment)}
+                for trial in self.trials
+            ],
+            "versions": versions(),
+        }
+        write_atomically(self.folder / "sweep.json", json.dumps(content, indent=1))
 
 
 @dataclass(frozen=True)
@@ -240,38 +261,44 @@ def work(
     """
     worker = worker_name()
     events = Events() if events is None else events
+    training = sweep.folder / "training"
+    options = {"shared_order": shared_order, "selection": selection, "on_epoch": events.epoch}
+    options |= {"keep": training, "keep_strip": True}
     while claimed := sweep.claim(worker, width):
-        with sweep.touching(worker, claimed):
+        with sweep.touching(worker, claimed), closing(train(claimed, worker, measure, **options)) as results:
             events.begun(claimed)
-            options = {"shared_order": shared_order, "selection": selection, "on_epoch": events.epoch}
-            for trial, content in train(claimed, worker, measure, **options):
+            for trial, content in results:
                 if sweep.record(worker, trial, content):
                     events.recorded(trial, content)
+    if len(sweep.finished()) == len(sweep.trials):
+        shutil.rmtree(training, ignore_errors=True)
 
 
-def worker_name() -> str:
-    """A name that no other worker has, wherever it runs."""
-    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+def train(
+    trials: Sequence[Trial], worker: str, measure: Measure, *, keep_strip: bool = False, **options: Any
+) -> Generator[tuple[Trial, Result], None, None]:
+    """Trains trials of one structure with the options of `population.fit`, and yields what each came to.
 
-
-def train(trials: Sequence[Trial], worker: str, measure: Measure, **options: Any) -> Iterator[tuple[Trial, Result]]:
-    """Trains trials of one structure with the options of `population.fit`, and yields what each came to."""
-    start = time.perf_counter()
+    With `keep_strip` a result has small pictures too, see `strips`.
+    """
     dataset = load(trials[0].experiment.data)
-    outcomes = population.fit([trial.experiment for trial in trials], dataset=dataset, **options)
     parts = {name: dataset.part(name) for name in ("validation", "test") if len(dataset.part(name))}
-    for trial, outcome in zip(trials, outcomes, strict=True):
-        content = {
-            "id": trial.id,
-            "settings": trial.settings,
-            **_ending(outcome),
-            **{name: {} if outcome.failed_at else measure(outcome.trained, part) for name, part in parts.items()},
-            "seconds": (time.perf_counter() - start) / len(trials),
-            "members": len(trials),
-            "worker": worker,
-            "hardware": hardware(),
-        }
-        yield trial, content
+    fitted = population.fit([trial.experiment for trial in trials], dataset=dataset, **options)
+    # Closed however this ends: what is still in training stops, and what is kept of it is whole.
+    with closing(outcome for outcome in fitted) as outcomes:
+        for trial, outcome in zip(trials, outcomes, strict=True):
+            content = {
+                "id": trial.id,
+                "settings": trial.settings,
+                **_ending(outcome),
+                **{name: {} if outcome.failed_at else measure(outcome.trained, part) for name, part in parts.items()},
+                "strip": strip(outcome.trained, dataset.test) if keep_strip and not outcome.failed_at else None,
+                "members": len(trials),
+                "resident_mb_a_member": memory() / 1e6 / len(trials),
+                "worker": worker,
+                "hardware": hardware(),
+            }
+            yield trial, content
 
 
 def _ending(outcome: Outcome) -> Result:
@@ -281,6 +308,7 @@ def _ending(outcome: Outcome) -> Result:
     return {
         "failed_at": outcome.failed_at,
         "stopped_after": outcome.stopped_after,
+        "seconds": sum(row.get("seconds", 0.0) for row in rows),
         **{split: {name: value for name, value in row.items() if name not in names} for split, row in last.items()},
         "curves": {split: [row["loss_nats"] for row in rows if row["split"] == split] for split in last},
     }

@@ -1,51 +1,165 @@
-"""Measures aejax's VAE and IWAE against PyTorch loops, eager and compiled, on one GPU.
+"""Measures aejax against PyTorch, a population against one run, and both against the ceilings of one GPU.
 
-    pip install -e . torch && aejax data prepare mnist --from DIR && python scripts/bench_gpu.py
+    pip install -e . torch && python scripts/bench_gpu.py
 
-Needs a JAX with CUDA and a PyTorch with CUDA. The settings, the contenders and their data are those
-of bench_vae.py; PyTorch holds its data on the GPU too. Where
-full MNIST is not at hand, `--data mnist-5k` repeats the embedded digits to as many.
+Needs a JAX with CUDA and a PyTorch with CUDA, no network, and less than eight minutes. In five parts: the
+contest with PyTorch, eager, compiled, and with CUDA graphs; 64 settings at once; float32 and bfloat16;
+examples a second by batch size; and a profile that shows whether the host interrupts an epoch. The images are
+drawn here, or read: `--data FILE.npy`, uint8, [n, 28, 28]. What is done is kept if a later part fails.
 """
 
 import argparse
 import json
+import os
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from bench_vae import CONTENDERS, IWAE, VAE, binary_mnist
 from contest import contest, work
+from gpu_models import CONTENDERS, MODELS, SIDE
 
-ON_GPU = ["aejax", "torch", "torch-compiled"]
-SETTINGS = {"vae": VAE, "vae_batch_1024": VAE | {"batch": 1024}, "iwae": IWAE}
 RESULTS = Path(__file__).parent / "results" / "bench_gpu.json"
+TARGETS = {"torch": 10.0, "torch-compile-graphs": 1.3}
+"""How many times as fast as each contender aejax is to be, at the smallest batch."""
+MOST_CODES = 50 * 4096
+"""A batch whose codes are more does not fit the memory beside its gradients."""
+FULL = {
+    "models": list(MODELS),
+    "contenders": list(CONTENDERS),
+    "batches": [256, 4096],
+    "curve": [64, 256, 1024, 4096, 16_384],
+    "examples": 60_000,
+    "rounds": 3,
+    "members": 64,
+    "size": 8192,
+}
+SMALL = FULL | {
+    "models": ["ae-keras"],
+    "contenders": ["aejax"],
+    "batches": [16],
+    "curve": [8, 16],
+    "examples": 64,
+    "members": 3,
+    "size": 64,
+}
+"""What a CPU does in seconds: it shows that everything runs."""
+
+
+def images(path: Path, examples: int, given: Path | None) -> None:
+    """So many black and white images, repeated if need be, as bytes 0 and 255."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    if given is None:  # strokes: curves of degree two with a soft pen
+        ends = rng.uniform(4, SIDE - 4, (min(examples, 4096), 3, 2))
+        t = np.linspace(0, 1, 16)[:, None]
+        curve = np.concatenate([(1 - t) ** 2, 2 * t * (1 - t), t**2], axis=1) @ ends
+        pixels = np.arange(SIDE)
+        distance = [np.square(pixels - curve[..., axis, None]) for axis in (0, 1)]
+        grey = np.exp(-(distance[0][..., None] + distance[1][..., None, :]).min(axis=1) / 3)
+    else:
+        grey = np.load(given) / 255
+    drawn = rng.uniform(size=grey.shape) < grey
+    np.save(path, np.resize(drawn, (examples, SIDE, SIDE, 1)).astype(np.uint8) * np.uint8(255))
+
+
+def against_torch(path: Path, sizes: dict[str, Any]) -> dict[str, Any]:
+    """Every model at every batch size; a contest that fails says why, and the others go on."""
+    results = {}
+    for name in sizes["models"]:
+        for batch in sizes["batches"]:
+            setting = {"model": name, "batch": batch, "contenders": sizes["contenders"]} | MODELS[name]
+            try:
+                results[f"{name}, batch {batch}"] = contest(__file__, setting, path, sizes["rounds"], within=1.1)
+            except SystemExit as error:
+                results[f"{name}, batch {batch}"] = {"failed": str(error)}
+                print(error, file=sys.stderr)
+    return results
+
+
+def measure(path: Path, sizes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each part's name and results, as it is done."""
+    yield "contest", against_torch(path, sizes)
+
+    import gpu_ceilings as ceilings
+
+    models, batch = sizes["models"], sizes["batches"][0]
+    yield "population", ceilings.members(str(path), sizes["members"], 4, batch)
+    best = ceilings.ceilings(sizes["size"])
+    yield "ceilings", best
+
+    def speed(name: str, batch: int, **settings: Any) -> dict[str, float]:
+        return ceilings.throughput(name, str(path), batch, best, sizes["rounds"], **settings)
+
+    if ceilings.has_precision():
+        both = ("float32", "bfloat16")
+        yield (
+            "precision",
+            {name: {kind: speed(name, sizes["batches"][-1], precision=kind) for kind in both} for name in models},
+        )
+    fits = lambda name, size: MODELS[name]["samples"] * size <= MOST_CODES  # noqa: E731
+    yield (
+        "batch_sizes",
+        {name: {size: speed(name, size) for size in sizes["curve"] if fits(name, size)} for name in models},
+    )
+    yield "profile", {name: ceilings.interruptions(name, str(path), batch) for name in models}
+
+
+def judged(results: dict[str, Any], sizes: dict[str, Any]) -> dict[str, bool]:
+    """Which targets are met, of those that were measured."""
+    met = {}
+    for name, result in results["contest"].items():
+        for other, times in TARGETS.items():
+            if name.endswith(f"batch {sizes['batches'][0]}") and other in result.get("ratios", {}):
+                met[f"{name}: {times:g} times {other}"] = result["ratios"][other] * times <= 1
+    for name, seen in results["profile"].items():
+        if seen["kernels"]:
+            met[f"{name}: no copy to the host inside an epoch"] = seen["copies_to_host_inside"] == 0
+    return met
 
 
 def main() -> None:
-    """Runs the comparison and writes it as JSON. Exits with 2 where there is no GPU."""
+    """Runs every part and writes JSON and figures. Exits with 2 where there is no GPU, unless it is to be small."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="epochs of each contender that are counted")
-    parser.add_argument("--examples", type=int, default=60_000, help="training images")
-    parser.add_argument("--data", default="mnist", help="mnist, or mnist-5k where that is all there is")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--data", type=Path, help="images as .npy, uint8, [n, 28, 28], in place of drawn ones")
+    parser.add_argument("--small", action="store_true", help="sizes for a CPU, and aejax alone")
+    parser.add_argument("--models", nargs="+", choices=MODELS)
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, help="the first is compared with the others")
+    parser.add_argument("--rounds", type=int, help="how often each contender's epochs are timed")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="figures are written beside it")
     arguments = parser.parse_args()
 
+    with tempfile.TemporaryDirectory() as folder:
+        # The contenders need memory too, and what one process has compiled the others need not.
+        os.environ |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_COMPILATION_CACHE_DIR": folder}
+        run(arguments, Path(folder) / "images.npy")
+
+
+def run(arguments: argparse.Namespace, path: Path) -> None:
+    """All parts, on images that are written to `path`."""
+    import gpu_figures
     import jax
 
     from aejax.runs import hardware, versions
 
-    if jax.default_backend() != "gpu":
+    if jax.default_backend() != "gpu" and not arguments.small:
         print(f"JAX finds no GPU here, only {jax.default_backend()}: run this where there is one", file=sys.stderr)
         raise SystemExit(2)
-    with tempfile.TemporaryDirectory() as folder:
-        path = binary_mnist(Path(folder), arguments.examples, arguments.data)
-        results = {
-            name: contest(__file__, setting | {"contenders": ON_GPU}, path, arguments.rounds)
-            for name, setting in SETTINGS.items()
-        }
-    content = {"hardware": hardware(), "versions": versions(), **results}
-    arguments.out.write_text(json.dumps(content, indent=2) + "\n")
-    print(json.dumps({name: result["ratios"] for name, result in results.items()}, indent=2))
+    given = {name: value for name, value in vars(arguments).items() if name in FULL and value is not None}
+    sizes = (SMALL if arguments.small else FULL) | given
+    results: dict[str, Any] = {"hardware": hardware(), "versions": versions(), "sizes": sizes}
+    start = time.perf_counter()
+    images(path, sizes["examples"], arguments.data)
+    for name, result in measure(path, sizes):
+        results |= {name: result, "seconds": time.perf_counter() - start}
+        arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+    results["met"] = judged(results, sizes)
+    arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+    print(json.dumps(results, indent=2))
+    gpu_figures.draw(results, arguments.out)
 
 
 if __name__ == "__main__":

@@ -88,27 +88,8 @@ def pythae_loop(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str,
     return _loop(model, lambda batch: model({"data": batch}).loss, x, setting)
 
 
-def torch_eager(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """A plain loop around a plain model: cross-entropy from logits, the bound by logsumexp."""
-    x, device = _tensor(path)
-    model = pythae_model(setting, logits=True).to(device)
-    return _loop(model, lambda batch: -_log_mean_weights(model, batch, setting).mean(), x, setting)
-
-
-def torch_compiled(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """The same with `torch.compile` around the loss, CUDA graphs included where there are any."""
-    import torch
-
-    x, device = _tensor(path)
-    model = pythae_model(setting, logits=True).to(device)
-    torch.set_float32_matmul_precision("highest")
-    mode = "reduce-overhead" if device == "cuda" else "default"
-    objective = torch.compile(lambda batch: -_log_mean_weights(model, batch, setting).mean(), mode=mode)
-    return _loop(model, objective, x, setting)
-
-
-def pythae_model(setting: dict[str, Any], logits: bool = False) -> Any:
-    """Pythae's VAE or IWAE with our layers and initialisation; for a plain loop, one that decodes to logits."""
+def pythae_model(setting: dict[str, Any]) -> Any:
+    """Pythae's VAE or IWAE with our layers and initialisation."""
     import torch
     from torch import nn
 
@@ -122,12 +103,10 @@ def pythae_model(setting: dict[str, Any], logits: bool = False) -> Any:
     encoder = nn.Sequential(*stack(sizes))
     mean, log_variance = nn.Linear(sizes[-1], code), nn.Linear(sizes[-1], code)
     back = [code, *sizes[:0:-1]]
-    decoder = nn.Sequential(*stack(back), nn.Linear(back[-1], SIZE), *([] if logits else [nn.Sigmoid()]))
+    decoder = nn.Sequential(*stack(back), nn.Linear(back[-1], SIZE), nn.Sigmoid())
     for parameter in (p for part in (encoder, mean, log_variance, decoder) for p in part.parameters()):
         (nn.init.xavier_uniform_ if parameter.ndim > 1 else nn.init.zeros_)(parameter)
     torch.set_num_threads(os.cpu_count() or 1)
-    if logits:
-        return nn.ModuleDict({"encoder": encoder, "mean": mean, "log_variance": log_variance, "decoder": decoder})
 
     from pythae import models
     from pythae.models.base.base_utils import ModelOutput
@@ -184,7 +163,7 @@ def _loop(model: Any, objective: Any, x: Any, setting: dict[str, Any]) -> tuple[
 
 
 def _bound(model: Any, x: Any, setting: dict[str, Any]) -> float:
-    """The negative bound of the data with the setting's samples, in nats, whichever class the model is of."""
+    """The negative bound of the data with the setting's samples, in nats."""
     import torch
 
     with torch.no_grad():
@@ -196,19 +175,13 @@ def _log_mean_weights(model: Any, x: Any, setting: dict[str, Any]) -> Any:
     import math
 
     import torch
-    from torch import nn
     from torch.nn.functional import softplus
 
-    if isinstance(model, nn.ModuleDict):
-        features = model["encoder"](x)
-        mean, log_variance, decode = model["mean"](features), model["log_variance"](features), model["decoder"]
-    else:
-        encoded = model.encoder(x)
-        mean, log_variance = encoded.embedding, encoded.log_covariance
-        decode = lambda z: torch.logit(model.decoder(z).reconstruction, eps=1e-7)  # noqa: E731
+    encoded = model.encoder(x)
+    mean, log_variance = encoded.embedding, encoded.log_covariance
     noise = torch.randn(setting["samples"], *mean.shape, device=x.device)
     z = mean + noise * torch.exp(0.5 * log_variance)
-    logits = decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    logits = torch.logit(model.decoder(z.flatten(0, 1)).reconstruction, eps=1e-7).unflatten(0, z.shape[:2])
     likelihood = (x * logits - softplus(logits)).sum(-1)
     ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(-1)
     return torch.logsumexp(likelihood + ratio, 0) - math.log(setting["samples"])
@@ -277,13 +250,7 @@ def _copy(params: Any, peer: Any) -> None:
     fill(peer.encoder.log_variance, params["latent"]["scale"], 2.0)
 
 
-CONTENDERS = {
-    "aejax": aejax,
-    "pythae": pythae,
-    "pythae-loop": pythae_loop,
-    "torch": torch_eager,
-    "torch-compiled": torch_compiled,
-}
+CONTENDERS = {"aejax": aejax, "pythae": pythae, "pythae-loop": pythae_loop}
 
 
 def binary_mnist(folder: Path, examples: int = 60_000, data: str = "mnist") -> Path:

@@ -5,13 +5,15 @@ script hands `work` its contenders by name: each is a function of the data's pat
 that returns a function of one epoch, one of the loss, and a dictionary that may hold more facts.
 """
 
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,48 +36,84 @@ def work(contenders: dict[str, Contender], name: str, path: str, setting: str) -
         print(json.dumps(time.perf_counter() - start), flush=True)
 
 
-def contest(script: str, setting: dict[str, Any], path: Path, rounds: int) -> dict[str, Any]:
+def contest(script: str, setting: dict[str, Any], path: Path, rounds: int, within: float = 1.04) -> dict[str, Any]:
     """One epoch of each of the setting's contenders in turn, `rounds` times after one that is not counted.
 
-    Medians, the ratio of the first contender's to each other's, and the facts that each ends with.
+    That one, in which they compile, they make at the same time. Medians, the ratio of the first
+    contender's to each other's, and the facts that each ends with. Ends the script where one fails, or
+    where the losses differ by more than the factor `within`.
     """
-    processes = {name: _start(script, name, path, setting) for name in setting["contenders"]}
-    seconds: dict[str, list[float]] = {name: [] for name in processes}
-    for number in range(rounds + 1):
-        for name, process in processes.items():
-            spent = _ask(process, "epoch")
-            seconds[name] += [spent] if number else []
-        print(f"round {number}: " + "  ".join(f"{name} {times[-1]:.3f}" for name, times in seconds.items() if times))
-    rows = {name: {"epoch_seconds": statistics.median(times)} for name, times in seconds.items()}
-    rows = {name: row | _ask(processes[name], "end") for name, row in rows.items()}
-    check_same_loss({name: row["loss"] for name, row in rows.items()})
+    with contextlib.ExitStack() as stack:
+        processes = {name: stack.enter_context(_started(script, name, path, setting)) for name in setting["contenders"]}
+        rows = _rows(processes, rounds)
+    check_same_loss({name: row["loss"] for name, row in rows.items()}, within)
     first, *others = rows
     ratios = {name: rows[first]["epoch_seconds"] / rows[name]["epoch_seconds"] for name in others}
     return {"setting": setting, "rows": rows, "ratios": ratios}
 
 
-def check_same_loss(losses: dict[str, float]) -> None:
+def _rows(processes: dict[str, subprocess.Popen], rounds: int) -> dict[str, dict[str, Any]]:
+    """What `contest` says of each contender."""
+    for process in processes.values():
+        _tell(process, "epoch")
+    for process in processes.values():
+        _answer(process)
+    seconds: dict[str, list[float]] = {name: [] for name in processes}
+    for number in range(rounds):
+        for name, process in processes.items():
+            seconds[name].append(_ask(process, "epoch"))
+        print(f"round {number}: " + "  ".join(f"{name} {times[-1]:.3f}" for name, times in seconds.items()))
+    medians = {name: {"epoch_seconds": statistics.median(times)} for name, times in seconds.items()}
+    return {name: row | _ask(processes[name], "end") for name, row in medians.items()}
+
+
+def check_same_loss(losses: dict[str, float], within: float = 1.04) -> None:
     """Ends the script unless all, having trained as many epochs, are about as good: else the times compare nothing."""
-    if max(losses.values()) > 1.04 * min(losses.values()):
+    if max(losses.values()) > within * min(losses.values()):
         sys.exit(f"the contenders do not reach the same loss: {losses}")
 
 
 def environment(name: str) -> dict[str, str]:
-    """What a contender's process finds in its environment."""
+    """What a contender's process finds in its environment; JAX leaves the others their part of a GPU's memory."""
     backend = {"KERAS_BACKEND": name.removeprefix("keras-")} if name.startswith("keras") else {}
-    return os.environ | backend | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    return os.environ | backend | {"TF_CPP_MIN_LOG_LEVEL": "3", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
-def _start(script: str, name: str, path: Path, setting: dict[str, Any]) -> subprocess.Popen:
+@contextlib.contextmanager
+def _started(script: str, name: str, path: Path, setting: dict[str, Any]) -> Iterator[subprocess.Popen]:
+    """The contender's process, which does not outlive the contest; its `stderr` is a file."""
     command = [sys.executable, script, "--work", name, str(path), json.dumps(setting)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, text=True, env=environment(name), **pipes)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(command, text=True, env=environment(name), stderr=errors, **pipes) as process,
+    ):
+        process.stderr = errors
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
 
 
 def _ask(process: subprocess.Popen, line: str) -> Any:
-    process.stdin.write(line + "\n")
-    process.stdin.flush()
+    _tell(process, line)
+    return _answer(process)
+
+
+def _tell(process: subprocess.Popen, line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # then it does not answer either
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+
+
+def _answer(process: subprocess.Popen) -> Any:
     answer = process.stdout.readline()
     if not answer:
-        sys.exit(f"a contender ended early: {' '.join(process.args[2:4])}")
+        process.stderr.seek(0)
+        said = process.stderr.read().strip().splitlines() or ["nothing"]
+        sys.exit(f"the contender {process.args[3]} ended early: {said[-1]}")
     return json.loads(answer)

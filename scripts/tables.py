@@ -130,6 +130,17 @@ def _disentanglement(result: dict[str, Any]) -> tuple[str, str]:
     )
 
 
+def _precision(result: dict[str, Any]) -> tuple[str, str]:
+    def row(run: str) -> str:
+        return " and ".join(f"{result['test'][f'{name}_{run}_loss_nats']:.2f}" for name in ("ae-conv", "vae-conv"))
+
+    return (
+        f"loss of `ae-conv` and `vae-conv` in bfloat16, {result['expected']['source'].split(', ')[1]}: "
+        f"**{row('bfloat16')}** nats",
+        f"float32 {row('float32')}, with another seed {row('another_seed')}",
+    )
+
+
 PYOD = {"isolation forest": "iforest", "its autoencoder": "autoencoder", "PCA": "pca"}
 STUDIES = {
     "iwae": _iwae,
@@ -137,6 +148,7 @@ STUDIES = {
     "disentanglement": _disentanglement,
     "odds": _odds,
     "one_class_mnist": _one_class,
+    "precision": _precision,
     "rate_distortion": _rate,
     "sdae_mnist": _error,
     "self_taught": _accuracy,
@@ -213,7 +225,7 @@ def sweep_speed() -> str:
     bench = _bench("bench_sweep")
     rows = [f"| {bench['trials']} settings of `ae-keras`, {bench['epochs']} epochs each | time |", "|---|---|"]
     for name, row in bench["rows"].items():
-        ratio = bench["ratios"]["sweep"].get(name)
+        ratio = bench["ratios"].get(name)
         beside = "" if ratio is None else f" (the sweep takes {ratio:.2f} of it)"
         rows.append(f"| {name} | {row['seconds']:.1f} s{beside} |")
     return "\n".join([*rows, "", f"Measured on {_machine(bench)}."])

@@ -6,26 +6,42 @@ import jax
 import numpy as np
 
 from aejax import devices
-from aejax.data import Part, Scale
+from aejax.data import Data, Dataset, Part, Scale
+from aejax.devices import Parallel
+from aejax.experiment import Experiment
+from aejax.feed import Resident
 from aejax.optim import Adam
 from aejax.pytree import as_arrays
 from aejax.trained import example
 
 
 class Training:
-    """Trains `model` on the rows of a .npy file by Adam at 1e-3; `model` knows its output's shape."""
+    """Trains `model` on the rows of a .npy file by Adam at 1e-3, on one device."""
 
     def __init__(self, model: Any, loss: Any, path: str, batch: int) -> None:
-        self.model, self.batch, self.key = model, batch, jax.random.key(0)
-        self.loss, self.optimizer = as_arrays((loss, Adam(horizon=1.0)))
-        self.part = jax.device_put(Part(np.load(path)))
-        self.state = devices.init(model, self.loss, self.optimizer, example(self.part.x.shape[1:]), self.key)
+        x = np.load(path)
+        self.experiment = Experiment(model, loss, Data(path), Adam(), batch).filled(x.shape[1:], len(x) // batch)
+        parallel = Parallel(devices=1).resolve(self.experiment)
+        self.feed = Resident(self.experiment, Dataset(path, Part(x), Part(x[:0]), Part(x[:0])), Scale(), parallel)
+        self.part, self.key = jax.device_put(Part(x)), jax.random.key(0)
+        self.model = self.experiment.model
+        self.loss, self.optimizer = as_arrays((self.experiment.loss, self.experiment.optimizer))
+        state = devices.init(self.model, self.loss, self.optimizer, example(x.shape[1:]), self.key)
+        self.state, self.metrics = parallel.place(state), None
+
+    def dispatch(self) -> None:
+        """One pass over the data, not waited for."""
+        for state, metrics in self.feed.train(self.state):
+            self.state, self.metrics = state, metrics
+
+    def wait(self) -> None:
+        """Until all that was dispatched is done; nothing is read."""
+        jax.block_until_ready((self.state, self.metrics))
 
     def epoch(self) -> None:
         """One pass over the data, waited for."""
-        settings = (self.model, self.loss, self.optimizer, Scale(), self.state, self.part, self.key)
-        self.state, metrics = devices.epoch(*settings, batch_size=self.batch)
-        jax.block_until_ready(metrics)
+        self.dispatch()
+        self.wait()
 
     def mean(self, measure: Any, name: str, part: Part, batch_size: int) -> float:
         """The mean over `part` of what a measure names so."""

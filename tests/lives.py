@@ -21,7 +21,7 @@ import orbax.checkpoint  # noqa: F401 - it and the next are imported once, befor
 import tensorboardX  # noqa: F401
 
 import aejax
-from aejax import devices, report, stopping, suite
+from aejax import devices, loop, report, stopping, suite
 from aejax.checkpoints import Checkpoints, Saving
 from aejax.data import Data, Dataset, Part
 from aejax.errors import Stopped
@@ -34,7 +34,7 @@ EPOCHS, KILLS = 8, 4
 EXPERIMENT = Experiment(
     Autoencoder(MLPEncoder((8,)), Plain(3), MLPDecoder()), Loss(), Data("lives"), batch_size=8, epochs=EPOCHS, name="x"
 )
-SAVING = Saving(save_epochs=1, keep=2)
+OFTEN = Saving(save_epochs=1, keep=2)
 
 
 def part(size: int, seed: int) -> Part:
@@ -64,11 +64,11 @@ def ending(number: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
 
-def train(folder: Path) -> Trained:
+def train(folder: Path, saving: Saving = OFTEN) -> Trained:
     """Begins in a folder, or goes on with the run that is there."""
     runs = [path.parent for path in folder.rglob("experiment.json")]
     where: dict[str, Any] = {"resume": runs[0]} if runs else {"folder": folder}
-    return aejax.fit(EXPERIMENT, dataset=DATASET, saving=SAVING, **where)
+    return aejax.fit(EXPERIMENT, dataset=DATASET, saving=saving, **where)
 
 
 def digest(trained: Trained) -> str:
@@ -77,7 +77,7 @@ def digest(trained: Trained) -> str:
     rows = [{name: value for name, value in row.items() if name not in timed} for row in trained.run.rows()]
     content = hashlib.sha256(json.dumps(rows).encode())
     best = aejax.load(trained.run.path / "checkpoints" / "best")
-    for leaf in jax.tree.leaves((trained.state, best.state)):
+    for leaf in jax.tree.leaves((trained.state, aejax.load(trained.run.path).state, best.state)):
         content.update(np.asarray(leaf).tobytes())
     return content.hexdigest()
 
@@ -112,7 +112,7 @@ def terminated(folder: Path, hold: Callable[[Path], None], grace: float, signals
     def life() -> None:
         stopping.GRACE = grace
         hold(folder / "hangs")
-        report.finish(train(folder), DATASET)
+        report.finish(train(folder, Saving()), DATASET)
 
     number = fork(life)
     deadline = time.monotonic() + 60
@@ -127,7 +127,7 @@ def terminated(folder: Path, hold: Callable[[Path], None], grace: float, signals
     code, seconds = ending(number), time.monotonic() - start
     (run,) = [path.parent for path in folder.rglob("experiment.json")]
     newest = max(Checkpoints(run / "checkpoints").steps(), default=0)
-    return {"code": code, "seconds": seconds, "newest": newest, "digest": whole(folder)}
+    return {"code": code, "seconds": seconds, "newest": newest}
 
 
 def hang(sign: Path) -> None:
@@ -136,22 +136,20 @@ def hang(sign: Path) -> None:
 
 
 def hold_compilation(sign: Path) -> None:
-    devices.epoch = lambda *arguments, **settings: hang(sign)
+    devices.shared_epoch = lambda *arguments, **settings: hang(sign)
 
 
 def hold_device(sign: Path) -> None:
-    """In the third epoch the device waits: the main thread is inside XLA, where no handler of Python's runs."""
-    compiled, calls = devices.epoch, []
+    """The third epoch is waited for inside XLA, where the main thread runs no handler of Python's."""
+    read = loop._require_finite
 
-    def epoch(*arguments: Any, **settings: Any) -> Any:
-        state, metrics = compiled(*arguments, **settings)
-        calls.append(None)
-        if len(calls) < 3:
-            return state, metrics
-        wait = jax.jit(lambda tree: jax.pure_callback(lambda tree: hang(sign), tree, tree))
-        return state, wait(metrics)
+    def wait(epoch: loop.Epoch, keeper: Any) -> None:
+        if epoch.number == 3:
+            hung = jax.jit(lambda: jax.pure_callback(lambda: hang(sign), jax.ShapeDtypeStruct((), np.float32)))
+            jax.block_until_ready(hung())
+        read(epoch, keeper)
 
-    devices.epoch = epoch
+    loop._require_finite = wait
 
 
 def hold_evaluation(sign: Path) -> None:
@@ -161,18 +159,17 @@ def hold_evaluation(sign: Path) -> None:
 def main(folder: Path) -> None:
     warnings.filterwarnings("ignore", "os.fork")
     start = time.monotonic()
-    for name in ("first", "second"):
-        (folder / name).mkdir()
+    (folder / "first").mkdir()
     first = whole(folder / "first")
     seconds = time.monotonic() - start
     outcomes = {
         "first": first,
-        "second": whole(folder / "second"),
         "killed": killed(folder / "killed", seconds, random.Random()),
         "compilation": terminated(folder / "compilation", hold_compilation, 0.2),
         "device": terminated(folder / "device", hold_device, 0.2),
         "evaluation": terminated(folder / "evaluation", hold_evaluation, 60),
         "twice": terminated(folder / "twice", hold_device, 60, signals=2),
+        "resumed": [whole(folder / name) for name in ("compilation", "device")],
     }
     (folder / "outcomes.json").write_text(json.dumps(outcomes))
 

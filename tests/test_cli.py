@@ -1,4 +1,6 @@
+import errno
 import json
+import signal
 import subprocess
 import sys
 
@@ -6,6 +8,7 @@ import numpy as np
 import pytest
 
 from aejax import cli
+from aejax.errors import DiskError, DivergedError, InputError, Stopped
 
 SMALL = ["--data", "mnist-5k", "--epochs", "2", "--batch-size", "500", "--model.latent.size", "4"]
 
@@ -53,7 +56,7 @@ def test_training_leaves_a_whole_run_directory(trained):
     assert result["met"] is None  # other settings than the published ones are not compared
     content = json.loads((trained / "experiment.json").read_text())
     assert content["experiment"]["model"]["latent"]["size"] == 4
-    assert set(content) == {"experiment", "shape", "steps_per_epoch", "params", "versions", "commit"}
+    assert set(content) == {"experiment", "shape", "steps_per_epoch", "params", "versions", "hardware", "commit"}
 
 
 def test_tensorboard_mirrors_the_metrics(trained):
@@ -147,6 +150,7 @@ def test_parts_are_exchanged_by_name(command, tmp_path):
     code, _, err = command(
         "train", "ae-keras", *SMALL, "--out", tmp_path, "--optimizer", "sgd", "--optimizer.schedule=cosine",
         "--loss.likelihood", "gaussian", "--loss.likelihood.scale", "0.5", "--optimizer.learning-rate", "1e-4",
+        "--loss.terms.sparsity", "code-l1", "--loss.terms.sparsity.weight", "0.5",
     )  # fmt: skip
     assert code == 0, err
     (content,) = (json.loads(path.read_text()) for path in tmp_path.rglob("experiment.json"))
@@ -154,6 +158,7 @@ def test_parts_are_exchanged_by_name(command, tmp_path):
     assert (optimizer["class"], optimizer["learning_rate"]) == ("SGD", 1e-4)
     assert optimizer["schedule"]["class"] == "Cosine"
     assert content["experiment"]["loss"]["likelihood"] == {"class": "Gaussian", "scale": 0.5}
+    assert content["experiment"]["loss"]["terms"]["sparsity"] == {"class": "CodeL1", "weight": 0.5, "warmup_steps": 0.0}
 
 
 def test_list_and_show(command):
@@ -177,6 +182,10 @@ def test_list_and_show(command):
         (["train", "ae-keras", "--model.latent.activation", "rleu"], "rleu"),
         (["train", "ae-keras", "--optimizer", "adamm"], "one of adam, adam-w, rms-prop, sgd"),
         (["train", "ae-keras", "--data", "mnist-5x"], "mnist-5k"),
+        (
+            ["train", "ae-conv", "--data", "mnist-5k", "--model.latent", "vector-quantised"],
+            "terms.commitment commitment",
+        ),
         (["train", "ae-keras", "--data", "missing.npy"], "missing.npy"),
         (["train", "ae-keras", "--data", "mnist-5k", "--batch-size", "4001"], "batch_size is 4001"),
         (["train", "ae-keras", "--data", "mnist-5k", "--batch-size", "0"], "batch_size is 0"),
@@ -185,6 +194,7 @@ def test_list_and_show(command):
         (["eval", "nowhere"], "nowhere is not a run directory"),
         (["eval", "nowhere", "--samples", "0"], "--samples is 0: give at least 1"),
         (["train", "ae-keras", "--resume", "nowhere"], "nowhere is not a run directory"),
+        (["train", "ae-keras", "--keep", "0"], "keep is 0: give at least 1"),
         (["encode", "nowhere", "--data", "mnist-5k", "--out", "x.npy"], "nowhere is not a run directory"),
     ],
 )
@@ -267,6 +277,29 @@ def test_light_commands_import_nothing_heavy(arguments):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr.splitlines()[-1].strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DivergedError("said"), 1),
+        (DiskError("said"), 1),
+        (OSError(errno.ENOSPC, "No space left", "said"), 1),
+        (InputError("said"), 2),
+        (KeyboardInterrupt(), 130),
+        (Stopped("said", signal.SIGINT), 130),
+        (Stopped("said", signal.SIGTERM), 143),
+    ],
+)
+def test_every_way_to_end_has_its_exit_code_and_one_line(command, monkeypatch, error, code):
+    def end(arguments):
+        raise error
+
+    monkeypatch.setattr(cli, "_run", end)
+    monkeypatch.setattr(cli.os, "_exit", sys.exit)
+    ended, _, err = command("list")
+    assert ended == code
+    assert err.count("\n") == 1
 
 
 def test_every_field_has_a_flag_and_choices_are_named(command):

@@ -1,11 +1,15 @@
 """The table, the figures and the page of a sweep, from results that are written by hand."""
 
+import base64
+import io
+import json
 import re
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aejax import outcomes, page, plan
 from aejax.errors import InputError
@@ -54,12 +58,44 @@ def test_the_figures_show_the_numbers_of_the_rows(swept):
     assert len(data_of(drawn["curves"]).lines) == 12 + 1  # the failed ones have none; the best once more
 
 
+def test_small_multiples_go_along_the_axis(tiny, tmp_path):
+    """The reconstruction of each setting is as bright as its code is large."""
+    sweep = made(tiny.experiment, tmp_path / "sweep", {"model.latent.size": [10, 1, 2], "seed": [0, 1]})
+    for trial in sweep.trials:
+        sheet = np.concatenate([np.full((4, 12), 255), np.full((4, 12), 10 * trial.settings["model.latent.size"])])
+        Image.fromarray(sheet.astype(np.uint8)).save(file := io.BytesIO(), "PNG")
+        png = base64.b64encode(file.getvalue()).decode()
+        strip = {"rows": ["original", "reconstruction"], "count": 3, "png": png}
+        path = sweep._result(trial)
+        path.write_text(json.dumps(sweep.result_of(trial) | {"strip": strip}))
+    drawn = sweep_figures.multiples(sweep, outcomes.summarise(sweep, "loss_nats", "validation"))
+    assert set(drawn) == {"reconstructions"}
+    axes = data_of(drawn["reconstructions"])
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["original", "size 1", "size 2", "size 10"]
+    assert len(axes.images) == 4 * 3
+    levels = [round(255 * float(image.get_array().mean())) for image in axes.images]
+    assert levels == [255] * 3 + [10] * 3 + [20] * 3 + [100] * 3
+
+
 def test_three_axes_are_drawn_in_parallel(tiny, tmp_path):
     axes = {"optimizer.learning_rate": [1e-3, 1e-1], "model.latent.size": [1, 2], "epochs": [1, 2], "seed": [0]}
     sweep = made(tiny.experiment, tmp_path / "sweep", axes)
     figure = sweep_figures.draw(sweep, outcomes.summarise(sweep, "loss_nats", "validation"), "loss_nats")["parallel"]
     labels = [tick.get_text() for tick in data_of(figure).get_xticklabels()]
     assert labels == ["learning_rate", "size", "epochs", "loss_nats"]
+
+
+@pytest.mark.parametrize(("sizes", "lines"), [(2, [10, 10]), (20, None)])
+def test_the_settings_of_a_search_fill_no_plane(swept, sizes, lines):
+    rows = [
+        outcomes.Row({"optimizer.learning_rate": 1.3**-n, "model.latent.size": n % sizes}, [float(n)], 0, 0)
+        for n in range(20)
+    ]
+    drawn = sweep_figures.draw(swept, rows, "loss_nats")
+    assert "plane" not in drawn
+    tags = [text for text in data_of(drawn["parallel"]).texts if text.xy[0] == 0]
+    assert 2 < len(tags) < 13  # one at every value could not be read
+    assert lines == ([len(line.get_xdata()) for line in data_of(drawn["along"]).lines] if "along" in drawn else None)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])

@@ -10,18 +10,22 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import population
+from aejax import group, population
 from aejax.errors import InputError
 from aejax.losses import KL, GaussianNoise, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder
 from aejax.optim import SGD, Adam
-from aejax.population import EarlyStopping, SuccessiveHalving
+from aejax.selection import EarlyStopping, SuccessiveHalving
 
 
 def variants(experiment, rates=(1e-3, 1e-2, 3e-3), **changes):
     return [
         dataclasses.replace(experiment, optimizer=Adam(rate), seed=seed, **changes) for seed, rate in enumerate(rates)
     ]
+
+
+def fitted(experiments, **options):
+    return list(population.fit(experiments, **options))
 
 
 def curve(rows, name="loss_nats"):
@@ -38,7 +42,7 @@ def test_each_member_ends_as_it_would_alone(tiny):
         dataclasses.replace(member, loss=Loss(corruption=GaussianNoise(level)))
         for member, level in zip(variants(tiny.experiment, epochs=3), (0.0, 0.1, 0.3), strict=True)
     ]
-    together = population.fit(noisy, dataset=tiny.dataset)
+    together = fitted(noisy, dataset=tiny.dataset)
     for member, outcome in zip(noisy, together, strict=True):
         alone = aejax.fit(member, dataset=tiny.dataset)
         assert (outcome.failed_at, outcome.stopped_after) == (None, None)
@@ -53,24 +57,24 @@ def test_members_of_a_conditional_model_end_as_they_would_alone(tiny):
     model = ConditionalAutoencoder(MLPEncoder((4,)), GaussianLatent(2), MLPDecoder(), classes=3)
     terms = {"reconstruction": Reconstruction(), "kl": KL()}
     members = variants(dataclasses.replace(tiny.experiment, model=model, loss=Loss(terms=terms)), (1e-3, 1e-2))
-    for member, outcome in zip(members, population.fit(members, dataset=tiny.dataset), strict=True):
+    for member, outcome in zip(members, fitted(members, dataset=tiny.dataset), strict=True):
         assert_same_curve(outcome.trained.history, aejax.fit(member, dataset=tiny.dataset).history)
 
 
 def test_with_a_shared_order_members_of_the_first_seed_end_as_they_would_alone(tiny):
     members = [dataclasses.replace(member, seed=4) for member in variants(tiny.experiment)]
-    for member, outcome in zip(members, population.fit(members, dataset=tiny.dataset, shared_order=True), strict=True):
+    for member, outcome in zip(members, fitted(members, dataset=tiny.dataset, shared_order=True), strict=True):
         assert_same_curve(outcome.trained.history, aejax.fit(member, dataset=tiny.dataset).history)
     seeds = variants(tiny.experiment, (1e-2, 1e-2))
-    own, shared = (population.fit(seeds, dataset=tiny.dataset, shared_order=order)[1] for order in (False, True))
+    own, shared = (fitted(seeds, dataset=tiny.dataset, shared_order=order)[1] for order in (False, True))
     assert curve(own.trained.history) != curve(shared.trained.history)
 
 
 def test_one_program_serves_every_number_and_any_epoch(tiny):
-    population._epoch.clear_cache()
+    group.epoch.clear_cache()
     for rates in ((1e-3, 1e-2, 3e-3), (1e-4, 5e-2, 0.7e-3)):
-        population.fit(variants(tiny.experiment, rates, epochs=4), dataset=tiny.dataset)
-    assert population._epoch._cache_size() == 1
+        fitted(variants(tiny.experiment, rates, epochs=4), dataset=tiny.dataset)
+    assert group.epoch._cache_size() == 1
 
 
 def test_a_member_that_fails_is_frozen_at_its_step_and_the_others_go_on(tiny):
@@ -78,7 +82,7 @@ def test_a_member_that_fails_is_frozen_at_its_step_and_the_others_go_on(tiny):
         dataclasses.replace(member, optimizer=SGD(rate))
         for member, rate in zip(variants(tiny.experiment, epochs=3), (1e-4, 1e30, 1e-3), strict=True)
     ]
-    outcomes = population.fit(members, dataset=tiny.dataset)
+    outcomes = fitted(members, dataset=tiny.dataset)
     assert [outcome.failed_at is None for outcome in outcomes] == [True, False, True]
     assert_same_curve(outcomes[2].trained.history, aejax.fit(members[2], dataset=tiny.dataset).history)
     with pytest.raises(aejax.errors.DivergedError, match=rf"at step {outcomes[1].failed_at} "):
@@ -89,8 +93,8 @@ def test_a_member_that_fails_is_frozen_at_its_step_and_the_others_go_on(tiny):
 def test_a_population_is_split_to_fit_memory_and_ends_the_same(tiny):
     members = variants(tiny.experiment, (1e-3, 1e-2, 3e-3, 1e-1, 5e-3))
     widths = []
-    whole = population.fit(members, dataset=tiny.dataset)
-    split = population.fit(members, dataset=tiny.dataset, memory=60_000, on_epoch=widths.append)
+    whole = fitted(members, dataset=tiny.dataset)
+    split = fitted(members, dataset=tiny.dataset, memory=60_000, on_epoch=widths.append)
     assert 1 <= max(widths) < 5
     assert len(set(widths)) == 1  # one program for all groups
     for one, other in zip(whole, split, strict=True):
@@ -99,8 +103,8 @@ def test_a_population_is_split_to_fit_memory_and_ends_the_same(tiny):
 
 def test_successive_halving_keeps_the_best_and_their_curves(tiny):
     members = variants(tiny.experiment, (1e-5, 1e-2, 1e-4, 3e-2), epochs=6)
-    everything = population.fit(members, dataset=tiny.dataset)
-    outcomes = population.fit(members, dataset=tiny.dataset, selection=SuccessiveHalving((2, 4)))
+    everything = fitted(members, dataset=tiny.dataset)
+    outcomes = fitted(members, dataset=tiny.dataset, selection=SuccessiveHalving((2, 4)))
     ends = [outcome.stopped_after for outcome in outcomes]
     assert sorted(ends, key=lambda end: end or 99) == [2, 2, 4, None]
     for outcome, whole in zip(outcomes, everything, strict=True):
@@ -111,9 +115,9 @@ def test_successive_halving_keeps_the_best_and_their_curves(tiny):
 
 
 def test_what_fills_up_the_last_group_takes_no_part_in_a_selection(tiny, monkeypatch):
-    monkeypatch.setattr(population._Program, "members_at_once", lambda *_: 4)
+    monkeypatch.setattr(population, "_at_once", lambda *_: 4)
     members = variants(tiny.experiment, (1e-4, 1e-3, 3e-2), epochs=3)  # the last, the best, fills up the group
-    outcomes = population.fit(members, dataset=tiny.dataset, selection=SuccessiveHalving((1,)))
+    outcomes = fitted(members, dataset=tiny.dataset, selection=SuccessiveHalving((1,)))
     assert [outcome.stopped_after for outcome in outcomes] == [1, None, None]
 
 
@@ -134,19 +138,19 @@ def test_selections_by_hand():
 def test_members_of_different_structure_are_refused(tiny, change, named):
     members = [tiny.experiment, dataclasses.replace(tiny.experiment, **change)]
     with pytest.raises(InputError, match=rf"traced numbers and seeds alone, not in: .*{named}"):
-        population.fit(members, dataset=tiny.dataset)
+        fitted(members, dataset=tiny.dataset)
 
 
 def test_a_selection_without_validation_is_refused(tiny):
     empty = dataclasses.replace(tiny.dataset, validation=tiny.dataset.train.take(np.arange(0)))
     with pytest.raises(InputError, match="needs a validation part"):
-        population.fit([tiny.experiment], dataset=empty, selection=EarlyStopping())
+        fitted([tiny.experiment], dataset=empty, selection=EarlyStopping())
 
 
 ON_FOUR_DEVICES = """
 import dataclasses, json, sys
 import jax, numpy as np
-from aejax import devices, population
+from aejax import group, population
 from aejax.data import Data, Dataset, Part, Scale
 from aejax.experiment import Experiment
 from aejax.losses import Loss
@@ -157,13 +161,13 @@ x = np.random.default_rng(0).integers(0, 255, (32, 6), np.uint8)
 data = Dataset("tiny", Part(x), Part(x[:8]), Part(x[:8]))
 base = Experiment(Autoencoder(MLPEncoder(), Plain(2), MLPDecoder()), Loss(), Data("tiny"), batch_size=8, epochs=2)
 members = [dataclasses.replace(base, optimizer=Adam(10.0 ** -rate), seed=rate) for rate in range(1, 7)]
-outcomes = population.fit(members, dataset=data)
+outcomes = list(population.fit(members, dataset=data))
 losses = [outcome.trained.history[-1]["loss_nats"] for outcome in outcomes]
 resolved = [member.resolve(data) for member in members[:4]]
-program = population._Program(resolved[0], Scale(), {"train": devices.place(data.train, Scale())}, False)
-group = program.begin(resolved, data.shape)
-text = population._epoch.lower(*program._arguments(group, np.int32(0)), batch_size=8).compile().as_text()
-spread = len(group.members.state.step.sharding.device_set)
+program = group.Program.of(resolved[0], data, Scale(), False)
+begun = program.begin(resolved, [0, 1, 2, 3])
+text = group.epoch.lower(*program._train(begun), batch_size=8).compile().as_text()
+spread = len(begun.members.state.step.sharding.device_set)
 collectives = [name for name in ("all-reduce", "all-gather", "all-to-all", "collective-permute") if name in text]
 print(json.dumps([losses, spread, collectives]))
 """

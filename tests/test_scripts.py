@@ -97,6 +97,14 @@ def test_the_benchmark_refuses_contenders_of_different_quality():
     contest.check_same_loss({"a": 1.0, "b": 1.03})
     with pytest.raises(SystemExit, match="same loss"):
         contest.check_same_loss({"a": 1.0, "b": 1.05})
+    contest.check_same_loss({"a": 1.0, "b": 1.05}, within=1.1)
+
+
+def test_a_contender_that_fails_is_named_with_what_it_said(tmp_path):
+    (tmp_path / "fails.py").write_text("import sys; sys.exit('no memory is left')")
+    setting = {"contenders": ["one"]}
+    with pytest.raises(SystemExit, match="the contender one ended early: no memory is left"):
+        script("contest").contest(str(tmp_path / "fails.py"), setting, tmp_path, rounds=1)
 
 
 @pytest.mark.parametrize("samples", [1, 3])
@@ -109,6 +117,51 @@ def test_the_vae_benchmark_s_contender_trains(samples, tmp_path):
     before = final()
     epoch()
     assert final() < before
+
+
+ONLY_AT_THE_EDGE = ["tyro", "platformdirs", "tensorboardX", "mlxtend", "tensorflow_datasets", "array_record", "grain"]
+WITHOUT = """
+import importlib.metadata, runpy, sys
+found = importlib.metadata.version
+importlib.metadata.version = lambda name: found(name if name != "aejax" else "aejax-that-is-not-installed")
+sys.modules.update(dict.fromkeys({names}))
+sys.path.insert(0, {folder!r})
+sys.argv = ["bench_gpu.py", "--small", "--rounds", "1", "--out", {out!r}]
+runpy.run_path({folder!r} + "/bench_gpu.py", run_name="__main__")
+"""
+
+
+def test_every_part_of_the_gpu_benchmark_runs_without_what_only_the_command_line_and_data_sets_need(tmp_path):
+    out = tmp_path / "gpu.json"
+    code = WITHOUT.format(names=ONLY_AT_THE_EDGE, folder=str(ROOT / "scripts"), out=str(out))
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=os.environ, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads(out.read_text())
+    assert results["contest"]["ae-keras, batch 16"]["rows"]["aejax"]["epoch_seconds"] > 0
+    assert results["population"]["members"] == 3
+    assert set(results["batch_sizes"]["ae-keras"]) == {"8", "16"}
+    assert all(row["matrix_share"] > 0 for row in results["batch_sizes"]["ae-keras"].values())
+    assert results["profile"]["ae-keras"] == {"epochs": 3, "steps": 12, "kernels": 0}  # there is no GPU to see
+    assert {path.name for path in tmp_path.iterdir()} == {"gpu.json", "gpu-contest.png", "gpu-batch-sizes.png"}
+
+
+def test_a_copy_to_the_host_between_kernels_is_seen_in_the_profile():
+    script("bench_gpu")
+    from gpu_ceilings import summary
+
+    named = {"process_name": {1: "/device:GPU:0", 2: "/host:CPU"}, "thread_name": {1: "Stream #7(Compute)", 2: "main"}}
+    events = [
+        {"ph": "M", "name": kind, "pid": pid, "tid": 7, "args": {"name": name}}
+        for kind, names in named.items()
+        for pid, name in names.items()
+    ]
+    ran = lambda name, ts, dur, pid=1: {"ph": "X", "name": name, "pid": pid, "tid": 7, "ts": ts, "dur": dur}  # noqa: E731
+    events += [ran("fusion", 10, 5), ran("gemm", 12, 6), ran("fusion", 30, 2), ran("wait", 0, 50, pid=2)]
+    after = [*events, ran("MemcpyD2H", 33, 1)]
+    assert summary(after) == {"kernels": 3, "busy_share": 10 / 22, "copies_to_host_inside": 0}
+    assert summary([*after, ran("MemcpyD2H", 20, 1)])["copies_to_host_inside"] == 1
 
 
 def test_the_streaming_benchmark_s_contenders_train_alike(tmp_path):
@@ -125,6 +178,8 @@ def test_the_streaming_benchmark_s_contenders_train_alike(tmp_path):
 
 
 def test_the_gpu_benchmark_says_that_there_is_no_gpu(capsys, monkeypatch):
+    for name in ("XLA_PYTHON_CLIENT_PREALLOCATE", "JAX_COMPILATION_CACHE_DIR"):
+        monkeypatch.setenv(name, "")  # which is undone
     monkeypatch.setattr(sys, "argv", ["bench_gpu.py"])
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
     with pytest.raises(SystemExit) as stopped:

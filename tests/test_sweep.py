@@ -21,6 +21,7 @@ from aejax.plan import Trial
 from aejax.sweep import Sweep
 
 ROOT = Path(__file__).parents[1]
+ENDED = {"failed_at": None, "stopped_after": None, "seconds": 1.0}
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_a_stopped_sweep_goes_on_and_repeats_nothing(base, tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         sweep.work(made, width=2)
     assert len(made.finished()) == 2
-    assert not list((tmp_path / "sweep" / "claims").iterdir())  # given back
+    assert not any(map(made._taken, made.trials))  # given back
     again = []
 
     def counting(experiments, **options):
@@ -85,6 +86,41 @@ def test_a_stopped_sweep_goes_on_and_repeats_nothing(base, tmp_path, monkeypatch
     assert len(made.finished()) == 4
     assert {item.seed for item in trained} | {item.seed for item in again} == {0, 1, 2, 3}
     assert len(again) == 2
+
+
+def test_what_a_dead_worker_was_at_work_on_goes_on_where_it_was(base, tmp_path, monkeypatch):
+    trials = plan.grid(dataclasses.replace(base, epochs=5), {"seed": [0, 1, 2]})
+    undisturbed = worked(tmp_path / "undisturbed", trials).results()
+    monkeypatch.setattr(population, "SAVE_EVERY", 0.0)
+    epochs = []
+
+    def dying(members):
+        epochs.append(members)
+        if len(epochs) > 4:
+            raise KeyboardInterrupt
+
+    made = Sweep.create(tmp_path / "sweep", trials)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.work(made, events=sweep.Events(epoch=dying))
+    assert list((tmp_path / "sweep" / "training").iterdir())
+    before, after = sum(epochs), []
+    sweep.work(made, events=sweep.Events(epoch=after.append))
+    assert before + sum(after) < 2 * 5 * len(trials)
+    assert not (tmp_path / "sweep" / "training").exists()
+    for id, result in made.results().items():
+        for name in ("train", "test", "validation", "curves"):
+            assert result[name] == undisturbed[id][name]  # to the last bit
+
+
+def test_trials_that_were_claimed_together_are_taken_over_together(base, tmp_path):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1, 2, 3, 4]}))
+    first, second = made.claim("one", 2), made.claim("two", 2)
+    assert made.record("one", first[0], {"failed_at": None})
+    for worker, trials in (("one", first), ("two", second)):
+        made.release(worker, trials)
+    assert made.claim("another", 5) == first[1:]
+    assert made.claim("another", 5) == second
+    assert made.claim("another", 5) == made.trials[4:]
 
 
 def test_a_claim_keeps_others_away_until_its_worker_is_dead(base, tmp_path, monkeypatch):
@@ -126,7 +162,7 @@ def test_means_and_intervals_over_seeds(base, tmp_path):
     for trial in made.trials[:7]:
         made.claim("me", 1)
         value = 1.0 + trial.settings["seed"] + 10 * trial.settings["epochs"]
-        content = {"validation": {"loss_nats": value}, "test": {"loss_nats": -value}, "failed_at": None}
+        content = {"validation": {"loss_nats": value}, "test": {"loss_nats": -value}, **ENDED}
         made._claim(trial).write_text("me")
         assert made.record("me", trial, content)
     best, other = outcomes.summarise(made, "loss_nats", "validation")
@@ -145,7 +181,7 @@ def test_trials_without_the_metric_have_no_mean(base, tmp_path):
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"epochs": [1, 2]}))
     for test in ({}, {"kl_nats": 3.0}):
         (trial,) = made.claim("me", 1)
-        assert made.record("me", trial, {"validation": {"loss_nats": 1.0} | test, "test": {}, "failed_at": None})
+        assert made.record("me", trial, {"validation": {"loss_nats": 1.0} | test, "test": {}, **ENDED})
     best, other = outcomes.summarise(made, "kl_nats", "validation")
     assert best.mean == 3
     assert (other.values, other.failed, other.missing) == ([], 0, 0)
@@ -166,10 +202,10 @@ def test_a_folder_of_another_sweep_or_of_none_is_refused(base, tmp_path):
         Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 2]}))
     content = json.loads((tmp_path / "sweep" / "sweep.json").read_text())
     for number, trial in enumerate(content["trials"]):
-        trial["id"] = f"by an older version {number}"
+        trial["id"] = f"{number:016x}"  # as an older version may have it
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(content))
     joined = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}))
-    assert [trial.id for trial in joined.trials] == ["by an older version 0", "by an older version 1"]
+    assert [trial.id for trial in joined.trials] == [f"{0:016x}", f"{1:016x}"]
     with pytest.raises(InputError, match="is no sweep"):
         Sweep.open(tmp_path)
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps({"trials": [content["trials"][0] | {"experiment": 5}]}))
@@ -192,6 +228,7 @@ def fit(experiments, **options):  # as long as training, and as ready to be kill
 
 class Outcome:
     failed_at = stopped_after = None
+    shape = ()
     def __init__(self, log, seed):
         self.trained, self.history = self, [{"split": "train", "loss_nats": 0.0}]
         self.seed = seed
@@ -239,9 +276,9 @@ def test_two_workers_killed_at_random_moments_lose_nothing_and_do_nothing_twice(
 
 
 def test_a_model_that_cannot_be_made_is_refused_before_any_trial_trains(data):
-    axes = (f"data={data}", "batch-size=8", "model.latent=plain,vector-quantised")
+    axes = (f"data={data}", "batch-size=8", "model.encoder=mlp-encoder", "model.decoder=mlp-decoder", "seed=0,1")
     with pytest.raises(InputError, match=r"VectorQuantised has slots=49.*slots divide the features"):
-        Command("ae-keras", axes, plan=True)()
+        Command("vq-vae-mnist", axes, plan=True)()
 
 
 def test_the_command_shows_the_plan_trains_and_shows_the_outcome(data, tmp_path):

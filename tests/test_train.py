@@ -98,6 +98,18 @@ def test_the_loss_goes_down(tiny):
     assert all(np.isfinite(history))
 
 
+def test_steps_whose_gradients_accumulate_are_one_step_of_all_their_examples():
+    loss, optimizer, start = begun(optimizer=Adam(0.1, Cosine(), horizon=2.0))
+    whole = examples(12)
+    together, _ = step(MODEL, loss, optimizer, start, whole, KEY)
+    together, _ = step(MODEL, loss, optimizer, together, whole, KEY)
+    loss, optimizer, state = begun(optimizer=Adam(0.1, Cosine(), horizon=6.0, accumulate=3))
+    for number in range(6):
+        state, _ = step(MODEL, loss, optimizer, state, whole.take(jnp.arange(4) + 4 * (number % 3)), KEY)
+    close(state.params, together.params)
+    assert not np.allclose(state.params["latent"]["code"]["kernel"], start.params["latent"]["code"]["kernel"])
+
+
 # Traces
 
 

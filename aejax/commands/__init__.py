@@ -10,7 +10,7 @@ from aejax.commands.data import Data, DataList, DataPack, DataPrepare
 from aejax.commands.examples import Compress, Decode, Decompress, Denoise, Encode, Reconstruct, Score
 from aejax.commands.experiments import Bench, Eval, Figures, List, Probe, Show, Train
 from aejax.commands.generation import Interpolate, Sample
-from aejax.commands.sweep import Sweep, SweepShow
+from aejax.commands.sweep import Sweep, SweepSearch, SweepShow
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": List,
@@ -33,5 +33,5 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "data": Data,
 }
 DATA_COMMANDS: dict[str, Callable[..., Any]] = {"list": DataList, "prepare": DataPrepare, "pack": DataPack}
-SWEEP_COMMANDS: dict[str, Callable[..., Any]] = {"show": SweepShow}
+SWEEP_COMMANDS: dict[str, Callable[..., Any]] = {"search": SweepSearch, "show": SweepShow}
 """Beside `aejax sweep NAME`."""

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-import platformdirs
 
 from aejax.data.dataset import Part
 
@@ -23,7 +22,11 @@ _PARTS = ("train", "validation", "test")
 def folder() -> Path:
     """Where prepared data sets are kept: $AEJAX_CACHE, or the system's folder for caches."""
     given = os.environ.get("AEJAX_CACHE")
-    return Path(given).expanduser() if given else platformdirs.user_cache_path("aejax")
+    if given:
+        return Path(given).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("aejax")
 
 
 def path(name: str) -> Path:

@@ -3,7 +3,7 @@
 import jax
 
 from aejax.data.cache import folder
-from aejax.devices.members import free_memory, rounded, spread
+from aejax.devices.members import free_memory, lanes, rounded, spread
 from aejax.devices.parallel import Parallel, Strategy
 from aejax.devices.programs import epoch, evaluate, init, outputs, place, shared_epoch, shared_evaluate, shuffled
 
@@ -14,6 +14,7 @@ __all__ = [
     "evaluate",
     "free_memory",
     "init",
+    "lanes",
     "outputs",
     "place",
     "rounded",

@@ -24,6 +24,13 @@ def rounded(members: int) -> int:
     return members if members < count else -(-members // count) * count
 
 
+def lanes() -> int:
+    """How many programs are best run at the same time: one on each core of a CPU, which a single one seldom fills."""
+    if jax.default_backend() != "cpu" or jax.device_count() > 1:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def free_memory() -> int:
     """Bytes that a program may take on all devices together: nine tenths of what is left."""
     stats = jax.local_devices()[0].memory_stats()

@@ -8,11 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from aejax.figures.images import image_rows
 from aejax.figures.style import LINES
 from aejax.outcomes import Row, short, text, varied
+from aejax.strips import read
 from aejax.sweep import Sweep
 
-MOST_LINES = 8
+MOST_LINES, MOST_ROWS, MOST_TAGS = 8, 10, 12
 
 
 def draw(sweep: Sweep, rows: Sequence[Row], metric: str) -> dict[str, Figure]:
@@ -22,14 +24,21 @@ def draw(sweep: Sweep, rows: Sequence[Row], metric: str) -> dict[str, Figure]:
     drawn = {"curves": curves(sweep)}
     if len(paths) == 1 and numeric:
         drawn["along"] = along(rows, paths[0], metric)
-    if len(paths) == 2:
+    if len(paths) == 2 and _fill_plane(rows, paths):
         drawn["plane"] = plane(rows, (paths[0], paths[1]), metric)
-        if numeric:
-            across = max(numeric, key=lambda path: len(_values(rows, path)))
-            drawn["along"] = along(rows, across, metric, by=next(path for path in paths if path != across))
-    if len(paths) > 2:
+    elif len(paths) > 1:
         drawn["parallel"] = parallel(rows, paths, metric)
-    return drawn
+    if len(paths) == 2 and numeric:
+        across = max(numeric, key=lambda path: len(_values(rows, path)))
+        by = next(path for path in paths if path != across)
+        if len(_values(rows, by)) <= MOST_LINES:
+            drawn["along"] = along(rows, across, metric, by=by)
+    return drawn | multiples(sweep, rows)
+
+
+def _fill_plane(rows: Sequence[Row], paths: Sequence[str]) -> bool:
+    """Whether most combinations of two axes have a row: a grid's do, a search's do not."""
+    return 2 * len(rows) > len(_values(rows, paths[0])) * len(_values(rows, paths[1]))
 
 
 def along(rows: Sequence[Row], path: str, metric: str, by: str | None = None) -> Figure:
@@ -95,7 +104,8 @@ def parallel(rows: Sequence[Row], paths: Sequence[str], metric: str) -> Figure:
     axes.set_xticks(range(len(paths) + 1), [*short(list(paths)), metric])
     axes.set_yticks([])
     for number, place in enumerate(places):
-        for said, position in place.items():
+        # Of many values, as a search has them, only some can be read.
+        for said, position in list(place.items())[:: -(-len(place) // MOST_TAGS)]:
             _tag(axes, number, position / max(len(place) - 1, 1), said)
     for fraction in (0.0, 0.5, 1.0):
         _tag(axes, len(paths), fraction, f"{low + fraction * span:.4g}")
@@ -105,6 +115,31 @@ def parallel(rows: Sequence[Row], paths: Sequence[str], metric: str) -> Figure:
         axes.axvline(number, color="black", linewidth=0.6)
     axes.margins(x=0.12)
     return figure
+
+
+def multiples(sweep: Sweep, rows: Sequence[Row]) -> dict[str, Figure]:
+    """The same examples as each setting reconstructs them, and its samples where there are any; one seed of each."""
+    paths = varied(rows)
+    ordered = sorted(rows, key=lambda row: [_place(row.settings[path]) for path in paths])
+    results, strips = sweep.results(), {}
+    for row in ordered:
+        found = (results.get(trial.id, {}) for trial in sweep.trials if row.settings.items() <= trial.settings.items())
+        kept = next((result["strip"] for result in found if result.get("strip")), None)
+        if kept is not None:
+            label = ", ".join(
+                f"{name} {text(row.settings[path])}" for name, path in zip(short(paths), paths, strict=True)
+            )
+            strips[label] = read(kept)
+    if not strips:
+        return {}
+    shown = [list(strips)[place] for place in np.unique(np.linspace(0, len(strips) - 1, MOST_ROWS).round().astype(int))]
+    drawn = {}
+    for name in ("reconstruction", "sample"):
+        pictures = {label: strips[label][name] for label in shown if name in strips[label]}
+        if pictures:
+            first = {"original": strips[shown[0]]["original"]} if name == "reconstruction" else {}
+            drawn[f"{name}s"] = image_rows(first | pictures, title=f"{name}s")
+    return drawn
 
 
 def curves(sweep: Sweep) -> Figure:
@@ -142,7 +177,12 @@ def _tag(axes: Axes, x: float, y: float, said: str) -> None:
 
 def _values(rows: Sequence[Row], path: str) -> list[Any]:
     found = {text(row.settings[path]): row.settings[path] for row in rows}
-    return sorted(found.values(), key=lambda value: (not _is_number(value), value if _is_number(value) else 0))
+    return sorted(found.values(), key=_place)
+
+
+def _place(value: Any) -> tuple[bool, float, str]:
+    """Numbers by size, and words after them."""
+    return not _is_number(value), value if _is_number(value) else 0, str(value)
 
 
 def _is_number(value: Any) -> bool:

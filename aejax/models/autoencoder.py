@@ -1,13 +1,16 @@
 """The autoencoder: encoder, latent, decoder; and how a function of a model is initialised and applied."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from aejax.pytree import known
+
+Precision = Literal["float32", "bfloat16"]
 
 Model = nn.Module
 """What is trained: any Linen module that its loss knows how to use."""
@@ -63,6 +66,10 @@ class Autoencoder(nn.Module):
     decoder: Decoder
     shape: tuple[int, ...] = ()
     """Shape of the decoder's output; empty: taken from the data and the likelihood when training starts."""
+    precision: Precision = "float32"
+    """What encoder and decoder compute in. Parameters, latents, the decoder's output and losses are float32."""
+    remat: bool = False
+    """The gradient computes the decoder again, in place of keeping all it has computed: less memory, more time."""
 
     @nn.nowrap
     def for_data(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:
@@ -73,13 +80,40 @@ class Autoencoder(nn.Module):
         self, x: Float[Array, "batch *shape"], train: bool = False, label: Int[Array, " batch"] | None = None
     ) -> Posterior:
         """The posterior over codes."""
-        return self.latent(self.encoder(x, train), train)
+        return self.latent(self.features(x, train), train)
 
     def decode(
         self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
     ) -> Float[Array, "batch *raw"]:
         """Raw parameters of the likelihood."""
-        return self.decoder(z, self.shape, train)
+        return self.raw(z, train)
+
+    def features(self, x: Float[Array, "batch *shape"], train: bool) -> Float[Array, "batch features"]:
+        """What the encoder makes of the examples, in the model's precision."""
+        return _in(self.precision, lambda encoder, x: encoder(x, train), self.encoder, x)
+
+    def raw(
+        self, z: Float[Array, "batch code"], train: bool, *more: tuple[Float[Array, "_ _"], ...]
+    ) -> Float[Array, "batch *raw"]:
+        """What the decoder makes of codes, and of what else it takes, in the model's precision."""
+
+        def decode(decoder: Decoder, z: Array, *more: Any) -> Array:
+            return decoder(z, self.shape, train, *more)
+
+        again = nn.remat(decode) if self.remat and not self.is_initializing() else decode
+        return _in(self.precision, again, self.decoder, z, *more)
+
+
+def _in(precision: Precision, function: Callable[..., Array], module: nn.Module, *args: Any) -> Array:
+    """`function(module, *args)` with parameters and arrays of that precision; the result is float32 again."""
+    if precision == "float32" or module.is_initializing():
+        return function(module, *args)
+    converted = nn.map_variables(function, "params", _half)
+    return converted(module, *_half(args)).astype(jnp.float32)
+
+
+def _half(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), tree)
 
 
 def init(function: Callable[..., Any], model: nn.Module, keys: Mapping[str, jax.Array], *args: Any) -> Variables:

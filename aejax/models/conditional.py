@@ -24,13 +24,13 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         self, x: Float[Array, "batch *shape"], train: bool = False, label: Int[Array, " batch"] | None = None
     ) -> Posterior:
         """The posterior over codes, given the label. Raises `InputError` without one."""
-        return self.latent(self._joined(self.encoder(x, train), label), train)
+        return self.latent(self._joined(self.features(x, train), label), train)
 
     def decode(
         self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
     ) -> Float[Array, "batch *raw"]:
         """Raw parameters of the likelihood, given the label. Raises `InputError` without one."""
-        return self.decoder(self._joined(z, label), self.shape, train)
+        return self.raw(self._joined(z, label), train)
 
     def _joined(
         self, features: Float[Array, "batch features"], label: Int[Array, " batch"] | None

@@ -44,3 +44,8 @@ register(
 register("vae-iwae-k1", "784-200-200-50, IWAE's baseline: a bound of one sample, for 13 epochs", "aejax.zoo.iwae:k1")
 register("iwae-k5", "the same by the importance-weighted bound of 5 samples, for 13 epochs", "aejax.zoo.iwae:k5")
 register("iwae-k50", "the same by the bound of 50 samples, for 13 epochs", "aejax.zoo.iwae:k50")
+register(
+    "vae-iwae-2-k1",
+    "two stochastic layers, 784-100-50, by a bound of one sample, for 13 epochs",
+    "aejax.zoo.iwae:two_k1",
+)

@@ -97,7 +97,9 @@ def test_odd_inputs_give_finite_float32_new_numbers_no_new_trace_and_the_batch_w
             assert (each.shape, each.dtype, each.aval.weak_type) == ((6,), jnp.float32, False)
             return each.mean(), each[0]
 
-        return jax.value_and_grad(lambda params: mean({**variables, "params": params}), True)(variables["params"])
+        return jax.value_and_grad(lambda params: mean({**variables, "params": params}), has_aux=True)(
+            variables["params"]
+        )
 
     inputs = [part.x, jnp.zeros_like(part.x), jnp.ones_like(part.x)]
     states = [variables, scaled(variables, 30.0)]

@@ -12,7 +12,18 @@ from aejax.data import Data
 from aejax.errors import InputError
 from aejax.experiment import Experiment, from_json, to_json
 from aejax.losses import GaussianLearnedScale, Loss
-from aejax.models import Autoencoder, MLPEncoder, Plain, TiedAutoencoder, TransposedDecoder
+from aejax.models import (
+    Autoencoder,
+    GaussianLatent,
+    MLPEncoder,
+    Plain,
+    SpatialWinnerTakeAll,
+    TiedAutoencoder,
+    TopK,
+    TransposedDecoder,
+    VectorQuantised,
+    WinnerTakeAll,
+)
 from tests.models.test_autoencoder import drawn, init, run
 
 DEEP = TiedAutoencoder(MLPEncoder((6, 5), "tanh"), Plain(3), TransposedDecoder("tanh"), (4, 4, 1))
@@ -81,6 +92,28 @@ def test_a_decoder_of_an_untied_model_is_refused():
     model = Autoencoder(MLPEncoder(), Plain(3), TransposedDecoder(), (5,))
     with pytest.raises(InputError, match="use it in a TiedAutoencoder"):
         jax.eval_shape(partial(init, model), jnp.ones((2, 5)))
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (TiedAutoencoder(latent=SpatialWinnerTakeAll(5, 1)), "latent of one dense layer, which SpatialWinner"),
+        (TiedAutoencoder(latent=VectorQuantised(5, 2, 4)), "where 10 values go back through a layer that gave 2"),
+        (TiedAutoencoder(MLPEncoder((4,), "glu"), Plain(3)), "where 4 values go back through a layer that gave 8"),
+    ],
+)
+def test_what_cannot_be_tied_is_refused(model, said):
+    with pytest.raises(InputError, match=said):
+        jax.eval_shape(partial(init, model.clone(shape=(5,))), jnp.ones((2, 5)))
+
+
+@pytest.mark.parametrize("latent", [TopK(4, 2), WinnerTakeAll(4), GaussianLatent(4)])
+def test_latents_of_one_layer_can_be_tied(latent):
+    x = drawn((5,))
+    model = TiedAutoencoder(latent=latent, shape=(5,))
+    code, raw = run(model, init(model, x), x)
+    kernel = np.asarray(init(model, x)["params"]["latent"]["code"]["kernel"])
+    np.testing.assert_allclose(raw, np.asarray(code) @ kernel.T, rtol=1e-4, atol=1e-5)
 
 
 def test_an_output_wider_than_the_input_is_refused(tiny):

@@ -1,0 +1,49 @@
+"""The weight of a VAE's KL and the size of its code: rate, distortion, and the bound on the likelihood.
+
+    python experiments/beta_and_size.py         the 5,000 embedded digits, seconds
+    python experiments/beta_and_size.py mnist   all of MNIST, with a figure, and the result as JSON
+
+Flax's VAE, 784-500-size, on binary pixels. The weights of one size train as one population. Nats of the test
+images; the bound is the two summed with a weight of 1, whatever the model was trained with.
+"""
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+import aejax
+from aejax import figures, plan, population
+from aejax.data import load
+from aejax.experiment import Expected
+from aejax.figures.sweep import along
+from aejax.outcomes import Row
+from aejax.report import write_study
+
+HERE = Path(__file__).parent
+WEIGHT, SIZE = "loss.terms.kl.weight", "model.latent.size"
+EXPECTED = Expected("size_20_weight_1_bound_nats", 104.0, 0.0, "Flax's VAE example after its 30 epochs", "V")
+
+full = sys.argv[1:] == ["mnist"]
+base = aejax.get("vae-flax")
+data = dataclasses.replace(base.data, name="mnist" if full else "mnist-5k")
+base = dataclasses.replace(base, data=data, epochs=10, batch_size=128)
+axes = {
+    SIZE: [2, 10, 20, 50] if full else [2, 20],
+    WEIGHT: [0.25, 0.5, 1.0, 2.0, 4.0, 8.0] if full else [0.5, 1.0, 4.0],
+}
+dataset, start = load(data), time.perf_counter()
+rows, found = [], {}
+for group in plan.groups(plan.grid(base, axes)):
+    fitted = population.fit([trial.experiment for trial in group], dataset=dataset)
+    for trial, outcome in zip(group, fitted, strict=True):
+        size, weight = (trial.settings[path] for path in (SIZE, WEIGHT))
+        measured = outcome.trained.evaluate(dataset.test)
+        rate, distortion = measured["kl_nats"], measured["reconstruction_nats"]
+        numbers = {"rate_nats": rate, "distortion_nats": distortion, "bound_nats": rate + distortion}
+        found |= {f"size_{size}_weight_{weight:g}_{name}": value for name, value in numbers.items()}
+        rows.append(Row({WEIGHT: weight, SIZE: size}, [rate + distortion], 0, 0))
+        print(f"size {size:2} weight {weight:4}", *(f"{name} {value:7.2f}" for name, value in numbers.items()))
+if full:
+    write_study(HERE / "results" / "beta_and_size.json", found, EXPECTED, time.perf_counter() - start)
+    figures.save(along(rows, WEIGHT, "bound (nats)", by=SIZE), HERE / "figures" / "beta_and_size.png")

@@ -1,0 +1,51 @@
+"""What depth is worth, by the size of the code: autoencoders against PCA with as many components.
+
+    python experiments/code_size.py         the 5,000 embedded digits, seconds
+    python experiments/code_size.py mnist   all of MNIST, with a figure, and the result as JSON
+
+784-256-size-256-784. Every size is a structure of its own; its seeds train as one population.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from aejax import figures, plan, population
+from aejax.data import Data, load
+from aejax.experiment import Expected, Experiment
+from aejax.figures.sweep import along
+from aejax.losses import Bernoulli, Loss
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.optim import Adam, Cosine
+from aejax.outcomes import Row
+from aejax.report import write_study
+
+HERE = Path(__file__).parent
+EXPECTED = Expected("autoencoder_of_32_squared_error", 13.193, 0.0, "PCA with 32 components, exactly", "C")
+
+full = sys.argv[1:] == ["mnist"]
+data = Data("mnist" if full else "mnist-5k", validation=0.0)
+dataset, start = load(data), time.perf_counter()
+model = Autoencoder(MLPEncoder((256,)), Plain(2), MLPDecoder((256,)))
+base = Experiment(model, Loss(Bernoulli()), data, Adam(2e-3, Cosine()), 128 if full else 32, 10)
+axes = {"model.latent.size": [2, 4, 8, 16, 32, 64] if full else [2, 32], "seed": [0, 1] if full else [0]}
+train, test = (part.x.reshape(len(part), -1) / np.float32(255) for part in (dataset.train, dataset.test))
+components = PCA(64, random_state=0).fit(train)
+rows, found = [], {}
+for group in plan.groups(plan.grid(base, axes)):
+    size = group[0].settings["model.latent.size"]
+    fitted = population.fit([trial.experiment for trial in group], dataset=dataset)
+    errors = [outcome.trained.evaluate(dataset.test)["squared_error"] for outcome in fitted]
+    code = components.transform(test)
+    code[:, size:] = 0
+    pca = float(np.square(test - components.inverse_transform(code)).sum(axis=1).mean())
+    rows += [Row({"size of the code": size, "by": "autoencoder"}, errors, 0, 0)]
+    rows += [Row({"size of the code": size, "by": "PCA"}, [pca], 0, 0)]
+    found |= {f"autoencoder_of_{size}_squared_error": rows[-2].mean, f"PCA_of_{size}_squared_error": pca}
+    print(f"size {size:2}: squared error {rows[-2].mean:6.2f}, PCA {pca:6.2f}")
+if full:
+    write_study(HERE / "results" / "code_size.json", found, EXPECTED, time.perf_counter() - start)
+    figures.save(along(rows, "size of the code", "squared error", by="by"), HERE / "figures" / "code_size.png")

@@ -1,0 +1,51 @@
+"""How much noise should a denoising autoencoder see? Its error on clean digits and on noisy ones, by noise level.
+
+    python experiments/noise_level.py         the 5,000 embedded digits, seconds
+    python experiments/noise_level.py mnist   all of MNIST, with a figure, and the result as JSON
+
+784-500-784, an overcomplete code would do no better than copy without noise. All levels train as one population.
+"""
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import aejax
+from aejax import figures, plan, population
+from aejax.data import Data, load
+from aejax.experiment import Expected
+from aejax.figures.sweep import along
+from aejax.outcomes import Row
+from aejax.report import write_study
+from aejax.trained import scaled
+
+HERE = Path(__file__).parent
+LEVELS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+SEEN = (0.0, 0.25, 0.5)
+"""Of the noise on the test digits."""
+EXPECTED = Expected("trained_at_0.5_seen_0.5", 15.549, 0.0, "the best linear denoiser (Wiener's), exactly", "C")
+
+full = sys.argv[1:] == ["mnist"]
+data = Data("mnist" if full else "mnist-5k", validation=0.0)
+base = dataclasses.replace(aejax.get("dae-gaussian"), data=data, batch_size=128, epochs=10)
+axes = {"model.latent.size": [500], "loss.corruption.level": LEVELS}
+dataset, start = load(data), time.perf_counter()
+test = scaled(dataset.test.x)
+noise = np.random.default_rng(0).normal(size=test.shape).astype(np.float32)
+trials = plan.grid(base, axes)
+rows, found = [], {}
+for trial, outcome in zip(trials, population.fit([trial.experiment for trial in trials], dataset=dataset), strict=True):
+    level = trial.settings["loss.corruption.level"]
+    for seen in SEEN:
+        back = outcome.trained.reconstruct(test + seen * noise)
+        error = float(np.square(back - test).reshape(len(test), -1).sum(axis=1).mean())
+        found[f"trained_at_{level:g}_seen_{seen:g}"] = error
+        rows.append(Row({"noise in training": level, "on test": seen}, [error], 0, 0))
+    print(f"noise {level:4}  squared error", *(f"at {row.settings['on test']} {row.mean:.2f}" for row in rows[-3:]))
+if full:
+    write_study(HERE / "results" / "noise_level.json", found, EXPECTED, time.perf_counter() - start)
+    figure = along(rows, "noise in training", "squared error", by="on test")
+    figures.save(figure, HERE / "figures" / "noise_level.png")

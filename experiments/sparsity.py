@@ -1,0 +1,62 @@
+"""Two ways to a sparse code: a weight on its L1 norm, and keeping the k largest. Error against active units.
+
+    python experiments/sparsity.py         the 5,000 embedded digits, seconds
+    python experiments/sparsity.py mnist   all of MNIST, with a figure, and the result as JSON
+
+784-200-784. The weights of L1 train as one population; every k is a structure of its own.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from aejax import figures, plan, population
+from aejax.data import Data, load
+from aejax.experiment import Expected, Experiment
+from aejax.figures.sweep import along
+from aejax.losses import Bernoulli, CodeL1, Loss, Reconstruction
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, TopK
+from aejax.optim import Adam, Cosine
+from aejax.outcomes import Row
+from aejax.report import write_study
+
+HERE = Path(__file__).parent
+EXPECTED = Expected("k_20_squared_error", 13.193, 0.0, "PCA with 32 components, exactly: 12 more numbers", "C")
+
+full = sys.argv[1:] == ["mnist"]
+data = Data("mnist" if full else "mnist-5k", validation=0.0)
+dataset, start = load(data), time.perf_counter()
+terms = {"reconstruction": Reconstruction(), "sparsity": CodeL1(1.0)}
+optimizer = Adam(1e-3, Cosine())
+
+
+def experiment(latent, loss):
+    """One cell of the study."""
+    return Experiment(Autoencoder(MLPEncoder(), latent, MLPDecoder()), loss, data, optimizer, 128, 10)
+
+
+grids = {
+    "weight": plan.grid(
+        experiment(Plain(200, "relu"), Loss(Bernoulli(), terms)),
+        {"loss.terms.sparsity.weight": [0.0, 0.03, 0.1, 0.3, 1.0, 3.0]},
+    ),
+    "k": plan.grid(
+        experiment(TopK(200, 10), Loss(Bernoulli())), {"model.latent.k": [5, 10, 20, 40, 80] if full else [10, 40]}
+    ),
+}
+rows, found = [], {}
+for kind, trials in grids.items():
+    for group in plan.groups(trials):
+        fitted = population.fit([trial.experiment for trial in group], dataset=dataset)
+        for trial, outcome in zip(group, fitted, strict=True):
+            (value,) = trial.settings.values()
+            active = float((np.abs(outcome.trained.encode(dataset.test.x)) > 0).sum(axis=1).mean())
+            error = outcome.trained.evaluate(dataset.test)["squared_error"]
+            found |= {f"{kind}_{value:g}_active": active, f"{kind}_{value:g}_squared_error": error}
+            rows.append(Row({"active units": active, "by": kind}, [error], 0, 0))
+            print(f"{kind:6} {value:5g}: {active:6.1f} active units, squared error {error:.2f}")
+if full:
+    write_study(HERE / "results" / "sparsity.json", found, EXPECTED, time.perf_counter() - start)
+    figures.save(along(rows, "active units", "squared error", by="by"), HERE / "figures" / "sparsity.png")

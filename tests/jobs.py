@@ -1,0 +1,30 @@
+"""What the jobs of test_cluster run: nothing heavy is imported here, so they start at once."""
+
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Waits(NamedTuple):
+    """Until it may end."""
+
+    folder: Path
+
+    def __call__(self):
+        (self.folder / f"{os.getpid()} began").touch()
+        try:
+            wait_until((self.folder / "end").exists)
+        finally:
+            (self.folder / f"{os.getpid()} tidied").touch()
+
+
+def fail():
+    raise ValueError("this is what it says")
+
+
+def wait_until(happens):
+    deadline = time.monotonic() + 60
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

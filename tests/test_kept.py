@@ -1,0 +1,101 @@
+"""Groups in training that are stopped: they go on from their file, and end with the same bits."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from aejax import population
+from aejax.optim import SGD, Adam
+from aejax.selection import SuccessiveHalving
+
+
+@pytest.fixture
+def members(tiny):
+    return [
+        dataclasses.replace(tiny.experiment, epochs=6, optimizer=Adam(rate), seed=seed)
+        for seed, rate in enumerate((1e-2, 1e-4, 1e-3, 3e-2))
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _save_always(monkeypatch):
+    monkeypatch.setattr(population, "SAVE_EVERY", 0.0)
+
+
+def killed_after(calls):
+    """What dies of its call after so many."""
+    done = []
+
+    def die(count):
+        done.append(count)
+        if len(done) > calls:
+            raise RuntimeError("killed")
+
+    return die
+
+
+def assert_same_bits(outcomes, others):
+    for one, other in zip(outcomes, others, strict=True):
+        assert (one.failed_at, one.stopped_after) == (other.failed_at, other.stopped_after)
+        rows = [[row | {"seconds": 0} for row in outcome.trained.history] for outcome in (one, other)]
+        assert rows[0] == rows[1]
+        jax.tree.map(np.testing.assert_array_equal, one.trained.state, other.trained.state)
+
+
+@pytest.mark.parametrize("selection", [None, SuccessiveHalving((2, 4))])
+def test_a_killed_population_goes_on_where_it_was(tiny, members, tmp_path, selection):
+    members[1] = dataclasses.replace(members[1], optimizer=Adam(1e25))  # it fails before the kill
+    options = {"dataset": tiny.dataset, "selection": selection}
+    undisturbed = list(population.fit(members, **options))
+    assert undisturbed[1].failed_at is not None
+    with pytest.raises(RuntimeError, match="killed"):
+        list(population.fit(members, **options, keep=tmp_path, on_epoch=killed_after(7 if selection is None else 3)))
+    assert list(tmp_path.iterdir())
+    epochs = []
+    again = list(population.fit(members, **options, keep=tmp_path, on_epoch=epochs.append))
+    assert len(epochs) < (12 if selection is None else 6)  # of two groups, or of one
+    assert_same_bits(again, undisturbed)
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_no_longer_waits_for_a_population_stops_it_and_it_is_kept(tiny, members, tmp_path):
+    undisturbed = list(population.fit(members, dataset=tiny.dataset))
+    stopped = population.fit(members, dataset=tiny.dataset, keep=tmp_path)
+    first = next(stopped)
+    stopped.close()
+    assert_same_bits([first, *population.fit(members, dataset=tiny.dataset, keep=tmp_path)][1:], undisturbed)
+
+
+def test_some_of_a_group_that_has_ended_are_found_by_themselves(tiny, members, tmp_path):
+    undisturbed = list(population.fit(members, dataset=tiny.dataset))
+    stopped = population.fit(members, dataset=tiny.dataset, keep=tmp_path)
+    next(stopped)
+    stopped.close()
+    epochs = []
+    rest = list(population.fit(members[1:2], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append))
+    assert epochs == []
+    assert_same_bits(rest, undisturbed[1:2])
+
+
+def test_a_file_of_other_members_is_not_used(tiny, members, tmp_path):
+    with pytest.raises(RuntimeError, match="killed"):
+        list(population.fit(members[:1], dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(2)))
+    other = dataclasses.replace(members[0], optimizer=SGD(1e-3))
+    epochs = []
+    list(population.fit([other], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append))
+    assert len(epochs) == 6
+    assert len(list(tmp_path.iterdir())) == 1  # the other's is left alone
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"{}\n\x80"])
+def test_a_damaged_file_is_passed_over_with_one_line(tiny, members, tmp_path, damage, caplog):
+    undisturbed = list(population.fit(members[:1], dataset=tiny.dataset))
+    with pytest.raises(RuntimeError, match="killed"):
+        list(population.fit(members[:1], dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(2)))
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(damage(path.read_bytes()))
+    again = list(population.fit(members[:1], dataset=tiny.dataset, keep=tmp_path))
+    assert [record.message.count("is damaged") for record in caplog.records] == [1]
+    assert_same_bits(again, undisturbed)
