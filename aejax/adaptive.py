@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -75,9 +76,9 @@ class Search:
                 study that has something else.
         """
         _check(base, space, metric, measure)
-        result = _opened(base, space, folder)
-        about = json.dumps([to_json(base), {path: repr(axis) for path, axis in space.items()}, metric])
-        with result.lock():
+        there = _opened(base, space, folder)
+        about = json.dumps([to_json(base), {path: repr(axis) for path, axis in space.items()}, metric], sort_keys=True)
+        with there.lock():
             study = Study(
                 f"sqlite:///{folder / 'study.db'}" if storage is None else storage,
                 base.name if name is None else name,
@@ -149,10 +150,11 @@ def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], shared_orde
     options = {"shared_order": shared_order, "on_epoch": events.epoch}
     for group in plan.groups(list(trials.values())):
         events.begun(group)
-        for trial, result in sweep.train(group, search.study.worker, search.measure, **options):
-            for number in numbers[trial.id]:
-                search.tell(number, result)
-            events.recorded(trial, result)
+        with closing(sweep.train(group, search.study.worker, search.measure, **options)) as results:
+            for trial, result in results:
+                for number in numbers[trial.id]:
+                    search.tell(number, result)
+                events.recorded(trial, result)
 
 
 def _check(base: Experiment, space: Space, metric: str, measure: Measure) -> None:

@@ -19,12 +19,6 @@ from aejax.trained import example
 
 def step_flop(experiment: Experiment, shape: tuple[int, ...]) -> float:
     """The operations of one step of a resolved experiment, as XLA's cost analysis counts them."""
-    cost: Any = lowered_step(experiment, shape).cost_analysis()
-    return float(cost["flops"])
-
-
-def lowered_step(experiment: Experiment, shape: tuple[int, ...]) -> jax.stages.Lowered:
-    """The program of one step of a resolved experiment, for examples of `shape`."""
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(lambda key: train.init(experiment.model, loss, optimizer, example(shape), key), key)
@@ -32,7 +26,9 @@ def lowered_step(experiment: Experiment, shape: tuple[int, ...]) -> jax.stages.L
     batch: Part = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((experiment.batch_size, *leaf.shape[1:]), leaf.dtype), one
     )
-    return jax.jit(train.step, static_argnums=0).lower(experiment.model, loss, optimizer, state, batch, key)
+    step = jax.jit(train.step, static_argnums=0)
+    cost: Any = step.lower(experiment.model, loss, optimizer, state, batch, key).cost_analysis()
+    return float(cost["flops"])
 
 
 def peak() -> float:
@@ -72,8 +68,8 @@ def bench(
     devices that trained.
     """
     with Recording() as recorded:
-        more = replace(experiment, epochs=epochs + 1)
-        trained = fit(more, dataset=dataset, parallel=parallel, buffer=buffer, show_progress=True)
+        timed = replace(experiment, epochs=epochs + 1)
+        trained = fit(timed, dataset=dataset, parallel=parallel, buffer=buffer, show_progress=True)
     steps = len(dataset.train) // experiment.batch_size
     summary = recorded.summary(steps)
     seconds = summary["steady_epoch_seconds"]

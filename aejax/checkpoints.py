@@ -30,7 +30,9 @@ log = logging.getLogger("aejax")
 
 CHECKSUM = "crc32"
 _COMPRESSED_LIMIT = 1000
+"""By how much arrays may exceed their files: parameters are noise to a compressor, though momenta may be zeros."""
 _SMALL = 2**30
+"""Bytes that are taken without asking."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """The steps of all that are there, the earliest first."""
         names = (path.name for path in self.folder.iterdir()) if self.folder.is_dir() else ()
-        return sorted(int(name) for name in names if name.isdecimal())
+        return sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)))
 
     # Writing
 
@@ -99,8 +101,8 @@ class Checkpoints:
         for step in self.steps():
             if step > last:
                 self._remove(step)
-        for path in self.folder.glob(".*"):
-            shutil.rmtree(path)
+        for path in self.folder.glob(".[0-9]*"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _write(self, step: int, arrays: dict[str, np.ndarray], keep: int, best: int | None) -> None:
         if self._path(step).exists():
@@ -176,7 +178,9 @@ def named_leaves(tree: Any) -> list[tuple[str, Any]]:
 def _orbax() -> Any:
     import orbax.checkpoint as ocp
 
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    # Whoever reads or writes does it alone, whatever other processes there are.
+    alone = ocp.options.MultiprocessingOptions(jax.process_index(), {jax.process_index()}, f"of_{jax.process_index()}")
+    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(multiprocessing_options=alone), multiprocessing_options=alone)
 
 
 def _check_room(folder: Path, arrays: dict[str, np.ndarray]) -> None:

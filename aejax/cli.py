@@ -12,8 +12,8 @@ import tyro
 
 from aejax import registry
 from aejax.commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
-from aejax.commands.devices import Devices
-from aejax.errors import DISK_ERRORS, DiskError, DivergedError, InputError, Stopped
+from aejax.commands.devices import Devices, Hosts
+from aejax.errors import DISK_ERRORS, DiskError, DivergedError, HostLost, InputError, Stopped
 
 if TYPE_CHECKING:
     from aejax.experiment import Experiment
@@ -36,7 +36,7 @@ def main() -> None:
         _run(sys.argv[1:])
     except InputError as error:
         _exit(2, error)
-    except (DivergedError, DiskError) as error:
+    except (DivergedError, DiskError, HostLost) as error:
         _exit(1, error)
     except Stopped as error:
         print(f"aejax: {error}", file=sys.stderr, flush=True)
@@ -89,16 +89,14 @@ def _train(name: str, arguments: list[str]) -> None:
         profile: bool = False
         """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
         on: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
+        hosts: Annotated[Hosts, tyro.conf.arg(name="")] = field(default_factory=Hosts)
 
     options = _parse("train", Options, _base(name, arguments), arguments)
 
     from aejax.data import load
-    from aejax.devices import start
+    from aejax.devices import hosts, start
     from aejax.loop import fit
     from aejax.report import finish, profiled
-
-    start()
-    dataset = load(options.experiment.data)
 
     def train() -> "Trained":
         trained = fit(
@@ -111,13 +109,17 @@ def _train(name: str, arguments: list[str]) -> None:
             buffer=options.buffer,
             show_progress=True,
         )
-        finish(trained, dataset.within(options.buffer))
+        if trained.run is not None:
+            finish(trained, dataset.within(options.buffer))
         return trained
 
-    if options.profile:
-        profiled(train)
-    else:
-        train()
+    start()
+    with options.hosts.joined():
+        dataset = load(options.experiment.data)
+        if options.profile and hosts.first():
+            profiled(train)
+        else:
+            train()
 
 
 def _bench(name: str, arguments: list[str]) -> None:
@@ -178,4 +180,6 @@ def _base(name: str, arguments: list[str]) -> "Experiment":
 
 def _exit(code: int, error: object) -> None:
     print(f"aejax: {error}", file=sys.stderr)
+    if "aejax.devices" in sys.modules:  # where other processes train with this one, it must not wait for them
+        sys.modules["aejax.devices"].hosts.leave(code)
     sys.exit(code)

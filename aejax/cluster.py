@@ -42,11 +42,12 @@ def submit(work: Callable[[], None], workers: int, folder: Path, slurm: str | No
         InputError: where there is no SLURM, or no such setting.
     """
     submitit = _submitit()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         executor = submitit.AutoExecutor(folder, cluster="local" if slurm is None else "slurm")
         settings = _settings(executor._valid_parameters(), slurm)
         executor.update_parameters(**{"timeout_min": MINUTES} | settings)
-        with executor.batch():
+        with _errors_into(folder / "submitit.err"), executor.batch():
             return [executor.submit(Worker(work)) for _ in range(workers)]
     except (AssertionError, NameError, RuntimeError, ValueError) as error:
         raise InputError(f"no job can be started: {str(error).partition(chr(10))[0]}") from None
@@ -64,12 +65,23 @@ def running(jobs: Sequence[Any]) -> Iterator[None]:
 
 
 def check(jobs: Sequence[Any]) -> None:
-    """Raises `InputError` where a job has failed; it says what the first of them says, and where its log is."""
-    failed = [(job, error) for job in jobs if (error := job.exception()) is not None]
+    """Raises `InputError` where a job has failed, with where the first of them has said why."""
+    failed = [job for job in jobs if job.exception() is not None]
     if failed:
-        job, error = failed[0]
-        said = str(error).strip().splitlines()[-1]
-        raise InputError(f"{len(failed)} of {len(jobs)} workers failed, the first with {said}: see {job.paths.stderr}")
+        raise InputError(f"{len(failed)} of {len(jobs)} workers failed: {failed[0].paths.stderr} ends with why")
+
+
+@contextlib.contextmanager
+def _errors_into(path: Path) -> Iterator[None]:
+    """What is started meanwhile has this file for its standard error: submitit's processes end with a traceback."""
+    shown = os.dup(2)
+    try:
+        with path.open("a") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown)
 
 
 def _submitit() -> Any:

@@ -22,6 +22,10 @@ class DiskError(RuntimeError):
     """A disk is full or fails; its message says what could not be written, what is kept, and how to go on."""
 
 
+class HostLost(RuntimeError):  # noqa: N818 - it says what happened
+    """Another process that trained with this one ended or was not heard of any more; its message says how to go on."""
+
+
 class Stopped(RuntimeError):  # noqa: N818 - it is a request that was carried out, not an error
     """Work was asked to stop, and has saved its state; its message says how to go on."""
 

@@ -4,6 +4,7 @@ A line of JSON, with the members' names and a checksum of the rest, and then the
 The file is written whole or not at all; a damaged one is passed over.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -31,6 +32,17 @@ log = logging.getLogger("aejax")
 def names(experiments: Sequence[Experiment], *rest: Any) -> list[str]:
     """A name for each member, the same whenever it would be trained in the same way; `rest` is what else says how."""
     return [hashlib.sha256(f"{dumps(item)} {rest}".encode()).hexdigest()[:16] for item in experiments]
+
+
+def begun(folder: Path, members: Sequence[str]) -> list[list[int]]:
+    """The groups among `members` that were left in training, by place."""
+    groups = []
+    for path in folder.glob("[!.]*.msgpack"):
+        with contextlib.suppress(Exception):  # a damaged file is told of when it is to be restored
+            header, _ = _read(path)
+            if not header["done"] and set(header["members"]) <= set(members):
+                groups.append([members.index(name) for name in header["members"]])
+    return groups
 
 
 @dataclass(frozen=True)
@@ -63,8 +75,11 @@ class Kept:
         )
         done = len(ended) == len(self.members)
         header = {"members": self.members, "done": done, "crc32": zlib.crc32(content)}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path, lambda file: file.write(json.dumps(header).encode() + b"\n" + content))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path, lambda file: file.write(json.dumps(header).encode() + b"\n" + content))
+        except OSError as error:
+            log.warning("%s cannot be written (%s): after a stop its trials would start again", self._path, error)
 
     def restore(self, program: Program, book: Book) -> Group | None:
         """The group as it was saved, with its book filled; None where nothing is, or nothing that is whole."""

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from aejax import devices, stopping, train
 from aejax.checkpoints import Saving
 from aejax.data import BUFFER, Dataset
 from aejax.data import load as load_data
-from aejax.devices import Parallel
+from aejax.devices import Parallel, hosts
 from aejax.errors import DivergedError, InputError, Stopped
 from aejax.experiment import Experiment, differences
 from aejax.feed import Feed
@@ -89,12 +89,15 @@ def fit(
     parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
     feed = feed_for(experiment, dataset, as_arrays(preprocess), parallel, buffer)
+    if not hosts.first():  # that one reads and writes for all
+        folder = resume = None
     run = _open_run(given, dataset, folder, resume, params)
     keeper = Keeper(run, as_arrays(preprocess), saving or Saving())
     with _watched(run, experiment, keeper) as stopped_by:
         state, history = _begin(given, experiment, dataset.shape, run if resume else None, params)
+        state = hosts.from_first(state)
         keeper.begin(state, history, save=params is not None and resume is None)
-        with Progress(experiment, history, show_progress) as bar:
+        with Progress(experiment, history, show_progress and hosts.first()) as bar:
             clock = time.perf_counter()
             for epoch in filter(None, one_ahead(_epochs(feed, parallel, state, experiment.epochs))):
                 _require_finite(epoch, keeper)
@@ -113,19 +116,19 @@ def fit(
 
 @contextmanager
 def _watched(run: Run | None, experiment: Experiment, keeper: Keeper) -> Iterator[Callable[[], int]]:
-    """A run that is written to, and requests to stop it, which its body reads; nothing without a run."""
-    if run is None:
-        yield lambda: 0
-        return
-    with (
-        stopping.in_time(lambda: _how_to_go_on(keeper, experiment)),
-        run.writing(),
-        stopping.requests() as stopped_by,
-    ):
-        yield stopped_by
-        run.checkpoints.wait()
-        if stopped_by():
-            raise Stopped(_how_to_go_on(keeper, experiment), stopped_by())
+    """A run that is written to, and requests to stop, which its body reads; nothing without a run and other hosts."""
+    with ExitStack() as stack:
+        asked: Callable[[], int] = lambda: 0  # noqa: E731
+        if run is not None:
+            stack.enter_context(stopping.in_time(lambda: _how_to_go_on(keeper, experiment)))
+            stack.enter_context(run.writing())
+        if run is not None or hosts.several():
+            asked = hosts.agreed(stack.enter_context(stopping.requests()))
+        yield asked
+        if run is not None:
+            run.checkpoints.wait()
+        if number := asked():
+            raise Stopped("stopped" if run is None else _how_to_go_on(keeper, experiment), number)
 
 
 def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any, params: Any) -> Run | None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import jax
@@ -22,7 +21,7 @@ from aejax.data import load as load_data
 from aejax.errors import InputError
 from aejax.experiment import Experiment, differences
 from aejax.group import Group, Program
-from aejax.kept import Kept, names
+from aejax.kept import Kept, begun, names
 from aejax.loop import one_ahead
 from aejax.pytree import as_arrays
 from aejax.selection import Selection
@@ -81,9 +80,21 @@ def fit(
     _check(resolved, dataset, selection)
     preprocess = resolved[0].data.preprocess.fit(dataset.train.x)
     program = Program.of(resolved[0], dataset, preprocess, shared_order)
-    size = _at_once(program, resolved, selection, devices.free_memory() if memory is None else memory)
-    groups = [resolved[start : start + size] for start in range(0, len(resolved), size)]
-    return _outcomes([_Training(program, group, size, preprocess, selection, keep, on_epoch) for group in groups])
+    lanes, size = _at_once(program, resolved, selection, devices.free_memory() if memory is None else memory)
+    called = names(resolved, selection, resolved[0].seed if shared_order else None)
+    trainings = [
+        _Training(
+            program,
+            [resolved[place] for place in group],
+            max(size, len(group)),
+            preprocess,
+            selection,
+            None if keep is None else Kept(keep, [called[place] for place in group]),
+            on_epoch,
+        )
+        for group in _groups(called, size, [] if keep is None else begun(keep, called))
+    ]
+    return _outcomes(trainings, lanes)
 
 
 def _check(resolved: Sequence[Experiment], dataset: Dataset, selection: Selection | None) -> None:
@@ -109,21 +120,39 @@ def side_by_side(
     return lanes, -(-members // lanes)
 
 
-def _at_once(program: Program, experiments: Sequence[Experiment], selection: Selection | None, memory: int) -> int:
-    """How many members make a group; its programs are compiled."""
+def _at_once(
+    program: Program, experiments: Sequence[Experiment], selection: Selection | None, memory: int
+) -> tuple[int, int]:
+    """How many groups train at the same time, and how many members make a group; its programs are compiled."""
     lanes, share = side_by_side(experiments[0], program.shape, len(experiments), selection)
     each = max(program.compile(experiments[:share]) - program.fixed_bytes, 1) / share
-    fitting = max(int((memory - program.fixed_bytes) / lanes / each), 1)
-    size = devices.rounded(-(-share // -(-share // fitting)))
+    fitting = max(int((memory - program.fixed_bytes) / each), 1)
+    size = devices.rounded(-(-share // -(-share // max(fitting // lanes, 1))))
     if size != share:
         program.compile(([*experiments] * size)[:size])
-    return size
+    return min(lanes, max(fitting // size, 1)), size
 
 
-def _outcomes(groups: Sequence["_Training"]) -> Iterator[Outcome]:
-    """Trains the groups, as many at once as there are lanes; those in training stop where nobody waits for them."""
+def _groups(called: Sequence[str], size: int, begun: list[list[int]]) -> list[list[int]]:
+    """The members of each group, by place: those that were begun together stay so, if none is between them."""
+    groups, place = [], 0
+    for first, *rest in sorted(begun):
+        if [first, *rest] != list(range(first, first + 1 + len(rest))) or first < place:
+            continue
+        groups += _slices(place, first, size)
+        groups.append([first, *rest])
+        place = first + 1 + len(rest)
+    return groups + _slices(place, len(called), size)
+
+
+def _slices(start: int, end: int, size: int) -> list[list[int]]:
+    return [list(range(first, min(first + size, end))) for first in range(start, end, size)]
+
+
+def _outcomes(groups: Sequence["_Training"], lanes: int) -> Iterator[Outcome]:
+    """Trains so many of the groups at a time; those in training stop where nobody waits for them any more."""
     stop = threading.Event()
-    with ThreadPoolExecutor(devices.lanes(), "members") as pool:
+    with ThreadPoolExecutor(lanes, "members") as pool:
         try:
             futures = [pool.submit(group.run, stop) for group in groups]
             for group, future in zip(groups, futures, strict=True):
@@ -142,7 +171,7 @@ class _Training:
     size: int
     preprocess: Preprocess
     selection: Selection | None
-    keep: Path | None
+    kept: Kept | None
     on_epoch: Callable[[int], None]
 
     def run(self, stop: threading.Event) -> list[Outcome]:
@@ -161,8 +190,8 @@ class _Training:
             training = book.training(epoch.slots)
             # Of several that have ended, some may have their results and others not when a kill comes.
             now = stop.is_set() if training else len(self.experiments) > 1
-            if self._kept is not None and (now or time.monotonic() - saved > SAVE_EVERY):
-                self._kept.save(epoch, book)
+            if self.kept is not None and (now or time.monotonic() - saved > SAVE_EVERY):
+                self.kept.save(epoch, book)
                 saved = time.monotonic()
             if not training:
                 break
@@ -173,7 +202,7 @@ class _Training:
         return book.outcomes()
 
     def _begin(self, book: Book) -> Group:
-        group = None if self._kept is None else self._kept.restore(self.program, book)
+        group = None if self.kept is None else self.kept.restore(self.program, book)
         if group is None:
             return self.program.begin(self.experiments, list(range(self.size)))
         if self.selection is not None and group.slots:
@@ -182,10 +211,5 @@ class _Training:
 
     def forget(self) -> None:
         """Removes what is kept of it."""
-        if self._kept is not None:
-            self._kept.remove()
-
-    @cached_property
-    def _kept(self) -> Kept | None:
-        shared = self.program.first.seed if self.program.shared_order else None
-        return None if self.keep is None else Kept(self.keep, names(self.experiments, self.selection, shared))
+        if self.kept is not None:
+            self.kept.remove()

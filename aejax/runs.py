@@ -139,7 +139,7 @@ class Run:
     def rewind(self, step: int) -> list[dict[str, Any]]:
         """Forgets rows and checkpoints after `step`, which a resumed run will write again; returns the other rows."""
         self.checkpoints.clean(step)
-        for left in self.path.glob(".*"):  # by a kill
+        for left in self.path.glob(".*.json*.[0-9]*"):  # by a kill
             left.unlink()
         rows = [row for row in self.rows() if row["step"] <= step]
         write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))

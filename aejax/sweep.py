@@ -253,9 +253,9 @@ def work(
 
     Args:
         sweep: the folder to work on; others may be at work on it too.
-        width: at most so many members are trained at once.
+        width: at most so many trials are claimed at once; how many train side by side, `population.fit` decides.
         shared_order: see `population.fit`.
-        selection: see `population.fit`; it compares the members of a group.
+        selection: see `population.fit`; it compares trials that are claimed together.
         measure: what is measured of each trained model on validation and test; `suite.measure` is all that suits it.
         events: what is called on the way.
     """
@@ -283,9 +283,9 @@ def train(
     """
     dataset = load(trials[0].experiment.data)
     parts = {name: dataset.part(name) for name in ("validation", "test") if len(dataset.part(name))}
-    fitted = population.fit([trial.experiment for trial in trials], dataset=dataset, **options)
-    # Closed however this ends: what is still in training stops, and what is kept of it is whole.
-    with closing(outcome for outcome in fitted) as outcomes:
+    experiments = [trial.experiment for trial in trials]
+    # Closed however this ends, as nothing else refers to it: what is still in training stops and is kept.
+    with closing(outcome for outcome in population.fit(experiments, dataset=dataset, **options)) as outcomes:
         for trial, outcome in zip(trials, outcomes, strict=True):
             content = {
                 "id": trial.id,

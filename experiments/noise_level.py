@@ -1,9 +1,12 @@
 """How much noise should a denoising autoencoder see? Its error on clean digits and on noisy ones, by noise level.
 
-    python experiments/noise_level.py         the 5,000 embedded digits, seconds
-    python experiments/noise_level.py mnist   all of MNIST, with a figure, and the result as JSON
+    python experiments/noise_level.py            a few epochs on the 5,000 embedded digits, seconds
+    python experiments/noise_level.py mnist-5k   all of it on those
+    python experiments/noise_level.py mnist      on all of MNIST, with a figure, and the result as JSON
 
-784-500-784, an overcomplete code would do no better than copy without noise. All levels train as one population.
+784-500-784, all levels as one population. Found on the 5,000 digits (10 epochs): the least error on digits with
+noise of 0.5 is that of training at 0.25 to 0.5, 18.9 against 20.7 without noise; beyond that everything is blurred.
+On clean digits noise in training only costs, little up to 0.25: it keeps this code from nothing that ten epochs do.
 """
 
 import dataclasses
@@ -23,15 +26,16 @@ from aejax.report import write_study
 from aejax.trained import scaled
 
 HERE = Path(__file__).parent
-LEVELS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+LEVELS = [0.0, 0.1, 0.25, 0.5, 0.75, 1.0]
 SEEN = (0.0, 0.25, 0.5)
 """Of the noise on the test digits."""
 EXPECTED = Expected("trained_at_0.5_seen_0.5", 15.549, 0.0, "the best linear denoiser (Wiener's), exactly", "C")
 
-full = sys.argv[1:] == ["mnist"]
-data = Data("mnist" if full else "mnist-5k", validation=0.0)
-base = dataclasses.replace(aejax.get("dae-gaussian"), data=data, batch_size=128, epochs=10)
-axes = {"model.latent.size": [500], "loss.corruption.level": LEVELS}
+name = sys.argv[1] if len(sys.argv) > 1 else "mnist-5k"
+full = len(sys.argv) > 1
+data = Data(name, validation=0.0)
+base = dataclasses.replace(aejax.get("dae-gaussian"), data=data, batch_size=128, epochs=10 if full else 2)
+axes = {"model.latent.size": [500 if full else 100], "loss.corruption.level": LEVELS if full else LEVELS[::3]}
 dataset, start = load(data), time.perf_counter()
 test = scaled(dataset.test.x)
 noise = np.random.default_rng(0).normal(size=test.shape).astype(np.float32)
@@ -45,7 +49,7 @@ for trial, outcome in zip(trials, population.fit([trial.experiment for trial in 
         found[f"trained_at_{level:g}_seen_{seen:g}"] = error
         rows.append(Row({"noise in training": level, "on test": seen}, [error], 0, 0))
     print(f"noise {level:4}  squared error", *(f"at {row.settings['on test']} {row.mean:.2f}" for row in rows[-3:]))
-if full:
+if name == "mnist":
     write_study(HERE / "results" / "noise_level.json", found, EXPECTED, time.perf_counter() - start)
     figure = along(rows, "noise in training", "squared error", by="on test")
     figures.save(figure, HERE / "figures" / "noise_level.png")

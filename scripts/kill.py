@@ -3,13 +3,14 @@
     python scripts/kill.py --kills 20
 
 A run is killed and resumed until it ends, then the next one begins, until there were as many kills. Moments are
-spread over a whole run, from the start of its process to its last figure; checkpoints are saved after every epoch, so
-that many kills fall into the writing or the removal of one.
+spread over a whole run, from the start of its process to its last figure; every second kill waits from there on
+until a checkpoint is being written or removed.
 """
 
 import argparse
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--name", default="vae-flax", help="the experiment")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=20)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -73,7 +74,7 @@ def main() -> None:
         while hit.total() < options.kills:
             run = folder / str(runs)
             runs += 1
-            while killed(command(options.name, run, options.epochs), seconds, options.kills - hit.total()):
+            while killed(command(options.name, run, options.epochs), run, seconds, options.kills - hit.total()):
                 hit[moment(run)] += 1
             assert bits(run) == expected, f"run {runs} ended with other bits"
     print(f"{hit.total()} kills of {runs} runs, all of which ended with the same bits as one left alone:")
@@ -81,17 +82,18 @@ def main() -> None:
         print(f"  {count:3} {what}")
 
 
-def killed(arguments: list[str], seconds: float, left: int) -> bool:
-    """Runs a command, and kills it within that time if kills are left and it has not ended. Whether it was killed."""
+def killed(arguments: list[str], folder: Path, seconds: float, left: int) -> bool:
+    """Runs a command, and kills it if kills are left and it has not ended before. Whether it was killed."""
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         said = process.communicate(timeout=random.uniform(0, seconds) if left else None)[0]
     except subprocess.TimeoutExpired:
+        while left % 2 and process.poll() is None and not list(folder.glob("*/*/checkpoints/.*")):
+            time.sleep(0.001)
         process.kill()
-        process.communicate()
-        return True
-    assert process.returncode == 0, said.decode()
-    return False
+        said = process.communicate()[0]
+    assert process.returncode in (0, -signal.SIGKILL), said.decode()
+    return process.returncode != 0
 
 
 if __name__ == "__main__":

@@ -130,6 +130,41 @@ def _disentanglement(result: dict[str, Any]) -> tuple[str, str]:
     )
 
 
+def _noise_level(result: dict[str, Any]) -> tuple[str, str]:
+    errors = ", ".join(f"{result['test'][f'trained_at_{level}_seen_0.5']:.2f}" for level in ("0", "0.25", "0.5", "1"))
+    return (
+        f"squared error at noise 0.5, trained at noise 0, 0.25, 0.5 and 1, **{errors}**",
+        f"the best linear denoiser {result['expected']['value']:g} (C)",
+    )
+
+
+def _sparsity(result: dict[str, Any]) -> tuple[str, str]:
+    def at(point: str) -> str:
+        return f"{result['test'][f'{point}_squared_error']:.2f} with {result['test'][f'{point}_active']:.0f}"
+
+    return (
+        f"squared error with active units of 200: top-k **{at('k_10')}, {at('k_20')}, {at('k_40')}**",
+        f"L1 {at('weight_1')}, {at('weight_0.3')}, {at('weight_0.1')}; PCA-32 {result['expected']['value']:g} (C)",
+    )
+
+
+def _beta_and_size(result: dict[str, Any]) -> tuple[str, str]:
+    def bounds(size: int) -> str:
+        return ", ".join(f"{result['test'][f'size_{size}_weight_{w}_bound_nats']:.1f}" for w in ("0.5", "1", "2", "4"))
+
+    return (
+        f"bound of a VAE with 20 latents whose KL weighs 0.5, 1, 2 and 4 **{bounds(20)}** nats",
+        f"10 latents {bounds(10)}; 20 with weight 1 after 30 epochs {result['expected']['value']:g} (V)",
+    )
+
+
+def _code_size(result: dict[str, Any]) -> tuple[str, str]:
+    def errors(kind: str) -> str:
+        return ", ".join(f"{result['test'][f'{kind}_of_{size}_squared_error']:.2f}" for size in (2, 8, 32, 64))
+
+    return f"squared error of codes of 2, 8, 32 and 64 numbers **{errors('autoencoder')}**", f"PCA {errors('PCA')}"
+
+
 def _precision(result: dict[str, Any]) -> tuple[str, str]:
     def row(run: str) -> str:
         return " and ".join(f"{result['test'][f'{name}_{run}_loss_nats']:.2f}" for name in ("ae-conv", "vae-conv"))
@@ -143,15 +178,19 @@ def _precision(result: dict[str, Any]) -> tuple[str, str]:
 
 PYOD = {"isolation forest": "iforest", "its autoencoder": "autoencoder", "PCA": "pca"}
 STUDIES = {
+    "beta_and_size": _beta_and_size,
+    "code_size": _code_size,
     "iwae": _iwae,
     "k_sparse": _k_sparse,
     "disentanglement": _disentanglement,
+    "noise_level": _noise_level,
     "odds": _odds,
     "one_class_mnist": _one_class,
     "precision": _precision,
     "rate_distortion": _rate,
     "sdae_mnist": _error,
     "self_taught": _accuracy,
+    "sparsity": _sparsity,
     "transfer": _transfer,
     "ufldl_stacked": _accuracy,
     "winner_take_all": _winner_take_all,

@@ -187,6 +187,8 @@ REFUSED = {
     "more than there are": (Parallel(devices=9), {}, "9 devices were asked for, but there are 8"),
     "uneven shares": (Parallel(devices=8), {"batch_size": 12}, "batch_size is 12, which 8 devices cannot share"),
     "uneven groups": (Parallel(devices=8, tensor=3), {}, "8 devices cannot hold wide layers in groups of 3"),
+    "groups larger than all": (Parallel(tensor=9), {}, "tensor is 9, but there are 8 devices"),
+    "paths that are no pattern": (Parallel(wide="("), {}, "which is no regular expression"),
     "a divided layer under pmap": (Parallel("pmap", tensor=2), {}, "it has no tensor parallelism: use jit"),
     "a term of the batch under pmap": (
         Parallel("pmap"),
@@ -206,6 +208,11 @@ def test_what_cannot_be_laid_out_is_refused(tiny, case):
     parallel, changed, said = REFUSED[case]
     with pytest.raises(InputError, match=said):
         parallel.resolve(dataclasses.replace(tiny.experiment, **changed))
+
+
+def test_wide_layers_of_which_there_are_none_are_refused(tiny):
+    with pytest.raises(InputError, match="no parameter has a path that matches 'nothing'"):
+        begun(tiny, tiny.experiment, Parallel(tensor=2, wide="nothing"))
 
 
 @pytest.mark.parametrize(("batch_size", "count"), [(8, 8), (12, 6), (500, 5), (7, 7), (1, 1)])

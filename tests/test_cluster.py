@@ -40,22 +40,28 @@ def test_a_worker_that_is_preempted_starts_anew(tmp_path):
         os.kill(int(began.name.split()[0]), signal.SIGUSR2)
         wait_until(lambda: len(list(tmp_path.glob("* began"))) == 2)
         (tmp_path / "end").touch()
-        cluster.check([job])
+        wait_until(job.done)
+    cluster.check([job])
     assert len(list(tmp_path.glob("* tidied"))) == 2
 
 
 def test_a_worker_that_fails_is_named_with_its_log(tmp_path):
     jobs = cluster.submit(fail, 2, tmp_path)
-    with pytest.raises(InputError, match=r"2 of 2 workers failed, the first with .*this is what it says: see .*\.err"):
+    wait_until(lambda: all(job.done() for job in jobs))
+    with pytest.raises(InputError, match=r"2 of 2 workers failed: .*\.err ends with why") as refused:
         cluster.check(jobs)
+    log = Path(str(refused.value).split()[5])
+    assert log.read_text().splitlines()[-1] == "ValueError: this is what it says"
 
 
-def test_workers_are_cancelled_with_the_command(tmp_path):
+def test_workers_are_cancelled_with_the_command(tmp_path, capfd):
     (job,) = cluster.submit(Waits(tmp_path), 1, tmp_path / "jobs")
     wait_until(lambda: list(tmp_path.glob("* began")))
     with pytest.raises(KeyboardInterrupt), cluster.running([job]):
         raise KeyboardInterrupt
-    wait_until(lambda: list(tmp_path.glob("* tidied")))
+    wait_until(job.done)
+    assert list(tmp_path.glob("* tidied"))
+    assert capfd.readouterr().err == ""
 
 
 @pytest.fixture
@@ -74,7 +80,7 @@ def test_settings_reach_slurm(tmp_path, slurm):
     jobs = cluster.submit(fail, 3, tmp_path / "jobs", "partition=gpu,timeout_min=60,gpus_per_node=1,mem_gb=7.5")
     assert [job.job_id for job in jobs] == ["7_0", "7_1", "7_2"]
     written = slurm.read_text().splitlines()
-    for line in ("--partition=gpu", "--time=60", "--gpus-per-node=1", "--array=0-2%256"):
+    for line in ("--partition=gpu", "--time=60", "--gpus-per-node=1", "--array=0-2%3"):
         assert f"#SBATCH {line}" in written
     assert any(sys.executable in line for line in written)
 

@@ -79,6 +79,18 @@ def test_some_of_a_group_that_has_ended_are_found_by_themselves(tiny, members, t
     assert_same_bits(rest, undisturbed[1:2])
 
 
+def test_a_group_that_was_begun_goes_on_when_others_of_its_population_have_ended(tiny, members, tmp_path, monkeypatch):
+    monkeypatch.setattr(population, "_at_once", lambda program, experiments, *_: (2, -(-len(experiments) // 2)))
+    undisturbed = list(population.fit(members, dataset=tiny.dataset))
+    with pytest.raises(RuntimeError, match="killed"):
+        list(population.fit(members, dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(7)))
+    epochs = []
+    rest = list(population.fit(members[2:], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append))
+    assert set(epochs) == {2}  # not a group for each
+    assert len(epochs) < 6
+    assert_same_bits(rest, undisturbed[2:])
+
+
 def test_a_file_of_other_members_is_not_used(tiny, members, tmp_path):
     with pytest.raises(RuntimeError, match="killed"):
         list(population.fit(members[:1], dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(2)))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import group, population
+from aejax import budget, group, plan, population
 from aejax.errors import InputError
 from aejax.losses import KL, GaussianNoise, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder
@@ -90,7 +90,8 @@ def test_a_member_that_fails_is_frozen_at_its_step_and_the_others_go_on(tiny):
     assert int(outcomes[1].trained.state.step) == outcomes[1].failed_at - 1
 
 
-def test_a_population_is_split_to_fit_memory_and_ends_the_same(tiny):
+def test_a_population_is_split_to_fit_memory_and_ends_the_same(tiny, monkeypatch):
+    monkeypatch.setattr(population.devices, "lanes", lambda: 1)
     members = variants(tiny.experiment, (1e-3, 1e-2, 3e-3, 1e-1, 5e-3))
     widths = []
     whole = fitted(members, dataset=tiny.dataset)
@@ -115,7 +116,7 @@ def test_successive_halving_keeps_the_best_and_their_curves(tiny):
 
 
 def test_what_fills_up_the_last_group_takes_no_part_in_a_selection(tiny, monkeypatch):
-    monkeypatch.setattr(population, "_at_once", lambda *_: 4)
+    monkeypatch.setattr(population, "_at_once", lambda *_: (1, 4))
     members = variants(tiny.experiment, (1e-4, 1e-3, 3e-2), epochs=3)  # the last, the best, fills up the group
     outcomes = fitted(members, dataset=tiny.dataset, selection=SuccessiveHalving((1,)))
     assert [outcome.stopped_after for outcome in outcomes] == [1, None, None]
@@ -186,3 +187,52 @@ def test_members_are_shared_out_over_devices_without_a_collective():
         printed[count] = json.loads(done.stdout)
     np.testing.assert_allclose(printed[4][0], printed[1][0], rtol=1e-5)
     assert printed[4][1:] == [4, []]
+
+
+def test_one_member_after_the_other_on_every_core_takes_one_program_and_ends_the_same(tiny, monkeypatch):
+    members = variants(tiny.experiment, (1e-3, 1e-2, 3e-3, 1e-1, 5e-3))
+    monkeypatch.setattr(population.devices, "lanes", lambda: 2)
+    together = fitted(members, dataset=tiny.dataset, selection=SuccessiveHalving(()))
+    for program in (group.init, group.epoch, group.evaluate):
+        program.clear_cache()
+    monkeypatch.setattr(population, "SMALL", 0.0)
+    alone = fitted(members, dataset=tiny.dataset)
+    assert [program._cache_size() for program in (group.init, group.epoch, group.evaluate)] == [1, 1, 1]
+    for one, other in zip(together, alone, strict=True):
+        assert_same_curve(one.trained.history, other.trained.history)
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [(100, (4, 1)), (3, (3, 1)), (0, (1, 1))],  # members that there is memory for
+)
+def test_as_many_train_at_a_time_as_there_are_cores_and_memory(tiny, monkeypatch, room, expected):
+    monkeypatch.setattr(population, "SMALL", 0.0)
+    monkeypatch.setattr(population.devices, "lanes", lambda: 4)
+    members = [tiny.experiment.resolve(tiny.dataset)] * 6
+    program = group.Program.of(members[0], tiny.dataset, members[0].data.preprocess, False)
+    each = program.compile(members[:1]) - program.fixed_bytes
+    assert population._at_once(program, members, None, program.fixed_bytes + room * each) == expected
+
+
+def test_the_memory_of_validation_counts(tiny):
+    many = dataclasses.replace(tiny.dataset, validation=tiny.dataset.train.take(np.zeros(1024, int)))
+    resolved = [tiny.experiment.resolve(tiny.dataset)] * 3
+    needed = {}
+    for name, dataset in (("few", tiny.dataset), ("many", many)):
+        program = group.Program.of(resolved[0], dataset, resolved[0].data.preprocess, False)
+        needed[name] = program.compile(resolved) - program.fixed_bytes
+    assert needed["many"] > needed["few"] + 3 * 4 * 1024  # a float for each example and member, at the very least
+
+
+def test_the_compiled_program_takes_at_least_what_its_budget_says(tiny, monkeypatch):
+    monkeypatch.setattr(budget, "load", lambda data: tiny.dataset)
+    trials = plan.grid(tiny.experiment, {"seed": [0, 1, 2, 3]})
+    members = [trial.experiment.resolve(tiny.dataset) for trial in trials]
+    program = group.Program.of(members[0], tiny.dataset, members[0].data.preprocess, False)
+    compiled = (program.compile(members) - program.fixed_bytes) / len(members)
+    own = budget.Budget.of(trials, 32, None)
+    params = 16 * 8 + 8 + 8 * 3 + 3 + 3 * 8 + 8 + 8 * 16 + 16
+    assert 4 * 7 * params <= own.member_bytes < min(compiled, 4 * 7 * params + 100)
+    assert own.data_bytes == (40 + 11) * (16 + 4)  # a byte for each pixel, four for a label
+    assert own.lanes * own.members == 4

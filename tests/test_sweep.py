@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -110,6 +111,20 @@ def test_what_a_dead_worker_was_at_work_on_goes_on_where_it_was(base, tmp_path, 
     for id, result in made.results().items():
         for name in ("train", "test", "validation", "curves"):
             assert result[name] == undisturbed[id][name]  # to the last bit
+
+
+def test_where_measuring_is_stopped_training_stops_too_and_is_kept(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(population, "SMALL", 0.0)
+    monkeypatch.setattr(population.devices, "lanes", lambda: 2)
+
+    def measure(trained, part):
+        raise KeyboardInterrupt
+
+    made = Sweep.create(tmp_path / "sweep", plan.grid(dataclasses.replace(base, epochs=500), {"seed": [0, 1, 2, 3]}))
+    with pytest.raises(KeyboardInterrupt):
+        sweep.work(made, measure=measure)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("members")]
+    assert list((tmp_path / "sweep" / "training").iterdir())
 
 
 def test_trials_that_were_claimed_together_are_taken_over_together(base, tmp_path):
@@ -279,6 +294,20 @@ def test_a_model_that_cannot_be_made_is_refused_before_any_trial_trains(data):
     axes = (f"data={data}", "batch-size=8", "model.encoder=mlp-encoder", "model.decoder=mlp-decoder", "seed=0,1")
     with pytest.raises(InputError, match=r"VectorQuantised has slots=49.*slots divide the features"):
         Command("vq-vae-mnist", axes, plan=True)()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"patience": 3, "halving": (5,)}, "in two ways"),
+        ({"patience": 0}, "count epochs"),
+        ({"halving": (5, -1)}, "count epochs"),
+        ({"width": 0}, "at least 1 trial"),
+    ],
+)
+def test_flags_out_of_range_are_refused(data, flags, message):
+    with pytest.raises(InputError, match=message):
+        Command("ae-keras", (f"data={data}", "batch-size=8", "seed=0,1"), plan=True, **flags)()
 
 
 def test_the_command_shows_the_plan_trains_and_shows_the_outcome(data, tmp_path):

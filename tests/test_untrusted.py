@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import aejax
 from aejax import checkpoints, outcomes
-from aejax.data import cache
+from aejax.data import cache, packed
 from aejax.data.files import read_parts
 from aejax.errors import InputError
 from aejax.plan import grid, read_axes
@@ -226,6 +226,26 @@ def test_damaged_data_is_read_or_refused(tmp_path, name, how):
         Image.fromarray(x).save(file, "PNG" if name.endswith("png") else "JPEG")
     path.write_bytes(damaged(file.getvalue(), how))
     read_or_refused(lambda: read_parts(path if name.startswith("x.") else path.parent))
+
+
+@quick
+@given(how=damage, name=st.sampled_from(["index.json", "train.npy", "train-label.npy"]))
+def test_damaged_packed_data_is_read_or_refused(tmp_path, how, name):
+    whole, copy = tmp_path / "whole", tmp_path / "copy"
+    if not whole.exists():
+        packed.write(whole, {"train": [DATASET.train]})
+    shutil.copytree(whole, copy, dirs_exist_ok=True)
+    (copy / name).write_bytes(damaged((whole / name).read_bytes(), how))
+    read_or_refused(lambda: read_parts(copy))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"format": "aejax packed 1", "parts": {"train": {"low": 1e999}}}', "3"]
+)
+def test_a_packed_folder_with_an_odd_index_is_refused(tmp_path, text):
+    (tmp_path / "index.json").write_text(text)
+    with pytest.raises(InputError, match="is not whole"):
+        read_parts(tmp_path)
 
 
 def test_nothing_is_unpickled(tmp_path, monkeypatch):

@@ -72,17 +72,17 @@ def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
     columns = (TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
     with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True)) as bar:
         task = bar.add_task("trials", total=total, completed=finished(), status="")
-        epochs = 0
+        done = epochs = 0
 
         def begun(trials: Any) -> None:
-            nonlocal epochs
-            epochs = 0
-            bar.update(task, status=f"{len(trials)} at once: compiling")
+            nonlocal done, epochs
+            done, epochs = 0, sum(trial.experiment.epochs for trial in trials)
+            bar.update(task, status=f"{len(trials)} begun: compiling")
 
         def epoch(members: int) -> None:
-            nonlocal epochs
-            epochs += 1
-            bar.update(task, status=f"{members} at once: epoch {epochs}")
+            nonlocal done
+            done += members
+            bar.update(task, status=f"epoch {done:,} of {epochs:,} of those begun")
 
         def recorded(trial: Any, content: Any) -> None:
             bar.update(task, completed=finished(), status="")

@@ -1,7 +1,9 @@
-"""The flags that say what trains: devices, and how they share the work."""
+"""The flags that say what trains: devices, how they share the work, and processes on other hosts."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from aejax.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -23,3 +25,28 @@ class Devices:
         from aejax.devices import Parallel
 
         return Parallel(self.parallel, self.devices, self.tensor, self.wide)
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The processes that train together: the same command on each; SLURM, Open MPI, GKE and TPUs need no flags."""
+
+    coordinator: str | None = None
+    """HOST:PORT of the first process."""
+    processes: int | None = None
+    """How many there are."""
+    process: int | None = None
+    """Which one this is, from 0; that one alone writes, prints and measures."""
+    patience: int = 60
+    """Seconds after which a process that is not heard of is given up, and the others with it."""
+
+    def joined(self) -> Any:
+        """A context in which they train together."""
+        from aejax.devices import hosts
+
+        given = (self.coordinator, self.processes, self.process)
+        if None in given and any(part is not None for part in given):
+            raise InputError("--coordinator, --processes and --process belong together: give all three, or none")
+        if self.patience < 1:
+            raise InputError(f"--patience is {self.patience}: give seconds, at least 1")
+        return hosts.joined(*given, self.patience)

@@ -54,10 +54,13 @@ class _Training:
 
     def measure(self) -> Any:
         """What is measured of each trained model."""
-        from aejax import suite
+        if self.measure_all:
+            from aejax import suite  # two seconds of imports
+
+            return suite.measure
         from aejax.trained import Trained
 
-        return suite.measure if self.measure_all else Trained.evaluate
+        return Trained.evaluate
 
     def run(self, total: int, finished: Callable[[], int], work: Callable[[Any], None]) -> None:
         """Works, or has workers run this same command, beside a progress bar; says how far it came."""

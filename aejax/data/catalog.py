@@ -45,6 +45,19 @@ class Split:
 
         Black and white images, of zeros and ones, become 0 and 255, as uint8 is grey levels everywhere.
         """
+        values, numbers = self._values(which)
+        values *= self._white
+        strides = np.cumprod([1, *(self.features[label].num_classes for label in self.labels[:0:-1])])[::-1]
+        return Part(values, (numbers @ strides).astype(np.int32) if self.labels else None)
+
+    @cached_property
+    def _white(self) -> Any:
+        """What to multiply by; the first examples speak for all."""
+        values, _ = self._values(range(len(self.records))[:_CHUNK])
+        return np.uint8(255) if values.dtype == np.uint8 and values.max() == 1 else values.dtype.type(1)
+
+    def _values(self, which: range) -> tuple[np.ndarray, np.ndarray]:
+        """Examples as TFDS has them, and their labels."""
         feature = self.features[self.x]
         values = np.empty((len(which), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32)
         numbers = np.empty((len(which), len(self.labels)), np.int32)
@@ -52,16 +65,7 @@ class Split:
             record = self.records[number]
             values[i] = record[self.x]
             numbers[i] = [record[label] for label in self.labels]
-        if self._binary:
-            values *= np.uint8(255)
-        strides = np.cumprod([1, *(self.features[label].num_classes for label in self.labels[:0:-1])])[::-1]
-        return Part(values, (numbers @ strides).astype(np.int32) if self.labels else None)
-
-    @cached_property
-    def _binary(self) -> bool:
-        """Whether the images are of zeros and ones, by the first few of them."""
-        few = range(min(_CHUNK, len(self.records)))
-        return self.features[self.x].np_dtype == np.uint8 and max(self.records[i][self.x].max() for i in few) == 1
+        return values, numbers
 
     def chunks(self) -> Iterator[Part]:
         """All of them, a few at a time."""

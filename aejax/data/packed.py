@@ -97,7 +97,7 @@ def read(folder: Path) -> dict[str, Part]:
         }
         parts["train"]
         return parts
-    except (OSError, ValueError, TypeError, KeyError, EOFError) as error:
+    except Exception as error:  # damage can show in any way at all, and all of them mean the same
         raise InputError(
             f"{folder} is not whole, or nothing that `aejax data pack` made ({error}): pack it again"
         ) from None

@@ -3,6 +3,7 @@
 import jax
 
 from aejax.data.cache import folder
+from aejax.devices import hosts
 from aejax.devices.members import free_memory, lanes, rounded, spread
 from aejax.devices.parallel import Parallel, Strategy
 from aejax.devices.programs import epoch, evaluate, init, outputs, place, shared_epoch, shared_evaluate, shuffled
@@ -13,6 +14,7 @@ __all__ = [
     "epoch",
     "evaluate",
     "free_memory",
+    "hosts",
     "init",
     "lanes",
     "outputs",

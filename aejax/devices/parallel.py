@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from aejax.devices import hosts
 from aejax.errors import InputError
 from aejax.models.layers import SHARED_BATCH
 
@@ -35,7 +36,7 @@ class Parallel:
 
     strategy: Strategy = "jit"
     devices: int | None = None
-    """How many; None: as many of those there are as can share a batch evenly."""
+    """How many; None: as many of those there are as can share a batch evenly, and all of them with several hosts."""
     tensor: int = 1
     """So many of them hold each wide layer together, a part each."""
     wide: str = "kernel$"
@@ -44,12 +45,14 @@ class Parallel:
     def resolve(self, experiment: "Experiment") -> Self:
         """With the number of devices filled in. Raises `InputError` for what cannot be laid out so."""
         there, batch = jax.device_count(), experiment.batch_size
-        count = self.devices
-        if count is None:
-            count = next(n for n in range(there, 0, -1) if n % self.tensor == 0 and batch % (n // self.tensor) == 0)
+        if not 1 <= self.tensor <= there:
+            raise InputError(f"tensor is {self.tensor}, but there are {there} devices: give 1 to {there}")
+        count = self._count(there, batch)
+        if hosts.several() and count != there:
+            raise InputError(f"{count} devices were asked for, but several processes train with all of theirs: {there}")
         if not 1 <= count <= there:
             raise InputError(f"{count} devices were asked for, but there are {there}: ask for 1 to {there}")
-        if self.tensor < 1 or count % self.tensor:
+        if count % self.tensor:
             raise InputError(
                 f"{count} devices cannot hold wide layers in groups of {self.tensor}: let tensor divide their number"
             )
@@ -58,9 +61,23 @@ class Parallel:
                 f"batch_size is {batch}, which {count // self.tensor} devices cannot share evenly: choose a multiple "
                 "of their number, or other --devices"
             )
+        self._check_pattern()
         if self.strategy == "pmap" and count > 1:
             self._check_mapped(experiment)
         return dataclasses.replace(self, devices=count)
+
+    def _count(self, there: int, batch: int) -> int:
+        if self.devices is not None:
+            return self.devices
+        if hosts.several():
+            return there
+        return next(n for n in range(there, 0, -1) if n % self.tensor == 0 and batch % (n // self.tensor) == 0)
+
+    def _check_pattern(self) -> None:
+        try:
+            re.compile(self.wide)
+        except re.error as error:
+            raise InputError(f"wide is {self.wide!r}, which is no regular expression: {error}") from None
 
     def _check_mapped(self, experiment: "Experiment") -> None:
         if self.tensor > 1:
@@ -126,8 +143,17 @@ class Parallel:
         return jax.tree.map(dealt, batches)
 
     def place(self, state: T) -> T:
-        """A copy of a state, laid out for training, which may take its memory."""
-        return jax.device_put(state, self.of_state(state), may_alias=False)
+        """A copy of a state, laid out for training, which may take its memory.
+
+        Raises `InputError` where a layer was to be divided, and there is none that can be.
+        """
+        shardings = self.of_state(state)
+        if self.tensor > 1 and all(sharding.is_fully_replicated for sharding in jax.tree.leaves(shardings)):
+            raise InputError(
+                f"no parameter has a path that matches {self.wide!r} and a longer side that {self.tensor} divides: "
+                "choose others, or no tensor parallelism"
+            )
+        return jax.device_put(state, shardings, may_alias=False)
 
     def keep(self, state: T) -> T:
         """A copy in this host's memory, made while the devices go on: training may take the memory of the original."""

@@ -27,6 +27,7 @@ register(
 register("dae-masking", "a denoising autoencoder, 784-1000-784, with every second pixel lost", "aejax.zoo.dae:masking")
 register("sae-keras", "Keras' sparse autoencoder: 784-32-784 with an L1 penalty on the codes", "aejax.zoo.sae:keras")
 register("sae-kl", "UFLDL's 200 sigmoid units, each to be active a tenth of the time", "aejax.zoo.sae:kl")
+register("sae-topk", "a k-sparse autoencoder: 25 of 1,000 units active in training", "aejax.zoo.sae:top_k")
 register("vae-flax", "Flax's own VAE example, 784-500-20, on binary pixels", "aejax.zoo.vae:flax")
 register("vae-keras", "a variational autoencoder with a 2-d code, after Keras' example", "aejax.zoo.vae:keras")
 register("vae-conv", "a convolutional variational autoencoder on binary pixels", "aejax.zoo.vae:conv")

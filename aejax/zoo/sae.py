@@ -2,8 +2,8 @@
 
 from aejax.data import Data
 from aejax.experiment import Expected, Experiment
-from aejax.losses import Bernoulli, CodeL1, KLSparsity, Loss, Reconstruction, SigmoidGaussian, WeightL2
-from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.losses import Bernoulli, CodeL1, Gaussian, KLSparsity, Loss, Reconstruction, SigmoidGaussian, WeightL2
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder, TopK
 from aejax.optim import Adam, Cosine
 from aejax.zoo.ae import KERAS_BLOG
 
@@ -42,5 +42,20 @@ def kl() -> Experiment:
             0.01,
             "rho, the mean activation that UFLDL's exercise asks for (Stanford, Stacked autoencoders)",
             "V",
+        ),
+    )
+
+
+def top_k() -> Experiment:
+    """Makhzani & Frey 2013; the first half of training goes from 100 active units down to k, against dead ones."""
+    return Experiment(
+        model=TiedAutoencoder(latent=TopK(1000, k=25, alpha=2.0, begin=100, anneal_steps=20 * (60_000 // 128) // 2)),
+        loss=Loss(Gaussian()),
+        data=Data("mnist", validation=0.0),
+        optimizer=Adam(1e-3, Cosine()),
+        batch_size=128,
+        epochs=20,
+        expected=Expected(
+            "squared_error", 7.093, 0.0, "PCA with 64 components, exactly; ours has 50 active units of 1,000", "C"
         ),
     )

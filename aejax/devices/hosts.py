@@ -1,0 +1,113 @@
+"""Several processes that train together, on one host or many: how they meet, what they agree on, how they part.
+
+All of them run the same program on the same data. The first alone reads and writes the run directory.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from aejax.devices import watch
+from aejax.errors import DiskError, DivergedError, HostLost, InputError, Stopped
+
+T = TypeVar("T")
+
+_AGREED = (Stopped, DivergedError)
+"""What ends all processes alike, at the same epoch."""
+_ALONE = (InputError, DiskError, KeyboardInterrupt)
+"""What ends this process, which leaves without waiting for the others."""
+_FOREVER = 7 * 24 * 3600
+"""Seconds that those which have ended wait for the first, which measures and draws; whether it lives is heard."""
+
+
+@contextmanager
+def joined(coordinator: str | None, processes: int | None, process: int | None, patience: int) -> Iterator[None]:
+    """Trains with other processes, where there are any: named, or found by SLURM, Open MPI, GKE or on a TPU.
+
+    A process that fails by itself leaves at once, for the others wait for it: they say so and end with 1. One
+    that is not heard of for `patience` seconds is given up, and JAX ends the others. Raises `InputError`
+    where the others cannot be met as named, and `HostLost` where they did not come.
+    """
+    if not _meet(coordinator, processes, process, patience):
+        yield
+        return
+    with watch.watching(_lost) as over:
+        try:
+            yield
+        except jax.errors.JaxRuntimeError as error:
+            raise HostLost(f"{_lost()} ({str(error).partition(chr(10))[0]})") from None
+        except _AGREED:
+            _part(over)
+            raise
+        except _ALONE:
+            raise
+        except Exception:
+            traceback.print_exc()
+            leave(1)
+        _part(over)
+
+
+def _part(over: Callable[[], None]) -> None:
+    over()
+    jax.distributed.shutdown()
+
+
+def _lost() -> str:
+    return (
+        f"one of the {jax.process_count()} processes that trained together was lost: start as many as there are now "
+        "with --resume and the run's folder, and they go on from its last checkpoint"
+    )
+
+
+def _meet(coordinator: str | None, processes: int | None, process: int | None, patience: int) -> bool:
+    try:
+        jax.distributed.initialize(
+            coordinator, processes, process, heartbeat_timeout_seconds=patience, shutdown_timeout_seconds=_FOREVER
+        )
+    except jax.errors.JaxRuntimeError as error:
+        raise HostLost(f"the other processes could not be met ({error}): start all of them") from None
+    except (ValueError, RuntimeError) as error:  # nobody knows of others, or JAX is at work already
+        if coordinator is not None:
+            raise InputError(f"processes cannot meet at {coordinator}: {error}") from None
+        return False
+    return True
+
+
+def leave(code: int) -> None:
+    """Ends this process: where there are others, without waiting for them, who may be waiting for it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if jax.distributed.is_initialized():
+        os._exit(code)
+    sys.exit(code)
+
+
+def several() -> bool:
+    """Whether other processes train with this one."""
+    return jax.process_count() > 1
+
+
+def first() -> bool:
+    """Whether this is the process that reads and writes for all."""
+    return jax.process_index() == 0
+
+
+def from_first(tree: T) -> T:
+    """The first process's arrays, in every process. Each must call it."""
+    return multihost_utils.broadcast_one_to_all(tree) if several() else tree
+
+
+def agreed(number: Callable[[], int]) -> Callable[[], int]:
+    """The largest number that any process has: each must ask as often."""
+
+    def ask() -> int:
+        return int(multihost_utils.process_allgather(np.int32(number())).max()) if several() else number()
+
+    return ask

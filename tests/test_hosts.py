@@ -1,0 +1,107 @@
+"""Two processes of four devices each, on this host, by the command line."""
+
+import dataclasses
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import aejax
+from aejax.commands.devices import Hosts
+from aejax.data import Data
+from aejax.devices import Parallel
+from aejax.errors import InputError
+from aejax.runs import Run
+
+FOUR = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
+ENDLESS = ["--epochs", "100000", "--save-every", "0", "--patience", "20"]
+TOLERANCE = 1e-4
+"""Relative, of every loss of a run: sums are taken in another order."""
+STEPS = 30
+"""Of an epoch."""
+LOWEST = 61440
+"""Open MPI's job numbers stand for the ports from here on."""
+
+
+def free_port():
+    while True:
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port := random.randrange(LOWEST, 65536)))
+            except OSError:
+                continue
+            return port
+
+
+def by_flags(port, process):
+    return ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", "--process", str(process)], {}
+
+
+def by_open_mpi(port, process):
+    rank = str(process)
+    found = {"OMPI_COMM_WORLD_RANK": rank, "OMPI_COMM_WORLD_LOCAL_RANK": rank, "OMPI_COMM_WORLD_SIZE": "2"}
+    return [], found | {"OMPI_MCA_orte_hnp_uri": f"{(port - LOWEST) * 2**12}.0;tcp://127.0.0.1:1"}
+
+
+def started(met, *arguments):
+    port, pair = free_port(), []
+    for process in (0, 1):
+        flags, variables = met(port, process)
+        command = [sys.executable, "-m", "aejax", "train", "ae-keras", *flags, *map(str, arguments)]
+        environment = os.environ | {"XLA_FLAGS": FOUR} | variables
+        pair.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    return pair
+
+
+def rows(folder):
+    """How many are written."""
+    return sum(len(path.read_text().splitlines()) for path in folder.glob("ae-keras/*/metrics.jsonl"))
+
+
+def ended(pair, folder, sent):
+    """Sends the second process a signal two epochs on, and waits for both."""
+    before, deadline = rows(folder), time.monotonic() + 100
+    while rows(folder) < before + 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    pair[1].send_signal(sent)
+    said = [process.communicate(timeout=30)[1] for process in pair]
+    return [process.returncode for process in pair], said
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (300, 4, 4, 1), np.uint8))
+    return path
+
+
+@pytest.mark.parametrize("flags", [{"coordinator": "here:1"}, {"processes": 2, "process": 0}, {"patience": 0}])
+def test_flags_that_say_half_of_where_to_meet_are_refused(flags):
+    with pytest.raises(InputError, match=r"belong together: give all three|--patience is 0"):
+        Hosts(**flags).joined()
+
+
+def test_two_processes_train_as_one_stop_as_one_and_end_when_one_is_lost(data, tmp_path):
+    settings = ["--data", data, "--batch-size", "8", *ENDLESS]
+    codes, said = ended(started(by_flags, *settings, "--out", tmp_path), tmp_path, signal.SIGINT)
+    assert codes == [130, 130], said
+    (path,) = (tmp_path / "ae-keras").iterdir()  # the first process alone has made one
+    assert f"--resume {path}" in said[0]
+
+    codes, said = ended(started(by_open_mpi, "--resume", path, *ENDLESS), tmp_path, signal.SIGKILL)
+    assert codes == [1, -signal.SIGKILL], said
+    assert "one of the 2 processes that trained together was lost: start as many as there are now" in said[0]
+
+    epochs = Run(path).checkpoints.steps()[-1] // STEPS + 2
+    base = dataclasses.replace(aejax.get("ae-keras"), data=Data(str(data)), batch_size=8, epochs=epochs)
+    resumed = aejax.fit(base, resume=path, parallel=Parallel(devices=1))
+    whole = aejax.fit(base, parallel=Parallel(devices=1))
+    losses = [[row["loss_nats"] for row in trained.history] for trained in (resumed, whole)]
+    assert len(losses[0]) == 2 * epochs
+    np.testing.assert_allclose(*losses, rtol=TOLERANCE)
