@@ -272,6 +272,8 @@ def sweep_speed() -> str:
 
 def stream_speed() -> str:
     """MNIST read from disk while it is trained on."""
+    if not (ROOT / "scripts" / "results" / "bench_stream.json").exists():
+        return "`python scripts/bench_stream.py` measures its speed beside that in memory; it has not been run yet."
     bench = _bench("bench_stream")
     rows = ["| MNIST, 60,000 images | `ae-keras` | `ae-conv` |", "|---|---|---|"]
     names = ("ae-keras", "ae-conv")

@@ -14,7 +14,7 @@ import pytest
 
 import aejax
 from aejax.commands.devices import Hosts
-from aejax.data import Data
+from aejax.data import Data, pack
 from aejax.devices import Parallel
 from aejax.errors import InputError
 from aejax.runs import Run
@@ -76,9 +76,9 @@ def ended(pair, folder, sent):
 
 @pytest.fixture
 def data(tmp_path):
-    path = tmp_path / "x.npy"
-    np.save(path, np.random.default_rng(0).integers(0, 256, (300, 4, 4, 1), np.uint8))
-    return path
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (300, 4, 4, 1), np.uint8))
+    pack(str(tmp_path / "x.npy"), tmp_path / "packed")
+    return tmp_path / "packed"
 
 
 @pytest.mark.parametrize("flags", [{"coordinator": "here:1"}, {"processes": 2, "process": 0}, {"patience": 0}])
@@ -94,7 +94,8 @@ def test_two_processes_train_as_one_stop_as_one_and_end_when_one_is_lost(data, t
     (path,) = (tmp_path / "ae-keras").iterdir()  # the first process alone has made one
     assert f"--resume {path}" in said[0]
 
-    codes, said = ended(started(by_open_mpi, "--resume", path, *ENDLESS), tmp_path, signal.SIGKILL)
+    streamed = ["--resume", path, "--buffer", "2e-6", *ENDLESS]
+    codes, said = ended(started(by_open_mpi, *streamed), tmp_path, signal.SIGKILL)
     assert codes == [1, -signal.SIGKILL], said
     assert "one of the 2 processes that trained together was lost: start as many as there are now" in said[0]
 
