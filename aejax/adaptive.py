@@ -7,6 +7,7 @@ sweep's that shows it.
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -126,6 +127,7 @@ def work(search: Search, *, width: int = 8, shared_order: bool = False, events: 
         while True:
             there = search.results()
             if search.finished() == search.trials:
+                shutil.rmtree(search.folder / "training", ignore_errors=True)
                 return
             with there.lock():
                 claimed = search.study.claim(width, search.trials)
@@ -147,7 +149,8 @@ def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], shared_orde
         else:
             trials[trial.id] = trial
             numbers.setdefault(trial.id, []).append(number)
-    options = {"shared_order": shared_order, "on_epoch": events.epoch}
+    options: dict[str, Any] = {"shared_order": shared_order, "on_epoch": events.epoch}
+    options |= {"keep": search.folder / "training", "keep_strip": True}
     for group in plan.groups(list(trials.values())):
         events.begun(group)
         with closing(sweep.train(group, search.study.worker, search.measure, **options)) as results:

@@ -16,6 +16,7 @@ VALIDATION = 4
 
 class Model(NamedTuple):
     experiment: Experiment
+    shape: tuple = (6,)
     history: list = [{"split": "train", "loss_nats": 0.0}]  # noqa: RUF012 - nobody changes it
 
 
