@@ -19,6 +19,12 @@ from aejax.trained import example
 
 def step_flop(experiment: Experiment, shape: tuple[int, ...]) -> float:
     """The operations of one step of a resolved experiment, as XLA's cost analysis counts them."""
+    cost: Any = lowered_step(experiment, shape).cost_analysis()
+    return float(cost["flops"])
+
+
+def lowered_step(experiment: Experiment, shape: tuple[int, ...]) -> jax.stages.Lowered:
+    """The program of one step of a resolved experiment, for examples of `shape`."""
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(lambda key: train.init(experiment.model, loss, optimizer, example(shape), key), key)
@@ -26,9 +32,7 @@ def step_flop(experiment: Experiment, shape: tuple[int, ...]) -> float:
     batch: Part = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((experiment.batch_size, *leaf.shape[1:]), leaf.dtype), one
     )
-    step = jax.jit(train.step, static_argnums=0)
-    cost: Any = step.lower(experiment.model, loss, optimizer, state, batch, key).cost_analysis()
-    return float(cost["flops"])
+    return jax.jit(train.step, static_argnums=0).lower(experiment.model, loss, optimizer, state, batch, key)
 
 
 def peak() -> float:

@@ -94,12 +94,9 @@ def measure(path: Path, sizes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     def speed(name: str, batch: int, **settings: Any) -> dict[str, float]:
         return ceilings.throughput(name, str(path), batch, best, sizes["rounds"], **settings)
 
-    if ceilings.has_precision():
-        both = ("float32", "bfloat16")
-        yield (
-            "precision",
-            {name: {kind: speed(name, sizes["batches"][-1], precision=kind) for kind in both} for name in models},
-        )
+    both = ("float32", "bfloat16")
+    large = sizes["batches"][-1]
+    yield "precision", {name: {kind: speed(name, large, precision=kind) for kind in both} for name in models}
     fits = lambda name, size: MODELS[name]["samples"] * size <= MOST_CODES  # noqa: E731
     yield (
         "batch_sizes",

@@ -143,6 +143,7 @@ def test_every_part_of_the_gpu_benchmark_runs_without_what_only_the_command_line
     assert results["population"]["members"] == 3
     assert set(results["batch_sizes"]["ae-keras"]) == {"8", "16"}
     assert all(row["matrix_share"] > 0 for row in results["batch_sizes"]["ae-keras"].values())
+    assert set(results["precision"]["ae-keras"]) == {"float32", "bfloat16"}
     assert results["profile"]["ae-keras"] == {"epochs": 3, "steps": 12, "kernels": 0}  # there is no GPU to see
     assert {path.name for path in tmp_path.iterdir()} == {"gpu.json", "gpu-contest.png", "gpu-batch-sizes.png"}
 
