@@ -3,8 +3,8 @@
     python scripts/kill.py --kills 20
 
 A run is killed and resumed until it ends, then the next one begins, until there were as many kills. Moments are
-spread over a whole run, from the start of its process to its last figure; every second kill waits from there on
-until a checkpoint is being written or removed.
+spread over a whole run, from the start of its process to its last figure; every second kill, by lot, waits from there
+on until a checkpoint is being written or removed.
 """
 
 import argparse
@@ -88,7 +88,8 @@ def killed(arguments: list[str], folder: Path, seconds: float, left: int) -> boo
     try:
         said = process.communicate(timeout=random.uniform(0, seconds) if left else None)[0]
     except subprocess.TimeoutExpired:
-        while left % 2 and process.poll() is None and not list(folder.glob("*/*/checkpoints/.*")):
+        aimed = random.random() < 0.5
+        while aimed and process.poll() is None and not list(folder.glob("*/*/checkpoints/.*")):
             time.sleep(0.001)
         process.kill()
         said = process.communicate()[0]
