@@ -68,7 +68,7 @@ def test_packed_data_is_trained_on_from_disk_and_measured(command, tmp_path):
         "4,000 train, 500 validation, 500 test\n"
     )
     flags = ["--epochs", "1", "--model.latent.size", "4", "--data", tmp_path / "packed", "--buffer", "0.002"]
-    code, _, err = command("train", "ae-keras", "--batch-size", "200", *flags, "--out", tmp_path / "runs")
+    code, _, err = command("train", "ae-keras", "--batch-size", "400", *flags, "--out", tmp_path / "runs")
     assert code == 2
     assert "the buffer holds 2 MB, but streaming needs 8 batches of 0.314 MB" in err.replace("\n", " ")
     assert command("train", "ae-keras", "--batch-size", "100", *flags, "--out", tmp_path / "runs")[0] == 0
