@@ -18,12 +18,7 @@ class Transposed(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch out"], kernel: Float[Array, "in out"]) -> Float[Array, "batch in"]:
-        """`x @ kernel.T` and a bias. Raises `InputError` where the kernel did not give so many values."""
-        if x.shape[1] != kernel.shape[1]:
-            raise InputError(
-                f"weights cannot be tied where {x.shape[1]} values go back through a layer that gave "
-                f"{kernel.shape[1]}, as with a codebook or gated layers: use an Autoencoder"
-            )
+        """`x @ kernel.T` and a bias."""
         return x @ kernel.T + self.param("bias", nn.initializers.zeros, (kernel.shape[0],))[None]
 
 
@@ -75,12 +70,19 @@ class TiedAutoencoder(Autoencoder):
     def decode(
         self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
     ) -> Float[Array, "batch *raw"]:
-        """Raw parameters of the likelihood. Raises `InputError` for a latent without one dense layer `code`."""
-        params = self.variables["params"]
+        """Raw parameters of the likelihood. Raises `InputError` for layers that cannot be gone through backwards."""
+        params = self.variables.get("params", {})
         if "code" not in params.get("latent", {}):
             raise InputError(
                 f"tied weights need a latent of one dense layer, which {type(self.latent).__name__} is not: use Plain"
             )
         layers = [params["encoder"]["Stack_0"][f"Dense_{number}"] for number in range(len(self.encoder.hidden))]
         kernels = tuple(layer["kernel"] for layer in (*layers, params["latent"]["code"]))
+        followed = [*(len(kernel) for kernel in kernels[1:]), z.shape[1]]
+        for kernel, width in zip(kernels, followed, strict=True):
+            if kernel.shape[1] != width:
+                raise InputError(
+                    f"weights cannot be tied where {width} values go back through a layer that gave "
+                    f"{kernel.shape[1]}, as with a codebook or gated layers: use an Autoencoder"
+                )
         return self.raw(z, train, kernels)
