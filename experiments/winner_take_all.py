@@ -4,47 +4,59 @@
     python experiments/winner_take_all.py mnist   as published, on all of MNIST, and the result as JSON
 
 Makhzani & Frey 2015: 5 % lifetime sparsity in training, no sparsity but ReLU's after it: 98.80 % of the test
-images right, 98.62 % by a replication. The SVM sees standardised features and chooses its C on a sixth of the
-training part; beside it stand the same SVMs on pixels and on PCA, which has no more components than
-there are pixels.
+images right, 98.62 % by a replication. Beside it stands the same SVM on pixels. On 6,000 training images that
+were held out, codes as they are were better than standardised ones, and a C of 0.1 than one of 1.
+A finished run below `runs/sae-wta/` is not trained again.
 """
 
+import dataclasses
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-import aejax
-from aejax.data import Data, load
+import numpy as np
+from k_sparse import finished, training_seconds
+from sklearn.svm import LinearSVC
+
+from aejax.data import Dataset, load
 from aejax.experiment import Expected, Experiment
-from aejax.losses import Gaussian, Loss
-from aejax.models import TiedAutoencoder, WinnerTakeAll
-from aejax.optim import Adam, Cosine
-from aejax.probes import compare
 from aejax.report import write_study
+from aejax.trained import scaled
+from aejax.zoo import sae
 
 EXPECTED = Expected("code_svm_accuracy", 0.986, 0.0, "Makhzani & Frey 2015: 0.9880, a replication 0.9862", "R", True)
 RESULT = Path(__file__).parent / "results" / "winner_take_all.json"
 
 
-def settings(data: Data, size: int, batch_size: int) -> Experiment:
-    """Tied weights: a unit's stroke is what it looks for and what it draws."""
-    model = TiedAutoencoder(latent=WinnerTakeAll(size, 0.05))
-    return Experiment(model, Loss(Gaussian()), data, Adam(1e-3, Cosine()), batch_size, epochs=50)
+def quick(experiment: Experiment) -> Experiment:
+    """With a small code, on the embedded digits."""
+    model = experiment.model.clone(latent=experiment.model.latent.clone(size=100))
+    data = dataclasses.replace(experiment.data, name="mnist-5k")
+    return dataclasses.replace(experiment, name="sae-wta-quick", model=model, data=data, batch_size=100)
+
+
+def accuracy(dataset: Dataset, features: Callable[[np.ndarray], np.ndarray]) -> float:
+    """The share of right answers on test."""
+    fitted = LinearSVC(C=0.1, dual=False).fit(features(dataset.train.x), dataset.train.label)
+    return fitted.score(features(dataset.test.x), dataset.test.label)
 
 
 def main() -> None:
-    """Trains, probes, and prints the accuracies on test."""
+    """Trains, fits the SVMs, and prints the accuracies on test."""
     full = sys.argv[1:] == ["mnist"]
-    data = Data("mnist" if full else "mnist-5k", validation=0.0)
-    dataset, start = load(data), time.perf_counter()
-    size, batch_size, strengths = (2000, 200, (3e-4, 1e-3, 3e-3)) if full else (100, 100, (1e-3,))
-    trained = aejax.fit(settings(data, size, batch_size), dataset=dataset)
-    rows = compare(trained, dataset, ("svm",), strengths)
-    found = {f"{name.replace(' ', '_')}_{metric}": value for name, row in rows.items() for metric, value in row.items()}
+    published = dataclasses.replace(sae.winner_take_all(), name="sae-wta")
+    experiment = published if full else quick(published)
+    dataset = load(experiment.data)
+    model, start = finished(experiment, dataset), time.perf_counter()
+    found = {
+        "code_svm_accuracy": accuracy(dataset, model.encode),
+        "raw_pixels_svm_accuracy": accuracy(dataset, lambda x: scaled(x).reshape(len(x), -1)),
+    }
     for name, value in found.items():
         print(f"{name.replace('_', ' '):26} {value:.4f}")
     if full:
-        write_study(RESULT, found, EXPECTED, time.perf_counter() - start)
+        write_study(RESULT, found, EXPECTED, training_seconds(model) + time.perf_counter() - start)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from aejax.data import Data
 from aejax.experiment import Expected, Experiment
 from aejax.losses import Bernoulli, CodeL1, Gaussian, KLSparsity, Loss, Reconstruction, SigmoidGaussian, WeightL2
-from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder, TopK
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder, TopK, WinnerTakeAll
 from aejax.optim import Adam, Cosine
 from aejax.zoo.ae import KERAS_BLOG
 
@@ -58,4 +58,17 @@ def top_k() -> Experiment:
         expected=Expected(
             "squared_error", 7.093, 0.0, "PCA with 64 components, exactly; ours has 50 active units of 1,000", "C"
         ),
+    )
+
+
+def winner_take_all() -> Experiment:
+    """Makhzani & Frey 2015, section 2: tied weights, each unit active for 5 % of a batch in training."""
+    return Experiment(
+        model=TiedAutoencoder(latent=WinnerTakeAll(2000, 0.05)),
+        loss=Loss(Gaussian()),
+        data=Data("mnist", validation=0.0),
+        optimizer=Adam(1e-3, Cosine()),
+        batch_size=200,
+        epochs=50,
+        expected=Expected("dead_units", 0.0, 0.0, "Makhzani & Frey 2015, section 2: no unit is dead", "R"),
     )
