@@ -30,7 +30,7 @@ from aejax.losses import Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.trained import Trained
 
-EPOCHS, KILLS = 8, 4
+EPOCHS, KILLS = 8, 3
 EXPERIMENT = Experiment(
     Autoencoder(MLPEncoder((8,)), Plain(3), MLPDecoder()), Loss(), Data("lives"), batch_size=8, epochs=EPOCHS, name="x"
 )

@@ -15,7 +15,7 @@ from aejax import checkpoints, loop
 from aejax.checkpoints import Checkpoints, Saving
 from aejax.errors import DiskError, InputError
 from aejax.optim import Adam
-from tests.lives import KILLS, digest, train
+from tests.lives import digest, train
 from tests.test_loop import DATASET, EXPERIMENT, same_bits, without_times
 
 FEW = dataclasses.replace(EXPERIMENT, optimizer=Adam(1e-2), epochs=4)
@@ -37,7 +37,7 @@ def test_two_processes_reach_the_same_bits(outcomes, tmp_path):
 
 
 def test_killed_at_random_moments_or_terminated_a_run_ends_with_the_same_bits(outcomes):
-    assert KILLS > 3
+    assert outcomes["killed"]
     assert {*outcomes["killed"], *outcomes["resumed"]} == {outcomes["first"]}
 
 
