@@ -14,7 +14,7 @@ import pytest
 
 import aejax
 from aejax.commands.devices import Hosts
-from aejax.data import Data, pack
+from aejax.data import pack
 from aejax.devices import Parallel
 from aejax.errors import InputError
 from aejax.runs import Run
@@ -23,8 +23,6 @@ FOUR = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_leve
 ENDLESS = ["--epochs", "100000", "--save-every", "0", "--patience", "20"]
 TOLERANCE = 1e-4
 """Relative, of every loss of a run: sums are taken in another order."""
-STEPS = 30
-"""Of an epoch."""
 LOWEST = 61440
 """Open MPI's job numbers stand for the ports from here on."""
 
@@ -99,10 +97,10 @@ def test_two_processes_train_as_one_stop_as_one_and_end_when_one_is_lost(data, t
     assert codes == [1, -signal.SIGKILL], said
     assert "one of the 2 processes that trained together was lost: start as many as there are now" in said[0]
 
-    epochs = Run(path).checkpoints.steps()[-1] // STEPS + 2
-    base = dataclasses.replace(aejax.get("ae-keras"), data=Data(str(data)), batch_size=8, epochs=epochs)
-    resumed = aejax.fit(base, resume=path, parallel=Parallel(devices=1))
-    whole = aejax.fit(base, parallel=Parallel(devices=1))
+    left = Run(path)
+    epochs = left.checkpoints.steps()[-1] // left.steps_per_epoch + 2
+    longer = dataclasses.replace(left.experiment, epochs=epochs)
+    resumed, whole = (aejax.fit(longer, resume=run, parallel=Parallel(devices=1)) for run in (path, None))
     losses = [[row["loss_nats"] for row in trained.history] for trained in (resumed, whole)]
-    assert len(losses[0]) == 2 * epochs
+    assert len(losses[0]) == epochs
     np.testing.assert_allclose(*losses, rtol=TOLERANCE)
