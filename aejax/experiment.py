@@ -80,10 +80,10 @@ class Experiment:
                 f"batch_size is {self.batch_size}, but the training part of {dataset.name} has only "
                 f"{len(dataset.train)} examples: choose a batch of at most that many"
             )
-        self._check_terms()
         self._check_support(dataset)
         self._check_labels(dataset)
         self._check_levels(dataset)
+        self._check_terms()
         shape = self.loss.likelihood.raw_shape(dataset.shape)
         if self.model.shape not in ((), shape):
             raise InputError(

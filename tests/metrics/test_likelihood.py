@@ -37,7 +37,12 @@ TWO = VariationalAutoencoder(
     prior=HierarchicalPrior((2, 1), (4,)),
 )
 CONDITIONAL = ConditionalAutoencoder(
-    MLPEncoder((6,), "tanh"), GaussianLatent(2), MLPDecoder((6,), "tanh"), (4,), MixturePrior(3), classes=3
+    MLPEncoder((6,), "tanh"),
+    GaussianLatent(2),
+    MLPDecoder((6,), "tanh"),
+    shape=(4,),
+    prior=MixturePrior(3),
+    classes=3,
 )
 ELBO = Loss(Bernoulli(), {"reconstruction": Reconstruction(), "kl": KL()})
 RNG = np.random.default_rng(0)
