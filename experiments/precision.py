@@ -4,7 +4,8 @@
     python experiments/precision.py 15      so many epochs, and the result as JSON
 
 Both start from the same parameters and see the same batches. Another seed in float32 stands beside
-them: it says how far apart two runs are that ought to be equally good.
+them: it says how far apart two runs are that ought to be equally good. Found after 8 epochs, with one seed: ae-conv
+is 3.6 % better in bfloat16, vae-conv 1.03 % worse, where 1 % was to be allowed: equal quality is not shown by this.
 """
 
 import dataclasses
