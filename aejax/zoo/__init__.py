@@ -28,6 +28,11 @@ register("dae-masking", "a denoising autoencoder, 784-1000-784, with every secon
 register("sae-keras", "Keras' sparse autoencoder: 784-32-784 with an L1 penalty on the codes", "aejax.zoo.sae:keras")
 register("sae-kl", "UFLDL's 200 sigmoid units, each to be active a tenth of the time", "aejax.zoo.sae:kl")
 register("sae-topk", "a k-sparse autoencoder: 25 of 1,000 units active in training", "aejax.zoo.sae:top_k")
+register(
+    "sae-wta",
+    "winner-take-all: 2,000 units, each active for a twentieth of a batch",
+    "aejax.zoo.sae:winner_take_all",
+)
 register("vae-flax", "Flax's own VAE example, 784-500-20, on binary pixels", "aejax.zoo.vae:flax")
 register("vae-keras", "a variational autoencoder with a 2-d code, after Keras' example", "aejax.zoo.vae:keras")
 register("vae-conv", "a convolutional variational autoencoder on binary pixels", "aejax.zoo.vae:conv")
@@ -50,3 +55,5 @@ register(
     "two stochastic layers, 784-100-50, by a bound of one sample, for 13 epochs",
     "aejax.zoo.iwae:two_k1",
 )
+register("iwae-2-k5", "the same by the importance-weighted bound of 5 samples, for 13 epochs", "aejax.zoo.iwae:two_k5")
+register("iwae-2-k50", "the same by the bound of 50 samples, for 13 epochs", "aejax.zoo.iwae:two_k50")
