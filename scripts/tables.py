@@ -170,15 +170,16 @@ def _code_size(result: dict[str, Any]) -> tuple[str, str]:
 
 
 def _precision(result: dict[str, Any]) -> tuple[str, str]:
-    def row(run: str) -> str:
-        return " and ".join(f"{result['test'][f'{name}_{run}_loss_nats']:.2f}" for name in ("ae-conv", "vae-conv"))
+    def both(metric: str, form: str = ".2f") -> str:
+        return " and ".join(f"{result['test'][f'{name}_{metric}']:{form}}" for name in ("ae-conv", "vae-conv"))
 
     expected = result["expected"]
-    verdict = "" if result["met"] else f": not within {100 * expected['tolerance']:g} %"
+    verdict = "" if result["met"] else f"; not within {100 * expected['tolerance']:g} %"
     return (
-        f"loss of `ae-conv` and `vae-conv` in bfloat16, {result['expected']['source'].split(', ')[1]}: "
-        f"**{row('bfloat16')}** nats",
-        f"float32 {row('float32')}{verdict}; with another seed {row('another_seed')}",
+        f"loss of `ae-conv` and `vae-conv` in bfloat16, {expected['source'].split(', ', 1)[1]}: "
+        f"**{both('bfloat16')}** nats",
+        f"float32 {both('float32')}; {both('ratio', '.3f')} times as much, standard errors "
+        f"{both('ratio_error', '.3f')}{verdict}",
     )
 
 

@@ -1,7 +1,11 @@
 """Strict numerics, annotations checked at run time, a cache of the suite's own, and a tiny experiment."""
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
+
+# Programs of tests run for less time than they take to compile. Before jax is imported, and for what tests start too.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 import jax
 import numpy as np

@@ -19,7 +19,7 @@ from aejax.devices import Parallel
 from aejax.errors import InputError
 from aejax.runs import Run
 
-FOUR = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
+FOUR = "--xla_force_host_platform_device_count=4"
 ENDLESS = ["--epochs", "100000", "--save-every", "0", "--patience", "20"]
 TOLERANCE = 1e-4
 """Relative, of every loss of a run: sums are taken in another order."""
@@ -52,7 +52,7 @@ def started(met, *arguments):
     for process in (0, 1):
         flags, variables = met(port, process)
         command = [sys.executable, "-m", "aejax", "train", "ae-keras", *flags, *map(str, arguments)]
-        environment = os.environ | {"XLA_FLAGS": FOUR} | variables
+        environment = os.environ | {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {FOUR}"} | variables
         pair.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
     return pair
 

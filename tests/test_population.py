@@ -180,9 +180,12 @@ def test_members_are_shared_out_over_devices_without_a_collective():
     root = Path(__file__).parents[1]
     printed = {}
     for count in (1, 4):
-        flags = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={count}", "PYTHONPATH": str(root)}
+        flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={count}"
+        environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(root)}
         source = ON_FOUR_DEVICES.replace("== 4", f"== {count}")
-        done = subprocess.run([sys.executable, "-c", source], env=flags, capture_output=True, text=True, timeout=200)
+        done = subprocess.run(
+            [sys.executable, "-c", source], env=environment, capture_output=True, text=True, timeout=200
+        )
         assert done.returncode == 0, done.stderr
         printed[count] = json.loads(done.stdout)
     np.testing.assert_allclose(printed[4][0], printed[1][0], rtol=1e-5)
