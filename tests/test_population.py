@@ -155,6 +155,8 @@ def test_selections_by_hand():
     losses = np.stack([falling, rising], axis=1)
     assert EarlyStopping(2).keep(losses).tolist() == [True, False]
     assert EarlyStopping(3).keep(losses).tolist() == [True, True]
+    recovering = np.asarray([[5.0], [3], [4], [3.5]])  # it falls, but to no new low
+    assert [EarlyStopping(patience).keep(recovering).tolist() for patience in (2, 3)] == [[False], [True]]
     assert SuccessiveHalving((4,)).keep(losses).tolist() == [True, False]
     assert SuccessiveHalving((3,)).keep(losses).tolist() == [True, True]
     assert SuccessiveHalving((4,), 0.01).keep(losses).tolist() == [True, False]
