@@ -63,7 +63,7 @@ def epoch(
     def follow(
         loss: Loss, optimizer: Optimizer, member: Members, key: Key[Array, ""], order: Int[Array, "steps batch"]
     ) -> tuple[Members, Metrics]:
-        return train.follow(partial(_advance, model, loss, optimizer), preprocess, member, part, key, order)
+        return train.follow(partial(_advance, model, loss, optimizer), preprocess, member, order, key, part.take)
 
     order_of = partial(train.batches, step=start, size=len(part), batch_size=batch_size)
     if order_keys.ndim == 0:

@@ -91,7 +91,7 @@ def epoch(
     The examples left over by the last whole batch sit out this epoch: which ones changes every time.
     """
     order = batches(key, state.step, len(part), batch_size)
-    return follow(partial(step, model, loss, optimizer), preprocess, state, part, key, order)
+    return follow(partial(step, model, loss, optimizer), preprocess, state, order, key, part.take)
 
 
 def batches(
@@ -106,41 +106,21 @@ def follow(
     advance: Callable[[S, Part, Key[Array, ""]], tuple[S, Metrics]],
     preprocess: Preprocess,
     state: S,
-    part: Part,
+    batches: Any,
     key: Key[Array, ""],
-    order: Int[Array, "steps batch"],
+    take: Callable[[Any], Part] = lambda batch: batch,
 ) -> tuple[S, Metrics]:
-    """Gathers and preprocesses one batch after the other, in the given order, and advances the state by each."""
-    return _advance_by_each(advance, preprocess, state, key, order, part.take)
+    """Preprocesses one batch after the other, in the given order, and advances the state by each.
 
+    `batches` has a leading axis of steps: parts, or whatever else `take` makes a part of.
+    """
 
-def follow_leg(
-    advance: Callable[[S, Part, Key[Array, ""]], tuple[S, Metrics]],
-    preprocess: Preprocess,
-    state: S,
-    leg: Part,
-    key: Key[Array, ""],
-) -> tuple[S, Metrics]:
-    """The same over batches that are gathered already: a part with axes of steps and examples."""
-    return _advance_by_each(advance, preprocess, state, key, leg, lambda batch: batch)
+    def body(state: S, batch: Any) -> tuple[S, Metrics]:
+        stored = take(batch)
+        values = preprocess(stored.x, derive(key, Stream.PREPROCESS, state.step))
+        return advance(state, Part(values, stored.label), key)
 
-
-def _advance_by_each(
-    advance: Callable[[S, Part, Key[Array, ""]], tuple[S, Metrics]],
-    preprocess: Preprocess,
-    state: S,
-    key: Key[Array, ""],
-    items: Any,
-    gather: Callable[[Any], Part],
-) -> tuple[S, Metrics]:
-    """Over items with a leading axis of steps, each of which gives a batch as it is stored."""
-
-    def body(state: S, item: Any) -> tuple[S, Metrics]:
-        stored = gather(item)
-        batch = Part(preprocess(stored.x, derive(key, Stream.PREPROCESS, state.step)), stored.label)
-        return advance(state, batch, key)
-
-    return jax.lax.scan(body, state, items)
+    return jax.lax.scan(body, state, batches)
 
 
 def shuffle(key: Key[Array, ""], size: int) -> Int[Array, " size"]:

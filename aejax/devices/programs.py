@@ -1,5 +1,6 @@
 """Training's pure functions, compiled: by themselves on one device, and over several by either strategy."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -77,11 +78,8 @@ def _divided_epoch(
     def advance(state: train.State, batch: Part, key: Key[Array, ""]) -> Epoch:
         return train.step(model, loss, optimizer, state, parallel.divided(batch), key)
 
-    if batch_size is None:
-        state, metrics = train.follow_leg(advance, preprocess, state, part, key)
-    else:
-        order = train.batches(key, state.step, len(part), batch_size)
-        state, metrics = train.follow(advance, preprocess, state, part, key, order)
+    batches, take = _source(part, key, state.step, batch_size)
+    state, metrics = train.follow(advance, preprocess, state, batches, key, take)
     return jax.lax.with_sharding_constraint((state, metrics), (parallel.of_state(state), parallel.whole))
 
 
@@ -99,18 +97,30 @@ def _mapped(parallel: Parallel, model: Model, batch_size: int | None) -> Any:
         key: Key[Array, ""],
     ) -> Epoch:
         advance = partial(train.step, model, loss, _Averaged(recipe=optimizer))
-        own_key = jax.random.fold_in(key, rank)
-        if batch_size is None:
-            state, metrics = train.follow_leg(advance, preprocess, state, part, own_key)
-        else:
-            order = train.batches(key, state.step, len(part), batch_size)
-            share = order.reshape(len(order), parallel.mesh.size, -1)[:, rank]
-            state, metrics = train.follow(advance, preprocess, state, part, own_key, share)
+
+        def own(order: Int[Array, "steps batch"]) -> Int[Array, "steps share"]:
+            return order.reshape(len(order), parallel.mesh.size, -1)[:, rank]
+
+        batches, take = _source(part, key, state.step, batch_size, own)
+        state, metrics = train.follow(advance, preprocess, state, batches, jax.random.fold_in(key, rank), take)
         return state, jax.lax.psum(metrics, SHARED_BATCH)
 
     devices = list(parallel.mesh.devices.flat)
     axes = (0, *[None] * 4, 0 if batch_size is None else None, None)
     return jax.pmap(own_epoch, SHARED_BATCH, in_axes=axes, out_axes=None, donate_argnums=4, devices=devices)
+
+
+def _source(
+    part: Part,
+    key: Key[Array, ""],
+    step: Int[Array, ""],
+    batch_size: int | None,
+    own: Callable[[Array], Array] = lambda order: order,
+) -> tuple[Any, Callable[[Any], Part]]:
+    """An epoch's batches as this device's own numbers of examples, or those of a leg; and what makes parts of them."""
+    if batch_size is None:
+        return part, lambda batch: batch
+    return own(train.batches(key, step, len(part), batch_size)), part.take
 
 
 def _own_ranks(parallel: Parallel) -> Int[Array, " devices"]:
