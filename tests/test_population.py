@@ -160,6 +160,8 @@ def test_selections_by_hand():
     assert SuccessiveHalving((4,)).keep(losses).tolist() == [True, False]
     assert SuccessiveHalving((3,)).keep(losses).tolist() == [True, True]
     assert SuccessiveHalving((4,), 0.01).keep(losses).tolist() == [True, False]
+    crossing = np.asarray([[1.0, 4], [5, 3]])  # what counts is the loss at the rung
+    assert SuccessiveHalving((2,)).keep(crossing).tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
