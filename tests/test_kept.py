@@ -20,7 +20,8 @@ def members(tiny):
 
 
 @pytest.fixture(autouse=True)
-def _save_always(monkeypatch):
+def _two_groups_that_are_always_saved(monkeypatch):
+    monkeypatch.setattr(population.devices, "lanes", lambda: 2)
     monkeypatch.setattr(population, "SAVE_EVERY", 0.0)
 
 
