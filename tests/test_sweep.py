@@ -170,6 +170,8 @@ def test_a_failed_trial_is_recorded_and_named(base, tmp_path):
     rows = outcomes.summarise(made, "loss_nats", "validation")
     assert [row.failed for row in rows] == [0, 1]
     assert math.isnan(rows[1].mean)
+    failed = made.results()[trials[0].id]
+    assert (failed["validation"], failed["test"]) == ({}, {})  # its parameters stand still, and are no result
 
 
 def test_means_and_intervals_over_seeds(base, tmp_path):
