@@ -115,7 +115,8 @@ def test_a_population_is_split_to_fit_memory_and_ends_the_same(tiny, monkeypatch
         assert_same_curve(one.trained.history, other.trained.history)
 
 
-def test_successive_halving_keeps_the_best_and_their_curves(tiny):
+def test_successive_halving_keeps_the_best_and_their_curves(tiny, monkeypatch):
+    monkeypatch.setattr(population.devices, "lanes", lambda: 2)  # who is compared trains side by side nevertheless
     members = variants(tiny.experiment, (1e-5, 1e-2, 1e-4, 3e-2), epochs=6)
     everything = fitted(members, dataset=tiny.dataset)
     outcomes = fitted(members, dataset=tiny.dataset, selection=SuccessiveHalving((2, 4)))
