@@ -209,7 +209,7 @@ class Stretches:
         """On every device."""
         batches = -(-len(self.part) // self.batch_size)
         start, stop = (min(at * self.length, batches) * self.batch_size for at in (number, number + 1))
-        return jax.device_put(self.part.take(np.arange(start, stop) % len(self.part)).read(), self.parallel.whole)
+        return self.parallel.everywhere(self.part.take(np.arange(start, stop) % len(self.part)).read())
 
 
 def _ahead(source: Any) -> Iterator[Part]:

@@ -142,6 +142,10 @@ class Parallel:
 
         return jax.tree.map(dealt, batches)
 
+    def everywhere(self, part: T) -> T:
+        """Arrays that every host has, on every device; from any thread, for the hosts do not compare theirs."""
+        return jax.tree.map(partial(jax.make_array_from_process_local_data, self.whole), part)
+
     def place(self, state: T) -> T:
         """A copy of a state, laid out for training, which may take its memory.
 
