@@ -163,8 +163,7 @@ class Legs:
         begin = epoch * self._steps
         start, stop = (begin + min(step * self.length, self._steps) for step in (number, number + 1))
         index = self._order(begin)[max(start, self.first) - begin : stop - begin]
-        host, hosts = self.parallel.host
-        share = np.split(index, hosts, axis=1)[host]
+        share = self.parallel.share(index)
         read = self.part.take(share.reshape(-1)).read()
         return self.parallel.deal(jax.tree.map(lambda leaf: leaf.reshape(*share.shape, *leaf.shape[1:]), read))
 

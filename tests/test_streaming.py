@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -99,17 +101,27 @@ def test_an_epoch_s_legs_hold_each_example_once_with_its_label_in_the_order_of_t
         np.testing.assert_array_equal(label[here], dataset.train.label[order])
 
 
-def test_hosts_share_every_batch(experiment, monkeypatch):
+class Device(NamedTuple):
+    process_index: int
+
+
+@pytest.mark.parametrize("tensor", [1, 2, 4])
+def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, monkeypatch, tensor):
     train = load(experiment.data).train
-    legs = Legs(train, ONE, 0, BATCH, 4, 0, len(train) // BATCH)
-    whole = np.asarray(legs[1].x)
+    legs = Legs(train, Parallel(devices=4, tensor=tensor), 0, BATCH, 4, 0, len(train) // BATCH)
+    whole = np.asarray(Legs(train, ONE, 0, BATCH, 4, 0, len(train) // BATCH)[1].x)
+    groups = np.empty((4 // tensor, tensor), object)
+    groups.reshape(-1)[:] = [Device(0), Device(0), Device(1), Device(1)]
+    monkeypatch.setattr(Parallel, "mesh", SimpleNamespace(devices=groups))
     monkeypatch.setattr(Parallel, "deal", lambda parallel, batches: batches)
     shares = []
     for host in range(2):
-        monkeypatch.setattr(Parallel, "host", (host, 2))
+        monkeypatch.setattr(jax, "process_index", lambda host=host: host)
         shares.append(legs[1].x)
-    assert shares[0].shape == (4, BATCH // 2, 4, 4, 1)
-    np.testing.assert_array_equal(np.concatenate(shares, axis=1), whole)
+    if tensor == 4:
+        np.testing.assert_array_equal(shares, [whole, whole])
+    else:
+        np.testing.assert_array_equal(np.concatenate(shares, axis=1), whole)
 
 
 def test_an_epoch_is_read_as_soon_as_the_next_one_has_begun(experiment, monkeypatch):
