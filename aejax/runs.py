@@ -6,6 +6,7 @@
                  checkpoints/      one folder a step: see `aejax.checkpoints`
                  figures/          PNG
                  result.json       test metrics, time, hardware
+                 lock              empty: held by the process that writes
 
 All of it is there whole or not at all, whenever the process is killed: files are written to a temporary
 name and renamed, and of rows a last one may be cut short.
@@ -199,15 +200,12 @@ class Run:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Raises `InputError` where another process holds the lock. The system gives it back however its holder dies."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
+    with (folder / "lock").open("w") as file:  # of a folder itself NFS gives no lock
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"another process writes to {folder}: wait until it has ended, or stop it") from None
         yield
-    finally:
-        os.close(opened)
 
 
 def _write_experiment(
