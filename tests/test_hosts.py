@@ -79,6 +79,12 @@ def data(tmp_path):
     return tmp_path / "packed"
 
 
+@pytest.mark.parametrize("address", ["here", "here:", ":80", "here:port", "here:65536"])
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(InputError, match=f"--coordinator is {address}: give HOST:PORT"):
+        Hosts(address, 2, 0).joined()
+
+
 @pytest.mark.parametrize("flags", [{"coordinator": "here:1"}, {"processes": 2, "process": 0}, {"patience": 0}])
 def test_flags_that_say_half_of_where_to_meet_are_refused(flags):
     with pytest.raises(InputError, match=r"belong together: give all three|--patience is 0"):
