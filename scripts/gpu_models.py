@@ -79,7 +79,7 @@ def torch_contender(path: str, setting: dict[str, Any], mode: str) -> tuple[Any,
         if device == "cuda":
             torch.cuda.synchronize()
 
-    return epochs, held_out, {}
+    return epochs, held_out, {"version": torch.__version__}
 
 
 def captured(step: Any, batch: Any) -> Any:
