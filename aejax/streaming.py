@@ -1,9 +1,8 @@
 """Training on data that stays on disk: grain reads the next batches while the device trains on those before."""
 
-import math
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,7 +37,8 @@ def feed_for(
     """
     if isinstance(dataset.train, Stored) and dataset.train.x.nbytes > 1e9 * buffer:
         return Streamed(experiment, dataset, preprocess, parallel, 1e9 * buffer)
-    return Resident(experiment, dataset.within(math.inf), preprocess, parallel)
+    train, validation = dataset.train.read(), dataset.validation.read()
+    return Resident(experiment, replace(dataset, train=train, validation=validation), preprocess, parallel)
 
 
 @dataclass
