@@ -1,5 +1,6 @@
 """Two processes of four devices each, on this host, by the command line."""
 
+import contextlib
 import dataclasses
 import os
 import random
@@ -9,14 +10,17 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
+from jax.errors import JaxRuntimeError
+from jax.experimental import multihost_utils
 
 import aejax
 from aejax.commands.devices import Hosts
 from aejax.data import pack
-from aejax.devices import Parallel
-from aejax.errors import InputError
+from aejax.devices import Parallel, hosts, watch
+from aejax.errors import HostLost, InputError
 from aejax.runs import Run
 
 FOUR = "--xla_force_host_platform_device_count=4"
@@ -83,6 +87,21 @@ def data(tmp_path):
 def test_an_address_that_is_none_is_refused(address):
     with pytest.raises(InputError, match=f"--coordinator is {address}: give HOST:PORT"):
         Hosts(address, 2, 0).joined()
+
+
+def test_a_first_process_that_cannot_be_reached_is_said(monkeypatch):
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda address: np.asarray([127, 0, 0, 1, 1]))
+    with pytest.raises(HostLost, match=r"cannot be reached at 127\.0\.0\.1:1 "), watch.watching(str):
+        pass
+
+
+@pytest.mark.parametrize(("said", "kind"), [("RESOURCE_EXHAUSTED: x", JaxRuntimeError), ("INTERNAL: x", HostLost)])
+def test_a_memory_that_is_full_is_no_lost_process(monkeypatch, said, kind):
+    monkeypatch.setattr(hosts, "_meet", lambda *flags: True)
+    monkeypatch.setattr(watch, "watching", lambda lost: contextlib.nullcontext())
+    with pytest.raises(kind, match=said), hosts.joined(None, None, None, 1):
+        raise JaxRuntimeError(said)
 
 
 @pytest.mark.parametrize("flags", [{"coordinator": "here:1"}, {"processes": 2, "process": 0}, {"patience": 0}])
