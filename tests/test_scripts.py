@@ -109,6 +109,13 @@ def test_a_contender_that_fails_is_named_with_what_it_said(tmp_path):
         script("contest").contest(str(tmp_path / "fails.py"), setting, tmp_path, rounds=1, excused=True)
 
 
+def test_the_memory_of_a_contender_is_its_own():
+    held = np.ones(2**26)  # half a gigabyte, which the system counts as its child's too
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import contest; print(contest.peak_megabytes())"
+    done = subprocess.run([sys.executable, "-c", code, ROOT / "scripts"], capture_output=True, text=True, timeout=200)
+    assert 5 < float(done.stdout) < 100 < held.nbytes / 2**20
+
+
 TAKES_PART = """
 import sys
 sys.argv[2] == "three" and sys.exit("no compiler")
