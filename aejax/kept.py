@@ -21,8 +21,8 @@ from flax import serialization
 from aejax.book import Book
 from aejax.checkpoints import named_leaves
 from aejax.experiment import Experiment, dumps
+from aejax.files import write_atomically
 from aejax.group import Epoch, Group, Program
-from aejax.runs import write_atomically
 
 Tree = TypeVar("Tree")
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aejax.errors import InputError
-from aejax.runs import write_atomically
+from aejax.files import write_atomically
 from aejax.sweep import Sweep
 
 HIGHER_IS_BETTER = ("accuracy", "auroc", "average_precision", "psnr_db", "ssim", "mig", "sap", "score", "active_units")

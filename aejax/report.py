@@ -15,7 +15,8 @@ from aejax import registry, stopping, suite
 from aejax.data import Dataset
 from aejax.experiment import Expected, Experiment, differences, to_json
 from aejax.figures import save
-from aejax.runs import hardware, versions, write_atomically
+from aejax.files import write_atomically
+from aejax.provenance import hardware, versions
 from aejax.timing import Profile, span
 from aejax.trained import Trained
 

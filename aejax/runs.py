@@ -13,32 +13,26 @@ name and renamed, and of rows a last one may be cut short.
 """
 
 import fcntl
-import importlib.metadata
 import json
 import math
-import os
-import platform
-import subprocess
-import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
-import jax
 import numpy as np
 
 from aejax.checkpoints import Checkpoints, named_leaves
 from aejax.errors import DISK_ERRORS, DiskError, InputError
 from aejax.experiment import Experiment, from_json, to_json
+from aejax.files import read_json, write_atomically
+from aejax.provenance import commit, hardware, versions
 from aejax.rows import Board, validation_losses, whole_rows
 
 FRESH, NEWEST, BEST = "fresh", "newest", "best"
 
-_DEEPEST = 100
-"""Levels of JSON that is read: an experiment has a dozen."""
 _MOST_VALUES = 2**26
 """Of one example."""
 
@@ -221,85 +215,6 @@ def _write_experiment(
         "commit": commit(),
     }
     write_atomically(path / "experiment.json", json.dumps(content, indent=2))
-
-
-def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -> None:
-    """Writes a whole file or none: to a temporary name beside it, synced, then renamed.
-
-    `content` is text, or a function that writes bytes to the open file it is given.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            if callable(content):
-                content(file)
-            else:
-                file.write(content.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises `OSError`, and `ValueError` however it is damaged."""
-    try:
-        content = json.loads(path.read_text())
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    level = [content]
-    for _ in range(_DEEPEST):
-        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
-        level = [item for items in inner for item in items]
-    if level:
-        raise ValueError("it is nested too deeply")
-    return content
-
-
-def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
-    packages = ("aejax", "jax", "jaxlib", "flax", "optax", "numpy")
-    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"  # a checkout that is run as it stands
-
-
-def commit() -> str | None:
-    """The commit of the source that runs, with a + where it was changed since; None outside a checkout."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return described.stdout.strip()
-
-
-def hardware() -> dict[str, Any]:
-    """What the run is timed on."""
-    device = jax.devices()[0]
-    name = device.device_kind if device.platform != "cpu" else _processor()
-    return {
-        "platform": device.platform,
-        "device": name,
-        "devices": jax.device_count(),
-        "cores": os.cpu_count(),
-    }
-
-
-def _processor() -> str:
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _new_folder(parent: Path) -> Path:

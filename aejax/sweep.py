@@ -30,8 +30,9 @@ from aejax.book import Outcome
 from aejax.data import Part, load
 from aejax.errors import InputError
 from aejax.experiment import Experiment, from_json, to_json
+from aejax.files import read_json, write_atomically
 from aejax.plan import Trial
-from aejax.runs import hardware, read_json, versions, write_atomically
+from aejax.provenance import hardware, versions
 from aejax.selection import Selection
 from aejax.strips import strip
 from aejax.trained import Trained

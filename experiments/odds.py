@@ -33,7 +33,7 @@ from aejax.experiment import Experiment, to_json
 from aejax.losses import Cauchy, GaussianNoise, Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.optim import Adam, Cosine
-from aejax.runs import hardware, versions
+from aejax.provenance import hardware, versions
 
 ROOT = Path(__file__).parents[1]
 ODDS = ROOT.parent / "shared" / "data" / "odds"

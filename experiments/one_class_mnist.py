@@ -24,7 +24,7 @@ from aejax.losses import Gaussian, GaussianNoise, Loss
 from aejax.metrics.anomaly import detection
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.optim import Adam, Cosine
-from aejax.runs import hardware, versions
+from aejax.provenance import hardware, versions
 
 RESULTS = Path(__file__).parent / "results"
 COMPONENTS = 32

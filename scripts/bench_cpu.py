@@ -189,7 +189,7 @@ def main() -> None:
 
     import numpy as np
 
-    from aejax.runs import hardware, versions
+    from aejax.provenance import hardware, versions
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "train.npy"

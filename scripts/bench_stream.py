@@ -98,7 +98,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from aejax.data import pack
-    from aejax.runs import hardware, versions
+    from aejax.provenance import hardware, versions
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mnist"

@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
 
-    from aejax.runs import hardware, versions
+    from aejax.provenance import hardware, versions
 
     rounds: dict[str, list[dict[str, float]]] = {way: [] for way in arguments.ways}
     for number in range(1, arguments.rounds + 1):

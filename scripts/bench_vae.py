@@ -275,7 +275,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
 
-    from aejax.runs import hardware, versions
+    from aejax.provenance import hardware, versions
 
     with tempfile.TemporaryDirectory() as folder:
         whole, few = (binary_mnist(Path(folder), examples) for examples in (60_000, IWAE_STEPS * IWAE["batch"]))

@@ -92,14 +92,14 @@ def test_an_address_that_is_none_is_refused(address):
 def test_a_first_process_that_cannot_be_reached_is_said(monkeypatch):
     monkeypatch.setattr(jax, "process_index", lambda: 1)
     monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda address: np.asarray([127, 0, 0, 1, 1]))
-    with pytest.raises(HostLost, match=r"cannot be reached at 127\.0\.0\.1:1 "), watch.watching(str):
+    with pytest.raises(HostLost, match=r"cannot be reached at 127\.0\.0\.1:1 "), watch.watching(1, str):
         pass
 
 
 @pytest.mark.parametrize(("said", "kind"), [("RESOURCE_EXHAUSTED: x", JaxRuntimeError), ("INTERNAL: x", HostLost)])
 def test_a_memory_that_is_full_is_no_lost_process(monkeypatch, said, kind):
     monkeypatch.setattr(hosts, "_meet", lambda *flags: True)
-    monkeypatch.setattr(watch, "watching", lambda lost: contextlib.nullcontext())
+    monkeypatch.setattr(watch, "watching", lambda *rest: contextlib.nullcontext())
     with pytest.raises(kind, match=said), hosts.joined(None, None, None, 1):
         raise JaxRuntimeError(said)
 

@@ -19,8 +19,9 @@ from aejax import checkpoints, outcomes
 from aejax.data import cache, packed
 from aejax.data.files import read_parts
 from aejax.errors import InputError
+from aejax.files import read_json
 from aejax.plan import grid, read_axes
-from aejax.runs import Run, read_json
+from aejax.runs import Run
 from aejax.sweep import Sweep
 from tests.test_loop import DATASET, EXPERIMENT
 

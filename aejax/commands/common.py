@@ -42,7 +42,7 @@ def save_array(path: Path, array: Any) -> None:
     """Writes a .npy file whole, and prints where, of what shape and type."""
     import numpy as np
 
-    from aejax.runs import write_atomically
+    from aejax.files import write_atomically
 
     write_atomically(path, lambda file: np.save(file, array))
     print(f"{path}: {' x '.join(str(size) for size in array.shape)} {array.dtype}")

@@ -130,7 +130,7 @@ class Compress:
     def __call__(self) -> None:
         """Writes the file, and prints its size. The quantiser is fitted on codes of the run's training part."""
         from aejax.compress import compress
-        from aejax.runs import write_atomically
+        from aejax.files import write_atomically
 
         check_out(self.out)
         trained = load_run(self.run)

@@ -235,7 +235,7 @@ class SweepShow:
         if self.page is not None:
             from aejax import page
             from aejax.figures import sweep as drawing
-            from aejax.runs import write_atomically
+            from aejax.files import write_atomically
 
             figures = drawing.draw(sweep, rows, self.metric)
             write_atomically(self.page, page.page(sweep, rows, self.metric, part, figures))

@@ -32,13 +32,13 @@ def joined(coordinator: str | None, processes: int | None, process: int | None, 
     """Trains with other processes, where there are any: named, or found by SLURM, Open MPI, GKE or on a TPU.
 
     A process that fails by itself leaves at once, for the others wait for it: they say so and end with 1. One
-    that is not heard of for `patience` seconds is given up, and JAX ends the others. Raises `InputError`
-    where the others cannot be met as named, and `HostLost` where they did not come.
+    that is not heard of for `patience` seconds is given up likewise. Raises `InputError` where the others cannot
+    be met as named, and `HostLost` where they did not come.
     """
     if not _meet(coordinator, processes, process, patience):
         yield
         return
-    with watch.watching(_lost) as over:
+    with watch.watching(patience, _lost) as over:
         try:
             yield
         except jax.errors.JaxRuntimeError as error:
@@ -71,7 +71,12 @@ def _lost() -> str:
 def _meet(coordinator: str | None, processes: int | None, process: int | None, patience: int) -> bool:
     try:
         jax.distributed.initialize(
-            coordinator, processes, process, heartbeat_timeout_seconds=patience, shutdown_timeout_seconds=_FOREVER
+            coordinator,
+            processes,
+            process,
+            # Its heartbeats end a process without a sentence: they are for those that never got as far as to watch.
+            heartbeat_timeout_seconds=2 * patience,
+            shutdown_timeout_seconds=_FOREVER,
         )
     except jax.errors.JaxRuntimeError as error:
         raise HostLost(f"the other processes could not be met ({error}): start all of them") from None

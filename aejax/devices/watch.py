@@ -1,6 +1,7 @@
-"""Notices at once that another process has ended: each holds a connection to the first, and the system closes it.
+"""Notices that another process has ended or hangs: each holds a connection to the first, and both ends send beats.
 
-A process that hangs, or a host that loses its power, closes nothing: JAX's heartbeats find those.
+The system closes the connection of a process that ends, which is noticed at once. One that hangs, or a host that
+loses its power, closes nothing, but sends nothing either.
 """
 
 import contextlib
@@ -8,6 +9,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -17,20 +19,36 @@ from jax.experimental import multihost_utils
 
 from aejax.errors import HostLost
 
+BEAT = 0.5
+"""Seconds from one to the next."""
+
 
 @contextmanager
-def watching(lost: Callable[[], str]) -> Iterator[Callable[[], None]]:
-    """Says `lost` and ends this process with 1 as soon as another one ends, until what it yields is called."""
+def watching(patience: float, lost: Callable[[], str]) -> Iterator[Callable[[], None]]:
+    """Says `lost` and ends this process with 1 when another one ends, until what it yields is called.
+
+    So it does when nothing was heard of another one for `patience` seconds.
+    """
     over = threading.Event()
     with ExitStack() as stack:
         for peer in _connected(stack):
+            peer.settimeout(patience)
+            threading.Thread(target=_beat, args=(peer,), daemon=True).start()
             threading.Thread(target=_watch, args=(peer, over, lost), daemon=True).start()
         yield over.set
 
 
+def _beat(peer: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the other end is closed, which is for `_watch` to say
+        while True:
+            peer.sendall(b".")
+            time.sleep(BEAT)
+
+
 def _watch(peer: socket.socket, over: threading.Event, lost: Callable[[], str]) -> None:
-    with contextlib.suppress(OSError):
-        peer.recv(1)  # nothing is ever sent: it returns when the other end is closed
+    with contextlib.suppress(OSError):  # of which a time-out is one
+        while peer.recv(1024):
+            pass
     if not over.is_set():
         print(f"aejax: {lost()}", file=sys.stderr, flush=True)
         os._exit(1)
