@@ -33,9 +33,10 @@ SPACE = {LR: Range(1e-5, 1e-1, "log"), "model.latent.size": [1, 2]}
 
 @pytest.fixture
 def data(tmp_path):
-    """A file of 40 small images, of which 4 are for validation."""
-    path = tmp_path / "data.npy"
-    np.save(path, np.random.default_rng(0).integers(0, 255, (40, 6), np.uint8))
+    """A file of 42 small images: 4 of them are for validation and, so that `pretended` can tell them, 6 for test."""
+    path = tmp_path / "data.npz"
+    images = np.random.default_rng(0).integers(0, 255, (42, 6), np.uint8)
+    np.savez(path, x_train=images[6:], x_test=images[:6])
     return path
 
 

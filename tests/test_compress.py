@@ -1,6 +1,8 @@
 import dataclasses
 import itertools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,10 +13,10 @@ import aejax
 from aejax import cli
 from aejax.codefile import unpack
 from aejax.compress import compress, decompress, fingerprint
-from aejax.data import Data
+from aejax.data import Data, Standardise
 from aejax.errors import InputError
 from aejax.losses import KL, Codebook, Commitment, Gaussian, Loss, Reconstruction
-from aejax.models import ConditionalAutoencoder, GaussianLatent, VectorQuantised
+from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, VectorQuantised
 from aejax.quantise import Quantizer
 from tests.test_loop import DATASET, EXPERIMENT
 
@@ -111,12 +113,19 @@ def test_a_conditional_model_s_file_keeps_the_labels(conditional):
         compress(trained, test.x, quantizer)
 
 
-def test_the_fingerprint_is_the_weights(trained):
-    params = trained.state.params
-    params = params | {"decoder": {"out": params["decoder"]["out"] | {"bias": params["decoder"]["out"]["bias"] + 1e-6}}}
-    other = dataclasses.replace(trained, state=dataclasses.replace(trained.state, params=params))
+def test_the_fingerprint_is_all_that_decoding_depends_on(trained):
+    state, preprocess = trained.state, Standardise().fit(DATASET.train.x)
+    moved = jax.tree.map(lambda leaf: leaf + 1e-6, state.params["decoder"])
+    model = trained.experiment.model.clone(decoder=MLPDecoder(bias=1.0))
+    others = [
+        dataclasses.replace(trained, state=dataclasses.replace(state, params=state.params | {"decoder": moved})),
+        dataclasses.replace(trained, state=dataclasses.replace(state, collections={"codebook": jnp.ones(3)})),
+        dataclasses.replace(trained, preprocess=preprocess),
+        dataclasses.replace(trained, preprocess=dataclasses.replace(preprocess, std=2 * preprocess.std)),
+        dataclasses.replace(trained, experiment=dataclasses.replace(trained.experiment, model=model)),
+    ]
     assert fingerprint(trained) == fingerprint(dataclasses.replace(trained))
-    assert fingerprint(trained) != fingerprint(other)
+    assert len({fingerprint(each) for each in (trained, *others)}) == 6
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import pytest
 
 import aejax
 from aejax import budget, group, plan, population
+from aejax.data import Dataset
 from aejax.errors import InputError
-from aejax.losses import KL, GaussianNoise, Loss, Reconstruction
+from aejax.losses import KL, Gaussian, GaussianNoise, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder
 from aejax.optim import SGD, Adam
 from aejax.selection import EarlyStopping, SuccessiveHalving
@@ -90,6 +91,18 @@ def test_a_member_that_fails_is_frozen_at_its_step_and_the_others_go_on(tiny):
     assert int(outcomes[1].trained.state.step) == outcomes[1].failed_at - 1
 
 
+def test_a_member_that_has_failed_once_has_failed_though_later_batches_are_finite(tiny):
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    x[7] = 1e25  # its square is infinite
+    part = dataclasses.replace(tiny.dataset.train, x=x)
+    dataset = Dataset("once", part, part.take(np.arange(7)), part.take(np.arange(7)))
+    members = variants(dataclasses.replace(tiny.experiment, loss=Loss(Gaussian())))
+    for outcome in fitted(members, dataset=dataset):
+        assert outcome.failed_at is not None
+        assert int(outcome.trained.state.step) == outcome.failed_at - 1 < 5
+        assert outcome.trained.history == []
+
+
 def test_a_population_is_split_to_fit_memory_and_ends_the_same(tiny, monkeypatch):
     monkeypatch.setattr(population.devices, "lanes", lambda: 1)
     members = variants(tiny.experiment, (1e-3, 1e-2, 3e-3, 1e-1, 5e-3))
@@ -122,11 +135,28 @@ def test_what_fills_up_the_last_group_takes_no_part_in_a_selection(tiny, monkeyp
     assert [outcome.stopped_after for outcome in outcomes] == [1, None, None]
 
 
+def test_a_selection_is_asked_with_the_validation_losses_so_far(tiny):
+    asked = []
+
+    class Asked(EarlyStopping):
+        def keep(self, losses):
+            asked.append(losses)
+            return super().keep(losses)
+
+    outcomes = fitted(variants(tiny.experiment, epochs=3), dataset=tiny.dataset, selection=Asked(99))
+    rows = [[row for row in outcome.trained.history if row["split"] == "validation"] for outcome in outcomes]
+    losses = np.asarray([[row["loss_nats"] for row in own] for own in rows]).T
+    assert [len(seen) for seen in asked] == [1, 2]  # after the last epoch nothing is left to decide
+    np.testing.assert_array_equal(asked[-1], losses[:2])
+
+
 def test_selections_by_hand():
     falling, rising = np.asarray([5.0, 4, 3, 2]), np.asarray([5.0, 4, 4.5, 6])
     losses = np.stack([falling, rising], axis=1)
     assert EarlyStopping(2).keep(losses).tolist() == [True, False]
     assert EarlyStopping(3).keep(losses).tolist() == [True, True]
+    recovering = np.asarray([[5.0], [3], [4], [3.5]])  # it falls, but to no new low
+    assert [EarlyStopping(patience).keep(recovering).tolist() for patience in (2, 3)] == [[False], [True]]
     assert SuccessiveHalving((4,)).keep(losses).tolist() == [True, False]
     assert SuccessiveHalving((3,)).keep(losses).tolist() == [True, True]
     assert SuccessiveHalving((4,), 0.01).keep(losses).tolist() == [True, False]

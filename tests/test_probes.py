@@ -8,6 +8,7 @@ import aejax
 from aejax.data import Dataset, Part, StaticBinarise
 from aejax.errors import InputError
 from aejax.losses import Masking
+from aejax.models import MLPEncoder
 from aejax.optim import Adam
 from aejax.probes import compare, fine_tune, probe
 
@@ -42,6 +43,12 @@ def test_clusters_are_matched_to_classes_on_train_alone():
     assert result["nmi"] == pytest.approx(1.0)  # which does not care for names
 
 
+def test_every_class_has_a_cluster_though_one_has_the_most_of_two():
+    (codes, labels), (test, test_labels) = blobs(300, 0), blobs(100, 1)
+    mixed = np.where((labels == 5) & (np.arange(300) % 5 < 3), 2, labels)
+    assert probe("kmeans", codes, mixed, test, test_labels)["accuracy"] == 1.0
+
+
 def test_the_nearest_neighbour_is_the_nearest():
     (codes, labels), (test, test_labels) = blobs(60, 0, spread=3), blobs(40, 1, spread=3)
     nearest = np.square(test[:, None] - codes[None]).sum(axis=2).argmin(axis=1)
@@ -61,11 +68,33 @@ def test_of_several_strengths_the_one_that_is_best_on_held_out_codes_is_used(kin
         assert probe(kind, codes, labels, test, test_labels, strengths)["accuracy"] == weak
 
 
-def test_raw_values_and_pca_stand_beside_the_code(tiny):
+@pytest.mark.parametrize("kind", ["logistic", "svm"])
+def test_the_units_of_a_code_s_dimensions_make_no_difference(kind):
+    (codes, labels), (test, test_labels) = blobs(200, 0, spread=3), blobs(200, 1, spread=3)
+    units = np.float32([1e-3, 1, 1e2, 1])
+    expected = probe(kind, codes, labels, test, test_labels)
+    assert probe(kind, codes * units, labels, test * units, test_labels) == expected
+
+
+def test_raw_values_and_pca_of_train_stand_beside_the_code(tiny):
+    """Of noise, where every other input has other neighbours."""
+    rng = np.random.default_rng(0)
+    train, test = (
+        Part(rng.integers(0, 256, (n, 4, 4, 1), np.uint8), rng.integers(0, 2, n).astype(np.int32)) for n in (40, 300)
+    )
     trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
-    rows = compare(trained, tiny.dataset, ("logistic", "knn"))
-    assert set(rows) == {"code", "PCA-3", "raw values"}
+    rows = compare(trained, Dataset("noise", train, test, test), ("logistic", "knn"))
     assert all(set(row) == {"logistic_accuracy", "knn_accuracy"} for row in rows.values())
+    x, other = (part.x.reshape(len(part), 16) / 255 for part in (train, test))
+    directions = np.linalg.svd(x - x.mean(axis=0))[2][:3].T
+    inputs = {
+        "code": (trained.encode(train.x), trained.encode(test.x)),
+        "PCA-3": (x @ directions, other @ directions),
+        "raw values": (x, other),
+    }
+    expected = {name: probe("knn", a, train.label, b, test.label)["accuracy"] for name, (a, b) in inputs.items()}
+    assert {name: row["knn_accuracy"] for name, row in rows.items()} == expected
+    assert len(set(expected.values())) == 3
 
 
 def test_data_without_labels_is_refused(tiny):
@@ -94,15 +123,23 @@ def test_fine_tuning_learns_the_labels_and_leaves_the_autoencoder_alone(tiny):
     jax.tree.map(np.testing.assert_array_equal, trained.state.params, before)
 
 
-def test_fine_tuning_starts_from_what_was_learned(tiny):
-    trained = aejax.fit(dataclasses.replace(tiny.experiment, epochs=40), dataset=tiny.dataset)
-    zeroed = dataclasses.replace(
-        trained.state,
-        params={**trained.state.params, "encoder": jax.tree.map(np.zeros_like, trained.state.params["encoder"])},
-    )
-    kept = fine_tune(trained, tiny.dataset, epochs=1, batch_size=40)
-    lost = fine_tune(dataclasses.replace(trained, state=zeroed), tiny.dataset, epochs=1, batch_size=40)
-    assert kept["loss_nats"] != lost["loss_nats"]
+def test_fine_tuning_starts_from_all_that_was_learned(tiny):
+    """Where the encoder's weights, the latent's or the running averages are others, so is the result."""
+    model = tiny.experiment.model.clone(encoder=MLPEncoder((8,), norm="batch"))
+    trained = aejax.fit(dataclasses.replace(tiny.experiment, model=model), dataset=tiny.dataset)
+    state = trained.state
+
+    def halved(tree):
+        return jax.tree.map(lambda leaf: leaf / 2, tree)
+
+    weights = [state.params | {part: halved(state.params[part])} for part in ("encoder", "latent")]
+    states = [state, *(dataclasses.replace(state, params=params) for params in weights)]
+    states.append(dataclasses.replace(state, collections=halved(state.collections)))
+    losses = [
+        fine_tune(dataclasses.replace(trained, state=each), tiny.dataset, epochs=1, batch_size=40)["loss_nats"]
+        for each in states
+    ]
+    assert len(set(losses)) == 4
 
 
 def test_fine_tuning_corrupts_the_input_in_training_alone(tiny):

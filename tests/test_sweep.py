@@ -177,10 +177,11 @@ def test_means_and_intervals_over_seeds(base, tmp_path):
     for trial in made.trials[:7]:
         made.claim("me", 1)
         value = 1.0 + trial.settings["seed"] + 10 * trial.settings["epochs"]
-        content = {"validation": {"loss_nats": value}, "test": {"loss_nats": -value}, **ENDED}
+        content = {"validation": {"loss_nats": value, "accuracy": value}, "test": {"loss_nats": -value}, **ENDED}
         made._claim(trial).write_text("me")
         assert made.record("me", trial, content)
     best, other = outcomes.summarise(made, "loss_nats", "validation")
+    assert [row.mean for row in outcomes.summarise(made, "accuracy", "validation")] == [other.mean, best.mean]
     by_test = outcomes.summarise(made, "loss_nats", "test")
     assert [row.settings for row in by_test] == [best.settings, other.settings]  # the plan's order, not the best's
     assert by_test[0].mean == -best.mean > by_test[1].mean
@@ -188,8 +189,16 @@ def test_means_and_intervals_over_seeds(base, tmp_path):
     assert best.mean == 12.5
     assert best.half_width == pytest.approx(3.182 * np.std(best.values, ddof=1) / 2, rel=1e-3)
     assert (other.missing, len(other.values)) == (1, 3)
-    with pytest.raises(InputError, match=r"the metric 'mig' of validation: it has loss_nats"):
+    with pytest.raises(InputError, match=r"the metric 'mig' of validation: it has accuracy, loss_nats"):
         outcomes.summarise(made, "mig", "validation")
+
+
+@pytest.mark.parametrize(("metric", "best", "worst"), [("loss_nats", "11", "14"), ("accuracy", "14", "11")])
+def test_the_best_seed_is_shown_beside_the_mean(metric, best, worst, capsys):
+    outcomes.show([outcomes.Row({"epochs": 1}, [11.0, 12.0, 14.0], 0, 0)], metric, "validation")
+    cells = [cell.strip() for cell in capsys.readouterr().out.split("│")]
+    assert {"12.33", "3.795", best} <= set(cells)
+    assert worst not in cells
 
 
 def test_trials_without_the_metric_have_no_mean(base, tmp_path):

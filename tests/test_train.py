@@ -9,9 +9,9 @@ import pytest
 from aejax import train
 from aejax.data import Binarise, Part, Scale
 from aejax.keys import Stream, derive
-from aejax.losses import Bernoulli, Gaussian, Loss, Reconstruction, WeightL2
+from aejax.losses import Bernoulli, Gaussian, GaussianNoise, Loss, Reconstruction, WeightL2
 from aejax.metrics import Mean, ReconstructionError, means
-from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.models import Autoencoder, GaussianLatent, MLPDecoder, MLPEncoder, Plain
 from aejax.optim import SGD, Adam, Cosine
 from aejax.pytree import as_arrays
 
@@ -282,6 +282,24 @@ def test_noise_is_fresh_in_every_epoch():
     _, second = epoch(MODEL, loss, optimizer, Binarise(), state, grey, KEY, batch_size=4)
     sums = np.concatenate([metrics["reconstruction_nats"].sum for metrics in (first, second)])
     assert len(set(sums.tolist())) == 4
+
+
+DRAWING = {
+    "corruption": (MODEL, Loss(Gaussian(), corruption=GaussianNoise(0.5))),
+    "latent": (MODEL.clone(latent=GaussianLatent(2)), Loss(Gaussian())),
+    "dropout": (MODEL.clone(encoder=MLPEncoder((8,), dropout=0.5)), Loss(Gaussian())),
+}
+
+
+@pytest.mark.parametrize(("model", "loss"), DRAWING.values(), ids=DRAWING)
+def test_what_a_model_draws_is_fresh_at_every_step_and_the_same_at_the_same(model, loss):
+    """Of one batch, by parameters that stand still."""
+    loss, optimizer, state = begun(loss, SGD(0.0, horizon=9.0), model)
+    after, first = step(model, loss, optimizer, state, examples(8), KEY)
+    _, again = step(model, loss, optimizer, state, examples(8), KEY)
+    _, second = step(model, loss, optimizer, after, examples(8), KEY)
+    same(first, again)
+    assert abs(second["loss_nats"].sum - first["loss_nats"].sum) > 0.01
 
 
 def epochs(state, count, loss, optimizer):

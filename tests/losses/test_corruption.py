@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from aejax.losses import Clean, Clip, Composed, GaussianNoise, Loss, Masking, SaltAndPepper
 from aejax.metrics.denoising import scaled_level
@@ -25,10 +26,11 @@ def test_noise_is_fresh_for_every_key_and_value_and_the_same_for_the_same_key(co
     assert noisy.shape == X.shape
 
 
-def test_gaussian_noise_has_its_level_and_no_mean():
+def test_gaussian_noise_is_normal_of_its_level_without_a_mean():
     noise = np.asarray(GaussianNoise(0.3)(X, KEY) - X)
     assert noise.std() == pytest.approx(0.3, rel=0.02)
     assert abs(noise.mean()) < 0.01
+    assert kstest(noise.ravel() / 0.3, "norm").pvalue > 0.01
 
 
 def test_masking_loses_its_share_and_leaves_the_rest():
@@ -37,8 +39,9 @@ def test_masking_loses_its_share_and_leaves_the_rest():
     assert set(np.unique(noisy)) == {0.0, 0.5}
 
 
-def test_salt_and_pepper_are_as_many():
-    noisy = np.asarray(SaltAndPepper(0.3)(X, KEY))
+@pytest.mark.parametrize("corruption", [SaltAndPepper(0.3), SaltAndPepper(0.1, up_to=0.5)], ids=["level", "range"])
+def test_salt_and_pepper_are_as_many(corruption):
+    noisy = np.asarray(corruption(X, KEY))
     assert (noisy == 0).mean() == pytest.approx(0.15, abs=0.01)
     assert (noisy == 1).mean() == pytest.approx(0.15, abs=0.01)
 
@@ -75,6 +78,7 @@ def test_the_target_is_never_corrupted(tiny):
     from aejax.models import init
 
     variables = init(lambda model, batch: loss(model, batch, True), experiment.model, keys, batch)
+    variables = jax.tree.map(lambda leaf: leaf + 0.1, variables)  # at logits of 0 every target costs the same
     values, _ = apply(loss, experiment.model, variables, keys, batch)
 
     def of_nothing(model, batch):

@@ -140,15 +140,17 @@ def run_folder(tmp_path):
 
 
 def test_the_command_writes_scores_and_says_what_share_is_flagged(run_folder, command, tmp_path):
-    run, out = run_folder(0.5), tmp_path / "scores.npy"
-    code, said = command("score", run, "--data", tmp_path / "x.npz", "--threshold", "quantile=0.9", "--out", out)
-    assert code == 0
+    run, data = run_folder(0.5), tmp_path / "x.npz"
     loaded = aejax.load(run)
-    scores = np.load(out)
-    np.testing.assert_array_equal(scores, loaded.score(DATASET.test.x))
-    threshold = np.quantile(loaded.score(aejax.data.load(loaded.experiment.data).validation.x), 0.9)
-    assert f"threshold {threshold:.6g}" in said.out
-    assert f"{(scores > threshold).mean():.2%} of 10 flagged" in said.out
+    for kind in ("squared_error", "nats"):
+        options = ("--threshold", "quantile=0.9", "--kind", kind, "--out", out := tmp_path / f"{kind}.npy")
+        code, said = command("score", run, "--data", data, *options)
+        assert code == 0
+        scores = np.load(out)
+        np.testing.assert_array_equal(scores, loaded.score(DATASET.test.x, kind))
+        threshold = np.quantile(loaded.score(aejax.data.load(loaded.experiment.data).validation.x, kind), 0.9)
+        assert f"threshold {threshold:.6g}" in said.out
+        assert f"{(scores > threshold).mean():.2%} of 10 flagged" in said.out
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ def test_psnr_is_ten_decibels_for_a_tenth_of_the_power(images):
     noise = np.full_like(images, 0.1)
     assert psnr_db(images + noise, images) == pytest.approx(20, abs=1e-4)
     assert psnr_db(images + noise / np.sqrt(10), images) == pytest.approx(30, abs=1e-4)
+    assert psnr_db(images, images) == pytest.approx(120)  # an error of zero counts as 1e-12
 
 
 def test_psnr_is_taken_for_each_image_and_then_averaged(images):
@@ -50,10 +51,12 @@ def test_ssim_equals_the_paper_s_formula_window_by_window(images):
     assert ssim(noisy, images) == pytest.approx(expected, abs=1e-6)
 
 
-def test_ssim_of_an_image_with_itself_is_one_and_channels_count_alike(images):
+def test_ssim_of_an_image_with_itself_is_one_and_that_of_channels_their_mean(images):
     assert ssim(images, images) == pytest.approx(1)
-    noisy = images * 0.7
-    assert ssim(np.repeat(noisy, 3, axis=3), np.repeat(images, 3, axis=3)) == pytest.approx(ssim(noisy, images))
+    channels = np.concatenate([images, 1 - images, images[:, ::-1]], axis=3)
+    noisy = channels * np.float32([0.7, 0.5, 0.9])
+    alone = [ssim(noisy[..., [i]], channels[..., [i]]) for i in range(3)]
+    assert ssim(noisy, channels) == pytest.approx(np.mean(alone), rel=1e-6)
 
 
 @pytest.fixture
@@ -69,7 +72,10 @@ def test_denoising_is_measured_at_levels_in_and_out_of_training_s(trained, tiny)
         noisy = corrupted(trained, clean.astype(np.float32), factor)
         assert metrics[f"noisy_at_{factor:g}x_squared_error"] == pytest.approx(16 * (0.4 * factor) ** 2, rel=0.25)
         assert metrics[f"noisy_at_{factor:g}x_psnr_db"] == pytest.approx(psnr_db(noisy, clean), abs=1e-4)
-        assert f"denoised_at_{factor:g}x_ssim" in metrics
+        denoised = trained.reconstruct(noisy)
+        error = np.square(denoised - clean).sum() / len(clean)
+        assert metrics[f"denoised_at_{factor:g}x_squared_error"] == pytest.approx(error, rel=1e-4)
+        assert metrics[f"denoised_at_{factor:g}x_ssim"] == pytest.approx(ssim(denoised, clean), abs=1e-4)
     assert metrics["denoised_at_1x_psnr_db"] > metrics["noisy_at_1x_psnr_db"]
 
 

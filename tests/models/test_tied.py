@@ -84,6 +84,8 @@ def test_it_trains_is_drawn_and_is_used_like_any_other(tiny, tmp_path):
     assert loaded.encode(x).shape == (10, 3)
     np.testing.assert_array_equal(loaded.reconstruct(x), trained.reconstruct(x))
     assert trained.history[-1]["loss_nats"] < trained.history[0]["loss_nats"]
+    (norm,) = trained.state.collections["batch_stats"]["decoder"]["Finish_0"].values()
+    assert abs(np.asarray(norm["mean"])).max() > 0.001
     assert {"reconstructions", "codes"} <= set(suite.draw(trained, tiny.dataset))
     assert from_json(to_json(experiment)) == experiment
 
