@@ -83,7 +83,7 @@ def bench(
         "examples_per_second": steps * experiment.batch_size / seconds,
         "step_milliseconds": summary["steady_step_milliseconds"],
         "compile_seconds": summary["compile_seconds"],
-        "input_wait_share": summary["input_wait_seconds"] / sum(recorded.seconds["epoch"]),
+        "input_wait_share": summary["input_wait_seconds"] / (epochs + 1) / seconds,
         "gflop_per_second": flop / seconds / 1e9,
         "peak_gflop_per_second": best / 1e9,
         "share_of_peak": flop / seconds / best,

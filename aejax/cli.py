@@ -13,7 +13,7 @@ import tyro
 from aejax import registry
 from aejax.commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
 from aejax.commands.devices import Devices, Hosts
-from aejax.errors import DISK_ERRORS, DiskError, DivergedError, HostLost, InputError, Stopped
+from aejax.errors import DISK_ERRORS, MEMORY_FULL, DiskError, DivergedError, HostLost, InputError, Stopped
 
 if TYPE_CHECKING:
     from aejax.experiment import Experiment
@@ -46,6 +46,10 @@ def main() -> None:
         _exit(130, "stopped")
     except BrokenPipeError:
         sys.stderr.close()
+    except RuntimeError as error:
+        if not str(error).startswith(MEMORY_FULL):
+            raise
+        _exit(1, f"the device's memory is full ({str(error).partition(chr(10))[0]}): smaller batches take less of it")
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise

@@ -6,6 +6,9 @@ import signal
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES)
 """Numbers of the system's errors that are the disk's fault, and not the program's."""
 
+MEMORY_FULL = "RESOURCE_EXHAUSTED"
+"""What the message of JAX's error begins with where a device has no memory left."""
+
 
 class InputError(ValueError):
     """Input that cannot be used; its message is one sentence: what came, what was expected, what to do.

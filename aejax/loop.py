@@ -156,14 +156,18 @@ def _begin(
 ) -> tuple[train.State, list[dict[str, Any]]]:
     """The state to go on from and the rows that led to it."""
     if resumed is not None:
-        resumed.update(given)
         if resumed.checkpoints.steps():
             state, _ = resumed.restore(template(experiment, shape))
+            done = int(state.step) // resumed.steps_per_epoch
+            if done > experiment.epochs:
+                raise InputError(f"{resumed.path} has {done} epochs behind it: give --epochs of at least as many")
+            resumed.update(given)
             return state, resumed.rewind(int(state.step))
         if resumed.params != FRESH:
             raise InputError(
                 f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again"
             )
+        resumed.update(given)
         resumed.rewind(0)
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     batch = example(shape)

@@ -6,6 +6,7 @@
                  checkpoints/      one folder a step: see `aejax.checkpoints`
                  figures/          PNG
                  result.json       test metrics, time, hardware
+                 lock              empty: held by the process that writes
 
 All of it is there whole or not at all, whenever the process is killed: files are written to a temporary
 name and renamed, and of rows a last one may be cut short.
@@ -14,7 +15,6 @@ name and renamed, and of rows a last one may be cut short.
 import fcntl
 import json
 import math
-import os
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -194,15 +194,12 @@ class Run:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Raises `InputError` where another process holds the lock. The system gives it back however its holder dies."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
+    with (folder / "lock").open("w") as file:  # of a folder itself NFS gives no lock
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"another process writes to {folder}: wait until it has ended, or stop it") from None
         yield
-    finally:
-        os.close(opened)
 
 
 def _write_experiment(

@@ -10,12 +10,15 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 GRACE = 15.0
 """Seconds after SIGTERM in which an epoch may come to its end: most systems kill after 30."""
+TOGETHER = 1.0
+"""Seconds in which signals are one request: `timeout` of GNU sends two, to the process and to its group."""
 RESCUE = 10.0
 """Seconds that saving may take after that."""
 
@@ -57,11 +60,13 @@ def in_time(rescue: Callable[[], str], grace: float | None = None) -> Iterator[N
         with ours:
             if not _next(ours):
                 return
+            first = time.monotonic()
             ours.settimeout(GRACE if grace is None else grace)
             with contextlib.suppress(TimeoutError, BlockingIOError):
-                if not _next(ours):
-                    return
-                _end("stopped by a second signal")
+                while _next(ours):
+                    if time.monotonic() - first > TOGETHER:
+                        _end("stopped by a second signal")
+                return
             _end(_said_in_time(rescue))
 
     threading.Thread(target=watch, daemon=True).start()

@@ -1,9 +1,8 @@
 """Training on data that stays on disk: grain reads the next batches while the device trains on those before."""
 
-import math
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,7 +37,8 @@ def feed_for(
     """
     if isinstance(dataset.train, Stored) and dataset.train.x.nbytes > 1e9 * buffer:
         return Streamed(experiment, dataset, preprocess, parallel, 1e9 * buffer)
-    return Resident(experiment, dataset.within(math.inf), preprocess, parallel)
+    train, validation = dataset.train.read(), dataset.validation.read()
+    return Resident(experiment, replace(dataset, train=train, validation=validation), preprocess, parallel)
 
 
 @dataclass
@@ -163,8 +163,7 @@ class Legs:
         begin = epoch * self._steps
         start, stop = (begin + min(step * self.length, self._steps) for step in (number, number + 1))
         index = self._order(begin)[max(start, self.first) - begin : stop - begin]
-        host, hosts = self.parallel.host
-        share = np.split(index, hosts, axis=1)[host]
+        share = self.parallel.share(index)
         read = self.part.take(share.reshape(-1)).read()
         return self.parallel.deal(jax.tree.map(lambda leaf: leaf.reshape(*share.shape, *leaf.shape[1:]), read))
 
@@ -209,7 +208,7 @@ class Stretches:
         """On every device."""
         batches = -(-len(self.part) // self.batch_size)
         start, stop = (min(at * self.length, batches) * self.batch_size for at in (number, number + 1))
-        return jax.device_put(self.part.take(np.arange(start, stop) % len(self.part)).read(), self.parallel.whole)
+        return self.parallel.everywhere(self.part.take(np.arange(start, stop) % len(self.part)).read())
 
 
 def _ahead(source: Any) -> Iterator[Part]:

@@ -23,11 +23,14 @@ def contest(contests: dict[str, dict[str, Any]]) -> Figure:
     """How long each contender takes, in units of aejax's time."""
     figure = Figure(figsize=(8, 1 + 0.7 * len(contests)), layout="constrained")
     axes = figure.subplots()
-    names = list(next(iter(contests.values())))
+    names = list(dict.fromkeys(name for rows in contests.values() for name in rows))
     height = 0.8 / len(names)
     for number, name in enumerate(names):
-        times = [rows[name]["epoch_seconds"] / rows[names[0]]["epoch_seconds"] for rows in contests.values()]
-        places = np.arange(len(contests)) + (number - (len(names) - 1) / 2) * height
+        times = [
+            rows[name]["epoch_seconds"] / rows[names[0]]["epoch_seconds"] for rows in contests.values() if name in rows
+        ]
+        beside = [place for place, rows in enumerate(contests.values()) if name in rows]
+        places = np.asarray(beside) + (number - (len(names) - 1) / 2) * height
         bars = axes.barh(places, times, height, label=name)
         axes.bar_label(bars, [f" {value:.2g}" for value in times], fontsize=7)
     axes.set_yticks(np.arange(len(contests)), list(contests))

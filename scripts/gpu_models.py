@@ -21,13 +21,8 @@ MODELS = {
 def aejax(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     """The pure epoch, compiled, as `aejax.fit` runs it."""
     made = training(setting["model"], path, setting["batch"])
-
-    def epochs() -> None:
-        for _ in range(setting["epochs"]):
-            made.dispatch()
-        made.wait()
-
-    return epochs, (lambda: made.mean(made.loss, "loss_nats", made.part.take(FIRST), 100)), {}
+    final = lambda: made.mean(made.loss, "loss_nats", made.part.take(FIRST), 100)  # noqa: E731
+    return partial(made.epoch, setting["epochs"]), final, {}
 
 
 FIRST = slice(0, 1000)
@@ -79,7 +74,7 @@ def torch_contender(path: str, setting: dict[str, Any], mode: str) -> tuple[Any,
         if device == "cuda":
             torch.cuda.synchronize()
 
-    return epochs, held_out, {}
+    return epochs, held_out, {"version": torch.__version__}
 
 
 def captured(step: Any, batch: Any) -> Any:

@@ -29,19 +29,12 @@ class Training:
         state = devices.init(self.model, self.loss, self.optimizer, example(x.shape[1:]), self.key)
         self.state, self.metrics = parallel.place(state), None
 
-    def dispatch(self) -> None:
-        """One pass over the data, not waited for."""
-        for state, metrics in self.feed.train(self.state):
-            self.state, self.metrics = state, metrics
-
-    def wait(self) -> None:
-        """Until all that was dispatched is done; nothing is read."""
+    def epoch(self, times: int = 1) -> None:
+        """One pass over the data, or several, the last one waited for; nothing is read."""
+        for _ in range(times):
+            for state, metrics in self.feed.train(self.state):
+                self.state, self.metrics = state, metrics
         jax.block_until_ready((self.state, self.metrics))
-
-    def epoch(self) -> None:
-        """One pass over the data, waited for."""
-        self.dispatch()
-        self.wait()
 
     def mean(self, measure: Any, name: str, part: Part, batch_size: int) -> float:
         """The mean over `part` of what a measure names so."""

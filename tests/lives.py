@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,9 @@ def ended(number: int, moment: float) -> bool:
     return ending(number) == 0
 
 
-def terminated(folder: Path, hold: Callable[[Path], None], grace: float, signals: int = 1) -> dict[str, Any]:
+def terminated(
+    folder: Path, hold: Callable[[Path], None], grace: float, pauses: Sequence[float] = (0,)
+) -> dict[str, Any]:
     """Sends SIGTERM to a run that `hold` has made hang, and says how and how fast it ended."""
     folder.mkdir()
 
@@ -132,9 +134,9 @@ def terminated(folder: Path, hold: Callable[[Path], None], grace: float, signals
         time.sleep(0.01)
     time.sleep(0.3)
     start = time.monotonic()
-    for _ in range(signals):
+    for pause in pauses:
+        time.sleep(pause)
         os.kill(number, signal.SIGTERM)
-        time.sleep(0.05)
     code, seconds = ending(number), time.monotonic() - start
     (run,) = [path.parent for path in folder.rglob("experiment.json")]
     newest = max(Checkpoints(run / "checkpoints").steps(), default=0)
@@ -177,9 +179,9 @@ def main(folder: Path) -> None:
         "first": first,
         "killed": killed(folder / "killed", seconds, random.Random()),
         "compilation": terminated(folder / "compilation", hold_compilation, 0.2),
-        "device": terminated(folder / "device", hold_device, 0.2),
+        "device": terminated(folder / "device", hold_device, 0.5, pauses=(0, 0.05)),
         "evaluation": terminated(folder / "evaluation", hold_evaluation, 60),
-        "twice": terminated(folder / "twice", hold_device, 60, signals=2),
+        "twice": terminated(folder / "twice", hold_device, 60, pauses=(0, stopping.TOGETHER + 0.2)),
         "resumed": [whole(folder / name) for name in ("compilation", "device")],
     }
     (folder / "outcomes.json").write_text(json.dumps(outcomes))

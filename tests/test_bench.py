@@ -1,4 +1,6 @@
 import dataclasses
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from aejax.experiment import Experiment
 from aejax.losses import Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.optim import SGD
+from aejax.timing import tell
 
 EXPERIMENT = Experiment(Autoencoder(MLPEncoder(), Plain(64), MLPDecoder()), Loss(), Data("x"), SGD(0.1), batch_size=128)
 
@@ -32,6 +35,17 @@ def test_the_cost_of_a_step_grows_with_the_batch(dataset):
         for size in (128, 256)
     )
     assert twice == pytest.approx(2 * once, rel=0.05)
+
+
+def test_the_share_of_waiting_is_that_of_an_epoch_which_compiles_nothing(dataset, monkeypatch):
+    def fit(experiment, **_):
+        for seconds in (30.0, 1.0, 1.0, 1.0):
+            tell("input", 0.2)
+            tell("epoch", seconds)
+        return SimpleNamespace(experiment=experiment.resolve(dataset))
+
+    monkeypatch.setattr(sys.modules["aejax.bench"], "fit", fit)
+    assert bench(EXPERIMENT, dataset, epochs=3)["input_wait_share"] == pytest.approx(0.2)
 
 
 def test_rates_agree_with_each_other(dataset):

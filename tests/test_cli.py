@@ -284,6 +284,7 @@ def test_light_commands_import_nothing_heavy(arguments):
     [
         (DivergedError("said"), 1),
         (DiskError("said"), 1),
+        (RuntimeError("RESOURCE_EXHAUSTED: said\nand more"), 1),
         (OSError(errno.ENOSPC, "No space left", "said"), 1),
         (InputError("said"), 2),
         (KeyboardInterrupt(), 130),

@@ -1,5 +1,6 @@
 """Two processes of four devices each, on this host, by the command line."""
 
+import contextlib
 import dataclasses
 import os
 import random
@@ -9,14 +10,17 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
+from jax.errors import JaxRuntimeError
+from jax.experimental import multihost_utils
 
 import aejax
 from aejax.commands.devices import Hosts
 from aejax.data import pack
-from aejax.devices import Parallel
-from aejax.errors import InputError
+from aejax.devices import Parallel, hosts, watch
+from aejax.errors import HostLost, InputError
 from aejax.runs import Run
 
 FOUR = "--xla_force_host_platform_device_count=4"
@@ -74,9 +78,30 @@ def ended(pair, folder, sent):
 
 @pytest.fixture
 def data(tmp_path):
-    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (300, 4, 4, 1), np.uint8))
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (3000, 4, 4, 1), np.uint8))
     pack(str(tmp_path / "x.npy"), tmp_path / "packed")
     return tmp_path / "packed"
+
+
+@pytest.mark.parametrize("address", ["here", "here:", ":80", "here:port", "here:65536"])
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(InputError, match=f"--coordinator is {address}: give HOST:PORT"):
+        Hosts(address, 2, 0).joined()
+
+
+def test_a_first_process_that_cannot_be_reached_is_said(monkeypatch):
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda address: np.asarray([127, 0, 0, 1, 1]))
+    with pytest.raises(HostLost, match=r"cannot be reached at 127\.0\.0\.1:1 "), watch.watching(1, str):
+        pass
+
+
+@pytest.mark.parametrize(("said", "kind"), [("RESOURCE_EXHAUSTED: x", JaxRuntimeError), ("INTERNAL: x", HostLost)])
+def test_a_memory_that_is_full_is_no_lost_process(monkeypatch, said, kind):
+    monkeypatch.setattr(hosts, "_meet", lambda *flags: True)
+    monkeypatch.setattr(watch, "watching", lambda *rest: contextlib.nullcontext())
+    with pytest.raises(kind, match=said), hosts.joined(None, None, None, 1):
+        raise JaxRuntimeError(said)
 
 
 @pytest.mark.parametrize("flags", [{"coordinator": "here:1"}, {"processes": 2, "process": 0}, {"patience": 0}])
@@ -86,14 +111,15 @@ def test_flags_that_say_half_of_where_to_meet_are_refused(flags):
 
 
 def test_two_processes_train_as_one_stop_as_one_and_end_when_one_is_lost(data, tmp_path):
-    settings = ["--data", data, "--batch-size", "8", *ENDLESS]
+    # Of the 3,000 examples 2,400 are for validation: three stretches, which two threads read.
+    settings = ["--data", data, "--data.validation", "0.8", "--batch-size", "8", "--buffer", "2e-6", *ENDLESS]
     codes, said = ended(started(by_flags, *settings, "--out", tmp_path), tmp_path, signal.SIGINT)
     assert codes == [130, 130], said
     (path,) = (tmp_path / "ae-keras").iterdir()  # the first process alone has made one
     assert f"--resume {path}" in said[0]
 
-    streamed = ["--resume", path, "--buffer", "2e-6", *ENDLESS]
-    codes, said = ended(started(by_open_mpi, *streamed), tmp_path, signal.SIGKILL)
+    mapped = ["--resume", path, "--parallel", "pmap", *ENDLESS]
+    codes, said = ended(started(by_open_mpi, *mapped), tmp_path, signal.SIGKILL)
     assert codes == [1, -signal.SIGKILL], said
     assert "one of the 2 processes that trained together was lost: start as many as there are now" in said[0]
 
@@ -102,5 +128,5 @@ def test_two_processes_train_as_one_stop_as_one_and_end_when_one_is_lost(data, t
     longer = dataclasses.replace(left.experiment, epochs=epochs)
     resumed, whole = (aejax.fit(longer, resume=run, parallel=Parallel(devices=1)) for run in (path, None))
     losses = [[row["loss_nats"] for row in trained.history] for trained in (resumed, whole)]
-    assert len(losses[0]) == epochs
+    assert len(losses[0]) == 2 * epochs
     np.testing.assert_allclose(*losses, rtol=TOLERANCE)

@@ -137,6 +137,12 @@ def test_a_run_can_be_lengthened(whole):
     assert aejax.load(whole.run.path).experiment.epochs == 8
 
 
+def test_a_run_cannot_be_shortened(whole):
+    with pytest.raises(InputError, match="has 6 epochs behind it: give --epochs of at least as many"):
+        aejax.fit(dataclasses.replace(EXPERIMENT, epochs=5), resume=whole.run.path, dataset=DATASET)
+    assert aejax.load(whole.run.path).experiment.epochs == 6
+
+
 def test_resuming_with_other_settings_says_which(whole):
     other = dataclasses.replace(EXPERIMENT, batch_size=4, optimizer=Adam(5e-2, Cosine()))
     with pytest.raises(InputError, match=r"made with optimizer.learning_rate 0.01, not 0.05; .*batch_size 8, not 4"):

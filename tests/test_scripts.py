@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -95,8 +96,9 @@ def test_the_benchmark_s_contender_trains_and_counts_its_work(tmp_path):
 def test_the_benchmark_refuses_contenders_of_different_quality():
     contest = script("contest")
     contest.check_same_loss({"a": 1.0, "b": 1.03})
-    with pytest.raises(SystemExit, match="same loss"):
-        contest.check_same_loss({"a": 1.0, "b": 1.05})
+    for other in (1.05, math.nan):
+        with pytest.raises(SystemExit, match="same loss"):
+            contest.check_same_loss({"a": 1.0, "b": other})
     contest.check_same_loss({"a": 1.0, "b": 1.05}, within=1.1)
 
 
@@ -104,7 +106,43 @@ def test_a_contender_that_fails_is_named_with_what_it_said(tmp_path):
     (tmp_path / "fails.py").write_text("import sys; sys.exit('no memory is left')")
     setting = {"contenders": ["one"]}
     with pytest.raises(SystemExit, match="the contender one ended early: no memory is left"):
-        script("contest").contest(str(tmp_path / "fails.py"), setting, tmp_path, rounds=1)
+        script("contest").contest(str(tmp_path / "fails.py"), setting, tmp_path, rounds=1, excused=True)
+
+
+def test_the_memory_of_a_contender_is_its_own():
+    held = np.ones(2**26)  # half a gigabyte, which the system counts as its child's too
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import contest; print(contest.peak_megabytes())"
+    done = subprocess.run([sys.executable, "-c", code, ROOT / "scripts"], capture_output=True, text=True, timeout=200)
+    assert 5 < float(done.stdout) < 100 < held.nbytes / 2**20
+
+
+TAKES_PART = """
+import sys
+sys.argv[2] == "three" and sys.exit("no compiler")
+for line in sys.stdin:
+    print({"epoch": "0.5", "end": '{"loss": 1}'}[line.strip()], flush=True)
+"""
+
+
+def test_a_contender_that_may_fail_is_left_out_and_the_rest_go_on(tmp_path):
+    (tmp_path / "takes_part.py").write_text(TAKES_PART)
+    setting = {"contenders": ["one", "two", "three"]}
+    arguments = (str(tmp_path / "takes_part.py"), setting, tmp_path, 1)
+    result = script("contest").contest(*arguments, excused=True)
+    assert result["failed"] == {"three": "the contender three ended early: no compiler"}
+    assert result["ratios"] == {"two": 1}
+    with pytest.raises(SystemExit, match="no compiler"):
+        script("contest").contest(*arguments)
+
+
+def test_the_gpu_benchmark_begins_nothing_that_is_not_in_time(tmp_path):
+    bench = script("bench_gpu")
+    results = dict(bench.measure(tmp_path / "none.npy", bench.SMALL, lambda: False))
+    assert not any(results[name] for name in ("profile", "contest", "population"))
+    assert results["precision"] == results["batch_sizes"] == {"ae-keras": {}}
+    bench.judged(results, bench.SMALL)
+    script("gpu_figures").draw(results, tmp_path / "gpu.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["gpu-batch-sizes.png"]
 
 
 @pytest.mark.parametrize("samples", [1, 3])
@@ -179,7 +217,11 @@ def test_the_streaming_benchmark_s_contenders_train_alike(tmp_path):
 
 
 def test_the_gpu_benchmark_says_that_there_is_no_gpu(capsys, monkeypatch):
-    for name in ("XLA_PYTHON_CLIENT_PREALLOCATE", "JAX_COMPILATION_CACHE_DIR"):
+    for name in (
+        "XLA_PYTHON_CLIENT_PREALLOCATE",
+        "JAX_COMPILATION_CACHE_DIR",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
+    ):
         monkeypatch.setenv(name, "")  # which is undone
     monkeypatch.setattr(sys, "argv", ["bench_gpu.py"])
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")

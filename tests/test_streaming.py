@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,7 @@ import pytest
 
 import aejax
 from aejax import feed, loop, streaming
-from aejax.data import Binarise, Data, StaticBinarise, load, pack
+from aejax.data import Binarise, Data, StaticBinarise, Stored, load, pack
 from aejax.devices import Parallel
 from aejax.errors import InputError
 from aejax.experiment import Experiment
@@ -69,6 +71,8 @@ def test_data_within_the_buffer_is_held_in_memory(experiment):
     made = feed_for(experiment.resolve(dataset), dataset, Binarise(), ONE, 1.0)
     assert isinstance(made, Resident)
     assert isinstance(made.dataset.train.x, np.ndarray)
+    assert isinstance(made.dataset.validation.x, np.ndarray)
+    assert isinstance(made.dataset.test, Stored)  # which may be larger than memory
 
 
 def test_from_any_step_of_an_epoch_what_is_left_of_it_follows(experiment):
@@ -99,17 +103,27 @@ def test_an_epoch_s_legs_hold_each_example_once_with_its_label_in_the_order_of_t
         np.testing.assert_array_equal(label[here], dataset.train.label[order])
 
 
-def test_hosts_share_every_batch(experiment, monkeypatch):
+class Device(NamedTuple):
+    process_index: int
+
+
+@pytest.mark.parametrize("tensor", [1, 2, 4])
+def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, monkeypatch, tensor):
     train = load(experiment.data).train
-    legs = Legs(train, ONE, 0, BATCH, 4, 0, len(train) // BATCH)
-    whole = np.asarray(legs[1].x)
+    legs = Legs(train, Parallel(devices=4, tensor=tensor), 0, BATCH, 4, 0, len(train) // BATCH)
+    whole = np.asarray(Legs(train, ONE, 0, BATCH, 4, 0, len(train) // BATCH)[1].x)
+    groups = np.empty((4 // tensor, tensor), object)
+    groups.reshape(-1)[:] = [Device(0), Device(0), Device(1), Device(1)]
+    monkeypatch.setattr(Parallel, "mesh", SimpleNamespace(devices=groups))
     monkeypatch.setattr(Parallel, "deal", lambda parallel, batches: batches)
     shares = []
     for host in range(2):
-        monkeypatch.setattr(Parallel, "host", (host, 2))
+        monkeypatch.setattr(jax, "process_index", lambda host=host: host)
         shares.append(legs[1].x)
-    assert shares[0].shape == (4, BATCH // 2, 4, 4, 1)
-    np.testing.assert_array_equal(np.concatenate(shares, axis=1), whole)
+    if tensor == 4:
+        np.testing.assert_array_equal(shares, [whole, whole])
+    else:
+        np.testing.assert_array_equal(np.concatenate(shares, axis=1), whole)
 
 
 def test_an_epoch_is_read_as_soon_as_the_next_one_has_begun(experiment, monkeypatch):
@@ -174,30 +188,32 @@ def test_what_cannot_be_streamed_is_refused(experiment):
 
 
 TRAINS = """
-import resource, sys, jax
+import re, sys
+from pathlib import Path
 import aejax
 from aejax.data import Data, load
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.losses import Loss
 
 model = Autoencoder(MLPEncoder(), Plain(2), MLPDecoder())
-for name in sys.argv[1:]:
-    aejax.fit(aejax.Experiment(model, Loss(), Data(name), epochs=1, batch_size=64), buffer=4e-3)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+aejax.fit(aejax.Experiment(model, Loss(), Data(sys.argv[1]), epochs=1, batch_size=64), buffer=4e-3)
+# Not the count of `resource`, which begins with what the parent held.
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
 """
 
 
-def test_memory_stays_flat_over_data_ten_times_larger_than_the_buffer(tmp_path):
-    names = []
-    for number, megabytes in enumerate((6, 60)):
-        shards = tmp_path / f"shards{number}"
-        shards.mkdir()
-        for shard in range(megabytes // 2):
-            np.save(shards / f"{shard:03}.npy", np.random.default_rng(shard).integers(0, 256, (2000, 1000), np.uint8))
-        pack(str(shards), tmp_path / f"packed{number}")
-        names.append(str(tmp_path / f"packed{number}"))
-    command = [sys.executable, "-c", TRAINS, *names]
+def peak_megabytes(folder, megabytes):
+    shards = folder / f"shards{megabytes}"
+    shards.mkdir()
+    for shard in range(megabytes // 2):
+        np.save(shards / f"{shard:03}.npy", np.random.default_rng(shard).integers(0, 256, (2000, 1000), np.uint8))
+    pack(str(shards), folder / f"packed{megabytes}")
+    command = [sys.executable, "-c", TRAINS, folder / f"packed{megabytes}"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=200)
     assert done.returncode == 0, done.stderr
-    small, large = map(float, done.stdout.split())
-    assert large - small < 10  # MB, of the 54 MB that it is larger
+    return float(done.stdout)
+
+
+def test_memory_stays_flat_over_data_ten_times_larger_than_the_buffer(tmp_path):
+    small, large = (peak_megabytes(tmp_path, megabytes) for megabytes in (12, 120))
+    assert large - small < 30  # MB, of the 108 MB that it is larger

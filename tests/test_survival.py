@@ -1,6 +1,9 @@
 import contextlib
 import dataclasses
+import errno
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -205,6 +208,19 @@ def test_a_run_has_one_writer(tmp_path):
     with run.writing(), pytest.raises(InputError, match="another process writes to"):
         aejax.fit(dataclasses.replace(FEW, epochs=5), resume=run.path, dataset=DATASET)
     assert aejax.load(run.path).experiment.epochs == 4
+
+
+def test_it_is_one_where_folders_cannot_be_locked(tmp_path, monkeypatch):
+    """NFS locks exclusively what is open for writing alone."""
+    lock = fcntl.flock
+
+    def as_nfs(file, operation):
+        if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", as_nfs)
+    test_a_run_has_one_writer(tmp_path)
 
 
 def test_given_params_are_on_disk_before_training_begins(tmp_path):

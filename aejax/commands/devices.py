@@ -47,6 +47,13 @@ class Hosts:
         given = (self.coordinator, self.processes, self.process)
         if None in given and any(part is not None for part in given):
             raise InputError("--coordinator, --processes and --process belong together: give all three, or none")
+        if self.coordinator is not None and not _is_address(self.coordinator):
+            raise InputError(f"--coordinator is {self.coordinator}: give HOST:PORT, with a port from 1 to 65535")
         if self.patience < 1:
             raise InputError(f"--patience is {self.patience}: give seconds, at least 1")
         return hosts.joined(*given, self.patience)
+
+
+def _is_address(spec: str) -> bool:
+    host, _, port = spec.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 2**16

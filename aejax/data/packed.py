@@ -106,6 +106,8 @@ def read(folder: Path) -> dict[str, Part]:
 def _part(folder: Path, name: str, about: dict[str, Any]) -> Stored:
     """One part. Raises `OSError`, `ValueError`, `TypeError` or `KeyError` for anything that `write` does not write."""
     dtype, shape = np.dtype(_TYPES[about["dtype"]]), (about["examples"], *about["shape"])
+    if not 2 <= len(shape) <= 4 or min(shape) < 1:
+        raise ValueError(f"{name} has the shape {shape}")
     path = folder / f"{name}.npy"
     mapped = _mapped(path, dtype, shape)
     rows = Rows(path, mapped.offset, dtype, shape[1:], float(about["low"]), float(about["high"]), np.arange(shape[0]))

@@ -15,7 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from aejax.devices import watch
-from aejax.errors import DiskError, DivergedError, HostLost, InputError, Stopped
+from aejax.errors import MEMORY_FULL, DiskError, DivergedError, HostLost, InputError, Stopped
 
 T = TypeVar("T")
 
@@ -42,6 +42,8 @@ def joined(coordinator: str | None, processes: int | None, process: int | None, 
         try:
             yield
         except jax.errors.JaxRuntimeError as error:
+            if str(error).startswith(MEMORY_FULL):
+                raise
             raise HostLost(f"{_lost()} ({str(error).partition(chr(10))[0]})") from None
         except _AGREED:
             _part(over)

@@ -119,11 +119,14 @@ class Parallel:
             return self.whole
         return NamedSharding(self.mesh, PartitionSpec(*[None] * side, _MODEL))
 
-    @property
-    def host(self) -> tuple[int, int]:
-        """Which this host is of those whose devices train, and how many they are."""
-        hosts = sorted({device.process_index for device in self.mesh.devices.flat})
-        return hosts.index(jax.process_index()), len(hosts)
+    def share(self, order: np.ndarray) -> np.ndarray:
+        """Which examples of batches, `[steps, examples]`, this host reads: all that one of its devices is to get.
+
+        Where a group that holds layers together reaches over several hosts, each of them reads its examples.
+        """
+        parts = zip(np.split(order, len(self.mesh.devices), axis=1), self.mesh.devices, strict=True)
+        here = jax.process_index()
+        return np.concatenate([part for part, group in parts if here in {dev.process_index for dev in group}], axis=1)
 
     def deal(self, batches: T) -> T:
         """This host's share of some batches, `[steps, examples, ...]`, given out to the devices as a leg is trained on.
@@ -134,13 +137,17 @@ class Parallel:
             sharding = NamedSharding(self.mesh, PartitionSpec(None, SHARED_BATCH))
             return jax.tree.map(partial(jax.make_array_from_process_local_data, sharding), batches)
         sharding = NamedSharding(self.mesh, PartitionSpec(SHARED_BATCH))
-        here = self.mesh.size // self.host[1]
+        here = len(self.mesh.local_devices)
 
         def dealt(leaf: np.ndarray) -> jax.Array:
             shares = np.stack(np.split(leaf, here, axis=1))
             return jax.make_array_from_process_local_data(sharding, shares)
 
         return jax.tree.map(dealt, batches)
+
+    def everywhere(self, part: T) -> T:
+        """Arrays that every host has, on every device; from any thread, for the hosts do not compare theirs."""
+        return jax.tree.map(partial(jax.make_array_from_process_local_data, self.whole), part)
 
     def place(self, state: T) -> T:
         """A copy of a state, laid out for training, which may take its memory.

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.experimental import multihost_utils
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Int, Key
 
 from aejax import train
@@ -57,7 +59,9 @@ def shared_epoch(
     """
     arguments = (loss, optimizer, preprocess, state, part, key)
     if parallel.strategy == "pmap":
-        return _mapped(parallel, model, batch_size)(_own_ranks(parallel), *arguments)
+        # Of several hosts, each is left with arrays of its own.
+        following = _mapped(parallel, model, batch_size)(_own_ranks(parallel), *arguments)
+        return multihost_utils.host_local_array_to_global_array(following, parallel.mesh, PartitionSpec())
     return _divided_epoch(parallel, model, *arguments, batch_size)
 
 

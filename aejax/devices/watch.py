@@ -17,6 +17,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from aejax.errors import HostLost
+
 BEAT = 0.5
 """Seconds from one to the next."""
 
@@ -58,7 +60,11 @@ def _connected(stack: ExitStack) -> list[socket.socket]:
     address = (*map(int, _own_address().split(".")), server.getsockname()[1] if server else 0)
     *host, port = multihost_utils.broadcast_one_to_all(np.asarray(address, np.int32)).tolist()
     if server is None:
-        return [stack.enter_context(socket.create_connection((".".join(map(str, host)), port)))]
+        first = ".".join(map(str, host))
+        try:
+            return [stack.enter_context(socket.create_connection((first, port)))]
+        except OSError as error:
+            raise HostLost(f"the first process cannot be reached at {first}:{port} ({error.strerror})") from None
     with server:
         return [stack.enter_context(server.accept()[0]) for _ in range(jax.process_count() - 1)]
 

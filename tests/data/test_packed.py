@@ -138,6 +138,11 @@ def change(folder, **changes):
     (folder / "index.json").write_text(json.dumps(index))
 
 
+def reshape(folder, shape):
+    np.save(folder / "train.npy", np.zeros(shape, np.uint8))
+    change(folder, shape=shape[1:])
+
+
 DAMAGE = {
     "cut short": lambda folder: (folder / "train.npy").write_bytes((folder / "train.npy").read_bytes()[:-1]),
     "longer": lambda folder: (folder / "train.npy").write_bytes((folder / "train.npy").read_bytes() + b"\0"),
@@ -146,6 +151,9 @@ DAMAGE = {
     "pickled": lambda folder: np.save(folder / "train.npy", np.array([{}]), allow_pickle=True),
     "another size": lambda folder: change(folder, examples=51),
     "a huge size": lambda folder: change(folder, examples=10**15),
+    "numbers that are no examples": lambda folder: reshape(folder, (50,)),
+    "examples of nothing": lambda folder: reshape(folder, (50, 0)),
+    "too many axes": lambda folder: reshape(folder, (50, 2, 2, 2, 2)),
     "a type of text": lambda folder: change(folder, dtype="object"),
     "no bounds": lambda folder: change(folder, low=None),
     "labels cut short": lambda folder: np.save(folder / "train-label.npy", np.arange(3, dtype=np.int32)),
