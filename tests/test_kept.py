@@ -102,7 +102,15 @@ def test_a_file_of_other_members_is_not_used(tiny, members, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1  # the other's is left alone
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"{}\n\x80"])
+def flipped(content):
+    """One bit of a parameter, in the middle."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"{}\n\x80", flipped]
+)
 def test_a_damaged_file_is_passed_over_with_one_line(tiny, members, tmp_path, damage, caplog):
     undisturbed = list(population.fit(members[:1], dataset=tiny.dataset))
     with pytest.raises(RuntimeError, match="killed"):
