@@ -8,7 +8,7 @@ import pytest
 
 from aejax import population
 from aejax.optim import SGD, Adam
-from aejax.selection import SuccessiveHalving
+from aejax.selection import EarlyStopping, SuccessiveHalving
 
 
 @pytest.fixture
@@ -92,12 +92,15 @@ def test_a_group_that_was_begun_goes_on_when_others_of_its_population_have_ended
     assert_same_bits(rest, undisturbed[2:])
 
 
-def test_a_file_of_other_members_is_not_used(tiny, members, tmp_path):
+@pytest.mark.parametrize(
+    ("changed", "options"), [({"optimizer": SGD(1e-3)}, {}), ({}, {"selection": EarlyStopping(5)})]
+)
+def test_a_file_of_other_members_is_not_used(tiny, members, tmp_path, changed, options):
     with pytest.raises(RuntimeError, match="killed"):
         list(population.fit(members[:1], dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(2)))
-    other = dataclasses.replace(members[0], optimizer=SGD(1e-3))
+    other = dataclasses.replace(members[0], **changed)
     epochs = []
-    list(population.fit([other], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append))
+    list(population.fit([other], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append, **options))
     assert len(epochs) == 6
     assert len(list(tmp_path.iterdir())) == 1  # the other's is left alone
 
