@@ -135,11 +135,12 @@ def test_every_device_has_noise_of_its_own_metrics_are_those_of_all_and_the_stat
     assert all(leaf.sharding.device_set == set(jax.devices()) for leaf in jax.tree.leaves(after))
 
 
-def test_parameters_to_start_from_outlive_the_run_that_starts_from_them(tiny):
+@pytest.mark.parametrize("devices", [1, 8])
+def test_parameters_to_start_from_outlive_the_run_that_starts_from_them(tiny, devices):
     experiment = dataclasses.replace(tiny.experiment, epochs=1)
     first = aejax.fit(experiment, dataset=tiny.dataset, parallel=Parallel(devices=1))
     before = jax.tree.map(np.array, first.state.params)
-    aejax.fit(experiment, dataset=tiny.dataset, params=first.state.params, parallel=Parallel(devices=1))
+    aejax.fit(experiment, dataset=tiny.dataset, params=first.state.params, parallel=Parallel(devices=devices))
     jax.tree.map(np.testing.assert_array_equal, first.state.params, before)
 
 

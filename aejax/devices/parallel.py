@@ -8,6 +8,7 @@ from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -160,7 +161,8 @@ class Parallel:
                 f"no parameter has a path that matches {self.wide!r} and a longer side that {self.tensor} divides: "
                 "choose others, or no tensor parallelism"
             )
-        return jax.device_put(state, shardings, may_alias=False)
+        # Not `device_put(may_alias=False)`: a copy for several devices has the original's memory on the original's.
+        return jax.device_put(jax.tree.map(jnp.copy, state), shardings)
 
     def keep(self, state: T) -> T:
         """A copy in this host's memory, made while the devices go on: training may take the memory of the original."""
