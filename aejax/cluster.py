@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def submit(work: Callable[[], None], workers: int, folder: Path, slurm: str | No
         executor = submitit.AutoExecutor(folder, cluster="local" if slurm is None else "slurm")
         settings = _settings(executor._valid_parameters(), slurm)
         executor.update_parameters(**{"timeout_min": MINUTES} | settings)
-        with _errors_into(folder / "submitit.err"), executor.batch():
+        with _errors_into(folder / "submitit.err"), _heeding_interrupts(), executor.batch():
             return [executor.submit(Worker(work)) for _ in range(workers)]
     except (AssertionError, NameError, RuntimeError, ValueError) as error:
         raise InputError(f"no job can be started: {str(error).partition(chr(10))[0]}") from None
@@ -82,6 +83,19 @@ def _errors_into(path: Path) -> Iterator[None]:
     finally:
         os.dup2(shown, 2)
         os.close(shown)
+
+
+@contextlib.contextmanager
+def _heeding_interrupts() -> Iterator[None]:
+    """What is started meanwhile heeds SIGINT, which cancels it, also where a shell has this process ignore it: by `&`."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _submitit() -> Any:

@@ -54,8 +54,13 @@ def test_a_worker_that_fails_is_named_with_its_log(tmp_path):
     assert log.read_text().splitlines()[-1] == "ValueError: this is what it says"
 
 
-def test_workers_are_cancelled_with_the_command(tmp_path, capfd):
-    (job,) = cluster.submit(Waits(tmp_path), 1, tmp_path / "jobs")
+@pytest.mark.parametrize("interrupts", [signal.default_int_handler, signal.SIG_IGN], ids=["heeded", "ignored"])
+def test_workers_are_cancelled_with_the_command(interrupts, tmp_path, capfd):
+    before = signal.signal(signal.SIGINT, interrupts)  # a shell has what it starts by `&` ignore them
+    try:
+        (job,) = cluster.submit(Waits(tmp_path), 1, tmp_path / "jobs")
+    finally:
+        signal.signal(signal.SIGINT, before)
     wait_until(lambda: list(tmp_path.glob("* began")))
     with pytest.raises(KeyboardInterrupt), cluster.running([job]):
         raise KeyboardInterrupt
