@@ -87,7 +87,7 @@ def _errors_into(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _heeding_interrupts() -> Iterator[None]:
-    """What is started meanwhile heeds SIGINT, which cancels it, also where a shell has this process ignore it: by `&`."""
+    """What is started meanwhile heeds SIGINT, which cancels it, also where this process, begun by `&`, does not."""
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     if ignored:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import random
 import signal
 import socket
@@ -13,6 +12,7 @@ import time
 import jax
 import numpy as np
 import pytest
+import virtual
 from jax.errors import JaxRuntimeError
 from jax.experimental import multihost_utils
 
@@ -23,7 +23,6 @@ from aejax.devices import Parallel, hosts, watch
 from aejax.errors import HostLost, InputError
 from aejax.runs import Run
 
-FOUR = "--xla_force_host_platform_device_count=4"
 ENDLESS = ["--epochs", "100000", "--save-every", "0", "--patience", "20"]
 TOLERANCE = 1e-4
 """Relative, of every loss of a run: sums are taken in another order."""
@@ -56,7 +55,7 @@ def started(met, *arguments):
     for process in (0, 1):
         flags, variables = met(port, process)
         command = [sys.executable, "-m", "aejax", "train", "ae-keras", *flags, *map(str, arguments)]
-        environment = os.environ | {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {FOUR}"} | variables
+        environment = virtual.environment(4) | variables
         pair.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
     return pair
 

@@ -1,5 +1,4 @@
 import dataclasses
-import os
 import subprocess
 import sys
 from functools import partial
@@ -8,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import virtual
 
 import aejax
 from aejax import budget, group, plan, population
@@ -136,15 +136,16 @@ def test_what_fills_up_the_last_group_takes_no_part_in_a_selection(tiny, monkeyp
     assert [outcome.stopped_after for outcome in outcomes] == [1, None, None]
 
 
-def test_a_selection_is_asked_with_the_validation_losses_so_far(tiny):
-    asked = []
+def test_a_selection_is_asked_with_the_validation_losses_so_far(tiny, monkeypatch):
+    members, asked = variants(tiny.experiment, epochs=3), []
+    monkeypatch.setattr(population, "_at_once", lambda *_: (1, len(members)))
 
     class Asked(EarlyStopping):
         def keep(self, losses):
             asked.append(losses)
             return super().keep(losses)
 
-    outcomes = fitted(variants(tiny.experiment, epochs=3), dataset=tiny.dataset, selection=Asked(99))
+    outcomes = fitted(members, dataset=tiny.dataset, selection=Asked(99))
     rows = [[row for row in outcome.trained.history if row["split"] == "validation"] for outcome in outcomes]
     losses = np.asarray([[row["loss_nats"] for row in own] for own in rows]).T
     assert [len(seen) for seen in asked] == [1, 2]  # after the last epoch nothing is left to decide
@@ -213,8 +214,7 @@ def test_members_are_shared_out_over_devices_without_a_collective():
     root = Path(__file__).parents[1]
     printed = {}
     for count in (1, 4):
-        flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={count}"
-        environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(root)}
+        environment = virtual.environment(count) | {"PYTHONPATH": str(root)}
         source = ON_FOUR_DEVICES.replace("== 4", f"== {count}")
         done = subprocess.run(
             [sys.executable, "-c", source], env=environment, capture_output=True, text=True, timeout=200
