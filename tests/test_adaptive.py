@@ -115,7 +115,7 @@ def test_later_groups_are_better_for_what_was_told(base, tmp_path, trained):
 
 
 def test_the_same_search_proposes_the_same_again(base, tmp_path, trained):
-    first, second = (searched(base, SPACE, tmp_path / name, trials=20, width=10) for name in "ab")
+    first, second = (searched(base, SPACE, tmp_path / name, trials=20, width=5) for name in "ab")
     assert [trial.params for trial in told(first)] == [trial.params for trial in told(second)]
     assert len({str(trial.params) for trial in told(first)}) == 20  # each group's are others
 
