@@ -44,7 +44,7 @@ def trained(tmp_path_factory):
 
 def test_training_leaves_a_whole_run_directory(trained):
     names = {path.name for path in trained.iterdir()}
-    assert names == {"experiment.json", "metrics.jsonl", "tensorboard", "checkpoints", "figures", "result.json"}
+    assert names == {"experiment.json", "metrics.jsonl", "tensorboard", "checkpoints", "figures", "result.json", "lock"}
     figures = {path.name for path in (trained / "figures").iterdir()}
     expected = {"reconstructions", "loss", "codes", "encoder_weights", "decoder_weights"}
     expected |= {"samples", "interpolations", "traversals"}
