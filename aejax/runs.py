@@ -6,7 +6,6 @@
                  checkpoints/      one folder a step: see `aejax.checkpoints`
                  figures/          PNG
                  result.json       test metrics, time, hardware
-                 lock              held by the process that writes
                  lock              empty: held by the process that writes
 
 All of it is there whole or not at all, whenever the process is killed: files are written to a temporary
