@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -187,9 +188,9 @@ def test_what_cannot_be_streamed_is_refused(experiment):
         aejax.fit(experiment, buffer=BUFFER / 4)
 
 
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 TRAINS = """
-import re, sys
-from pathlib import Path
+import sys
 import aejax
 from aejax.data import Data, load
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
@@ -197,8 +198,9 @@ from aejax.losses import Loss
 
 model = Autoencoder(MLPEncoder(), Plain(2), MLPDecoder())
 aejax.fit(aejax.Experiment(model, Loss(), Data(sys.argv[1]), epochs=1, batch_size=64), buffer=4e-3)
-# Not the count of `resource`, which begins with what the parent held.
-print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
+sys.path.append(sys.argv[2])
+import contest
+print(contest.peak_megabytes())
 """
 
 
@@ -208,7 +210,7 @@ def peak_megabytes(folder, megabytes):
     for shard in range(megabytes // 2):
         np.save(shards / f"{shard:03}.npy", np.random.default_rng(shard).integers(0, 256, (2000, 1000), np.uint8))
     pack(str(shards), folder / f"packed{megabytes}")
-    command = [sys.executable, "-c", TRAINS, folder / f"packed{megabytes}"]
+    command = [sys.executable, "-c", TRAINS, folder / f"packed{megabytes}", SCRIPTS]
     environment = os.environ | {"XLA_FLAGS": ""}  # one device: each that there is holds batches of its own
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
     assert done.returncode == 0, done.stderr
