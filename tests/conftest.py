@@ -1,11 +1,20 @@
 """Strict numerics, annotations checked at run time, a cache of the suite's own, and a tiny experiment."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
 # Before jax is imported, and for what tests start too: their programs run for less time than they take to compile.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+
+# One cache of compiled programs for the workers of a run and for what they start: each compiles once in all.
+if "PYTEST_XDIST_WORKER" not in os.environ and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="aejax-tests-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 import jax
 import numpy as np
@@ -35,6 +44,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AEJAX_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_programs_left() -> Iterator[None]:
+    """A worker holds the compiled programs of one module at a time: those of the whole suite take 6 GB."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture

@@ -357,6 +357,7 @@ def wait_until(happens):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["SQLite and journal", "PostgreSQL"])
 def test_what_a_killed_worker_was_at_work_on_is_done_by_another(kind, base, tmp_path, trained, monkeypatch):
     with contextlib.ExitStack() as stack:

@@ -22,6 +22,7 @@ def _workers_find_the_packages(monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
 
 
+@pytest.mark.slow
 def test_workers_share_a_sweep(tmp_path, capsys):
     np.save(tmp_path / "data.npy", np.random.default_rng(0).integers(0, 255, (40, 6), np.uint8))
     axes = (f"data={tmp_path / 'data.npy'}", "epochs=1", "batch-size=8", "model.latent.size=2", "seed=0..7")

@@ -2,11 +2,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import virtual
 
 HERE = Path(__file__).parent
 
 
+@pytest.mark.slow
 def test_what_must_hold_on_eight_devices():
     """`many_devices.py`, in a process that has them: how many there are is settled when JAX starts."""
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", HERE / "many_devices.py"]

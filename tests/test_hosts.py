@@ -109,6 +109,7 @@ def test_flags_that_say_half_of_where_to_meet_are_refused(flags):
         Hosts(**flags).joined()
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_stop_as_one_and_end_when_one_is_lost(data, tmp_path):
     # Of the 3,000 examples 2,400 are for validation: three stretches, which two threads read.
     settings = ["--data", data, "--data.validation", "0.8", "--batch-size", "8", "--buffer", "2e-6", *ENDLESS]

@@ -208,6 +208,7 @@ print(json.dumps([losses, spread, collectives]))
 """
 
 
+@pytest.mark.slow
 def test_members_are_shared_out_over_devices_without_a_collective():
     import json
 

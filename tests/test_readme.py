@@ -22,6 +22,7 @@ assert aejax.load(trained.run.path).experiment.model.encoder == Wide()
 """
 
 
+@pytest.mark.slow
 def test_the_readme_s_python_runs_as_it_stands(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 2

@@ -27,6 +27,7 @@ def script(name):
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.py")), ids=lambda path: path.stem)
 def test_every_experiment_runs(path, tmp_path):
     done = subprocess.run(
@@ -82,6 +83,7 @@ def test_reproduce_keeps_the_result(tmp_path, monkeypatch):
     assert result["test"]["squared_error"] > 0
 
 
+@pytest.mark.slow
 def test_the_benchmark_s_contender_trains_and_counts_its_work(tmp_path):
     bench = script("bench_cpu")
     network = {"hidden": [], "code": 2, "activation": "relu", "batch": 4}
@@ -145,6 +147,7 @@ def test_the_gpu_benchmark_begins_nothing_that_is_not_in_time(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["gpu-batch-sizes.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 3])
 def test_the_vae_benchmark_s_contender_trains(samples, tmp_path):
     bench = script("bench_vae")
@@ -169,6 +172,7 @@ runpy.run_path({folder!r} + "/bench_gpu.py", run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_every_part_of_the_gpu_benchmark_runs_without_what_only_the_command_line_and_data_sets_need(tmp_path):
     out = tmp_path / "gpu.json"
     code = WITHOUT.format(names=ONLY_AT_THE_EDGE, folder=str(ROOT / "scripts"), out=str(out))
@@ -203,6 +207,7 @@ def test_a_copy_to_the_host_between_kernels_is_seen_in_the_profile():
     assert summary([*after, ran("MemcpyD2H", 20, 1)])["copies_to_host_inside"] == 1
 
 
+@pytest.mark.slow
 def test_the_streaming_benchmark_s_contenders_train_alike(tmp_path):
     bench = script("bench_stream")
     pack("mnist-5k", tmp_path / "packed")

@@ -220,6 +220,7 @@ def peak_megabytes(folder, megabytes):
     return float(done.stdout)
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_over_data_ten_times_larger_than_the_buffer(tmp_path):
     small, large = (peak_megabytes(tmp_path, megabytes) for megabytes in (12, 120))
     assert large - small < 30  # MB, of the 108 MB that it is larger

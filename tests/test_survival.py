@@ -35,15 +35,18 @@ def outcomes(tmp_path_factory):
     return json.loads((folder / "outcomes.json").read_text())
 
 
+@pytest.mark.slow
 def test_two_processes_reach_the_same_bits(outcomes, tmp_path):
     assert outcomes["first"] == digest(train(tmp_path))
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_or_terminated_a_run_ends_with_the_same_bits(outcomes):
     assert outcomes["killed"]
     assert {*outcomes["killed"], *outcomes["resumed"]} == {outcomes["first"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("phase", "newest"), [("compilation", 0), ("device", 10), ("evaluation", 40), ("twice", None)])
 def test_sigterm_ends_a_run_in_time_wherever_it_is_with_the_last_epoch_saved(outcomes, phase, newest):
     assert outcomes[phase]["code"] == 143
@@ -98,6 +101,7 @@ def snapshots(folder):
     copies += sorted((folder / "copies").iterdir(), key=lambda path: int(path.name))
 
 
+@pytest.mark.slow
 def test_a_kill_between_any_two_operations_on_the_disk_loses_nothing(tmp_path, monkeypatch):
     whole = digest(aejax.fit(FEW, folder=tmp_path / "whole", dataset=DATASET, saving=OFTEN))
     save = Checkpoints.save

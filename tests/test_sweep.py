@@ -267,6 +267,7 @@ sweep.work(sweep.Sweep.open(Path(sys.argv[1])), width=4, measure=measure)
 """
 
 
+@pytest.mark.slow
 def test_two_workers_killed_at_random_moments_lose_nothing_and_do_nothing_twice(base, tmp_path):
     trials = plan.grid(base, {"seed": list(range(200))})
     folder = tmp_path / "sweep"

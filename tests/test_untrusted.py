@@ -133,6 +133,7 @@ def test_rows_with_an_odd_part_are_passed_over(run, tmp_path, data, other):
 
 
 # Orbax ends its event loop while threads of its own still read for it: what they say then nobody hears.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @quick
 @given(how=damage, data=st.data())

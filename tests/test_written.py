@@ -1,0 +1,52 @@
+"""Folders that an older version has written still load and go on: `written/VERSION.tar.xz` holds small ones.
+
+Each has a run of two epochs, a sweep of four trials of which one is finished and one was left in training after
+its first epoch, and the data of both, which is noise.
+"""
+
+import dataclasses
+import tarfile
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import aejax
+from aejax.sweep import Events, Sweep, work
+
+
+@pytest.fixture(params=sorted((Path(__file__).parent / "written").glob("*.tar.xz")), ids=lambda path: path.name)
+def folder(request, tmp_path, monkeypatch):
+    with tarfile.open(request.param) as archive:
+        archive.extractall(tmp_path, filter="data")
+    monkeypatch.chdir(tmp_path)  # the experiments name their data by a relative path
+    return tmp_path
+
+
+def test_a_run_loads_and_encodes_as_it_did(folder):
+    (run,) = (folder / "run" / "small").iterdir()
+    trained = aejax.load(run)
+    assert [row["epoch"] for row in trained.history if row["split"] == "train"] == [1, 2]
+    codes = trained.encode(np.full((5, 4, 4, 1), 7, np.uint8))
+    np.testing.assert_allclose(codes, np.load("bits.npz")["codes"], rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_goes_on_to_where_it_would_have_come_without_a_stop(folder):
+    """To the bits of the machine that wrote it, but for the rounding of another processor."""
+    (run,) = (folder / "run" / "small").iterdir()
+    longer = dataclasses.replace(aejax.load(run).run.experiment, epochs=4)
+    state = aejax.fit(longer, resume=run).state
+    stored = np.load("bits.npz")
+    for number, leaf in enumerate(jax.tree.leaves(state)):
+        np.testing.assert_allclose(leaf, stored[str(number)], rtol=1e-3, atol=1e-5)
+
+
+def test_a_sweep_keeps_its_result_and_what_was_in_training_goes_on_from_its_second_epoch(folder):
+    sweep = Sweep.open(Path("sweep"))
+    (done,) = sweep.results().values()
+    assert np.isfinite(done["test"]["loss_nats"])
+    epochs = []
+    work(sweep, width=1, events=Events(epoch=epochs.append))
+    assert len(sweep.results()) == 4
+    assert sum(epochs) == 2 + 1 + 2
