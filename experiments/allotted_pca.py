@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from aejax.data import Data, load
-from aejax.quantise import Quantizer
+from aejax.trained import Quantizer
 
 name = sys.argv[1] if len(sys.argv) > 1 else "mnist-5k"
 dataset = load(Data(name, validation=0.0))

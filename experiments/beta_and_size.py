@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 
 import aejax
-from aejax import figures, plan, population
+from aejax import training
 from aejax.data import load
+from aejax.evaluation import figures, write_study
 from aejax.experiment import Expected
-from aejax.figures.sweep import along
-from aejax.outcomes import Row
-from aejax.report import write_study
+from aejax.sweeps import SummaryRow, plan
+from aejax.sweeps.figures import along
 
 HERE = Path(__file__).parent
 WEIGHT, SIZE = "loss.terms.kl.weight", "model.latent.size"
@@ -39,14 +39,14 @@ axes = {
 dataset, start = load(data), time.perf_counter()
 rows, found = [], {}
 for group in plan.groups(plan.grid(base, axes)):
-    fitted = population.fit([trial.experiment for trial in group], dataset=dataset)
+    fitted = training.fit_many([trial.experiment for trial in group], dataset=dataset)
     for trial, outcome in zip(group, fitted, strict=True):
         size, weight = (trial.settings[path] for path in (SIZE, WEIGHT))
         measured = outcome.trained.evaluate(dataset.test)
         rate, distortion = measured["kl_nats"], measured["reconstruction_nats"]
         numbers = {"rate_nats": rate, "distortion_nats": distortion, "bound_nats": rate + distortion}
         found |= {f"size_{size}_weight_{weight:g}_{name}": value for name, value in numbers.items()}
-        rows.append(Row({WEIGHT: weight, SIZE: size}, [rate + distortion], 0, 0))
+        rows.append(SummaryRow({WEIGHT: weight, SIZE: size}, [rate + distortion], 0, 0))
         print(f"size {size:2} weight {weight:4}", *(f"{name} {value:7.2f}" for name, value in numbers.items()))
 if name == "mnist":
     write_study(HERE / "results" / "beta_and_size.json", found, EXPECTED, time.perf_counter() - start)

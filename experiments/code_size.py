@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 from sklearn.decomposition import PCA
 
-from aejax import figures, plan, population
+from aejax import training
+from aejax.core import Adam, Cosine
 from aejax.data import Data, load
+from aejax.evaluation import figures, write_study
 from aejax.experiment import Expected, Experiment
-from aejax.figures.sweep import along
 from aejax.losses import Bernoulli, Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import Adam, Cosine
-from aejax.outcomes import Row
-from aejax.report import write_study
+from aejax.sweeps import SummaryRow, plan
+from aejax.sweeps.figures import along
 
 HERE = Path(__file__).parent
 EXPECTED = Expected("autoencoder_of_32_squared_error", 13.193, 0.0, "PCA with 32 components, exactly", "C")
@@ -42,13 +42,13 @@ components = PCA(64, random_state=0).fit(train)
 rows, found = [], {}
 for group in plan.groups(plan.grid(base, axes)):
     size = group[0].settings["model.latent.size"]
-    fitted = population.fit([trial.experiment for trial in group], dataset=dataset)
+    fitted = training.fit_many([trial.experiment for trial in group], dataset=dataset)
     errors = [outcome.trained.evaluate(dataset.test)["squared_error"] for outcome in fitted]
     code = components.transform(test)
     code[:, size:] = 0
     pca = float(np.square(test - components.inverse_transform(code)).sum(axis=1).mean())
-    rows += [Row({"size of the code": size, "by": "autoencoder"}, errors, 0, 0)]
-    rows += [Row({"size of the code": size, "by": "PCA"}, [pca], 0, 0)]
+    rows += [SummaryRow({"size of the code": size, "by": "autoencoder"}, errors, 0, 0)]
+    rows += [SummaryRow({"size of the code": size, "by": "PCA"}, [pca], 0, 0)]
     found |= {f"autoencoder_of_{size}_squared_error": rows[-2].mean, f"PCA_of_{size}_squared_error": pca}
     print(f"size {size:2}: squared error {rows[-2].mean:6.2f}, PCA {pca:6.2f}")
 if name == "mnist":

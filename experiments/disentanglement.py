@@ -15,11 +15,9 @@ from pathlib import Path
 import numpy as np
 
 import aejax
-from aejax import figures
 from aejax.data import Dataset, load, sprites
+from aejax.evaluation import disentanglement, figures, write_study
 from aejax.experiment import Expected
-from aejax.metrics import disentanglement
-from aejax.report import write_study
 
 RESULT = Path(__file__).parent / "results" / "disentanglement.json"
 EXPECTED = Expected("mig_lead", 0.0, 0.0, "the plain VAE over the same seeds and steps", "C", higher_is_better=True)

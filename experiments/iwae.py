@@ -20,10 +20,10 @@ from rich.table import Table
 
 import aejax
 from aejax.data import load
-from aejax.devices import start
+from aejax.devices import enable_compilation_cache
+from aejax.evaluation import finish, write_study
 from aejax.experiment import Experiment
-from aejax.report import finish, write_study
-from aejax.zoo import iwae
+from aejax.experiment.zoo import iwae
 
 ONE = {"vae-iwae-k1": iwae.k1, "iwae-k5": iwae.k5, "iwae-k50": iwae.k50}
 TWO = {"vae-iwae-2-k1": iwae.two_k1, "iwae-2-k5": iwae.two_k5, "iwae-2-k50": iwae.two_k50}
@@ -62,7 +62,7 @@ MODES = {
 }
 mode = tuple(sys.argv[1:])
 cells, change, samples = MODES[mode]
-start()
+enable_compilation_cache()
 nll = f"nll_{samples}_nats"
 published = {name: cell().expected for name, cell in cells.items()}
 results = {name: result(change(name, cell()), samples) for name, cell in cells.items()}

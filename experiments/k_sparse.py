@@ -21,10 +21,10 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
 import aejax
-from aejax.data import Dataset, load
+from aejax.data import Dataset, load, scaled
+from aejax.evaluation import write_study
 from aejax.experiment import Expected, Experiment
-from aejax.report import write_study
-from aejax.trained import Trained, scaled
+from aejax.trained import Trained
 
 EXPECTED = Expected("k25_error_percent", 1.35, 0.0, "Makhzani & Frey 2013, k = 25, unverified", "M")
 RESULT = Path(__file__).parent / "results" / "k_sparse.json"

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import aejax
-from aejax import figures
 from aejax.data import Data, load
+from aejax.evaluation import figures
 
 name = sys.argv[1] if len(sys.argv) > 1 else "mnist-5k"
 batch_size = 32 if name == "mnist-5k" else 256  # a fifteenth of the data: smaller batches, so that the steps suffice

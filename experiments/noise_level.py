@@ -17,13 +17,12 @@ from pathlib import Path
 import numpy as np
 
 import aejax
-from aejax import figures, plan, population
-from aejax.data import Data, load
+from aejax import training
+from aejax.data import Data, load, scaled
+from aejax.evaluation import figures, write_study
 from aejax.experiment import Expected
-from aejax.figures.sweep import along
-from aejax.outcomes import Row
-from aejax.report import write_study
-from aejax.trained import scaled
+from aejax.sweeps import SummaryRow, plan
+from aejax.sweeps.figures import along
 
 HERE = Path(__file__).parent
 LEVELS = [0.0, 0.1, 0.25, 0.5, 0.75, 1.0]
@@ -41,13 +40,15 @@ test = scaled(dataset.test.x)
 noise = np.random.default_rng(0).normal(size=test.shape).astype(np.float32)
 trials = plan.grid(base, axes)
 rows, found = [], {}
-for trial, outcome in zip(trials, population.fit([trial.experiment for trial in trials], dataset=dataset), strict=True):
+for trial, outcome in zip(
+    trials, training.fit_many([trial.experiment for trial in trials], dataset=dataset), strict=True
+):
     level = trial.settings["loss.corruption.level"]
     for seen in SEEN:
         back = outcome.trained.reconstruct(test + seen * noise)
         error = float(np.square(back - test).reshape(len(test), -1).sum(axis=1).mean())
         found[f"trained_at_{level:g}_seen_{seen:g}"] = error
-        rows.append(Row({"noise in training": level, "on test": seen}, [error], 0, 0))
+        rows.append(SummaryRow({"noise in training": level, "on test": seen}, [error], 0, 0))
     print(f"noise {level:4}  squared error", *(f"at {row.settings['on test']} {row.mean:.2f}" for row in rows[-3:]))
 if name == "mnist":
     write_study(HERE / "results" / "noise_level.json", found, EXPECTED, time.perf_counter() - start)

@@ -28,12 +28,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import aejax
-from aejax.data import Data, Dataset, Part, Standardise, read_examples
+from aejax.core import Adam, Cosine, Examples
+from aejax.data import Data, Dataset, Standardise, read_examples
 from aejax.experiment import Experiment, to_json
 from aejax.losses import Cauchy, GaussianNoise, Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import Adam, Cosine
-from aejax.provenance import hardware, versions
+from aejax.runs import hardware, versions
 
 ROOT = Path(__file__).parents[1]
 ODDS = ROOT.parent / "shared" / "data" / "odds"
@@ -71,7 +71,7 @@ def default(examples: int, seed: int) -> Experiment:
 
 def autoencoder(train: np.ndarray, test: np.ndarray, seeds: int) -> np.ndarray:
     """Mean of the seeds' negative log-likelihoods."""
-    dataset = Dataset("odds", Part(train), Part(train[:0]), Part(test))
+    dataset = Dataset("odds", Examples(train), Examples(train[:0]), Examples(test))
     fits = (aejax.fit(default(len(train), seed), dataset=dataset) for seed in range(seeds))
     return np.mean([fitted.score(test, "nats") for fitted in fits], axis=0)
 
@@ -89,7 +89,7 @@ def iforest(train: np.ndarray, test: np.ndarray) -> np.ndarray:
     return -IsolationForest(random_state=0).fit(train).score_samples(test)
 
 
-def measure(part: Part, split: int, seeds: int) -> list[float]:
+def measure(part: Examples, split: int, seeds: int) -> list[float]:
     """The AUROC of each method, in the order of METHODS."""
     parts = train_test_split(part.x, part.label, test_size=0.4, random_state=np.random.RandomState(split))
     train, test, _, outlier = parts
@@ -97,15 +97,15 @@ def measure(part: Part, split: int, seeds: int) -> list[float]:
     return [float(roc_auc_score(outlier, score)) for score in scores]
 
 
-def generated() -> Part:
+def generated() -> Examples:
     """Rows on a plane with noise, and a tenth of them anywhere."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 8)) + 0.1 * rng.normal(size=(400, 8))
     x[:40] = rng.normal(size=(40, 8)) * x.std(axis=0)
-    return Part(x.astype(np.float32), (np.arange(400) < 40).astype(np.int32))
+    return Examples(x.astype(np.float32), (np.arange(400) < 40).astype(np.int32))
 
 
-def sets(names: list[str]) -> dict[str, Part]:
+def sets(names: list[str]) -> dict[str, Examples]:
     """The sets by name, or a generated one."""
     if not ODDS.is_dir():
         return {"generated": generated()}

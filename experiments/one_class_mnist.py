@@ -18,13 +18,13 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 import aejax
-from aejax.data import Data, Dataset, Part, load
+from aejax.core import Adam, Cosine, Examples
+from aejax.data import Data, Dataset, load
 from aejax.experiment import Experiment, to_json
 from aejax.losses import Gaussian, GaussianNoise, Loss
-from aejax.metrics.anomaly import detection
+from aejax.metrics import detection_metrics
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import Adam, Cosine
-from aejax.provenance import hardware, versions
+from aejax.runs import hardware, versions
 
 RESULTS = Path(__file__).parent / "results"
 COMPONENTS = 32
@@ -48,7 +48,7 @@ def one_class(dataset: Dataset, digit: int) -> Dataset:
     return Dataset(f"{dataset.name}, {digit}", of_digit, of_digit.take(np.arange(0)), dataset.test)
 
 
-def pca_error(train: Part, test: Part) -> np.ndarray:
+def pca_error(train: Examples, test: Examples) -> np.ndarray:
     """The squared error of PCA's reconstruction."""
     fit, x = (part.x.reshape(len(part), -1) / np.float32(255) for part in (train, test))
     pca = PCA(COMPONENTS, random_state=0).fit(fit)
@@ -66,7 +66,7 @@ for digit in digits:
     other = dataset.test.label != digit
     trained = aejax.fit(experiment, dataset=subset)
     scores = {"autoencoder": trained.score(dataset.test.x), "pca": pca_error(subset.train, dataset.test)}
-    rows[digit] = {method: detection(score, other) for method, score in scores.items()}
+    rows[digit] = {method: detection_metrics(score, other) for method, score in scores.items()}
     print(f"{digit:5}", *(f"{100 * row['auroc']:11.2f}" for row in rows[digit].values()))
 means = {method: float(np.mean([row[method]["auroc"] for row in rows.values()])) for method in ("autoencoder", "pca")}
 print(f" mean {100 * means['autoencoder']:11.2f} {100 * means['pca']:11.2f}")

@@ -16,8 +16,8 @@ import numpy as np
 
 import aejax
 from aejax.data import load
+from aejax.evaluation import write_study
 from aejax.experiment import Expected
-from aejax.report import write_study
 
 RESULT = Path(__file__).parent / "results" / "precision.json"
 PRECISIONS = ("float32", "bfloat16")

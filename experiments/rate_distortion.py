@@ -24,12 +24,11 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 import aejax
-from aejax import figures
-from aejax.codefile import Content, pack
 from aejax.data import Data, load
+from aejax.evaluation import figures, write_study
 from aejax.experiment import Expected
-from aejax.quantise import Quantizer
-from aejax.report import write_study
+from aejax.trained import Quantizer
+from aejax.trained.codefile import Content, pack
 
 WIDTH = 25  # images in a row of the sheet
 EXPECTED = Expected(

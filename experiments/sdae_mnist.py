@@ -18,15 +18,15 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from aejax import pretrain, train
+from aejax import core
+from aejax.core import Adam, Cosine
 from aejax.data import Data, Dataset, load
+from aejax.evaluation import fine_tune, write_study
 from aejax.experiment import Expected, Experiment
 from aejax.losses import Loss, Masking
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import Adam, Cosine
-from aejax.probes import fine_tune
-from aejax.report import write_study
 from aejax.trained import Trained
+from aejax.training import pretraining
 
 EXPECTED = Expected("error_percent", 1.40, 0.0, "Vincent et al. 2010, SAE-3; SDAE-3 has 1.28 %", "R")
 RESULT = Path(__file__).parent / "results" / "sdae_mnist.json"
@@ -48,8 +48,8 @@ def layer(data: Data, width: int, masked: float, epochs: int) -> Experiment:
 
 def pretrained(experiment: Experiment, recipes: list[Experiment], dataset: Dataset) -> Trained:
     """The whole stack with what its layers have learned."""
-    params = pretrain.unroll(experiment, dataset, pretrain.layers(experiment, recipes, dataset))
-    state = train.State(jnp.zeros((), jnp.int32), params, (), {})
+    params = pretraining.unroll(experiment, dataset, pretraining.layers(experiment, recipes, dataset))
+    state = core.State(jnp.zeros((), jnp.int32), params, (), {})
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
     return Trained(experiment.resolve(dataset), dataset.shape, preprocess, state)
 

@@ -19,13 +19,12 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 import aejax
-from aejax import models, train
-from aejax.data import Data, Dataset, Part, load
+from aejax import core
+from aejax.core import Examples, as_arrays, model_keys
+from aejax.data import Data, Dataset, load, scaled
+from aejax.evaluation import write_study
 from aejax.experiment import Expected, Experiment
-from aejax.keys import model_keys
-from aejax.pytree import as_arrays
-from aejax.report import write_study
-from aejax.trained import Trained, scaled
+from aejax.trained import Trained
 
 EXPECTED = Expected("accuracy", 0.982, 0.0, "UFLDL, Self-taught learning, digits 0 to 4", "V", True)
 RESULT = Path(__file__).parent / "results" / "self_taught.json"
@@ -37,20 +36,20 @@ def minimised(experiment: Experiment, dataset: Dataset, iterations: int) -> Trai
     """The experiment's model and loss by L-BFGS: every example in every step, so that mean activations are exact."""
     experiment, key = experiment.resolve(dataset), jax.random.key(experiment.seed)
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    batch = Part(jnp.asarray(scaled(dataset.train.x)))
-    state = train.init(experiment.model, loss, optimizer, batch, key)
+    batch = Examples(jnp.asarray(scaled(dataset.train.x)))
+    state = core.init(experiment.model, loss, optimizer, batch, key)
     start, unravel = ravel_pytree(state.params)
 
     @jax.jit
     @jax.value_and_grad
     def cost(params: jax.Array) -> jax.Array:
         variables = {"params": unravel(params)}
-        return models.apply(loss, experiment.model, variables, model_keys(key, 0), batch, True)[0]["loss_nats"].mean()
+        return core.apply(loss, experiment.model, variables, model_keys(key, 0), batch, True)[0]["loss_nats"].mean()
 
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 100, "ftol": 0.0, "gtol": 0.0}
     found = minimize(cost, start, jac=True, method="L-BFGS-B", options=options)
     params = unravel(jnp.asarray(found.x, jnp.float32))
-    state = train.State(jnp.asarray(found.nit), params, (), {})
+    state = core.State(jnp.asarray(found.nit), params, (), {})
     return Trained(experiment, dataset.shape, experiment.data.preprocess.fit(dataset.train.x), state)
 
 
@@ -64,9 +63,9 @@ def main() -> None:
     unlabelled, labelled = digits.x[digits.label >= 5], digits.take(digits.label < 5)
     recipe = aejax.get("sae-kl")
     model = recipe.model.clone(latent=recipe.model.latent.clone(size=196))
-    none = Part(unlabelled[:0])
+    none = Examples(unlabelled[:0])
     experiment = Experiment(model, recipe.loss, data)
-    trained = minimised(experiment, Dataset("digits 5 to 9", Part(unlabelled), none, none), 400 if full else 50)
+    trained = minimised(experiment, Dataset("digits 5 to 9", Examples(unlabelled), none, none), 400 if full else 50)
     half = len(labelled) // 2
     codes, label = trained.encode(labelled.x), labelled.label
     softmax = LogisticRegression(C=1 / (DECAY * half), max_iter=1000).fit(codes[:half], label[:half])

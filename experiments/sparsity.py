@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from aejax import figures, plan, population
+from aejax import training
+from aejax.core import Adam, Cosine
 from aejax.data import Data, load
+from aejax.evaluation import figures, write_study
 from aejax.experiment import Expected, Experiment
-from aejax.figures.sweep import along
 from aejax.losses import Bernoulli, CodeL1, Loss, Reconstruction
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, TopK
-from aejax.optim import Adam, Cosine
-from aejax.outcomes import Row
-from aejax.report import write_study
+from aejax.sweeps import SummaryRow, plan
+from aejax.sweeps.figures import along
 
 HERE = Path(__file__).parent
 EXPECTED = Expected("k_20_squared_error", 13.193, 0.0, "PCA with 32 components, exactly: 12 more numbers", "C")
@@ -53,13 +53,13 @@ grids = {
 rows, found = [], {}
 for kind, trials in grids.items():
     for group in plan.groups(trials):
-        fitted = population.fit([trial.experiment for trial in group], dataset=dataset)
+        fitted = training.fit_many([trial.experiment for trial in group], dataset=dataset)
         for trial, outcome in zip(group, fitted, strict=True):
             (value,) = trial.settings.values()
             active = float((np.abs(outcome.trained.encode(dataset.test.x)) > 0).sum(axis=1).mean())
             error = outcome.trained.evaluate(dataset.test)["squared_error"]
             found |= {f"{kind}_{value:g}_active": active, f"{kind}_{value:g}_squared_error": error}
-            rows.append(Row({"active units": active, "by": kind}, [error], 0, 0))
+            rows.append(SummaryRow({"active units": active, "by": kind}, [error], 0, 0))
             print(f"{kind:6} {value:5g}: {active:6.1f} active units, squared error {error:.2f}")
 if name == "mnist":
     write_study(HERE / "results" / "sparsity.json", found, EXPECTED, time.perf_counter() - start)

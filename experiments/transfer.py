@@ -23,9 +23,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import aejax
-from aejax.data import Data, Dataset, Part, load
+from aejax.core import Examples
+from aejax.data import Data, Dataset, load
+from aejax.evaluation import write_study
 from aejax.experiment import Expected
-from aejax.report import write_study
 
 MOST = 10_000  # examples the probe is trained on
 RESULT = Path(__file__).parent / "results" / "transfer.json"
@@ -48,7 +49,7 @@ def probe(features, target: Dataset) -> float:
     return classifier.score(features(target.test), target.test.label)
 
 
-def flat(part: Part) -> np.ndarray:
+def flat(part: Examples) -> np.ndarray:
     """Pixels in [0, 1]."""
     return part.x.reshape(len(part), -1) / np.float32(255)
 

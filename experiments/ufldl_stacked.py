@@ -15,13 +15,12 @@ from pathlib import Path
 from sdae_mnist import pretrained
 
 import aejax
+from aejax.core import Adam, Cosine
 from aejax.data import Data, load
+from aejax.evaluation import fine_tune, write_study
 from aejax.experiment import Expected, Experiment
 from aejax.losses import Gaussian, Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import Adam, Cosine
-from aejax.probes import fine_tune
-from aejax.report import write_study
 
 EXPECTED = Expected("accuracy", 0.97, 0.0, "UFLDL, Stacked autoencoders, after fine-tuning", "V", True)
 RESULT = Path(__file__).parent / "results" / "ufldl_stacked.json"

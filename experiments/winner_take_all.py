@@ -19,11 +19,10 @@ import numpy as np
 from k_sparse import finished, training_seconds
 from sklearn.svm import LinearSVC
 
-from aejax.data import Dataset, load
+from aejax.data import Dataset, load, scaled
+from aejax.evaluation import write_study
 from aejax.experiment import Expected, Experiment
-from aejax.report import write_study
-from aejax.trained import scaled
-from aejax.zoo import sae
+from aejax.experiment.zoo import sae
 
 EXPECTED = Expected("code_svm_accuracy", 0.986, 0.0, "Makhzani & Frey 2015: 0.9880, a replication 0.9862", "R", True)
 RESULT = Path(__file__).parent / "results" / "winner_take_all.json"

@@ -109,7 +109,7 @@ def _matrix_rate(network: dict[str, Any]) -> dict[str, float]:
     import jax
     import jax.numpy as jnp
 
-    from aejax.bench import best_seconds, peak
+    from aejax.training import best_seconds, peak
 
     sizes = [784, *network["hidden"], network["code"], *reversed(network["hidden"]), 784]
     weights = [jnp.full((a, b), 1e-3) for a, b in pairwise(sizes)]
@@ -189,7 +189,7 @@ def main() -> None:
 
     import numpy as np
 
-    from aejax.provenance import hardware, versions
+    from aejax.runs import hardware, versions
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "train.npy"

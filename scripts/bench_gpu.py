@@ -149,7 +149,7 @@ def run(arguments: argparse.Namespace, path: Path) -> None:
     import gpu_figures
     import jax
 
-    from aejax.provenance import hardware, versions
+    from aejax.runs import hardware, versions
 
     if jax.default_backend() != "gpu" and not arguments.small:
         print(f"JAX finds no GPU here, only {jax.default_backend()}: run this where there is one", file=sys.stderr)

@@ -33,12 +33,12 @@ def contender(path: str, setting: dict[str, Any], buffer: float) -> tuple[Any, A
 
     import aejax
     from aejax import devices
+    from aejax.core import as_arrays, blank_example
     from aejax.data import load
     from aejax.devices import Parallel
-    from aejax.pytree import as_arrays
-    from aejax.streaming import feed_for
-    from aejax.timing import Recording
-    from aejax.trained import Trained, example
+    from aejax.runs import Recording
+    from aejax.trained import Trained
+    from aejax.training import source_for
 
     given = aejax.get(setting["experiment"])
     data = dataclasses.replace(given.data, name=path, validation=0.0)
@@ -47,9 +47,9 @@ def contender(path: str, setting: dict[str, Any], buffer: float) -> tuple[Any, A
     experiment = dataclasses.replace(given, data=data, epochs=10**6).resolve(dataset)
     preprocess = as_arrays(data.preprocess)
     parallel = Parallel().resolve(experiment)
-    feed = feed_for(experiment, dataset, preprocess, parallel, buffer)
+    feed = source_for(experiment, dataset, preprocess, parallel, buffer)
     settings = as_arrays((experiment.loss, experiment.optimizer))
-    fresh = devices.init(experiment.model, *settings, example(dataset.shape), jax.random.key(0))
+    fresh = devices.init(experiment.model, *settings, blank_example(dataset.shape), jax.random.key(0))
     state = parallel.place(fresh)
     turns, facts = [], {}
 
@@ -98,7 +98,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from aejax.data import pack
-    from aejax.provenance import hardware, versions
+    from aejax.runs import hardware, versions
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mnist"

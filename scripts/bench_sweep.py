@@ -46,11 +46,11 @@ def fits(epochs: int) -> None:
     import dataclasses
 
     import aejax
+    from aejax.core import Adam
     from aejax.data import load
-    from aejax.devices import start
-    from aejax.optim import Adam
+    from aejax.devices import enable_compilation_cache
 
-    start()
+    enable_compilation_cache()
     base = dataclasses.replace(aejax.get("ae-keras"), epochs=epochs)
     dataset = load(base.data)
     settings = [dataclasses.replace(base, optimizer=Adam(rate), seed=seed) for rate in RATES for seed in SEEDS]
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
 
-    from aejax.provenance import hardware, versions
+    from aejax.runs import hardware, versions
 
     rounds: dict[str, list[dict[str, float]]] = {way: [] for way in arguments.ways}
     for number in range(1, arguments.rounds + 1):

@@ -196,8 +196,9 @@ def likelihoods(path: Path, images: int, samples: int = 5000) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from aejax.data import Data, Part, load
-    from aejax.metrics.likelihood import NegativeLogLikelihood
+    from aejax.core import Examples
+    from aejax.data import Data, load
+    from aejax.metrics import NegativeLogLikelihood
 
     training = _training(str(path), VAE)
     for _ in range(3):
@@ -207,7 +208,7 @@ def likelihoods(path: Path, images: int, samples: int = 5000) -> dict[str, Any]:
     nll = NegativeLogLikelihood(samples=samples)
 
     def ours(x: Any) -> float:
-        return training.mean(nll, nll.name, Part(x), 10)
+        return training.mean(nll, nll.name, Examples(x), 10)
 
     ours(x)
     start = time.perf_counter()
@@ -275,7 +276,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
 
-    from aejax.provenance import hardware, versions
+    from aejax.runs import hardware, versions
 
     with tempfile.TemporaryDirectory() as folder:
         whole, few = (binary_mnist(Path(folder), examples) for examples in (60_000, IWAE_STEPS * IWAE["batch"]))

@@ -17,10 +17,10 @@ import numpy as np
 from gpu_models import MODELS, training
 
 import aejax
-from aejax import population
-from aejax.bench import best_seconds, lowered_step
-from aejax.data import Dataset, Part
-from aejax.optim import Adam
+from aejax.core import Adam, Examples
+from aejax.data import Dataset
+from aejax.devices import lowered_step
+from aejax.training import best_seconds, fit_many
 
 
 def ceilings(size: int) -> dict[str, float]:
@@ -66,7 +66,7 @@ def throughput(
 def members(path: str, many: int, epochs: int, batch: int) -> dict[str, Any]:
     """Seconds an epoch of `ae-keras` alone, and of a population of `many` learning rates and seeds."""
     x = np.load(path)
-    dataset = Dataset("images", Part(x), Part(x[:0]), Part(x[:0]))
+    dataset = Dataset("images", Examples(x), Examples(x[:0]), Examples(x[:0]))
     base = dataclasses.replace(aejax.get("ae-keras"), epochs=epochs, batch_size=batch)
     settings = [dataclasses.replace(base, seed=i, optimizer=Adam(1e-3 * (1 + i / many))) for i in range(many)]
     one, all_ = (_seconds_an_epoch(some, dataset) for some in (settings[:1], settings))
@@ -76,7 +76,7 @@ def members(path: str, many: int, epochs: int, batch: int) -> dict[str, Any]:
 def _seconds_an_epoch(settings: list[Any], dataset: Dataset) -> float:
     """Of all together, after the first, which compiles; groups of them may train side by side."""
     ends: list[tuple[float, int]] = []
-    list(population.fit(settings, dataset=dataset, on_epoch=lambda count: ends.append((time.perf_counter(), count))))
+    fit_many(settings, dataset=dataset, on_epoch=lambda count: ends.append((time.perf_counter(), count)))
     return len(settings) * (ends[-1][0] - ends[0][0]) / sum(count for _, count in ends[1:])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from aejax.figures.style import LINES, plain, save
+from aejax.evaluation.figures.style import LINES, plain, save
 
 SHARES = {"matrix_share": "of a large matrix product", "memory_share": "of a large copy"}
 

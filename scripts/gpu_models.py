@@ -33,7 +33,7 @@ def training(name: str, path: str, batch: int, **settings: Any) -> Any:
     """A registered experiment in training on the images of a file, its model with other settings."""
     from training import Training
 
-    from aejax import registry
+    from aejax.experiment import registry
 
     experiment = registry.get(name)
     return Training(experiment.model.clone(**settings), experiment.loss, path, batch)

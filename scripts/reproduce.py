@@ -12,8 +12,8 @@ from pathlib import Path
 
 import aejax
 from aejax.data import load
-from aejax.devices import start
-from aejax.report import finish
+from aejax.devices import enable_compilation_cache
+from aejax.evaluation import finish
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results"
 SAMPLES = 5000
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the run directories")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="of each example for a likelihood")
     arguments = parser.parse_args()
-    start()
+    enable_compilation_cache()
     names = arguments.names or aejax.names()
     missed = [name for name in names if not reproduce(name, arguments.out, arguments.samples)]
     if missed:

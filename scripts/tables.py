@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aejax
-from aejax.zoo import iwae
+from aejax.experiment.zoo import iwae
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

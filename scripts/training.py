@@ -6,13 +6,11 @@ import jax
 import numpy as np
 
 from aejax import devices
-from aejax.data import Data, Dataset, Part, Scale
+from aejax.core import Adam, Examples, as_arrays, blank_example
+from aejax.data import Data, Dataset, Scale
 from aejax.devices import Parallel
 from aejax.experiment import Experiment
-from aejax.feed import Resident
-from aejax.optim import Adam
-from aejax.pytree import as_arrays
-from aejax.trained import example
+from aejax.training import ResidentSource
 
 
 class Training:
@@ -22,11 +20,13 @@ class Training:
         x = np.load(path)
         self.experiment = Experiment(model, loss, Data(path), Adam(), batch).filled(x.shape[1:], len(x) // batch)
         parallel = Parallel(devices=1).resolve(self.experiment)
-        self.feed = Resident(self.experiment, Dataset(path, Part(x), Part(x[:0]), Part(x[:0])), Scale(), parallel)
-        self.part, self.key = jax.device_put(Part(x)), jax.random.key(0)
+        self.feed = ResidentSource(
+            self.experiment, Dataset(path, Examples(x), Examples(x[:0]), Examples(x[:0])), Scale(), parallel
+        )
+        self.part, self.key = jax.device_put(Examples(x)), jax.random.key(0)
         self.model = self.experiment.model
         self.loss, self.optimizer = as_arrays((self.experiment.loss, self.experiment.optimizer))
-        state = devices.init(self.model, self.loss, self.optimizer, example(x.shape[1:]), self.key)
+        state = devices.init(self.model, self.loss, self.optimizer, blank_example(x.shape[1:]), self.key)
         self.state, self.metrics = parallel.place(state), None
 
     def epoch(self, times: int = 1) -> None:
@@ -36,7 +36,7 @@ class Training:
                 self.state, self.metrics = state, metrics
         jax.block_until_ready((self.state, self.metrics))
 
-    def mean(self, measure: Any, name: str, part: Part, batch_size: int) -> float:
+    def mean(self, measure: Any, name: str, part: Examples, batch_size: int) -> float:
         """The mean over `part` of what a measure names so."""
         settings = (self.model, (measure,), Scale(), self.state, part, self.key)
         metric = devices.evaluate(*settings, batch_size=batch_size)[name]

@@ -21,14 +21,17 @@ import orbax.checkpoint  # noqa: F401 - it and the next are imported once, befor
 import tensorboardX  # noqa: F401
 
 import aejax
-from aejax import devices, loop, report, stopping, suite
-from aejax.checkpoints import Checkpoints, Saving
-from aejax.data import Data, Dataset, Part
-from aejax.errors import Stopped
+from aejax import devices
+from aejax.core import Examples, Stopped
+from aejax.data import Data, Dataset
+from aejax.evaluation import report, suite
 from aejax.experiment import Experiment
 from aejax.losses import Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.runs import Saving, stopping
+from aejax.runs.checkpoints import Checkpoints
 from aejax.trained import Trained
+from aejax.training import loop
 
 EPOCHS, KILLS = 8, 3
 EXPERIMENT = Experiment(
@@ -37,8 +40,8 @@ EXPERIMENT = Experiment(
 OFTEN = Saving(save_epochs=1, keep=2)
 
 
-def part(size: int, seed: int) -> Part:
-    return Part(np.random.default_rng(seed).integers(0, 256, (size, 4, 4, 1), np.uint8))
+def part(size: int, seed: int) -> Examples:
+    return Examples(np.random.default_rng(seed).integers(0, 256, (size, 4, 4, 1), np.uint8))
 
 
 DATASET = Dataset("lives", part(40, 0), part(11, 1), part(10, 2))
@@ -156,7 +159,7 @@ def hold_device(sign: Path) -> None:
     """The third epoch is waited for inside XLA, where the main thread runs no handler of Python's."""
     read = loop._require_finite
 
-    def wait(epoch: loop.Epoch, keeper: Any) -> None:
+    def wait(epoch: loop.DispatchedEpoch, keeper: Any) -> None:
         if epoch.number == 3:
             hung = jax.jit(lambda: jax.pure_callback(lambda: hang(sign), jax.ShapeDtypeStruct((), np.float32)))
             jax.block_until_ready(hung())

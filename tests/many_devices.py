@@ -9,9 +9,10 @@ import pytest
 
 import aejax
 from aejax import devices
+from aejax.core import InputError, as_arrays, blank_example
+from aejax.core.optimizers import SGD
 from aejax.data import Data, Scale, pack
 from aejax.devices import Parallel
-from aejax.errors import InputError
 from aejax.losses import KL, KLSparsity, Loss, Reconstruction
 from aejax.models import (
     Autoencoder,
@@ -22,9 +23,6 @@ from aejax.models import (
     VariationalAutoencoder,
     WinnerTakeAll,
 )
-from aejax.optim import SGD
-from aejax.pytree import as_arrays
-from aejax.trained import example
 
 NORMED = Autoencoder(MLPEncoder((16,), norm="batch"), Plain(3), MLPDecoder())
 VAE = VariationalAutoencoder(MLPEncoder((16,)), GaussianLatent(3), MLPDecoder())
@@ -115,7 +113,7 @@ def begun(tiny, experiment, parallel, **changed):
     experiment = dataclasses.replace(experiment, **changed).resolve(tiny.dataset)
     parallel = parallel.resolve(experiment)
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    state = devices.init(experiment.model, loss, optimizer, example((4, 4, 1)), jax.random.key(0))
+    state = devices.init(experiment.model, loss, optimizer, blank_example((4, 4, 1)), jax.random.key(0))
     part = jax.device_put(devices.place(tiny.dataset.train, Scale()), parallel.whole)
     settings = (experiment.model, loss, optimizer, Scale())
     return Begun(parallel, settings, part, jax.random.key(0)), parallel.place(state)
@@ -148,11 +146,11 @@ def test_under_jit_the_work_is_divided():
     experiment = aejax.get("vae-flax")
     model = experiment.model.for_data((28, 28, 1), (28, 28, 1))
     loss, recipe = as_arrays((experiment.loss, dataclasses.replace(experiment.optimizer, horizon=1.0)))
-    part = devices.place(aejax.data.Part(np.zeros((1024, 28, 28, 1), np.uint8)), Scale())
+    part = devices.place(aejax.core.Examples(np.zeros((1024, 28, 28, 1), np.uint8)), Scale())
 
     def operations(count):
         parallel = Parallel(devices=count)
-        state = parallel.place(devices.init(model, loss, recipe, example((28, 28, 1)), jax.random.key(0)))
+        state = parallel.place(devices.init(model, loss, recipe, blank_example((28, 28, 1)), jax.random.key(0)))
         placed = jax.device_put(part, parallel.whole)
         arguments = (parallel, model, (loss,), Scale(), state, placed, jax.random.key(0))
         return devices.shared_evaluate.lower(*arguments, batch_size=1024).compile().cost_analysis()["flops"]

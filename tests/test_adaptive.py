@@ -18,13 +18,13 @@ import optuna
 import pretended
 import pytest
 
-from aejax import plan, population, sweep
-from aejax.adaptive import Search, work
-from aejax.commands.sweep import SweepSearch, SweepShow
-from aejax.errors import InputError
+from aejax import training
+from aejax.cli._sweeps import SweepSearchCommand, SweepShowCommand
+from aejax.core import InputError
 from aejax.experiment import to_json
-from aejax.space import Range, parse_axis
-from aejax.sweep import Sweep
+from aejax.sweeps import Search, Sweep, parse_search_axis, plan, run_search, store
+from aejax.sweeps.space import Range
+from aejax.training import population
 
 ROOT = Path(__file__).parents[1]
 LR = "optimizer.learning_rate"
@@ -54,7 +54,7 @@ def trained(monkeypatch):
         groups.append(list(experiments))
         return pretended.fit(experiments)
 
-    monkeypatch.setattr(population, "fit", fit)
+    monkeypatch.setattr(training, "fit_each", fit)
     return groups
 
 
@@ -65,7 +65,7 @@ def opened(base, space, folder, **options):
 
 def searched(base, space, folder, *, width=5, **options):
     search = opened(base, space, folder, **options)
-    work(search, width=width)
+    run_search(search, width=width)
     return search
 
 
@@ -85,13 +85,13 @@ def told(search):
     ],
 )
 def test_axes_are_ranges_or_what_they_are_in_a_grid(text, axis):
-    assert parse_axis(text) == (LR, axis)
+    assert parse_search_axis(text) == (LR, axis)
 
 
 @pytest.mark.parametrize("values", ["1:0:lin", "0:1:log", "a:1:lin", "1:2:cubic", "3..3", "0:inf:lin", "nan:1:lin"])
 def test_a_range_without_numbers_is_refused(values):
     with pytest.raises(InputError, match="is no range: give LOW:HIGH:log"):
-        parse_axis(f"seed={values}")
+        parse_search_axis(f"seed={values}")
 
 
 def test_groups_of_one_structure_train_together_and_validation_is_told(base, tmp_path, trained):
@@ -156,21 +156,21 @@ def test_a_search_goes_on_to_more_trials(base, tmp_path, trained):
 
 
 def test_a_stopped_search_gives_back_what_it_was_at_work_on(base, tmp_path, trained, monkeypatch):
-    fit = population.fit
+    fit = training.fit_each
 
     def failing(experiments, **options):
         if trained:
             raise KeyboardInterrupt
         return fit(experiments, **options)
 
-    monkeypatch.setattr(population, "fit", failing)
+    monkeypatch.setattr(training, "fit_each", failing)
     with pytest.raises(KeyboardInterrupt):
         searched(base, {LR: SPACE[LR]}, tmp_path / "sweep", trials=8, width=4)
-    monkeypatch.setattr(population, "fit", fit)
+    monkeypatch.setattr(training, "fit_each", fit)
     search = opened(base, {LR: SPACE[LR]}, tmp_path / "sweep", trials=8)
     assert Counter(trial.state.name for trial in told(search)) == {"COMPLETE": 4, "WAITING": 4}
     queued = [trial.params for trial in told(search) if trial.state.name == "WAITING"]
-    work(search, width=4)
+    run_search(search, width=4)
     assert [{LR: experiment.optimizer.learning_rate} for experiment in trained[-1]] == queued
 
 
@@ -185,7 +185,7 @@ def test_machines_that_share_a_study_alone_each_have_every_result(base, tmp_path
 
 
 def test_a_trial_that_was_taken_over_is_another_s(base, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "LEASE", 0.05)
+    monkeypatch.setattr(store, "LEASE", 0.05)
     mine, other = (opened(base, SPACE, tmp_path / "sweep", trials=1).study for _ in range(2))
     (claimed,) = mine.claim(1, 1)
     assert other.claim(1, 1) == []  # seen for the first time, it might be alive
@@ -204,7 +204,7 @@ def test_a_storage_that_is_lost_is_said_in_one_sentence(base, tmp_path, trained,
     search = opened(base, SPACE, tmp_path / "sweep")
     monkeypatch.setattr(search.study._storage, "set_trial_user_attr", lost)
     with pytest.raises(InputError, match=r"study cannot be reached, the same command goes on: nobody answers$"):
-        work(search)
+        run_search(search)
 
 
 def test_no_more_are_proposed_than_asked_for_when_two_ask_at_once(base, tmp_path, trained, monkeypatch):
@@ -265,9 +265,9 @@ def test_the_command_searches_and_the_outcome_is_shown(data, tmp_path, capsys):
         "model.latent.size=2",
         f"{LR}=1e-3:1e-1:log",
     )
-    SweepSearch("ae-keras", axes, out=tmp_path / "sweep", trials=4, width=2)()
+    SweepSearchCommand("ae-keras", axes, out=tmp_path / "sweep", trials=4, width=2)()
     assert "4 of 4 trials have a result" in capsys.readouterr().out
-    SweepShow(tmp_path / "sweep")()
+    SweepShowCommand(tmp_path / "sweep")()
     rows = Sweep.open(tmp_path / "sweep").results().values()
     assert f"{min(row['validation']['loss_nats'] for row in rows):.4g}" in capsys.readouterr().out
 
@@ -278,12 +278,12 @@ WORKER = """
 import json, sys, threading, time
 from pathlib import Path
 import pretended
-from aejax import population, sweep
-from aejax.adaptive import Search, work
+from aejax import training
 from aejax.experiment import from_json
-from aejax.space import Range
+from aejax.sweeps import Search, run_search, store
+from aejax.sweeps.space import Range
 
-sweep.LEASE = 1.0
+store.LEASE = 1.0
 folder, storages = Path(sys.argv[1]), sys.argv[2:]
 base = from_json(json.loads((folder / "base.json").read_text()))
 space = {"optimizer.learning_rate": Range(1e-5, 1e-1, "log")}
@@ -296,12 +296,12 @@ def fit(experiments, **options):  # the first group ends, the second never
     here.done = True
     return pretended.fit(experiments)
 
-population.fit = fit
+training.fit_each = fit
 
 def run(number):
     here.number = number
     options = {"storage": storages[number], "measure": pretended.measure, "name": f"study {number}"}
-    work(Search.open(base, space, folder / str(number), trials=10, **options), width=4)
+    run_search(Search.open(base, space, folder / str(number), trials=10, **options), width=4)
 
 threads = [threading.Thread(target=run, args=(number,)) for number in range(len(storages))]
 for thread in threads:
@@ -370,7 +370,7 @@ def test_what_a_killed_worker_was_at_work_on_is_done_by_another(kind, base, tmp_
         worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path), *storages], env=environment)
         try:
             wait_until(lambda: worker.poll() is not None or len(list(tmp_path.glob("* hangs"))) == len(storages))
-            monkeypatch.setattr(sweep, "LEASE", 1.0)
+            monkeypatch.setattr(store, "LEASE", 1.0)
             space = {LR: SPACE[LR]}
             searches = [
                 opened(base, space, tmp_path / str(number), trials=10, storage=storage, name=f"study {number}")
@@ -387,7 +387,7 @@ def test_what_a_killed_worker_was_at_work_on_is_done_by_another(kind, base, tmp_
         for search, trials in zip(searches, before, strict=True):
             assert Counter(trial.state.name for trial in trials) == {"COMPLETE": 4, "RUNNING": 4}
             trained.clear()
-            work(search, width=4)
+            run_search(search, width=4)
             after = told(search)
             assert [trial.state.name for trial in after] == ["COMPLETE"] * 10
             assert [trial.params for trial in after[:8]] == [trial.params for trial in trials]

@@ -5,13 +5,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aejax.bench import bench, step_flop
-from aejax.data import Data, Dataset, Part
+from aejax.core import Examples
+from aejax.core.optimizers import SGD
+from aejax.data import Data, Dataset
+from aejax.devices import step_flop
 from aejax.experiment import Experiment
 from aejax.losses import Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import SGD
-from aejax.timing import tell
+from aejax.runs import record_duration
+from aejax.training import bench
 
 EXPERIMENT = Experiment(Autoencoder(MLPEncoder(), Plain(64), MLPDecoder()), Loss(), Data("x"), SGD(0.1), batch_size=128)
 
@@ -19,7 +21,7 @@ EXPERIMENT = Experiment(Autoencoder(MLPEncoder(), Plain(64), MLPDecoder()), Loss
 @pytest.fixture(scope="module")
 def dataset():
     x = np.random.default_rng(0).random((512, 512), np.float32)
-    return Dataset("x", Part(x), Part(x[:0]), Part(x[:128]))
+    return Dataset("x", Examples(x), Examples(x[:0]), Examples(x[:128]))
 
 
 def test_the_cost_of_a_step_is_that_of_its_matrix_products(dataset):
@@ -40,11 +42,11 @@ def test_the_cost_of_a_step_grows_with_the_batch(dataset):
 def test_the_share_of_waiting_is_that_of_an_epoch_which_compiles_nothing(dataset, monkeypatch):
     def fit(experiment, **_):
         for seconds in (30.0, 1.0, 1.0, 1.0):
-            tell("input", 0.2)
-            tell("epoch", seconds)
+            record_duration("input", 0.2)
+            record_duration("epoch", seconds)
         return SimpleNamespace(experiment=experiment.resolve(dataset))
 
-    monkeypatch.setattr(sys.modules["aejax.bench"], "fit", fit)
+    monkeypatch.setattr(sys.modules["aejax.training.benchmark"], "fit", fit)
     assert bench(EXPERIMENT, dataset, epochs=3)["input_wait_share"] == pytest.approx(0.2)
 
 

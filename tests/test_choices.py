@@ -2,13 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from aejax import registry
-from aejax.choices import choices, choose, kebab
+from aejax.core import Adam, AdamW, Cosine, InputError, WarmupCosine
+from aejax.core.optimizers import SGD
 from aejax.data import Standardise
-from aejax.errors import InputError
-from aejax.losses import KL, Capacity, Gaussian, Reconstruction
+from aejax.experiment import choose_parts, part_choices, registry
+from aejax.experiment.choices import kebab
+from aejax.losses import KL, Gaussian, Reconstruction
+from aejax.losses.rate import Capacity
 from aejax.models import ConvEncoder, MLPEncoder
-from aejax.optim import SGD, Adam, AdamW, Cosine, WarmupCosine
 
 KEBABS = {
     "Adam": "adam",
@@ -26,7 +27,7 @@ def experiment(tiny):
 
 
 def exchanged(experiment, *arguments):
-    chosen, left = choose(experiment, list(arguments))
+    chosen, left = choose_parts(experiment, list(arguments))
     assert left == []
     return chosen
 
@@ -68,7 +69,7 @@ def test_terms_are_added_and_exchanged_by_name(experiment):
     heavy = replace(chosen, loss=replace(chosen.loss, terms={"kl": KL(4.0)}))
     assert exchanged(heavy, "--loss.terms.kl=capacity").loss.terms == {"kl": Capacity(4.0)}
     with pytest.raises(InputError, match=r"--loss.terms.kl is 'kll', but it must be one of capacity, code-l1"):
-        choose(experiment, ["--loss.terms.kl", "kll"])
+        choose_parts(experiment, ["--loss.terms.kl", "kll"])
 
 
 def test_data_is_named_and_keeps_its_other_settings(experiment):
@@ -79,7 +80,7 @@ def test_data_is_named_and_keeps_its_other_settings(experiment):
 
 def test_nothing_else_is_touched(experiment):
     arguments = ["--seed", "3", "--model.encoder.hidden", "4", "5", "--resume", "runs/x", "-h", "--", "word"]
-    assert choose(experiment, arguments) == (experiment, arguments)
+    assert choose_parts(experiment, arguments) == (experiment, arguments)
 
 
 def test_later_choices_see_earlier_ones(experiment):
@@ -90,30 +91,30 @@ def test_later_choices_see_earlier_ones(experiment):
 @pytest.mark.parametrize("arguments", [("--optimizer", "adm"), ("--optimizer",), ("--optimizer=",)])
 def test_an_unknown_name_lists_what_could_be_chosen(experiment, arguments):
     with pytest.raises(InputError, match=r"--optimizer is .* must be one of adam, adam-w, rms-prop, sgd"):
-        choose(experiment, list(arguments))
+        choose_parts(experiment, list(arguments))
 
 
 def test_an_unknown_name_is_reported_under_its_whole_path(experiment):
     with pytest.raises(
         InputError, match=r"--optimizer\.schedule is 'cosin', .* constant, cosine, steps, warmup-cosine"
     ):
-        choose(experiment, ["--optimizer.schedule", "cosin"])
+        choose_parts(experiment, ["--optimizer.schedule", "cosin"])
 
 
 def test_a_part_inside_a_dictionary_is_refused_or_exchanged_but_never_a_crash(experiment):
     with pytest.raises(InputError, match=r"--loss\.terms\.reconstruction"):
-        choose(experiment, ["--loss.terms.reconstruction", "nonsense"])
+        choose_parts(experiment, ["--loss.terms.reconstruction", "nonsense"])
 
 
 @pytest.mark.parametrize("part", ["model", "loss"])
 def test_a_part_of_only_one_kind_does_not_offer_an_empty_list(experiment, part):
     with pytest.raises(InputError) as caught:
-        choose(experiment, [f"--{part}", "nonsense"])
+        choose_parts(experiment, [f"--{part}", "nonsense"])
     assert not str(caught.value).rstrip().endswith("one of")
 
 
 def test_every_listed_choice_can_be_chosen(experiment):
-    listed = dict(choices(experiment))
+    listed = dict(part_choices(experiment))
     assert {"optimizer", "optimizer.schedule", "loss.likelihood", "data", "data.preprocess", "model.encoder"} <= set(
         listed
     )
@@ -124,6 +125,6 @@ def test_every_listed_choice_can_be_chosen(experiment):
 
 @pytest.mark.parametrize("name", registry.names())
 def test_every_registered_experiment_has_choices(name):
-    listed = dict(choices(registry.get(name)))
+    listed = dict(part_choices(registry.get(name)))
     assert all(len(names) > 1 for names in listed.values())
     assert "adam" in listed["optimizer"]

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from aejax import cli
-from aejax.errors import DiskError, DivergedError, InputError, Stopped
+from aejax.cli import _entry
+from aejax.core import DiskError, DivergedError, InputError, Stopped
 
 SMALL = ["--data", "mnist-5k", "--epochs", "2", "--batch-size", "500", "--model.latent.size", "4"]
 
@@ -17,7 +17,7 @@ def run(*arguments, monkeypatch):
     """The exit code of a command, run in this process as from a shell."""
     monkeypatch.setattr(sys, "argv", ["aejax", *map(str, arguments)])
     try:
-        cli.main()
+        _entry.main()
     except SystemExit as exit_:
         return exit_.code or 0
     return 0
@@ -296,8 +296,8 @@ def test_every_way_to_end_has_its_exit_code_and_one_line(command, monkeypatch, e
     def end(arguments):
         raise error
 
-    monkeypatch.setattr(cli, "_run", end)
-    monkeypatch.setattr(cli.os, "_exit", sys.exit)
+    monkeypatch.setattr(_entry, "_run", end)
+    monkeypatch.setattr(_entry.os, "_exit", sys.exit)
     ended, _, err = command("list")
     assert ended == code
     assert err.count("\n") == 1

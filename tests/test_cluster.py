@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from jobs import Waits, fail, wait_until
 
-from aejax import cluster
-from aejax.commands.sweep import Sweep as Command
-from aejax.errors import InputError
-from aejax.sweep import Sweep
+from aejax.cli._sweeps import SweepCommand as Command
+from aejax.core import InputError
+from aejax.sweeps import Sweep, cluster
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aejax.codefile import Content, pack, unpack
-from aejax.errors import InputError
+from aejax.core import InputError
+from aejax.trained.codefile import Content, pack, unpack
 
 RUN = "f" * 64
 RNG = np.random.default_rng(0)

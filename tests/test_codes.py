@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aejax import codes
-from aejax.errors import InputError
+from aejax.core import InputError
+from aejax.trained import codes
 
 
 @pytest.fixture

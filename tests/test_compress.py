@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import aejax
-from aejax import cli
-from aejax.codefile import unpack
-from aejax.compress import compress, decompress, fingerprint
+from aejax.cli import _entry
+from aejax.core import InputError
 from aejax.data import Data, Standardise
-from aejax.errors import InputError
-from aejax.losses import KL, Codebook, Commitment, Gaussian, Loss, Reconstruction
+from aejax.losses import KL, Commitment, Gaussian, Loss, Reconstruction
+from aejax.losses.quantised import Codebook
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, VectorQuantised
-from aejax.quantise import Quantizer
+from aejax.trained import Quantizer, compress, decompress
+from aejax.trained.codefile import unpack
+from aejax.trained.compression import fingerprint
 from tests.test_loop import DATASET, EXPERIMENT
 
 CODES = arrays(np.float32, st.tuples(st.integers(1, 30), st.integers(1, 5)), elements=st.floats(-1e3, 1e3, width=32))
@@ -133,7 +134,7 @@ def command(monkeypatch):
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["aejax", *map(str, arguments)])
         try:
-            cli.main()
+            _entry.main()
         except SystemExit as exit_:
             return exit_.code
         return 0

@@ -11,26 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aejax import pytree, registry
-from aejax.data import Binarise, Dataset, Part, Standardise, StaticBinarise
-from aejax.errors import InputError
-from aejax.experiment import Expected, Experiment, differences, dumps, from_json, to_json
-from aejax.losses import (
-    KL,
-    MMD,
-    Bernoulli,
-    Categorical,
-    Codebook,
-    Commitment,
-    DiscretisedLogistic,
-    Gaussian,
-    GaussianLearnedScale,
-    ImportanceWeighted,
-    Loss,
-    Reconstruction,
-    TotalCorrelation,
-    WeightL2,
-)
+from aejax.core import Adam, Examples, InputError, Steps
+from aejax.core.optimizers import SGD
+from aejax.core.settings import _KNOWN
+from aejax.data import Binarise, Dataset, Standardise, StaticBinarise
+from aejax.experiment import Expected, Experiment, differences, dumps, from_json, registry, to_json
+from aejax.losses import KL, Bernoulli, Commitment, Gaussian, ImportanceWeighted, Loss, Reconstruction, WeightL2
+from aejax.losses.aggregate import TotalCorrelation
+from aejax.losses.levels import Categorical, DiscretisedLogistic
+from aejax.losses.likelihoods import GaussianLearnedScale
+from aejax.losses.mmd import MMD
+from aejax.losses.quantised import Codebook
 from aejax.models import (
     Autoencoder,
     ConvDecoder,
@@ -40,7 +31,6 @@ from aejax.models import (
     VariationalAutoencoder,
     VectorQuantised,
 )
-from aejax.optim import SGD, Adam, Steps
 
 
 @pytest.fixture
@@ -156,9 +146,9 @@ def test_a_missing_field_is_named(rich):
         from_json(value)
 
 
-FIELDS = sorted({field.name for cls in pytree._KNOWN.values() for field in dataclasses.fields(cls)} - {"parent"})
+FIELDS = sorted({field.name for cls in _KNOWN.values() for field in dataclasses.fields(cls)} - {"parent"})
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-NAMES = st.sampled_from(sorted(pytree._KNOWN))
+NAMES = st.sampled_from(sorted(_KNOWN))
 
 
 def json_values(inner):
@@ -283,7 +273,7 @@ def floats(dataset, **values):
     def part(name):
         x = dataset.part(name).x.astype(np.float32) / 255
         x.flat[-1] = values.get(name, x.flat[-1])
-        return Part(x)
+        return Examples(x)
 
     return Dataset(dataset.name, part("train"), part("validation"), part("test"))
 

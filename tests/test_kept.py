@@ -6,9 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from aejax import population
-from aejax.optim import SGD, Adam
-from aejax.selection import EarlyStopping, SuccessiveHalving
+from aejax import devices
+from aejax.core import Adam
+from aejax.core.optimizers import SGD
+from aejax.training import EarlyStopping, SuccessiveHalving, population
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def members(tiny):
 
 @pytest.fixture(autouse=True)
 def _two_groups_that_are_always_saved(monkeypatch):
-    monkeypatch.setattr(population.devices, "lanes", lambda: 2)
+    monkeypatch.setattr(devices, "lanes", lambda: 2)
     monkeypatch.setattr(population, "SAVE_EVERY", 0.0)
 
 
@@ -49,44 +50,46 @@ def assert_same_bits(outcomes, others):
 def test_a_killed_population_goes_on_where_it_was(tiny, members, tmp_path, selection):
     members[1] = dataclasses.replace(members[1], optimizer=Adam(1e25))  # it fails before the kill
     options = {"dataset": tiny.dataset, "selection": selection}
-    undisturbed = list(population.fit(members, **options))
+    undisturbed = list(population.fit_each(members, **options))
     assert undisturbed[1].failed_at is not None
     with pytest.raises(RuntimeError, match="killed"):
-        list(population.fit(members, **options, keep=tmp_path, on_epoch=killed_after(7 if selection is None else 3)))
+        list(
+            population.fit_each(members, **options, keep=tmp_path, on_epoch=killed_after(7 if selection is None else 3))
+        )
     assert list(tmp_path.iterdir())
     epochs = []
-    again = list(population.fit(members, **options, keep=tmp_path, on_epoch=epochs.append))
+    again = list(population.fit_each(members, **options, keep=tmp_path, on_epoch=epochs.append))
     assert len(epochs) < (12 if selection is None else 6)  # of two groups, or of one
     assert_same_bits(again, undisturbed)
     assert not list(tmp_path.iterdir())
 
 
 def test_who_no_longer_waits_for_a_population_stops_it_and_it_is_kept(tiny, members, tmp_path):
-    undisturbed = list(population.fit(members, dataset=tiny.dataset))
-    stopped = population.fit(members, dataset=tiny.dataset, keep=tmp_path)
+    undisturbed = list(population.fit_each(members, dataset=tiny.dataset))
+    stopped = population.fit_each(members, dataset=tiny.dataset, keep=tmp_path)
     first = next(stopped)
     stopped.close()
-    assert_same_bits([first, *population.fit(members, dataset=tiny.dataset, keep=tmp_path)][1:], undisturbed)
+    assert_same_bits([first, *population.fit_each(members, dataset=tiny.dataset, keep=tmp_path)][1:], undisturbed)
 
 
 def test_some_of_a_group_that_has_ended_are_found_by_themselves(tiny, members, tmp_path):
-    undisturbed = list(population.fit(members, dataset=tiny.dataset))
-    stopped = population.fit(members, dataset=tiny.dataset, keep=tmp_path)
+    undisturbed = list(population.fit_each(members, dataset=tiny.dataset))
+    stopped = population.fit_each(members, dataset=tiny.dataset, keep=tmp_path)
     next(stopped)
     stopped.close()
     epochs = []
-    rest = list(population.fit(members[1:2], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append))
+    rest = list(population.fit_each(members[1:2], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append))
     assert epochs == []
     assert_same_bits(rest, undisturbed[1:2])
 
 
 def test_a_group_that_was_begun_goes_on_when_others_of_its_population_have_ended(tiny, members, tmp_path, monkeypatch):
     monkeypatch.setattr(population, "_at_once", lambda program, experiments, *_: (2, -(-len(experiments) // 2)))
-    undisturbed = list(population.fit(members, dataset=tiny.dataset))
+    undisturbed = list(population.fit_each(members, dataset=tiny.dataset))
     with pytest.raises(RuntimeError, match="killed"):
-        list(population.fit(members, dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(7)))
+        list(population.fit_each(members, dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(7)))
     epochs = []
-    rest = list(population.fit(members[2:], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append))
+    rest = list(population.fit_each(members[2:], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append))
     assert set(epochs) == {2}  # not a group for each
     assert len(epochs) < 6
     assert_same_bits(rest, undisturbed[2:])
@@ -97,10 +100,10 @@ def test_a_group_that_was_begun_goes_on_when_others_of_its_population_have_ended
 )
 def test_a_file_of_other_members_is_not_used(tiny, members, tmp_path, changed, options):
     with pytest.raises(RuntimeError, match="killed"):
-        list(population.fit(members[:1], dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(2)))
+        list(population.fit_each(members[:1], dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(2)))
     other = dataclasses.replace(members[0], **changed)
     epochs = []
-    list(population.fit([other], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append, **options))
+    list(population.fit_each([other], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append, **options))
     assert len(epochs) == 6
     assert len(list(tmp_path.iterdir())) == 1  # the other's is left alone
 
@@ -115,11 +118,11 @@ def flipped(content):
     "damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"{}\n\x80", flipped]
 )
 def test_a_damaged_file_is_passed_over_with_one_line(tiny, members, tmp_path, damage, caplog):
-    undisturbed = list(population.fit(members[:1], dataset=tiny.dataset))
+    undisturbed = list(population.fit_each(members[:1], dataset=tiny.dataset))
     with pytest.raises(RuntimeError, match="killed"):
-        list(population.fit(members[:1], dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(2)))
+        list(population.fit_each(members[:1], dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(2)))
     (path,) = tmp_path.iterdir()
     path.write_bytes(damage(path.read_bytes()))
-    again = list(population.fit(members[:1], dataset=tiny.dataset, keep=tmp_path))
+    again = list(population.fit_each(members[:1], dataset=tiny.dataset, keep=tmp_path))
     assert [record.message.count("is damaged") for record in caplog.records] == [1]
     assert_same_bits(again, undisturbed)

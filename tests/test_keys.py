@@ -2,8 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from aejax import models
-from aejax.keys import Stream, derive, model_keys
+from aejax import core
+from aejax.core import Stream, derive, model_keys
 
 pytestmark = pytest.mark.usefixtures("strict")
 KEY = jax.random.key(0)
@@ -50,7 +50,7 @@ def test_models_and_losses_find_the_stream_they_ask_for(tiny, name):
     def ask(model):
         return jax.random.key_data(model.make_rng(name))
 
-    drawn, _ = models.apply(ask, tiny.experiment.model, {}, model_keys(KEY, 3))
-    other, _ = models.apply(ask, tiny.experiment.model, {}, model_keys(KEY, 4))
+    drawn, _ = core.apply(ask, tiny.experiment.model, {}, model_keys(KEY, 3))
+    other, _ = core.apply(ask, tiny.experiment.model, {}, model_keys(KEY, 4))
     assert not np.array_equal(drawn, other)
     assert bits(model_keys(KEY, 3)[name]) == bits(derive(KEY, Stream[name.upper()], 3))

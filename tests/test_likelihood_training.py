@@ -3,9 +3,11 @@ import dataclasses
 import pytest
 
 import aejax
-from aejax.losses import KL, DiscretisedLogistic, Gaussian, GaussianLearnedScale, Loss, Reconstruction
+from aejax.core import Adam
+from aejax.losses import KL, Gaussian, Loss, Reconstruction
+from aejax.losses.levels import DiscretisedLogistic
+from aejax.losses.likelihoods import GaussianLearnedScale
 from aejax.models import GaussianLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
-from aejax.optim import Adam
 
 LIKELIHOODS = [Gaussian(0.1), GaussianLearnedScale(), DiscretisedLogistic()]
 

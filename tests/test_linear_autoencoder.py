@@ -5,12 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax import train
-from aejax.data import Part
+from aejax.core import Adam, Cosine, Examples, as_arrays, train_step
 from aejax.losses import Gaussian, Loss, Reconstruction, WeightL2
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import Adam, Cosine
-from aejax.pytree import as_arrays
 
 DECAY = 0.3
 MODEL = Autoencoder(MLPEncoder(), Plain(3), MLPDecoder(), (6,))
@@ -30,10 +27,10 @@ def optimum():
     terms = {"reconstruction": Reconstruction(), "decay": WeightL2(DECAY)}
     loss, optimizer = as_arrays((Loss(Gaussian(), terms), Adam(2e-2, Cosine(), horizon=4000.0)))
     key = jax.random.key(0)
-    state = train.init(MODEL, loss, optimizer, Part(jnp.asarray(x[:1])), key)
+    state = train_step.init(MODEL, loss, optimizer, Examples(jnp.asarray(x[:1])), key)
 
     def body(state, _):
-        return train.step(MODEL, loss, optimizer, state, Part(jnp.asarray(x)), key)[0], None
+        return train_step.step(MODEL, loss, optimizer, state, Examples(jnp.asarray(x)), key)[0], None
 
     state = jax.jit(lambda state: jax.lax.scan(body, state, length=4000)[0])(state)
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), state.params)

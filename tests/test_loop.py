@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import loop
-from aejax.checkpoints import Saving
-from aejax.data import Data, Dataset, Part, Standardise
-from aejax.errors import DivergedError, InputError, Stopped
+from aejax.core import Adam, Cosine, DivergedError, Examples, InputError, Stopped
+from aejax.core.optimizers import SGD
+from aejax.data import Data, Dataset, Standardise
 from aejax.experiment import Experiment
 from aejax.losses import Gaussian, Loss, Reconstruction
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import SGD, Adam, Cosine
+from aejax.runs import Run, Saving
+from aejax.training import loop
 
 
-def digits(n: int, seed: int = 0) -> Part:
+def digits(n: int, seed: int = 0) -> Examples:
     rng = np.random.default_rng(seed)
-    return Part(rng.integers(0, 256, (n, 4, 4, 1), np.uint8), rng.integers(0, 3, n).astype(np.int32))
+    return Examples(rng.integers(0, 256, (n, 4, 4, 1), np.uint8), rng.integers(0, 3, n).astype(np.int32))
 
 
 DATASET = Dataset("generated", digits(40), digits(11, 1), digits(10, 2))
@@ -47,14 +47,14 @@ def without_times(rows):
 
 def stop_after(monkeypatch, epochs, number=signal.SIGINT):
     """A signal that arrives while the rows of that epoch are written."""
-    log = aejax.loop.Run.log
+    log = Run.log
 
     def logged(self, rows):
         log(self, rows)
         if rows[0]["epoch"] == epochs:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(aejax.loop.Run, "log", logged)
+    monkeypatch.setattr(Run, "log", logged)
 
 
 @pytest.fixture

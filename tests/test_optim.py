@@ -7,8 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from aejax.optim import SGD, Adam, AdamW, Constant, Cosine, Optimizer, RMSProp, Schedule, Steps, WarmupCosine
-from aejax.pytree import as_arrays, known_subclasses
+from aejax.core import Adam, AdamW, Cosine, Optimizer, Steps, WarmupCosine, as_arrays, known_subclasses
+from aejax.core.optimizers import SGD, Constant, RMSProp, Schedule
 
 STEPS = 6
 

@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aejax import outcomes, page, plan
-from aejax.errors import InputError
-from aejax.figures import sweep as sweep_figures
-from aejax.sweep import Sweep
+from aejax.core import InputError
+from aejax.sweeps import Sweep, figures, page, plan, summary
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -46,8 +44,8 @@ def data_of(figure):
 
 
 def test_the_figures_show_the_numbers_of_the_rows(swept):
-    rows = outcomes.summarise(swept, "loss_nats", "validation")
-    drawn = sweep_figures.draw(swept, rows, "loss_nats")
+    rows = summary.summarise(swept, "loss_nats", "validation")
+    drawn = figures.draw_sweep(swept, rows, "loss_nats")
     assert set(drawn) == {"curves", "plane", "along"}
     image = data_of(drawn["plane"]).images[0].get_array()
     assert image.shape == (3, 3)
@@ -68,7 +66,7 @@ def test_small_multiples_go_along_the_axis(tiny, tmp_path):
         strip = {"rows": ["original", "reconstruction"], "count": 3, "png": png}
         path = sweep._result(trial)
         path.write_text(json.dumps(sweep.result_of(trial) | {"strip": strip}))
-    drawn = sweep_figures.multiples(sweep, outcomes.summarise(sweep, "loss_nats", "validation"))
+    drawn = figures.multiples(sweep, summary.summarise(sweep, "loss_nats", "validation"))
     assert set(drawn) == {"reconstructions"}
     axes = data_of(drawn["reconstructions"])
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["original", "size 1", "size 2", "size 10"]
@@ -80,7 +78,7 @@ def test_small_multiples_go_along_the_axis(tiny, tmp_path):
 def test_three_axes_are_drawn_in_parallel(tiny, tmp_path):
     axes = {"optimizer.learning_rate": [1e-3, 1e-1], "model.latent.size": [1, 2], "epochs": [1, 2], "seed": [0]}
     sweep = made(tiny.experiment, tmp_path / "sweep", axes)
-    figure = sweep_figures.draw(sweep, outcomes.summarise(sweep, "loss_nats", "validation"), "loss_nats")["parallel"]
+    figure = figures.draw_sweep(sweep, summary.summarise(sweep, "loss_nats", "validation"), "loss_nats")["parallel"]
     labels = [tick.get_text() for tick in data_of(figure).get_xticklabels()]
     assert labels == ["learning_rate", "size", "epochs", "loss_nats"]
 
@@ -88,10 +86,10 @@ def test_three_axes_are_drawn_in_parallel(tiny, tmp_path):
 @pytest.mark.parametrize(("sizes", "lines"), [(2, [10, 10]), (20, None)])
 def test_the_settings_of_a_search_fill_no_plane(swept, sizes, lines):
     rows = [
-        outcomes.Row({"optimizer.learning_rate": 1.3**-n, "model.latent.size": n % sizes}, [float(n)], 0, 0)
+        summary.SummaryRow({"optimizer.learning_rate": 1.3**-n, "model.latent.size": n % sizes}, [float(n)], 0, 0)
         for n in range(20)
     ]
-    drawn = sweep_figures.draw(swept, rows, "loss_nats")
+    drawn = figures.draw_sweep(swept, rows, "loss_nats")
     assert "plane" not in drawn
     tags = [text for text in data_of(drawn["parallel"]).texts if text.xy[0] == 0]
     assert 2 < len(tags) < 13  # one at every value could not be read
@@ -104,7 +102,7 @@ def test_every_trial_is_a_line_of_the_export(swept, tmp_path, ending):
     import pyarrow.parquet
 
     path = tmp_path / f"trials{ending}"
-    outcomes.export(swept, path)
+    summary.export(swept, path)
     read = pyarrow.csv.read_csv(path) if ending == ".csv" else pyarrow.parquet.read_table(path)
     assert read.num_rows == 18
     lines = {line["id"]: line for line in read.to_pylist()}
@@ -117,17 +115,17 @@ def test_every_trial_is_a_line_of_the_export(swept, tmp_path, ending):
 
 def test_another_ending_is_refused(swept, tmp_path):
     with pytest.raises(InputError, match=r"neither .csv nor .parquet"):
-        outcomes.export(swept, tmp_path / "trials.txt")
+        summary.export(swept, tmp_path / "trials.txt")
 
 
 def test_paths_are_as_short_as_tells_them_apart():
     paths = ["loss.terms.kl.weight", "loss.terms.l1.weight", "optimizer.learning_rate"]
-    assert outcomes.short(paths) == ["kl.weight", "l1.weight", "learning_rate"]
+    assert summary.short(paths) == ["kl.weight", "l1.weight", "learning_rate"]
 
 
 def test_the_page_names_the_failed_and_refers_to_nothing_outside(swept):
-    rows = outcomes.summarise(swept, "loss_nats", "validation")
-    text = page.page(swept, rows, "loss_nats", "validation", sweep_figures.draw(swept, rows, "loss_nats"))
+    rows = summary.summarise(swept, "loss_nats", "validation")
+    text = page.sweep_page(swept, rows, "loss_nats", "validation", figures.draw_sweep(swept, rows, "loss_nats"))
     assert text.count("was not finite at step 7") == 6
     assert not re.search(r"(src|href)=\"(?!data:)", text)
     assert text.count("data:image/png;base64,") == 3
@@ -135,8 +133,8 @@ def test_the_page_names_the_failed_and_refers_to_nothing_outside(swept):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 def test_a_browser_shows_the_page_and_sorts_its_table(swept, tmp_path):
-    rows = outcomes.summarise(swept, "loss_nats", "validation")
-    text = page.page(swept, rows, "loss_nats", "validation", {})
+    rows = summary.summarise(swept, "loss_nats", "validation")
+    text = page.sweep_page(swept, rows, "loss_nats", "validation", {})
     report = "document.title = [...document.querySelectorAll('tbody tr')].map(r => r.cells[1].textContent).join()"
     click = "document.querySelectorAll('th')[1].click();"
 

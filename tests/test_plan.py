@@ -4,11 +4,11 @@ import json
 import pytest
 
 import aejax
-from aejax import plan
-from aejax.errors import InputError
+from aejax.core import InputError
+from aejax.core.optimizers import SGD
 from aejax.experiment import Expected
 from aejax.losses import Gaussian
-from aejax.optim import SGD
+from aejax.sweeps import plan
 
 
 @pytest.mark.parametrize(

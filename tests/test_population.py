@@ -10,13 +10,14 @@ import pytest
 import virtual
 
 import aejax
-from aejax import budget, group, plan, population
+from aejax import devices
+from aejax.core import Adam, InputError
+from aejax.core.optimizers import SGD
 from aejax.data import Dataset
-from aejax.errors import InputError
 from aejax.losses import KL, Gaussian, GaussianNoise, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder
-from aejax.optim import SGD, Adam
-from aejax.selection import EarlyStopping, SuccessiveHalving
+from aejax.sweeps import budget, plan
+from aejax.training import EarlyStopping, SuccessiveHalving, _group, population
 
 
 def variants(experiment, rates=(1e-3, 1e-2, 3e-3), **changes):
@@ -26,7 +27,7 @@ def variants(experiment, rates=(1e-3, 1e-2, 3e-3), **changes):
 
 
 def fitted(experiments, **options):
-    return list(population.fit(experiments, **options))
+    return list(population.fit_each(experiments, **options))
 
 
 def curve(rows, name="loss_nats"):
@@ -72,10 +73,10 @@ def test_with_a_shared_order_members_of_the_first_seed_end_as_they_would_alone(t
 
 
 def test_one_program_serves_every_number_and_any_epoch(tiny):
-    group.epoch.clear_cache()
+    _group.epoch.clear_cache()
     for rates in ((1e-3, 1e-2, 3e-3), (1e-4, 5e-2, 0.7e-3)):
         fitted(variants(tiny.experiment, rates, epochs=4), dataset=tiny.dataset)
-    assert group.epoch._cache_size() == 1
+    assert _group.epoch._cache_size() == 1
 
 
 def test_a_member_that_fails_is_frozen_at_its_step_and_the_others_go_on(tiny):
@@ -86,7 +87,7 @@ def test_a_member_that_fails_is_frozen_at_its_step_and_the_others_go_on(tiny):
     outcomes = fitted(members, dataset=tiny.dataset)
     assert [outcome.failed_at is None for outcome in outcomes] == [True, False, True]
     assert_same_curve(outcomes[2].trained.history, aejax.fit(members[2], dataset=tiny.dataset).history)
-    with pytest.raises(aejax.errors.DivergedError, match=rf"at step {outcomes[1].failed_at} "):
+    with pytest.raises(aejax.core.DivergedError, match=rf"at step {outcomes[1].failed_at} "):
         aejax.fit(members[1], dataset=tiny.dataset)
     assert int(outcomes[1].trained.state.step) == outcomes[1].failed_at - 1
 
@@ -104,7 +105,7 @@ def test_a_member_that_has_failed_once_has_failed_though_later_batches_are_finit
 
 
 def test_a_population_is_split_to_fit_memory_and_ends_the_same(tiny, monkeypatch):
-    monkeypatch.setattr(population.devices, "lanes", lambda: 1)
+    monkeypatch.setattr(devices, "lanes", lambda: 1)
     members = variants(tiny.experiment, (1e-3, 1e-2, 3e-3, 1e-1, 5e-3))
     widths = []
     whole = fitted(members, dataset=tiny.dataset)
@@ -116,7 +117,7 @@ def test_a_population_is_split_to_fit_memory_and_ends_the_same(tiny, monkeypatch
 
 
 def test_successive_halving_keeps_the_best_and_their_curves(tiny, monkeypatch):
-    monkeypatch.setattr(population.devices, "lanes", lambda: 2)  # who is compared trains side by side nevertheless
+    monkeypatch.setattr(devices, "lanes", lambda: 2)  # who is compared trains side by side nevertheless
     members = variants(tiny.experiment, (1e-5, 1e-2, 1e-4, 3e-2), epochs=6)
     everything = fitted(members, dataset=tiny.dataset)
     outcomes = fitted(members, dataset=tiny.dataset, selection=SuccessiveHalving((2, 4)))
@@ -185,23 +186,23 @@ def test_a_selection_without_validation_is_refused(tiny):
 ON_FOUR_DEVICES = """
 import dataclasses, json, sys
 import jax, numpy as np
-from aejax import group, population
-from aejax.data import Data, Dataset, Part, Scale
+from aejax.core import Adam, Examples
+from aejax.data import Data, Dataset, Scale
 from aejax.experiment import Experiment
 from aejax.losses import Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import Adam
+from aejax.training import _group, fit_many
 assert jax.device_count() == 4
 x = np.random.default_rng(0).integers(0, 255, (32, 6), np.uint8)
-data = Dataset("tiny", Part(x), Part(x[:8]), Part(x[:8]))
+data = Dataset("tiny", Examples(x), Examples(x[:8]), Examples(x[:8]))
 base = Experiment(Autoencoder(MLPEncoder(), Plain(2), MLPDecoder()), Loss(), Data("tiny"), batch_size=8, epochs=2)
 members = [dataclasses.replace(base, optimizer=Adam(10.0 ** -rate), seed=rate) for rate in range(1, 7)]
-outcomes = list(population.fit(members, dataset=data))
+outcomes = fit_many(members, dataset=data)
 losses = [outcome.trained.history[-1]["loss_nats"] for outcome in outcomes]
 resolved = [member.resolve(data) for member in members[:4]]
-program = group.Program.of(resolved[0], data, Scale(), False)
+program = _group.Program.of(resolved[0], data, Scale(), False)
 begun = program.begin(resolved, [0, 1, 2, 3])
-text = group.epoch.lower(*program._train(begun), batch_size=8).compile().as_text()
+text = _group.epoch.lower(*program._train(begun), batch_size=8).compile().as_text()
 spread = len(begun.members.state.step.sharding.device_set)
 collectives = [name for name in ("all-reduce", "all-gather", "all-to-all", "collective-permute") if name in text]
 print(json.dumps([losses, spread, collectives]))
@@ -228,13 +229,13 @@ def test_members_are_shared_out_over_devices_without_a_collective():
 
 def test_one_member_after_the_other_on_every_core_takes_one_program_and_ends_the_same(tiny, monkeypatch):
     members = variants(tiny.experiment, (1e-3, 1e-2, 3e-3, 1e-1, 5e-3))
-    monkeypatch.setattr(population.devices, "lanes", lambda: 2)
+    monkeypatch.setattr(devices, "lanes", lambda: 2)
     together = fitted(members, dataset=tiny.dataset, selection=SuccessiveHalving(()))
-    for program in (group.init, group.epoch, group.evaluate):
+    for program in (_group.init, _group.epoch, _group.evaluate):
         program.clear_cache()
     monkeypatch.setattr(population, "SMALL", 0.0)
     alone = fitted(members, dataset=tiny.dataset)
-    assert [program._cache_size() for program in (group.init, group.epoch, group.evaluate)] == [1, 1, 1]
+    assert [program._cache_size() for program in (_group.init, _group.epoch, _group.evaluate)] == [1, 1, 1]
     for one, other in zip(together, alone, strict=True):
         assert_same_curve(one.trained.history, other.trained.history)
 
@@ -245,9 +246,9 @@ def test_one_member_after_the_other_on_every_core_takes_one_program_and_ends_the
 )
 def test_as_many_train_at_a_time_as_there_are_cores_and_memory(tiny, monkeypatch, room, expected):
     monkeypatch.setattr(population, "SMALL", 0.0)
-    monkeypatch.setattr(population.devices, "lanes", lambda: 4)
+    monkeypatch.setattr(devices, "lanes", lambda: 4)
     members = [tiny.experiment.resolve(tiny.dataset)] * 6
-    program = group.Program.of(members[0], tiny.dataset, members[0].data.preprocess, False)
+    program = _group.Program.of(members[0], tiny.dataset, members[0].data.preprocess, False)
     each = program.compile(members[:1]) - program.fixed_bytes
     assert population._at_once(program, members, None, program.fixed_bytes + room * each) == expected
 
@@ -257,7 +258,7 @@ def test_the_memory_of_validation_counts(tiny):
     resolved = [tiny.experiment.resolve(tiny.dataset)] * 3
     needed = {}
     for name, dataset in (("few", tiny.dataset), ("many", many)):
-        program = group.Program.of(resolved[0], dataset, resolved[0].data.preprocess, False)
+        program = _group.Program.of(resolved[0], dataset, resolved[0].data.preprocess, False)
         needed[name] = program.compile(resolved) - program.fixed_bytes
     assert needed["many"] > needed["few"] + 3 * 4 * 1024  # a float for each example and member, at the very least
 
@@ -266,7 +267,7 @@ def test_the_compiled_program_takes_at_least_what_its_budget_says(tiny, monkeypa
     monkeypatch.setattr(budget, "load", lambda data: tiny.dataset)
     trials = plan.grid(tiny.experiment, {"seed": [0, 1, 2, 3]})
     members = [trial.experiment.resolve(tiny.dataset) for trial in trials]
-    program = group.Program.of(members[0], tiny.dataset, members[0].data.preprocess, False)
+    program = _group.Program.of(members[0], tiny.dataset, members[0].data.preprocess, False)
     compiled = (program.compile(members) - program.fixed_bytes) / len(members)
     own = budget.Budget.of(trials, 32, None)
     params = 16 * 8 + 8 + 8 * 3 + 3 + 3 * 8 + 8 + 8 * 16 + 16

@@ -6,22 +6,13 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import pretrain
+from aejax.core import Adam, InputError
 from aejax.data import Data
-from aejax.errors import InputError
 from aejax.experiment import Experiment
 from aejax.losses import Gaussian, Loss, Masking
-from aejax.models import (
-    Autoencoder,
-    ConvDecoder,
-    ConvEncoder,
-    MLPDecoder,
-    MLPEncoder,
-    Plain,
-    TiedAutoencoder,
-    TransposedDecoder,
-)
-from aejax.optim import Adam
+from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder
+from aejax.models.tied import TransposedDecoder
+from aejax.training import pretraining
 
 LAYER = Experiment(
     Autoencoder(MLPEncoder(), Plain(), MLPDecoder()),
@@ -31,7 +22,7 @@ LAYER = Experiment(
     batch_size=8,
     epochs=2,
 )
-RBM = dataclasses.replace(LAYER, model=TiedAutoencoder(), loss=pretrain.rbm())
+RBM = dataclasses.replace(LAYER, model=TiedAutoencoder(), loss=pretraining.rbm())
 FREE = Autoencoder(MLPEncoder((7,), "sigmoid"), Plain(3, "sigmoid"), MLPDecoder((7,), "sigmoid"))
 TIED = TiedAutoencoder(MLPEncoder((7,), "sigmoid"), Plain(3, "sigmoid"), TransposedDecoder("sigmoid"))
 WAYS = {"autoencoders": (FREE, LAYER), "RBMs": (FREE, RBM), "RBMs, tied": (TIED, RBM)}
@@ -44,8 +35,8 @@ def stack(model):
 @pytest.mark.parametrize(("model", "recipe"), WAYS.values(), ids=WAYS)
 def test_unrolled_layers_encode_and_decode_as_one_after_the_other(tiny, model, recipe):
     experiment = stack(model)
-    parts = pretrain.layers(experiment, [recipe] * 2, tiny.dataset)
-    params = pretrain.unroll(experiment, tiny.dataset, parts)
+    parts = pretraining.layers(experiment, [recipe] * 2, tiny.dataset)
+    params = pretraining.unroll(experiment, tiny.dataset, parts)
     started = aejax.fit(dataclasses.replace(experiment, optimizer=Adam(1e-30)), dataset=tiny.dataset, params=params)
     x = z = tiny.dataset.test.x
     for part in parts:
@@ -60,7 +51,7 @@ def test_unrolled_layers_encode_and_decode_as_one_after_the_other(tiny, model, r
 def test_every_layer_learns_on_the_codes_before_it_with_its_own_loss(tiny, tmp_path):
     top = dataclasses.replace(LAYER, loss=Loss(Gaussian()), epochs=3)
     deep = FREE.clone(encoder=MLPEncoder((7, 6), "sigmoid"), decoder=MLPDecoder((6, 7), "sigmoid"))
-    parts = pretrain.layers(stack(deep), [RBM, LAYER, top], tiny.dataset, tmp_path)
+    parts = pretraining.layers(stack(deep), [RBM, LAYER, top], tiny.dataset, tmp_path)
     assert [part.shape for part in parts] == [(4, 4, 1), (7,), (6,)]
     assert [part.experiment.model.latent.size for part in parts] == [7, 6, 3]
     assert set(parts[0].history[0]) >= {"contrastive_divergence_nats", "free_energy_nats", "reconstruction_nats"}
@@ -73,7 +64,7 @@ def test_every_layer_learns_on_the_codes_before_it_with_its_own_loss(tiny, tmp_p
 def test_codes_of_a_data_set_keep_its_labels_and_its_empty_parts(tiny):
     trained = aejax.fit(stack(FREE), dataset=tiny.dataset)
     nobody = dataclasses.replace(tiny.dataset, validation=tiny.dataset.validation.take(np.arange(0)))
-    codes = pretrain.encoded(trained, nobody)
+    codes = pretraining.encoded(trained, nobody)
     np.testing.assert_array_equal(codes.train.x, trained.encode(tiny.dataset.train.x))
     np.testing.assert_array_equal(codes.test.label, tiny.dataset.test.label)
     assert codes.validation.x.shape == (0, 3)
@@ -95,7 +86,7 @@ def test_an_rbm_learns_the_probabilities_of_its_data(tiny):
 
 def test_normalisation_starts_as_fresh_as_ever(tiny):
     normed = stack(FREE.clone(encoder=MLPEncoder((7,), "sigmoid", "batch")))
-    params = pretrain.unroll(normed, tiny.dataset, pretrain.layers(normed, [LAYER] * 2, tiny.dataset))
+    params = pretraining.unroll(normed, tiny.dataset, pretraining.layers(normed, [LAYER] * 2, tiny.dataset))
     np.testing.assert_array_equal(params["encoder"]["Stack_0"]["Finish_0"]["BatchNorm_0"]["scale"], np.ones(7))
 
 
@@ -110,7 +101,7 @@ REFUSED = {
 @pytest.mark.parametrize(("model", "count", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_pretrained_is_refused(tiny, model, count, message):
     with pytest.raises(InputError, match=message):
-        pretrain.layers(stack(model), [LAYER] * count, tiny.dataset)
+        pretraining.layers(stack(model), [LAYER] * count, tiny.dataset)
 
 
 def test_parameters_of_another_model_are_no_start(tiny):

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax.data import Dataset, Part, StaticBinarise
-from aejax.errors import InputError
+from aejax.core import Adam, Examples, InputError
+from aejax.data import Dataset, StaticBinarise
+from aejax.evaluation import compare, fine_tune
+from aejax.evaluation.probes import probe
 from aejax.losses import Masking
 from aejax.models import MLPEncoder
-from aejax.optim import Adam
-from aejax.probes import compare, fine_tune, probe
 
 
 def blobs(n, seed, spread=0.3):
@@ -80,7 +80,8 @@ def test_raw_values_and_pca_of_train_stand_beside_the_code(tiny):
     """Of noise, where every other input has other neighbours."""
     rng = np.random.default_rng(0)
     train, test = (
-        Part(rng.integers(0, 256, (n, 4, 4, 1), np.uint8), rng.integers(0, 2, n).astype(np.int32)) for n in (40, 300)
+        Examples(rng.integers(0, 256, (n, 4, 4, 1), np.uint8), rng.integers(0, 2, n).astype(np.int32))
+        for n in (40, 300)
     )
     trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
     rows = compare(trained, Dataset("noise", train, test, test), ("logistic", "knn"))
@@ -99,7 +100,7 @@ def test_raw_values_and_pca_of_train_stand_beside_the_code(tiny):
 
 def test_data_without_labels_is_refused(tiny):
     trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
-    bare = Dataset("bare", *(Part(tiny.dataset.part(name).x) for name in ("train", "validation", "test")))
+    bare = Dataset("bare", *(Examples(tiny.dataset.part(name).x) for name in ("train", "validation", "test")))
     for method in (lambda: compare(trained, bare, ("knn",)), lambda: fine_tune(trained, bare)):
         with pytest.raises(InputError, match="bare has no labels"):
             method()
@@ -109,7 +110,7 @@ def test_labels_that_are_no_classes_are_refused(tiny):
     """As those of sprites, which number the combinations of factors: every one is another."""
     trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
     parts = [tiny.dataset.part(name) for name in ("train", "validation", "test")]
-    numbered = [Part(part.x, np.arange(len(part), dtype=np.int32) + 100 * i) for i, part in enumerate(parts)]
+    numbered = [Examples(part.x, np.arange(len(part), dtype=np.int32) + 100 * i) for i, part in enumerate(parts)]
     for method in (lambda data: compare(trained, data, ("knn",)), lambda data: fine_tune(trained, data)):
         with pytest.raises(InputError, match="no label of numbered's test part occurs in its train part"):
             method(Dataset("numbered", *numbered))
@@ -145,7 +146,7 @@ def test_fine_tuning_starts_from_all_that_was_learned(tiny):
 def test_fine_tuning_corrupts_the_input_in_training_alone(tiny):
     """Of nothing but zeros a classifier learns how common the classes are, and no image tells it more."""
     trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
-    zeros = dataclasses.replace(tiny.dataset, train=Part(0 * tiny.dataset.train.x, tiny.dataset.train.label))
+    zeros = dataclasses.replace(tiny.dataset, train=Examples(0 * tiny.dataset.train.x, tiny.dataset.train.label))
     tune = {"epochs": 20, "batch_size": 8, "optimizer": Adam(1e-2)}
     masked = fine_tune(trained, tiny.dataset, corruption=Masking(1.0), **tune)
     assert masked == fine_tune(trained, zeros, **tune)
@@ -156,7 +157,9 @@ def test_fine_tuning_sees_the_data_as_training_placed_it(tiny):
     trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
     once = StaticBinarise()
     parts = (tiny.dataset.part(name) for name in ("train", "validation", "test"))
-    drawn = Dataset("drawn", *(Part(np.asarray(once.place(jax.numpy.asarray(part.x))), part.label) for part in parts))
+    drawn = Dataset(
+        "drawn", *(Examples(np.asarray(once.place(jax.numpy.asarray(part.x))), part.label) for part in parts)
+    )
     tune = {"epochs": 2, "batch_size": 8}
     placed = fine_tune(dataclasses.replace(trained, preprocess=once), tiny.dataset, **tune)
     assert placed == fine_tune(trained, drawn, **tune)

@@ -5,15 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax import pytree
-from aejax.errors import InputError
-from aejax.pytree import as_arrays, configurable, known, known_class, known_subclasses, static
+from aejax.core import InputError, as_arrays, configurable, known, known_class, known_subclasses, static
+from aejax.core import settings as settings_module
 
 
 @pytest.fixture(autouse=True)
 def _own_names(monkeypatch):
     """Classes made in a test are forgotten after it."""
-    monkeypatch.setattr(pytree, "_KNOWN", dict(pytree._KNOWN))
+    monkeypatch.setattr(settings_module, "_KNOWN", dict(settings_module._KNOWN))
 
 
 @pytest.fixture

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from aejax.commands import SWEEP_COMMANDS
+from aejax.cli._commands import SWEEP_COMMANDS
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 TRAINS = """
 import numpy as np
-from aejax.data import Dataset, Part
+from aejax.core import Examples
+from aejax.data import Dataset
 
-images = Part(np.random.default_rng(0).integers(0, 256, (16, 4, 4, 1), np.uint8))
+images = Examples(np.random.default_rng(0).integers(0, 256, (16, 4, 4, 1), np.uint8))
 experiment = dataclasses.replace(aejax.get("ae-wide"), epochs=1, batch_size=8)
 trained = aejax.fit(experiment, folder="runs", dataset=Dataset("noise", images, images, images))
 assert trained.history[0]["code_l2_nats"] > 0

@@ -3,9 +3,8 @@ import sys
 
 import pytest
 
-from aejax import registry
-from aejax.errors import InputError
-from aejax.experiment import Experiment
+from aejax.core import InputError
+from aejax.experiment import Experiment, registry
 
 
 @pytest.fixture

@@ -13,22 +13,20 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import feed, loop, streaming
+from aejax import devices
+from aejax.core import Adam, Cosine, InputError, as_arrays
 from aejax.data import Binarise, Data, StaticBinarise, Stored, load, pack
 from aejax.devices import Parallel
-from aejax.errors import InputError
 from aejax.experiment import Experiment
-from aejax.feed import Resident
 from aejax.losses import Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import Adam, Cosine
-from aejax.pytree import as_arrays
-from aejax.streaming import Legs, Streamed, feed_for
-from aejax.timing import Recording
+from aejax.runs import Recording
+from aejax.training import ResidentSource, _sources, _streaming, loop, source_for
+from aejax.training._streaming import StreamedSource, TrainingChunks
 from tests.test_loop import same_bits, without_times
 
 EXAMPLES, VALUES, BATCH = 250, 16, 8
-BUFFER = streaming._LEGS * 3 * BATCH * VALUES / 1e9
+BUFFER = _streaming._CHUNKS * 3 * BATCH * VALUES / 1e9
 """Holds legs of three steps."""
 ONE = Parallel(devices=1)
 
@@ -45,7 +43,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def experiment(folder, monkeypatch):
-    for module in (feed, streaming):
+    for module in (_sources, _streaming):
         monkeypatch.setattr(module, "CHUNK", 7)  # several batches of validation, the last one ragged
     model = Autoencoder(MLPEncoder(), Plain(3, "tanh"), MLPDecoder())
     data = Data(str(folder), preprocess=Binarise())
@@ -54,8 +52,8 @@ def experiment(folder, monkeypatch):
 
 def streamed(experiment, buffer=BUFFER):
     dataset = load(experiment.data)
-    made = feed_for(experiment.resolve(dataset), dataset, as_arrays(experiment.data.preprocess), ONE, buffer)
-    assert isinstance(made, Streamed)
+    made = source_for(experiment.resolve(dataset), dataset, as_arrays(experiment.data.preprocess), ONE, buffer)
+    assert isinstance(made, StreamedSource)
     return made
 
 
@@ -69,8 +67,8 @@ def test_a_streamed_run_is_the_run_in_memory_bit_for_bit(experiment):
 
 def test_data_within_the_buffer_is_held_in_memory(experiment):
     dataset = load(experiment.data)
-    made = feed_for(experiment.resolve(dataset), dataset, Binarise(), ONE, 1.0)
-    assert isinstance(made, Resident)
+    made = source_for(experiment.resolve(dataset), dataset, Binarise(), ONE, 1.0)
+    assert isinstance(made, ResidentSource)
     assert isinstance(made.dataset.train.x, np.ndarray)
     assert isinstance(made.dataset.validation.x, np.ndarray)
     assert isinstance(made.dataset.test, Stored)  # which may be larger than memory
@@ -87,18 +85,18 @@ def test_from_any_step_of_an_epoch_what_is_left_of_it_follows(experiment):
         resumed = list(streamed(experiment).train(jax.tree.map(jnp.copy, legs[number][0])))
         assert same_bits([metrics for _, metrics in resumed], [metrics for _, metrics in legs[number + 1 :]])
         assert same_bits(resumed[-1][0], legs[-1][0])
-    inside = Legs(load(experiment.data).train, ONE, 0, BATCH, 3, first=whole.steps + 4, last=2 * whole.steps)
+    inside = TrainingChunks(load(experiment.data).train, ONE, 0, BATCH, 3, first=whole.steps + 4, last=2 * whole.steps)
     assert inside[0].x.shape == (2, BATCH, 4, 4, 1)  # up to where its leg has always ended
 
 
 def test_an_epoch_s_legs_hold_each_example_once_with_its_label_in_the_order_of_the_run_in_memory(experiment):
     dataset = load(experiment.data)
     steps = len(dataset.train) // BATCH
-    legs = Legs(dataset.train, ONE, 5, BATCH, 4, first=0, last=2 * steps)
+    legs = TrainingChunks(dataset.train, ONE, 5, BATCH, 4, first=0, last=2 * steps)
     parts = [legs[number] for number in range(len(legs))]
     x, label = (np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in ("x", "label"))
     for epoch in range(2):
-        order = aejax.train.batches(jax.random.key(5), epoch * steps, len(dataset.train), BATCH)
+        order = aejax.core.batches(jax.random.key(5), epoch * steps, len(dataset.train), BATCH)
         here = slice(epoch * steps, (epoch + 1) * steps)
         np.testing.assert_array_equal(x[here], np.asarray(dataset.train.x)[order])
         np.testing.assert_array_equal(label[here], dataset.train.label[order])
@@ -111,12 +109,12 @@ class Device(NamedTuple):
 @pytest.mark.parametrize("tensor", [1, 2, 4])
 def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, monkeypatch, tensor):
     train = load(experiment.data).train
-    legs = Legs(train, Parallel(devices=4, tensor=tensor), 0, BATCH, 4, 0, len(train) // BATCH)
-    whole = np.asarray(Legs(train, ONE, 0, BATCH, 4, 0, len(train) // BATCH)[1].x)
+    legs = TrainingChunks(train, Parallel(devices=4, tensor=tensor), 0, BATCH, 4, 0, len(train) // BATCH)
+    whole = np.asarray(TrainingChunks(train, ONE, 0, BATCH, 4, 0, len(train) // BATCH)[1].x)
     groups = np.empty((4 // tensor, tensor), object)
     groups.reshape(-1)[:] = [Device(0), Device(0), Device(1), Device(1)]
     monkeypatch.setattr(Parallel, "mesh", SimpleNamespace(devices=groups))
-    monkeypatch.setattr(Parallel, "deal", lambda parallel, batches: batches)
+    monkeypatch.setattr(Parallel, "distribute", lambda parallel, batches: batches)
     shares = []
     for host in range(2):
         monkeypatch.setattr(jax, "process_index", lambda host=host: host)
@@ -129,9 +127,9 @@ def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, mo
 
 def test_an_epoch_is_read_as_soon_as_the_next_one_has_begun(experiment, monkeypatch):
     events = []
-    dispatch, rows = streaming.devices.shared_epoch, loop._rows
+    dispatch, rows = devices.shared_epoch, loop._rows
     monkeypatch.setattr(
-        streaming.devices, "shared_epoch", lambda *args, **kwargs: events.append("leg") or dispatch(*args, **kwargs)
+        devices, "shared_epoch", lambda *args, **kwargs: events.append("leg") or dispatch(*args, **kwargs)
     )
     monkeypatch.setattr(loop, "_rows", lambda *args: events.append("rows") or rows(*args))
     aejax.fit(dataclasses.replace(experiment, epochs=2), buffer=BUFFER)
@@ -150,19 +148,19 @@ def test_what_comes_next_is_read_before_it_is_asked_for_but_not_much_more():
             return number
 
     source = Source()
-    items = streaming._ahead(source)
+    items = _streaming._ahead(source)
     assert next(items) == 0
     deadline = time.monotonic() + 20
     while source.read < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.1)
-    assert 2 <= source.read <= 1 + 2 * streaming._READ
+    assert 2 <= source.read <= 1 + 2 * _streaming._READ
     assert list(items) == list(range(1, 100))
 
 
 def test_the_time_that_input_is_waited_for_is_told(experiment, monkeypatch):
-    deal = Parallel.deal
-    monkeypatch.setattr(Parallel, "deal", lambda *args: time.sleep(0.02) or deal(*args))
+    deal = Parallel.distribute
+    monkeypatch.setattr(Parallel, "distribute", lambda *args: time.sleep(0.02) or deal(*args))
     with Recording() as recorded:
         aejax.fit(dataclasses.replace(experiment, epochs=1), buffer=BUFFER)
     assert recorded.summary(1)["input_wait_seconds"] > 0.05

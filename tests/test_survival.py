@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import checkpoints, loop
-from aejax.checkpoints import Checkpoints, Saving
-from aejax.errors import DiskError, InputError
-from aejax.optim import Adam
+from aejax.core import Adam, DiskError, InputError
+from aejax.runs import Run, Saving, checkpoints
+from aejax.runs.checkpoints import Checkpoints
+from aejax.training import loop
 from tests.lives import digest, train
 from tests.test_loop import DATASET, EXPERIMENT, same_bits, without_times
 
@@ -134,7 +134,7 @@ class Failing:
 
 @pytest.mark.parametrize("way", ["full before", "full while writing"])
 def test_a_full_disk_is_said_in_one_sentence_and_earlier_checkpoints_are_whole(tmp_path, monkeypatch, way):
-    log = loop.Run.log
+    log = Run.log
 
     def logged(self, rows):
         log(self, rows)
@@ -145,7 +145,7 @@ def test_a_full_disk_is_said_in_one_sentence_and_earlier_checkpoints_are_whole(t
             else:
                 monkeypatch.setattr(checkpoints, "_orbax", Failing)
 
-    monkeypatch.setattr(loop.Run, "log", logged)
+    monkeypatch.setattr(Run, "log", logged)
     said = (
         r"step 15 .*\((No space left on device|OUT_OF_RANGE: File too large)\).*make room, then aejax train tiny --res"
     )
@@ -180,7 +180,7 @@ def test_the_best_by_validation_is_kept_beside_the_newest(tmp_path, monkeypatch)
 
 def test_training_does_not_wait_for_the_disk(tmp_path, monkeypatch):
     """The first checkpoint is not on disk before the last epoch has ended."""
-    write, log = Checkpoints._write, loop.Run.log
+    write, log = Checkpoints._write, Run.log
     over = threading.Event()
     in_time = []
 
@@ -194,7 +194,7 @@ def test_training_does_not_wait_for_the_disk(tmp_path, monkeypatch):
             over.set()
 
     monkeypatch.setattr(Checkpoints, "_write", slow)
-    monkeypatch.setattr(loop.Run, "log", logged)
+    monkeypatch.setattr(Run, "log", logged)
     run = aejax.fit(FEW, folder=tmp_path, dataset=UNVALIDATED, saving=Saving(save_every=0)).run
     assert all(in_time)
     assert run.checkpoints.steps() == [5, 20]

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import outcomes, plan, population, sweep
-from aejax.commands.sweep import Sweep as Command
+from aejax import devices, training
+from aejax.cli._sweeps import SweepCommand as Command
+from aejax.core import InputError
 from aejax.data import load
-from aejax.errors import InputError
-from aejax.plan import Trial
-from aejax.sweep import Sweep
+from aejax.sweeps import Sweep, SweepEvents, plan, run_sweep, store, summary
+from aejax.sweeps.plan import Trial
+from aejax.training import population
 
 ROOT = Path(__file__).parents[1]
 ENDED = {"failed_at": None, "stopped_after": None, "seconds": 1.0}
@@ -40,7 +41,7 @@ def base(tiny, data):
 
 def worked(folder, trials, **options):
     made = Sweep.create(folder, trials)
-    sweep.work(made, **options)
+    run_sweep(made, **options)
     return made
 
 
@@ -63,7 +64,7 @@ def test_a_stopped_sweep_goes_on_and_repeats_nothing(base, tmp_path, monkeypatch
     trials = plan.grid(base, {"seed": [0, 1, 2, 3]})
     made = Sweep.create(tmp_path / "sweep", trials)
     trained = []
-    fit = population.fit
+    fit = training.fit_each
 
     def failing(experiments, **options):
         if trained:
@@ -71,9 +72,9 @@ def test_a_stopped_sweep_goes_on_and_repeats_nothing(base, tmp_path, monkeypatch
         trained.extend(experiments)
         return fit(experiments, **options)
 
-    monkeypatch.setattr(population, "fit", failing)
+    monkeypatch.setattr(training, "fit_each", failing)
     with pytest.raises(KeyboardInterrupt):
-        sweep.work(made, width=2)
+        run_sweep(made, width=2)
     assert len(made.finished()) == 2
     assert not any(map(made._taken, made.trials))  # given back
     again = []
@@ -82,8 +83,8 @@ def test_a_stopped_sweep_goes_on_and_repeats_nothing(base, tmp_path, monkeypatch
         again.extend(experiments)
         return fit(experiments, **options)
 
-    monkeypatch.setattr(population, "fit", counting)
-    sweep.work(Sweep.open(tmp_path / "sweep"), width=2)
+    monkeypatch.setattr(training, "fit_each", counting)
+    run_sweep(Sweep.open(tmp_path / "sweep"), width=2)
     assert len(made.finished()) == 4
     assert {item.seed for item in trained} | {item.seed for item in again} == {0, 1, 2, 3}
     assert len(again) == 2
@@ -102,10 +103,10 @@ def test_what_a_dead_worker_was_at_work_on_goes_on_where_it_was(base, tmp_path, 
 
     made = Sweep.create(tmp_path / "sweep", trials)
     with pytest.raises(KeyboardInterrupt):
-        sweep.work(made, events=sweep.Events(epoch=dying))
+        run_sweep(made, events=SweepEvents(epoch=dying))
     assert list((tmp_path / "sweep" / "training").iterdir())
     before, after = sum(epochs), []
-    sweep.work(made, events=sweep.Events(epoch=after.append))
+    run_sweep(made, events=SweepEvents(epoch=after.append))
     assert before + sum(after) < 2 * 5 * len(trials)
     assert not (tmp_path / "sweep" / "training").exists()
     for id, result in made.results().items():
@@ -115,14 +116,14 @@ def test_what_a_dead_worker_was_at_work_on_goes_on_where_it_was(base, tmp_path, 
 
 def test_where_measuring_is_stopped_training_stops_too_and_is_kept(base, tmp_path, monkeypatch):
     monkeypatch.setattr(population, "SMALL", 0.0)
-    monkeypatch.setattr(population.devices, "lanes", lambda: 2)
+    monkeypatch.setattr(devices, "lanes", lambda: 2)
 
     def measure(trained, part):
         raise KeyboardInterrupt
 
     made = Sweep.create(tmp_path / "sweep", plan.grid(dataclasses.replace(base, epochs=500), {"seed": [0, 1, 2, 3]}))
     with pytest.raises(KeyboardInterrupt):
-        sweep.work(made, measure=measure)
+        run_sweep(made, measure=measure)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("members")]
     assert list((tmp_path / "sweep" / "training").iterdir())
 
@@ -145,7 +146,7 @@ def test_a_claim_keeps_others_away_until_its_worker_is_dead(base, tmp_path, monk
     assert [trial.settings["seed"] for trial in mine] == [0, 1]
     assert [trial.settings["seed"] for trial in theirs] == [2]
     assert made.claim("another", 5) == []
-    long_ago = time.time() - sweep.LEASE - 1
+    long_ago = time.time() - store.LEASE - 1
     for trial in mine:
         os.utime(made._claim(trial), (long_ago, long_ago))
     assert made.claim("another", 5) == mine
@@ -155,7 +156,7 @@ def test_a_claim_keeps_others_away_until_its_worker_is_dead(base, tmp_path, monk
 
 
 def test_a_living_worker_s_claims_do_not_grow_old(base, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "LEASE", 0.6)
+    monkeypatch.setattr(store, "LEASE", 0.6)
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0]}))
     mine = made.claim("me", 1)
     with made.touching("me", mine):
@@ -167,7 +168,7 @@ def test_a_living_worker_s_claims_do_not_grow_old(base, tmp_path, monkeypatch):
 def test_a_failed_trial_is_recorded_and_named(base, tmp_path):
     trials = plan.grid(base, {"optimizer": ["sgd"], "optimizer.learning_rate": [1e30, 1e-3], "epochs": [2]})
     made = worked(tmp_path / "sweep", trials)
-    rows = outcomes.summarise(made, "loss_nats", "validation")
+    rows = summary.summarise(made, "loss_nats", "validation")
     assert [row.failed for row in rows] == [0, 1]
     assert math.isnan(rows[1].mean)
     failed = made.results()[trials[0].id]
@@ -182,9 +183,9 @@ def test_means_and_intervals_over_seeds(base, tmp_path):
         content = {"validation": {"loss_nats": value, "accuracy": value}, "test": {"loss_nats": -value}, **ENDED}
         made._claim(trial).write_text("me")
         assert made.record("me", trial, content)
-    best, other = outcomes.summarise(made, "loss_nats", "validation")
-    assert [row.mean for row in outcomes.summarise(made, "accuracy", "validation")] == [other.mean, best.mean]
-    by_test = outcomes.summarise(made, "loss_nats", "test")
+    best, other = summary.summarise(made, "loss_nats", "validation")
+    assert [row.mean for row in summary.summarise(made, "accuracy", "validation")] == [other.mean, best.mean]
+    by_test = summary.summarise(made, "loss_nats", "test")
     assert [row.settings for row in by_test] == [best.settings, other.settings]  # the plan's order, not the best's
     assert by_test[0].mean == -best.mean > by_test[1].mean
     assert best.values == [11, 12, 13, 14]
@@ -192,12 +193,12 @@ def test_means_and_intervals_over_seeds(base, tmp_path):
     assert best.half_width == pytest.approx(3.182 * np.std(best.values, ddof=1) / 2, rel=1e-3)
     assert (other.missing, len(other.values)) == (1, 3)
     with pytest.raises(InputError, match=r"the metric 'mig' of validation: it has accuracy, loss_nats"):
-        outcomes.summarise(made, "mig", "validation")
+        summary.summarise(made, "mig", "validation")
 
 
 @pytest.mark.parametrize(("metric", "best", "worst"), [("loss_nats", "11", "14"), ("accuracy", "14", "11")])
 def test_the_best_seed_is_shown_beside_the_mean(metric, best, worst, capsys):
-    outcomes.show([outcomes.Row({"epochs": 1}, [11.0, 12.0, 14.0], 0, 0)], metric, "validation")
+    summary.show([summary.SummaryRow({"epochs": 1}, [11.0, 12.0, 14.0], 0, 0)], metric, "validation")
     cells = [cell.strip() for cell in capsys.readouterr().out.split("│")]
     assert {"12.33", "3.795", best} <= set(cells)
     assert worst not in cells
@@ -208,7 +209,7 @@ def test_trials_without_the_metric_have_no_mean(base, tmp_path):
     for test in ({}, {"kl_nats": 3.0}):
         (trial,) = made.claim("me", 1)
         assert made.record("me", trial, {"validation": {"loss_nats": 1.0} | test, "test": {}, **ENDED})
-    best, other = outcomes.summarise(made, "kl_nats", "validation")
+    best, other = summary.summarise(made, "kl_nats", "validation")
     assert best.mean == 3
     assert (other.values, other.failed, other.missing) == ([], 0, 0)
 
@@ -218,7 +219,7 @@ def test_a_damaged_result_is_named(base, tmp_path, content):
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}))
     (tmp_path / "sweep" / "results" / f"{made.trials[0].id}.json").write_text(content)
     with pytest.raises(InputError, match=rf"{made.trials[0].id}.json is damaged.*: remove it"):
-        outcomes.summarise(made, "loss_nats", "validation")
+        summary.summarise(made, "loss_nats", "validation")
 
 
 def test_a_folder_of_another_sweep_or_of_none_is_refused(base, tmp_path):
@@ -245,8 +246,9 @@ def test_a_folder_of_another_sweep_or_of_none_is_refused(base, tmp_path):
 WORKER = """
 import sys, time
 from pathlib import Path
-from aejax import population, sweep
-sweep.LEASE = 1.0
+from aejax import training
+from aejax.sweeps import Sweep, run_sweep, store
+store.LEASE = 1.0
 
 def fit(experiments, **options):  # as long as training, and as ready to be killed
     time.sleep(0.03 * len(experiments))
@@ -262,8 +264,8 @@ class Outcome:
 def measure(trained, part):
     return {"loss_nats": float(trained.seed)}
 
-population.fit = fit
-sweep.work(sweep.Sweep.open(Path(sys.argv[1])), width=4, measure=measure)
+training.fit_each = fit
+run_sweep(Sweep.open(Path(sys.argv[1])), width=4, measure=measure)
 """
 
 

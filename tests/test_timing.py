@@ -2,13 +2,14 @@ import time
 
 import pytest
 
-from aejax.timing import TRACED_EPOCHS, Profile, Recording, span, tell
+from aejax.runs import Profile, Recording, record_duration, span
+from aejax.runs.timing import TRACED_EPOCHS
 
 
 def test_a_span_is_heard_only_while_someone_listens():
     with Recording() as recorded, span("checkpoint"):
         time.sleep(0.05)
-    tell("checkpoint", 100.0)
+    record_duration("checkpoint", 100.0)
     (seconds,) = recorded.seconds["checkpoint"]
     assert 0.05 <= seconds < 5
 
@@ -16,9 +17,9 @@ def test_a_span_is_heard_only_while_someone_listens():
 def test_the_summary_keeps_the_first_epoch_apart_and_takes_the_median_of_the_others():
     with Recording() as recorded:
         for seconds in (9.0, 1.0, 50.0, 3.0):
-            tell("epoch", seconds)
+            record_duration("epoch", seconds)
         for name, seconds in (("input", 0.25), ("input", 0.5), ("checkpoint", 2.0)):
-            tell(name, seconds)
+            record_duration(name, seconds)
     summary = recorded.summary(steps_per_epoch=100)
     assert summary["first_epoch_seconds"] == 9.0
     assert summary["steady_epoch_seconds"] == 3.0
@@ -47,14 +48,14 @@ def test_a_profile_ends_its_trace_after_the_first_epochs(tmp_path):
         for number in range(TRACED_EPOCHS):
             assert profile.tracing
             assert not list(tmp_path.rglob("*.xplane.pb"))
-            tell("epoch", float(number))
+            record_duration("epoch", float(number))
         assert not profile.tracing
         assert len(list(tmp_path.rglob("*.xplane.pb"))) == 1
-        tell("epoch", 1.0)
+        record_duration("epoch", 1.0)
     assert len(profile.seconds["epoch"]) == TRACED_EPOCHS + 1
 
 
 def test_a_profile_of_fewer_epochs_is_written_at_the_end(tmp_path):
     with Profile(tmp_path):
-        tell("epoch", 1.0)
+        record_duration("epoch", 1.0)
     assert len(list(tmp_path.rglob("*.xplane.pb"))) == 1

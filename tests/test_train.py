@@ -6,22 +6,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax import train
-from aejax.data import Binarise, Part, Scale
-from aejax.keys import Stream, derive
+from aejax import core
+from aejax.core import Adam, Cosine, Examples, Stream, as_arrays, derive, evaluation, means, train_step
+from aejax.core.mean import Mean
+from aejax.core.optimizers import SGD
+from aejax.data import Binarise, Scale
 from aejax.losses import Bernoulli, Gaussian, GaussianNoise, Loss, Reconstruction, WeightL2
-from aejax.metrics import Mean, ReconstructionError, means
+from aejax.metrics import ReconstructionError
 from aejax.models import Autoencoder, GaussianLatent, MLPDecoder, MLPEncoder, Plain
-from aejax.optim import SGD, Adam, Cosine
-from aejax.pytree import as_arrays
 
 KEY = jax.random.key(0)
 MODEL = Autoencoder(MLPEncoder(), Plain(2), MLPDecoder(), (6,))
 BOTH_TERMS = {"reconstruction": Reconstruction(), "decay": WeightL2(0.1)}
-init = jax.jit(train.init, static_argnames="model")
-step = jax.jit(train.step, static_argnames="model")
-epoch = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
-evaluate = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
+init = jax.jit(train_step.init, static_argnames="model")
+step = jax.jit(train_step.step, static_argnames="model")
+epoch = jax.jit(core.epoch, static_argnames=("model", "batch_size"))
+evaluate = jax.jit(evaluation.evaluate, static_argnames=("model", "batch_size"))
 
 
 def arrays(loss=None, optimizer=None):
@@ -32,7 +32,7 @@ def arrays(loss=None, optimizer=None):
 def examples(size, seed=0):
     rng = np.random.default_rng(seed)
     x, label = rng.uniform(0, 1, (size, 6)), rng.integers(0, 3, size)
-    return Part(jnp.asarray(x, jnp.float32), jnp.asarray(label, jnp.int32))
+    return Examples(jnp.asarray(x, jnp.float32), jnp.asarray(label, jnp.int32))
 
 
 def begun(loss=None, optimizer=None, model=MODEL, key=KEY):
@@ -89,7 +89,7 @@ def test_the_loss_goes_down(tiny):
     experiment = tiny.experiment.resolve(tiny.dataset)
     part = jax.device_put(tiny.dataset.train)
     loss, optimizer = as_arrays((experiment.loss, Adam(1e-2, horizon=200.0)))
-    state = init(experiment.model, loss, optimizer, Part(jnp.zeros((1, 4, 4, 1))), KEY)
+    state = init(experiment.model, loss, optimizer, Examples(jnp.zeros((1, 4, 4, 1))), KEY)
     history = []
     for _ in range(40):
         state, metrics = epoch(experiment.model, loss, optimizer, Scale(), state, part, KEY, batch_size=8)
@@ -137,7 +137,7 @@ def run_epoch(function, optimizer=BASE, loss=None, model=MODEL, key=KEY):
     return function(model, loss, optimizer, Scale(), state, examples(9), key, batch_size=4)
 
 
-LOOPS = [(run_step, train.step, ("model",)), (run_epoch, train.epoch, ("model", "batch_size"))]
+LOOPS = [(run_step, train_step.step, ("model",)), (run_epoch, core.epoch, ("model", "batch_size"))]
 
 
 @pytest.mark.parametrize(("run", "function", "static"), LOOPS, ids=["step", "epoch"])
@@ -160,14 +160,14 @@ def test_new_numbers_and_seeds_never_trace_again(run, function, static):
     ids=["static field", "clipping", "terms", "likelihood", "model"],
 )
 def test_new_structure_traces_again(change):
-    once = counted(train.step, 1, static_argnames="model")
+    once = counted(train_step.step, 1, static_argnames="model")
     run_step(once)
     with pytest.raises(AssertionError, match="traced"):
         run_step(once, **change)
 
 
 def test_an_equal_model_made_separately_does_not_trace_again():
-    once = counted(train.step, 1, static_argnames="model")
+    once = counted(train_step.step, 1, static_argnames="model")
     run_step(once)
     run_step(once, model=Autoencoder(MLPEncoder(), Plain(2), MLPDecoder(), (6,)))
 
@@ -210,7 +210,7 @@ class Reveal(Loss):
 def revealing(size):
     x = np.zeros((size, 6), np.float32)
     x[:, 0] = 2.0 ** np.arange(size)
-    return Part(jnp.asarray(x), jnp.arange(size, dtype=jnp.int32))
+    return Examples(jnp.asarray(x), jnp.arange(size, dtype=jnp.int32))
 
 
 def seen(sums):
@@ -251,11 +251,11 @@ def test_over_many_epochs_no_example_is_left_out():
 
 @pytest.mark.parametrize("size", [1, 2, 5, 64, 1000, 70_000])
 def test_a_shuffle_is_a_permutation(size):
-    np.testing.assert_array_equal(np.sort(jax.jit(train.shuffle, static_argnums=1)(KEY, size)), np.arange(size))
+    np.testing.assert_array_equal(np.sort(jax.jit(core.shuffle, static_argnums=1)(KEY, size)), np.arange(size))
 
 
 def test_in_a_shuffle_every_place_is_as_likely():
-    orders = np.asarray(jax.jit(jax.vmap(lambda key: train.shuffle(key, 5)))(jax.random.split(KEY, 4000)))
+    orders = np.asarray(jax.jit(jax.vmap(lambda key: core.shuffle(key, 5)))(jax.random.split(KEY, 4000)))
     counts = np.stack([np.bincount(orders[:, place], minlength=5) for place in range(5)])
     assert abs(counts - 800).max() < 5 * np.sqrt(800)
 
@@ -264,10 +264,10 @@ def test_an_epoch_is_its_steps_one_by_one():
     loss, optimizer, start = begun()
     part = examples(11)
     together, metrics = epoch(MODEL, loss, optimizer, Binarise(), start, part, KEY, batch_size=4)
-    state, order = start, train.shuffle(derive(KEY, Stream.ORDER, start.step), 11)
+    state, order = start, core.shuffle(derive(KEY, Stream.ORDER, start.step), 11)
     for number in range(2):
         stored = part.take(order[4 * number : 4 * number + 4])
-        batch = Part(Binarise()(stored.x, derive(KEY, Stream.PREPROCESS, state.step)), stored.label)
+        batch = Examples(Binarise()(stored.x, derive(KEY, Stream.PREPROCESS, state.step)), stored.label)
         state, alone = step(MODEL, loss, optimizer, state, batch, KEY)
         close(
             {name: mean.sum[number] for name, mean in metrics.items()}, {name: mean.sum for name, mean in alone.items()}
@@ -277,7 +277,7 @@ def test_an_epoch_is_its_steps_one_by_one():
 
 def test_noise_is_fresh_in_every_epoch():
     loss, optimizer, state = begun(optimizer=SGD(0.0, horizon=9.0))
-    grey = Part(jnp.full((11, 6), 0.5), jnp.zeros(11, jnp.int32))
+    grey = Examples(jnp.full((11, 6), 0.5), jnp.zeros(11, jnp.int32))
     state, first = epoch(MODEL, loss, optimizer, Binarise(), state, grey, KEY, batch_size=4)
     _, second = epoch(MODEL, loss, optimizer, Binarise(), state, grey, KEY, batch_size=4)
     sums = np.concatenate([metrics["reconstruction_nats"].sum for metrics in (first, second)])
@@ -323,7 +323,7 @@ def test_learning_rates_under_vmap_are_the_runs_alone():
         state = start
         for _ in range(3):
             recipe = dataclasses.replace(optimizer, learning_rate=rate)
-            state, metrics = train.step(MODEL, loss, recipe, state, examples(8), KEY)
+            state, metrics = train_step.step(MODEL, loss, recipe, state, examples(8), KEY)
         return state.params, metrics
 
     together = jax.jit(jax.vmap(trained))(rates)
@@ -348,7 +348,7 @@ def test_evaluation_is_the_mean_over_every_example_whatever_the_batch_size(batch
     x = np.array(examples(10).x)
     x[0] = 1e3  # the first to fill up the last batch, far from all others
     measures = (loss, ReconstructionError(loss.likelihood))
-    metrics = means(evaluate(MODEL, measures, Scale(), state, Part(jnp.asarray(x)), KEY, batch_size=batch_size))
+    metrics = means(evaluate(MODEL, measures, Scale(), state, Examples(jnp.asarray(x)), KEY, batch_size=batch_size))
     errors = reconstruction_errors(state, x)
     assert metrics["squared_error"] == pytest.approx(errors.mean(), rel=1e-5)
     assert metrics["reconstruction_nats"] == pytest.approx(errors.mean() / 2 + 3 * np.log(2 * np.pi), rel=1e-5)
@@ -361,8 +361,8 @@ def test_padding_counts_for_nothing_even_where_it_is_not_a_number(batch_size):
         return {"x": jnp.where(first, batch.x[:, 0], jnp.nan)}
 
     _, _, state = begun()
-    part = Part(jnp.full((batch_size + 1, 6), 3.0))
-    metrics = jax.jit(lambda: train.evaluate(MODEL, (measure,), Scale(), state, part, KEY, batch_size))()
+    part = Examples(jnp.full((batch_size + 1, 6), 3.0))
+    metrics = jax.jit(lambda: evaluation.evaluate(MODEL, (measure,), Scale(), state, part, KEY, batch_size))()
     last = jax.tree.map(lambda leaf: leaf[-1], metrics["x"])
     assert (float(last.sum), float(last.count)) == (3.0, 1.0)
 
@@ -382,7 +382,7 @@ def test_a_batch_s_own_statistics_see_no_example_twice():
     def batch_mean(model, batch):
         return {"mean": jnp.full(batch.x.shape[0], batch.x.mean())}
 
-    metrics = jax.jit(lambda: train.evaluate(MODEL, (batch_mean,), Scale(), state, part, KEY, batch_size=4))()
+    metrics = jax.jit(lambda: evaluation.evaluate(MODEL, (batch_mean,), Scale(), state, part, KEY, batch_size=4))()
     batches = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]
     by_hand = [np.asarray(part.x)[index].mean() * count for index, count in zip(batches, [4, 4, 2], strict=True)]
     np.testing.assert_allclose(metrics["mean"].sum, by_hand, rtol=1e-6)
@@ -390,7 +390,7 @@ def test_a_batch_s_own_statistics_see_no_example_twice():
 
 def test_evaluation_takes_parts_without_labels_and_repeats_itself():
     loss, _, state = begun(Loss())
-    part = Part(examples(10).x)
+    part = Examples(examples(10).x)
     results = [means(evaluate(MODEL, (loss,), Binarise(), state, part, KEY, batch_size=4)) for _ in range(2)]
     assert results[0] == results[1]
 
@@ -425,11 +425,11 @@ def principal_error(x, rank):
 def test_a_linear_autoencoder_reaches_the_error_of_pca():
     x = low_rank()
     loss, optimizer, state = begun(Loss(Gaussian()), Adam(2e-2, Cosine(), horizon=900.0))
-    part = Part(jnp.tile(jnp.asarray(x), (30, 1)))
+    part = Examples(jnp.tile(jnp.asarray(x), (30, 1)))
     for _ in range(30):
         state, _ = epoch(MODEL, loss, optimizer, Scale(), state, part, KEY, batch_size=48)
     metrics = evaluate(
-        MODEL, (ReconstructionError(Gaussian()),), Scale(), state, Part(jnp.asarray(x)), KEY, batch_size=48
+        MODEL, (ReconstructionError(Gaussian()),), Scale(), state, Examples(jnp.asarray(x)), KEY, batch_size=48
     )
     best = principal_error(x, 2)
     assert best - 1e-4 < means(metrics)["squared_error"] < 1.01 * best

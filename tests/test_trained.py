@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import trained as trained_module
-from aejax.data import Part
-from aejax.errors import InputError
+from aejax.core import Examples, InputError
+from aejax.trained import trained as trained_module
 from tests.test_loop import DATASET, EXPERIMENT
 
 
@@ -70,7 +69,7 @@ def test_evaluation_equals_numpy(trained):
     ],
 )
 def test_examples_that_do_not_fit_are_refused(trained, x, message):
-    for method in (trained.encode, lambda x: trained.evaluate(Part(x))):
+    for method in (trained.encode, lambda x: trained.evaluate(Examples(x))):
         with pytest.raises(InputError, match=message):
             method(x)
 

@@ -15,14 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import aejax
-from aejax import checkpoints, outcomes
-from aejax.data import cache, packed
+from aejax.core import InputError
+from aejax.data import _packed, cache
 from aejax.data.files import read_parts
-from aejax.errors import InputError
-from aejax.files import read_json
-from aejax.plan import grid, read_axes
-from aejax.runs import Run
-from aejax.sweep import Sweep
+from aejax.runs import Run, checkpoints, read_json
+from aejax.sweeps import Sweep, grid, read_axes, summary
 from tests.test_loop import DATASET, EXPERIMENT
 
 quick = settings(
@@ -98,8 +95,8 @@ def sweep(tmp_path_factory):
 
 def show(folder):
     opened = Sweep.open(folder)
-    outcomes.summarise(opened, "loss_nats", outcomes.part_of(opened))
-    outcomes.export(opened, folder / "export.csv")
+    summary.summarise(opened, "loss_nats", summary.part_of(opened))
+    summary.export(opened, folder / "export.csv")
 
 
 @quick
@@ -239,7 +236,7 @@ def test_damaged_data_is_read_or_refused(tmp_path, name, how):
 def test_damaged_packed_data_is_read_or_refused(tmp_path, how, name):
     whole, copy = tmp_path / "whole", tmp_path / "copy"
     if not whole.exists():
-        packed.write(whole, {"train": [DATASET.train]})
+        _packed.write(whole, {"train": [DATASET.train]})
     shutil.copytree(whole, copy, dirs_exist_ok=True)
     (copy / name).write_bytes(damaged((whole / name).read_bytes(), how))
     read_or_refused(lambda: read_parts(copy))

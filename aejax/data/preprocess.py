@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, Num
 
+from aejax.core import configurable, static
 from aejax.data.stored import Rows, chunks
-from aejax.pytree import configurable, static
 
 
 @configurable
@@ -112,3 +112,8 @@ class Standardise(Preprocess):
         if self.mean is None or self.std is None:
             raise ValueError("Standardise has not been fitted: call fit with the training examples first")
         return jnp.asarray(self.mean)[None], jnp.asarray(self.std)[None]
+
+
+def scaled(x: np.ndarray) -> Float[np.ndarray, "n *shape"]:
+    """Stored examples in the data's units, float32: grey levels in [0, 1]."""
+    return np.asarray(scale(jnp.asarray(x)))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from aejax.data.dataset import Dataset, Part
-from aejax.errors import InputError
+from aejax.core import Examples, InputError
+from aejax.data.dataset import Dataset
 
 _TEST = 0.1  # of a data set that has no test part
 
@@ -14,7 +14,7 @@ def permutation(n: int) -> np.ndarray:
     return np.random.RandomState(0).permutation(n)
 
 
-def cut(name: str, parts: dict[str, Part], validation: float) -> Dataset:
+def cut(name: str, parts: dict[str, Examples], validation: float) -> Dataset:
     """Cuts from train the parts that are lacking; what is left keeps its order.
 
     `validation` is a fraction of train; a lacking test part takes a tenth. Raises `InputError`
@@ -32,7 +32,7 @@ def cut(name: str, parts: dict[str, Part], validation: float) -> Dataset:
     return Dataset(name, rest, parts.get("validation", valid), parts.get("test", test))
 
 
-def stratified(examples: Part, sizes: dict[str, int]) -> dict[str, Part]:
+def stratified(examples: Examples, sizes: dict[str, int]) -> dict[str, Examples]:
     """Parts that hold, of every label, the number of examples that `sizes` gives; each is in random order."""
     shuffled = examples.take(permutation(len(examples)))
     label = np.asarray(shuffled.label)

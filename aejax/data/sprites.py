@@ -5,17 +5,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from aejax.data.dataset import Part
+from aejax.core import Examples
 from aejax.data.factors import FACTORS
 from aejax.data.split import permutation
 
 SIDE = 32
 """Pixels an image is wide and high."""
+
 _FINER = 4  # points across a pixel: the share of them that is covered is its grey level
+
 _PARTS = {"train": 33_280, "validation": 2_560, "test": 10_240}
 
 
-def read() -> dict[str, Part]:
+def read() -> dict[str, Examples]:
     """Every combination of the factors once: 46,080 uint8 images `[n, 32, 32, 1]`, split at random but for good.
 
     Scales run from a half to 1. Rotations are ten steps of 9 degrees, as a square repeats itself after a
@@ -32,7 +34,7 @@ def read() -> dict[str, Part]:
         x / steps["x"] - 0.5,
         y / steps["y"] - 0.5,
     )
-    whole = Part(drawn, label.astype(np.int32))
+    whole = Examples(drawn, label.astype(np.int32))
     ends = np.cumsum(list(_PARTS.values()))
     return {name: whole.take(np.arange(end - _PARTS[name], end)) for name, end in zip(_PARTS, ends, strict=True)}
 

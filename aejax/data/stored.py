@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from aejax.data.dataset import BUFFER, Part
-from aejax.errors import InputError
+from aejax.core import BUFFER, Examples, InputError
 
 _log = logging.getLogger("aejax")
+
 _CHUNK = 2**22  # bytes that a pass over a whole part holds at once
 
 
@@ -82,7 +82,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Stored(Part):
+class Stored(Examples):
     """A part on disk. What is taken of it stays there; its labels, four bytes an example, are in memory."""
 
     x: Rows
@@ -92,11 +92,11 @@ class Stored(Part):
         """The examples at `index`, in that order, unread."""
         return Stored(self.x.take(index), None if self.label is None else self.label[index])
 
-    def read(self) -> Part:
+    def read(self) -> Examples:
         """The same in memory."""
-        return Part(self.x[:], self.label)
+        return Examples(self.x[:], self.label)
 
-    def within(self, gigabytes: float = BUFFER) -> Part:
+    def within(self, gigabytes: float = BUFFER) -> Examples:
         """In memory; where that takes more gigabytes, as many examples as fit, evenly apart."""
         fitting = len(self) if self.x.nbytes <= 1e9 * gigabytes else int(len(self) * 1e9 * gigabytes / self.x.nbytes)
         if fitting < len(self):
@@ -104,7 +104,7 @@ class Stored(Part):
         return self.take(np.arange(fitting) * len(self) // max(fitting, 1)).read()
 
 
-def stretches(x: np.ndarray | Rows) -> Iterator[slice]:
+def chunk_slices(x: np.ndarray | Rows) -> Iterator[slice]:
     """Slices of examples that take a few megabytes each, and together are all of them."""
     size = max(1, _CHUNK * len(x) // max(x.nbytes, 1))
     return (slice(start, min(start + size, len(x))) for start in range(0, len(x), size))
@@ -112,4 +112,4 @@ def stretches(x: np.ndarray | Rows) -> Iterator[slice]:
 
 def chunks(x: np.ndarray | Rows) -> Iterator[np.ndarray]:
     """All examples, a few megabytes at a time."""
-    return (x[few] for few in stretches(x))
+    return (x[few] for few in chunk_slices(x))

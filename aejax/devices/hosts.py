@@ -14,15 +14,17 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from aejax.devices import watch
-from aejax.errors import MEMORY_FULL, DiskError, DivergedError, HostLost, InputError, Stopped
+from aejax.core import MEMORY_FULL, DiskError, DivergedError, HostLost, InputError, Stopped
+from aejax.devices import _watch
 
 T = TypeVar("T")
 
 _AGREED = (Stopped, DivergedError)
 """What ends all processes alike, at the same epoch."""
+
 _ALONE = (InputError, DiskError, KeyboardInterrupt)
 """What ends this process, which leaves without waiting for the others."""
+
 _FOREVER = 7 * 24 * 3600
 """Seconds that those which have ended wait for the first, which measures and draws; whether it lives is heard."""
 
@@ -38,7 +40,7 @@ def joined(coordinator: str | None, processes: int | None, process: int | None, 
     if not _meet(coordinator, processes, process, patience):
         yield
         return
-    with watch.watching(patience, _lost) as over:
+    with _watch.watching(patience, _lost) as over:
         try:
             yield
         except jax.errors.JaxRuntimeError as error:

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from aejax.core import BATCH_AXIS, InputError
 from aejax.devices import hosts
-from aejax.errors import InputError
-from aejax.models.layers import SHARED_BATCH
 
 if TYPE_CHECKING:
     from aejax.experiment import Experiment
@@ -96,7 +95,7 @@ class Parallel:
         assert self.devices is not None
         shape = (self.devices // self.tensor, self.tensor)
         chosen = jax.devices()[: self.devices]
-        return jax.make_mesh(shape, (SHARED_BATCH, _MODEL), axis_types=(AxisType.Auto,) * 2, devices=chosen)
+        return jax.make_mesh(shape, (BATCH_AXIS, _MODEL), axis_types=(AxisType.Auto,) * 2, devices=chosen)
 
     @property
     def whole(self) -> NamedSharding:
@@ -105,7 +104,7 @@ class Parallel:
 
     def divided(self, batch: T) -> T:
         """Arrays of a compiled program with an axis of examples, a share of it on each device."""
-        return jax.lax.with_sharding_constraint(batch, NamedSharding(self.mesh, PartitionSpec(SHARED_BATCH)))
+        return jax.lax.with_sharding_constraint(batch, NamedSharding(self.mesh, PartitionSpec(BATCH_AXIS)))
 
     def of_state(self, state: T) -> T:
         """The sharding of each array of a state: whole, but for wide layers and what the optimiser knows of them."""
@@ -129,22 +128,22 @@ class Parallel:
         here = jax.process_index()
         return np.concatenate([part for part, group in parts if here in {dev.process_index for dev in group}], axis=1)
 
-    def deal(self, batches: T) -> T:
-        """This host's share of some batches, `[steps, examples, ...]`, given out to the devices as a leg is trained on.
+    def distribute(self, batches: T) -> T:
+        """This host's share of some batches, `[steps, examples, ...]`, given out to the devices for training.
 
         Each device gets its part of every batch, under pmap with an axis of devices before the others.
         """
         if self.strategy == "jit":
-            sharding = NamedSharding(self.mesh, PartitionSpec(None, SHARED_BATCH))
+            sharding = NamedSharding(self.mesh, PartitionSpec(None, BATCH_AXIS))
             return jax.tree.map(partial(jax.make_array_from_process_local_data, sharding), batches)
-        sharding = NamedSharding(self.mesh, PartitionSpec(SHARED_BATCH))
+        sharding = NamedSharding(self.mesh, PartitionSpec(BATCH_AXIS))
         here = len(self.mesh.local_devices)
 
-        def dealt(leaf: np.ndarray) -> jax.Array:
+        def distributed(leaf: np.ndarray) -> jax.Array:
             shares = np.stack(np.split(leaf, here, axis=1))
             return jax.make_array_from_process_local_data(sharding, shares)
 
-        return jax.tree.map(dealt, batches)
+        return jax.tree.map(distributed, batches)
 
     def everywhere(self, part: T) -> T:
         """Arrays that every host has, on every device; from any thread, for the hosts do not compare theirs."""
@@ -185,3 +184,6 @@ def _parts(settings: Any) -> Iterator[Any]:
         yield settings
         for field in dataclasses.fields(settings):
             yield from _parts(getattr(settings, field.name, None))
+
+
+ALL_DEVICES = Parallel()

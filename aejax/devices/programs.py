@@ -13,31 +13,32 @@ from jax.experimental import multihost_utils
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Int, Key
 
-from aejax import train
-from aejax.data import Part, Preprocess
+from aejax import core
+from aejax.core import BATCH_AXIS, Examples, Metrics, Model, Optimizer
+from aejax.data import Preprocess
 from aejax.devices.parallel import Parallel
-from aejax.metrics import Metrics
-from aejax.models import Model
-from aejax.models.layers import SHARED_BATCH
-from aejax.optim import Optimizer
 
-Epoch = tuple[train.State, Metrics]
+Epoch = tuple[core.State, Metrics]
 
-init = jax.jit(train.init, static_argnames="model")
-epoch = jax.jit(train.epoch, static_argnames=("model", "batch_size"))
-evaluate = jax.jit(train.evaluate, static_argnames=("model", "batch_size"))
-outputs = jax.jit(train.outputs, static_argnames=("model", "batch_size"))
-_batches = jax.jit(train.batches, static_argnames=("size", "batch_size"))
+init = jax.jit(core.init, static_argnames="model")
+
+epoch = jax.jit(core.epoch, static_argnames=("model", "batch_size"))
+
+evaluate = jax.jit(core.evaluate, static_argnames=("model", "batch_size"))
+
+outputs = jax.jit(core.outputs, static_argnames=("model", "batch_size"))
+
+_batches = jax.jit(core.batches, static_argnames=("size", "batch_size"))
 
 
-def place(part: Part, preprocess: Preprocess) -> Part:
+def place(part: Examples, preprocess: Preprocess) -> Examples:
     """A part of a data set on the device, as its preprocessing holds it."""
     label = None if part.label is None else jnp.asarray(part.label)
-    return Part(preprocess.place(jnp.asarray(part.x)), label)
+    return Examples(preprocess.place(jnp.asarray(part.x)), label)
 
 
 def shuffled(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray, "steps batch_size"]:
-    """The order of `train.epoch`, made by the host's processor for the host: the device has other work."""
+    """The order of `core.epoch`, made by the host's processor for the host: the device has other work."""
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         return np.asarray(_batches(jax.random.key(seed), np.int32(step), size=size, batch_size=batch_size))
 
@@ -45,17 +46,17 @@ def shuffled(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray
 def shared_epoch(
     parallel: Parallel,
     model: Model,
-    loss: train.Measure,
+    loss: core.Measure,
     optimizer: Optimizer,
     preprocess: Preprocess,
-    state: train.State,
-    part: Part,
+    state: core.State,
+    part: Examples,
     key: Key[Array, ""],
     batch_size: int | None,
 ) -> Epoch:
-    """`train.epoch` by all devices of a resolved layout together; the memory of `state` is taken for the next.
+    """`core.epoch` by all devices of a resolved layout together; the memory of `state` is taken for the next.
 
-    Without a `batch_size`, `part` is a leg of an epoch: its next batches, as `Parallel.deal` gives them out.
+    Without a `batch_size`, `part` is a chunk of an epoch: its next batches, as `Parallel.distribute` gives them out.
     """
     arguments = (loss, optimizer, preprocess, state, part, key)
     if parallel.strategy == "pmap":
@@ -69,21 +70,21 @@ def shared_epoch(
 def _divided_epoch(
     parallel: Parallel,
     model: Model,
-    loss: train.Measure,
+    loss: core.Measure,
     optimizer: Optimizer,
     preprocess: Preprocess,
-    state: train.State,
-    part: Part,
+    state: core.State,
+    part: Examples,
     key: Key[Array, ""],
     batch_size: int | None,
 ) -> Epoch:
     """The epoch of one device as it stands, which XLA divides as its batches are."""
 
-    def advance(state: train.State, batch: Part, key: Key[Array, ""]) -> Epoch:
-        return train.step(model, loss, optimizer, state, parallel.divided(batch), key)
+    def advance(state: core.State, batch: Examples, key: Key[Array, ""]) -> Epoch:
+        return core.step(model, loss, optimizer, state, parallel.divided(batch), key)
 
     batches, take = _source(part, key, state.step, batch_size)
-    state, metrics = train.follow(advance, preprocess, state, batches, key, take)
+    state, metrics = core.scan_batches(advance, preprocess, state, batches, key, take)
     return jax.lax.with_sharding_constraint((state, metrics), (parallel.of_state(state), parallel.whole))
 
 
@@ -93,38 +94,38 @@ def _mapped(parallel: Parallel, model: Model, batch_size: int | None) -> Any:
 
     def own_epoch(
         rank: Int[Array, ""],
-        loss: train.Measure,
+        loss: core.Measure,
         optimizer: Optimizer,
         preprocess: Preprocess,
-        state: train.State,
-        part: Part,
+        state: core.State,
+        part: Examples,
         key: Key[Array, ""],
     ) -> Epoch:
-        advance = partial(train.step, model, loss, _Averaged(recipe=optimizer))
+        advance = partial(core.step, model, loss, _Averaged(recipe=optimizer))
 
         def own(order: Int[Array, "steps batch"]) -> Int[Array, "steps share"]:
             return order.reshape(len(order), parallel.mesh.size, -1)[:, rank]
 
         batches, take = _source(part, key, state.step, batch_size, own)
-        state, metrics = train.follow(advance, preprocess, state, batches, jax.random.fold_in(key, rank), take)
-        return state, jax.lax.psum(metrics, SHARED_BATCH)
+        state, metrics = core.scan_batches(advance, preprocess, state, batches, jax.random.fold_in(key, rank), take)
+        return state, jax.lax.psum(metrics, BATCH_AXIS)
 
     devices = list(parallel.mesh.devices.flat)
     axes = (0, *[None] * 4, 0 if batch_size is None else None, None)
-    return jax.pmap(own_epoch, SHARED_BATCH, in_axes=axes, out_axes=None, donate_argnums=4, devices=devices)
+    return jax.pmap(own_epoch, BATCH_AXIS, in_axes=axes, out_axes=None, donate_argnums=4, devices=devices)
 
 
 def _source(
-    part: Part,
+    part: Examples,
     key: Key[Array, ""],
     step: Int[Array, ""],
     batch_size: int | None,
     own: Callable[[Array], Array] = lambda order: order,
-) -> tuple[Any, Callable[[Any], Part]]:
-    """An epoch's batches as this device's own numbers of examples, or those of a leg; and what makes parts of them."""
+) -> tuple[Any, Callable[[Any], Examples]]:
+    """An epoch's batches as this device's own numbers of examples, or a chunk's; and what makes parts of them."""
     if batch_size is None:
         return part, lambda batch: batch
-    return own(train.batches(key, step, len(part), batch_size)), part.take
+    return own(core.batches(key, step, len(part), batch_size)), part.take
 
 
 def _own_ranks(parallel: Parallel) -> Int[Array, " devices"]:
@@ -143,7 +144,7 @@ class _Averaged(Optimizer):
         inner = self.recipe.transformation()
 
         def update(gradient: Any, state: Any, params: Any = None) -> Any:
-            return inner.update(jax.lax.pmean(gradient, SHARED_BATCH), state, params)
+            return inner.update(jax.lax.pmean(gradient, BATCH_AXIS), state, params)
 
         return optax.GradientTransformation(inner.init, update)
 
@@ -152,20 +153,20 @@ class _Averaged(Optimizer):
 def shared_evaluate(
     parallel: Parallel,
     model: Model,
-    measures: tuple[train.Measure, ...],
+    measures: tuple[core.Measure, ...],
     preprocess: Preprocess,
-    state: train.State,
-    part: Part,
+    state: core.State,
+    part: Examples,
     key: Key[Array, ""],
     batch_size: int,
     first: int | Int[Array, ""] = 0,
     size: int | Int[Array, ""] | None = None,
 ) -> Metrics:
-    """`train.evaluate` by all devices of a resolved layout together, whichever its strategy."""
+    """`core.evaluate` by all devices of a resolved layout together, whichever its strategy."""
 
-    def dividing(measure: train.Measure) -> train.Measure:
+    def dividing(measure: core.Measure) -> core.Measure:
         return lambda model, batch: measure(model, parallel.divided(batch))
 
     divided = tuple(map(dividing, measures))
-    metrics = train.evaluate(model, divided, preprocess, state, part, key, batch_size, first, size)
+    metrics = core.evaluate(model, divided, preprocess, state, part, key, batch_size, first, size)
     return jax.lax.with_sharding_constraint(metrics, parallel.whole)

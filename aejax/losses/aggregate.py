@@ -13,11 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from aejax.core import Number, configurable, positive, static
 from aejax.losses.terms import Forward, Term
 from aejax.losses.variational import diagonal
-from aejax.models import Normal
-from aejax.models.distributions import normal_log_density
-from aejax.pytree import Number, configurable, positive, static
+from aejax.models import Normal, normal_log_density
 
 Sampling = Literal["stratified", "weighted"]
 
@@ -90,12 +89,14 @@ class DimensionwiseKL(KLPart):
 def densities(forward: Forward, examples: Number, sampling: Sampling) -> Densities:
     """Every density of the codes that were drawn, the batch's posteriors standing for all `examples` ones."""
     model, posterior = diagonal(forward)
-    aggregate, marginals = mixed(forward.code, posterior, log_weights(len(forward.code), examples, sampling))
+    aggregate, marginals = mixture_log_density(
+        forward.code, posterior, log_weights(len(forward.code), examples, sampling)
+    )
     prior = model.prior_log_prob(forward.code)
     return Densities(posterior.log_prob(forward.code), aggregate, marginals, prior)
 
 
-def mixed(
+def mixture_log_density(
     z: Float[Array, "n latent"], posteriors: Normal, weights: Float[Array, "n examples"]
 ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """log q(z) and sum_j log q(z_j) of each code, q mixing the posteriors by weights that are given as logarithms."""

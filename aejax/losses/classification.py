@@ -6,10 +6,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from aejax.data.dataset import Part
+from aejax.core import Examples, configurable
 from aejax.losses.corruption import Clean, Corruption
-from aejax.models.classifier import Classifier
-from aejax.pytree import configurable
+from aejax.models import Classifier
 
 
 @configurable
@@ -20,7 +19,7 @@ class CrossEntropy:
     """What happens to the input in training, and only there."""
 
     def __call__(
-        self, model: Classifier, batch: Part, train: bool = False, step: Int[Array, ""] | None = None
+        self, model: Classifier, batch: Examples, train: bool = False, step: Int[Array, ""] | None = None
     ) -> dict[str, Float[Array, " batch"]]:
         """`loss_nats` and `error` (0 or 1) of each example; `model` is bound to its variables."""
         assert batch.label is not None  # `aejax.probes` refuses data without labels

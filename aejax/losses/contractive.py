@@ -4,12 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.errors import InputError
+from aejax.core import InputError, apply, configurable, static
 from aejax.losses.likelihoods import flat
 from aejax.losses.terms import Forward, Term
-from aejax.models import Autoencoder, MLPEncoder, Plain, apply
-from aejax.models.layers import activation
-from aejax.pytree import configurable, static
+from aejax.models import Autoencoder, MLPEncoder, Plain, activation
 
 
 @configurable

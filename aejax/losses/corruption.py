@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.pytree import Number, configurable
+from aejax.core import Number, configurable
 
 
 @configurable

@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Num
 
-from aejax.errors import InputError
+from aejax.core import InputError, apply, configurable, static
 from aejax.losses.terms import Forward, Term
 from aejax.losses.variational import variational
-from aejax.models import VariationalAutoencoder, apply
-from aejax.pytree import configurable, static
+from aejax.models import VariationalAutoencoder
 
 T = TypeVar("T")
 
@@ -32,7 +31,7 @@ class ImportanceWeighted(Term):
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """The negative of the bound, in nats."""
-        return -self._mean_bound(log_weights(forward, self._draws(), forward.model.make_rng("latent")))
+        return -self._mean_bound(importance_log_weights(forward, self._draws(), forward.model.make_rng("latent")))
 
     def _draws(self) -> int:
         if self.samples < 1 or self.bounds < 1:
@@ -52,7 +51,7 @@ class CombinedImportanceWeighted(ImportanceWeighted):
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """The negative of the combination, in nats."""
-        weights = log_weights(forward, self._draws(), forward.model.make_rng("latent"))
+        weights = importance_log_weights(forward, self._draws(), forward.model.make_rng("latent"))
         return -(self.beta * jnp.mean(weights, axis=0) + (1 - self.beta) * self._mean_bound(weights))
 
 
@@ -82,7 +81,7 @@ class PartiallyImportanceWeighted(ImportanceWeighted):
         return -(tight + loose - fixed(loose))
 
 
-def log_weights(forward: Forward, samples: int, key: Key[Array, ""]) -> Float[Array, "samples batch"]:
+def importance_log_weights(forward: Forward, samples: int, key: Key[Array, ""]) -> Float[Array, "samples batch"]:
     """log p(x, z) - log q(z | x) for so many codes of each example, all decoded in one pass."""
     code, log_posterior = draw(forward, samples, key)
     return log_joint(variational(forward)[0], forward, code) - log_posterior

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from aejax.core import configurable, static
 from aejax.losses.likelihoods import Likelihood, flat, softplus
-from aejax.models.latents import positive_scale
-from aejax.pytree import configurable, static
+from aejax.models import positive_scale
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.models.distributions import normal_log_density
-from aejax.pytree import configurable, positive
+from aejax.core import configurable, positive
+from aejax.models import normal_log_density
 
 
 @configurable

@@ -6,13 +6,11 @@ from typing import Self
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from aejax.data.dataset import Part
-from aejax.errors import InputError
+from aejax.core import Examples, InputError, configurable
 from aejax.losses.corruption import Clean, Corruption
 from aejax.losses.likelihoods import Bernoulli, Likelihood
 from aejax.losses.terms import Forward, Reconstruction, Term
 from aejax.models import Autoencoder
-from aejax.pytree import configurable
 
 
 @configurable
@@ -31,7 +29,7 @@ class Loss:
         return replace(self, terms={name: term.for_data(examples) for name, term in self.terms.items()})
 
     def __call__(
-        self, model: Autoencoder, batch: Part, train: bool = False, step: Int[Array, ""] | None = None
+        self, model: Autoencoder, batch: Examples, train: bool = False, step: Int[Array, ""] | None = None
     ) -> dict[str, Float[Array, " batch"]]:
         """Every term before its weight, and `loss_nats`, their weighted sum: what is minimised.
 
@@ -47,7 +45,7 @@ class Loss:
         return {"loss_nats": total} | {f"{name}_nats": value for name, value in values.items()}
 
     def forward(
-        self, model: Autoencoder, batch: Part, train: bool = False, step: Int[Array, ""] | None = None
+        self, model: Autoencoder, batch: Examples, train: bool = False, step: Int[Array, ""] | None = None
     ) -> Forward:
         """The pass that the terms see: corrupt, encode, draw a code, decode."""
         given = self.corruption(batch.x, model.make_rng("corruption"))

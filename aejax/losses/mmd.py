@@ -5,10 +5,9 @@ from dataclasses import field
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.errors import InputError
+from aejax.core import InputError, configurable, positive
 from aejax.losses.terms import Forward, Term
 from aejax.models import VariationalAutoencoder
-from aejax.pytree import configurable, positive
 
 
 @configurable

@@ -5,9 +5,9 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from aejax.core import configurable, static
 from aejax.losses.terms import Forward, Term
 from aejax.losses.variational import diagonal
-from aejax.pytree import configurable, static
 
 
 @configurable

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.errors import InputError
+from aejax.core import InputError, configurable
 from aejax.losses.terms import Forward, Term
-from aejax.models.quantised import Quantised
-from aejax.pytree import configurable
+from aejax.models import Quantised
 
 
 @configurable

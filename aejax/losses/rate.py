@@ -3,11 +3,10 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.errors import InputError
+from aejax.core import InputError, configurable, positive
 from aejax.losses.terms import Forward, Term, ramp
 from aejax.losses.variational import KL, diagonal
 from aejax.models import StandardNormal
-from aejax.pytree import configurable, positive
 
 
 @configurable

@@ -12,11 +12,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.errors import InputError
+from aejax.core import InputError, configurable, static
 from aejax.losses.likelihoods import Bernoulli, flat, softplus
 from aejax.losses.terms import Forward, Term
 from aejax.models import Plain, TiedAutoencoder
-from aejax.pytree import configurable, static
 
 
 @configurable

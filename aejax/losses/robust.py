@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from aejax.core import configurable, positive
 from aejax.losses.likelihoods import Likelihood, flat
-from aejax.pytree import configurable, positive
 
 
 @configurable

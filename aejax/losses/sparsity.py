@@ -3,9 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.errors import InputError
+from aejax.core import InputError, configurable, positive
 from aejax.losses.terms import Forward, Term
-from aejax.pytree import configurable, positive
 
 _EDGE = 1e-6
 """Mean activations are kept this far from 0 and 1, where the divergence is infinite."""

@@ -5,9 +5,9 @@ from typing import ClassVar, NamedTuple, Self
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from aejax.core import Number, configurable
 from aejax.losses.likelihoods import Likelihood
 from aejax.models import Autoencoder, Posterior
-from aejax.pytree import Number, configurable
 
 
 class Forward(NamedTuple):

@@ -3,10 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.errors import InputError
+from aejax.core import InputError, configurable
 from aejax.losses.terms import Forward, Term
 from aejax.models import Density, Normal, StandardNormal, VariationalAutoencoder
-from aejax.pytree import configurable
 
 
 @configurable

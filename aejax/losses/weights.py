@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from aejax.core import configurable
 from aejax.losses.terms import Forward, Term
-from aejax.pytree import configurable
 
 
 @configurable

@@ -1,6 +1,8 @@
-"""What evaluation computes, and how it is added up."""
+"""Measures of arrays, or of a model and a batch.
 
-from aejax.metrics.mean import Mean, Metrics, means
-from aejax.metrics.reconstruction import ReconstructionError, per_value
+Pure: what needs a trained model, a file or a figure belongs in `evaluation`.
+"""
 
-__all__ = ["Mean", "Metrics", "ReconstructionError", "means", "per_value"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

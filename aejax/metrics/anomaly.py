@@ -12,10 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
-from aejax.errors import InputError
-from aejax.losses.likelihoods import Bernoulli, Likelihood, flat
+from aejax.core import InputError, configurable, static
+from aejax.losses import Bernoulli, Likelihood, flat
 from aejax.models import Autoencoder
-from aejax.pytree import configurable, static
 
 Score = Literal["squared_error", "nats"]
 """Summed over an example's values: the squared error of its reconstruction, or its negative log-likelihood."""
@@ -82,7 +81,7 @@ def parse_threshold(text: str) -> Rule:
     return lambda normal: _RULES[name](normal, value)
 
 
-def detection(scores: Float[np.ndarray, " n"], anomaly: Shaped[np.ndarray, " n"]) -> dict[str, float]:
+def detection_metrics(scores: Float[np.ndarray, " n"], anomaly: Shaped[np.ndarray, " n"]) -> dict[str, float]:
     """`auroc` and `average_precision` of the scores, with `anomaly` 1 where one is and 0 elsewhere.
 
     AUROC is the chance that an anomaly scores above a normal example, ties counting half (Hanley & McNeil

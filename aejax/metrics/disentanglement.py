@@ -10,27 +10,22 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int
-from matplotlib.figure import Figure
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from aejax import figures
-from aejax.data import FACTORS, Dataset, Part
-from aejax.experiment import Experiment
-from aejax.trained import Trained
-
 SAMPLES = 15_000
 """Examples, or batches of them, for a classifier at most: two thirds fit it, the rest measure it."""
+
 TREE_SAMPLES = 1_500
 """Likewise for the trees of DCI; with the protocol's 15,000 they take minutes."""
+
 BINS, BATCH = 20, 64
-FEWEST, MOST_LATENTS = 1_000, 64
-"""Examples below which, and latents above which, nothing is measured."""
 
 Codes = Float[np.ndarray, "n latents"]
+
 Values = Int[np.ndarray, "n factors"]
 
 
@@ -118,35 +113,6 @@ def factor_vae_score(codes: Codes, factors: Values) -> float:
     votes = np.zeros((codes.shape[1], factors.shape[1]), int)
     np.add.at(votes, (fit, common), 1)
     return float(np.mean(votes.argmax(axis=1)[rest] == rest_common))
-
-
-def suits(experiment: Experiment) -> bool:
-    """Whether the factors of its data are known, and its codes have few enough dimensions to go through each."""
-    return experiment.data.name in FACTORS and 2 <= experiment.model.latent.size <= MOST_LATENTS
-
-
-def measure(trained: Trained, part: Part) -> dict[str, float]:
-    """Every score of the part's codes, where its examples have labels and are enough; DCI on 1,500 of them."""
-    if part.label is None or len(part) < FEWEST:
-        return {}
-    codes, factors = _coded(trained, part)
-    return {
-        "mig": mig(codes, factors),
-        "sap": sap(codes, factors),
-        **dci(codes, factors),
-        "beta_vae_score": beta_vae_score(codes, factors),
-        "factor_vae_score": factor_vae_score(codes, factors),
-    }
-
-
-def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """What each latent tells about each factor, as a share of what there is to tell: the factor's entropy."""
-    names = list(FACTORS[trained.experiment.data.name].sizes)
-    return {"factors": figures.matrix(known_shares(*_coded(trained, dataset.test)), names, "latent")}
-
-
-def _coded(trained: Trained, part: Part) -> tuple[Codes, Values]:
-    return trained.encode(part.x, part.label), FACTORS[trained.experiment.data.name].values(np.asarray(part.label))
 
 
 def _information(a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> float:

@@ -7,12 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from aejax.data.dataset import Part
-from aejax.errors import InputError
-from aejax.losses import Bernoulli, Likelihood, Loss
-from aejax.losses.importance import log_weights
-from aejax.models import Autoencoder, apply
-from aejax.pytree import configurable, static
+from aejax.core import Examples, InputError, apply, configurable, static
+from aejax.losses import Bernoulli, Likelihood, Loss, importance_log_weights
+from aejax.models import Autoencoder
 
 Sum = tuple[Float[Array, " batch"], Float[Array, " batch"]]
 """A sum of exponentials for each example: the highest exponent, and the sum after it is taken from all of them."""
@@ -37,7 +34,7 @@ class NegativeLogLikelihood:
         """Of the metric: nll_5000_nats for 5,000 samples."""
         return f"nll_{self.samples}_nats"
 
-    def __call__(self, model: Autoencoder, batch: Part) -> dict[str, Float[Array, " batch"]]:
+    def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, " batch"]]:
         """The estimate for each example, in nats; `model` is bound to its variables."""
         if self.samples < 1:
             raise InputError(f"samples is {self.samples}: give at least 1")
@@ -46,7 +43,7 @@ class NegativeLogLikelihood:
         key, (unbound, variables) = model.make_rng("latent"), model.unbind()
 
         def weights(model: Autoencoder, key: Key[Array, ""]) -> Float[Array, "samples batch"]:
-            return log_weights(Loss(self.likelihood).forward(model, batch), size, key)
+            return importance_log_weights(Loss(self.likelihood).forward(model, batch), size, key)
 
         def add(total: Sum, number: Int[Array, ""]) -> tuple[Sum, None]:
             own = jax.random.fold_in(key, number)

@@ -7,10 +7,9 @@ from dataclasses import field
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.data.dataset import Part
-from aejax.losses.likelihoods import Bernoulli, Likelihood, flat
+from aejax.core import Examples, configurable
+from aejax.losses import Bernoulli, Likelihood, flat
 from aejax.models import Autoencoder
-from aejax.pytree import configurable
 
 
 @configurable
@@ -19,7 +18,7 @@ class ReconstructionError:
 
     likelihood: Likelihood = field(default_factory=Bernoulli)
 
-    def __call__(self, model: Autoencoder, batch: Part) -> dict[str, Float[Array, " batch"]]:
+    def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, " batch"]]:
         """The squared error of each example; `model` is bound to its variables."""
         code = model.encode(batch.x, label=batch.label).mean
         mean = self.likelihood.mean(model.decode(code, label=batch.label))

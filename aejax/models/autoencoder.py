@@ -1,6 +1,6 @@
-"""The autoencoder: encoder, latent, decoder; and how a function of a model is initialised and applied."""
+"""The autoencoder: encoder, latent and decoder, and what each of them promises."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import flax.linen as nn
@@ -8,15 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from aejax.pytree import known
+from aejax.core import known
 
 Precision = Literal["float32", "bfloat16"]
-
-Model = nn.Module
-"""What is trained: any Linen module that its loss knows how to use."""
-
-Variables = Mapping[str, Any]
-"""Linen's variables: `params`, and the mutable collections by name."""
 
 
 @runtime_checkable
@@ -114,23 +108,3 @@ def _in(precision: Precision, function: Callable[..., Array], module: nn.Module,
 
 def _half(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), tree)
-
-
-def init(function: Callable[..., Any], model: nn.Module, keys: Mapping[str, jax.Array], *args: Any) -> Variables:
-    """Creates the variables that `function(model, *args)` touches, from a `params` key and the streams'."""
-    return nn.init(function, model)(dict(keys), *args)
-
-
-def apply(
-    function: Callable[..., Any],
-    model: nn.Module,
-    variables: Variables,
-    keys: Mapping[str, jax.Array],
-    *args: Any,
-    mutable: bool = False,
-) -> tuple[Any, Variables]:
-    """`function(model, *args)` with these variables bound, and the collections as it left them."""
-    collections = {name: value for name, value in variables.items() if name != "params"}
-    if not mutable:
-        return nn.apply(function, model)(variables, *args, rngs=dict(keys)), collections
-    return nn.apply(function, model, mutable=list(collections))(variables, *args, rngs=dict(keys))

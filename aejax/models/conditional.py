@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from aejax.errors import InputError
+from aejax.core import InputError, known
 from aejax.models.autoencoder import Posterior
 from aejax.models.variational import VariationalAutoencoder
-from aejax.pytree import known
 
 
 @known

@@ -5,11 +5,10 @@ import math
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from aejax.errors import InputError
+from aejax.core import InputError, known
+from aejax.models._convolution import Convolution
 from aejax.models.autoencoder import Decoder, Encoder
-from aejax.models.convolution import Convolution
 from aejax.models.layers import Activation, Finish, Norm, glorot
-from aejax.pytree import known
 
 
 @known

@@ -14,14 +14,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.errors import InputError
+from aejax.core import InputError, known
 from aejax.models.autoencoder import Decoder, Latent
 from aejax.models.distributions import Normal
 from aejax.models.latents import GaussianLatent
 from aejax.models.layers import Activation, Stack
 from aejax.models.mlp import MLPDecoder
-from aejax.models.variational import Encode, Prior
-from aejax.pytree import known
+from aejax.models.variational import EncodeInputs, Prior
 
 Conditional = Callable[[Float[Array, "batch _"]], Normal]
 
@@ -120,11 +119,11 @@ class HierarchicalPrior(Prior):
         """Makes the layers."""
         self.ladder = Ladder(self.sizes[::-1], self.hidden, self.activation)
 
-    def log_prob(self, z: Float[Array, "batch latent"], encode: Encode) -> Float[Array, " batch"]:
+    def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
         """The log-density of the layers together, in nats."""
         return self._chain(len(z)).log_prob(self._reversed(z, self.sizes))
 
-    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: Encode) -> Float[Array, "n latent"]:
+    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
         """Each layer drawn given the one above."""
         return self._reversed(self._chain(shape[0]).sample(key), self.sizes[::-1])
 

@@ -6,10 +6,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from aejax.core import known, positive
 from aejax.models.autoencoder import Latent
 from aejax.models.distributions import Normal, Point
 from aejax.models.layers import Activation, activation, glorot
-from aejax.pytree import known, positive
 
 LOG_SCALE_BOUND = 10.0
 """The logarithm of a scale stays within this of zero: beyond it float32 overflows in a log-density."""

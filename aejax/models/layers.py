@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import Literal
 
 import flax.linen as nn
-import jax
 from jaxtyping import Array, Float
 
-from aejax.errors import InputError
+from aejax.core import InputError, mapped_batch_axis
 
 Activation = Literal["linear", "relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus"]
 
@@ -19,19 +18,6 @@ Norm = Literal["none", "batch", "layer"]
 
 glorot = nn.initializers.glorot_uniform()
 """Glorot & Bengio 2010, equation 16: Keras' default, and so that of the published examples."""
-
-
-SHARED_BATCH = "batch"
-"""The name of the axis over which a batch is mapped, where it is: each share of it is another device's."""
-
-
-def sharing() -> str | None:
-    """The axis to take statistics of the whole batch over, where it is mapped."""
-    try:
-        jax.lax.axis_size(SHARED_BATCH)
-    except NameError:
-        return None
-    return SHARED_BATCH
 
 
 def activation(name: Hidden) -> Callable[[Float[Array, "*shape"]], Float[Array, "*out"]]:
@@ -57,7 +43,7 @@ class Finish(nn.Module):
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}: give a share of at least 0 and below 1")
         if self.norm == "batch":
-            x = nn.BatchNorm(use_running_average=not train, axis_name=sharing())(x)
+            x = nn.BatchNorm(use_running_average=not train, axis_name=mapped_batch_axis())(x)
         elif self.norm == "layer":
             x = nn.LayerNorm()(x)
         return nn.Dropout(self.dropout, deterministic=not train)(activation(self.activation)(x))

@@ -5,9 +5,9 @@ import math
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from aejax.core import known
 from aejax.models.autoencoder import Decoder, Encoder
 from aejax.models.layers import Hidden, Norm, Stack, glorot
-from aejax.pytree import known
 
 
 @known

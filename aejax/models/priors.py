@@ -7,11 +7,10 @@ import flax.linen as nn
 import jax
 from jaxtyping import Array, Float, Key
 
-from aejax.errors import InputError
+from aejax.core import InputError, known
 from aejax.models.distributions import Normal
 from aejax.models.latents import positive_scale
-from aejax.models.variational import Encode, Prior
-from aejax.pytree import known
+from aejax.models.variational import EncodeInputs, Prior
 
 
 @known
@@ -28,12 +27,12 @@ class MixturePrior(Prior):
         mean = self.param("mean", nn.initializers.normal(1.0), shape)
         return jax.nn.log_softmax(logits), Normal(mean, positive_scale(self.param("scale", nn.zeros_init(), shape)))
 
-    def log_prob(self, z: Float[Array, "batch latent"], encode: Encode) -> Float[Array, " batch"]:
+    def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
         """The log of the weighted sum of densities."""
         log_weights, components = self.mixture(z.shape[1])
         return jax.nn.logsumexp(components.log_prob_each(z) + log_weights[None], axis=1)
 
-    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: Encode) -> Float[Array, "n latent"]:
+    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
         """Each code from a component of its own, chosen by the weights."""
         log_weights, components = self.mixture(shape[1])
         choice, noise = jax.random.split(key)
@@ -68,17 +67,17 @@ class VampPrior(Prior):
 
         return jax.nn.sigmoid(self.param("pseudo_inputs", start, (_positive(self.components), *self.shape)))
 
-    def log_prob(self, z: Float[Array, "batch latent"], encode: Encode) -> Float[Array, " batch"]:
+    def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
         """The log of the mean of densities."""
         return jax.nn.logsumexp(self._posteriors(encode).log_prob_each(z), axis=1) - math.log(self.components)
 
-    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: Encode) -> Float[Array, "n latent"]:
+    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
         """Each code from the posterior of a pseudo-input of its own."""
         choice, noise = jax.random.split(key)
         chosen = jax.random.randint(choice, shape[:1], 0, self.components)
         return jax.tree.map(lambda leaf: leaf[chosen], self._posteriors(encode)).sample(noise)
 
-    def _posteriors(self, encode: Encode) -> Normal:
+    def _posteriors(self, encode: EncodeInputs) -> Normal:
         posteriors = encode(self.pseudo_inputs())
         if not isinstance(posteriors, Normal):
             raise InputError(

@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from aejax.errors import InputError
-from aejax.models.autoencoder import Latent, Variables
+from aejax.core import InputError, Variables, known
+from aejax.models.autoencoder import Latent
 from aejax.models.layers import glorot
-from aejax.pytree import known
 
 _SMOOTHING = 1e-6
 """Added to each code's share of the features, by which its move is divided; with it comes as much of

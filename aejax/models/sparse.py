@@ -10,11 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from aejax.errors import InputError
+from aejax.core import InputError, known, positive
 from aejax.models.autoencoder import Decoder, Latent
 from aejax.models.distributions import Point
 from aejax.models.layers import glorot
-from aejax.pytree import known, positive
 
 
 @known

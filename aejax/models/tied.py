@@ -5,12 +5,11 @@ import math
 import flax.linen as nn
 from jaxtyping import Array, Float, Int
 
-from aejax.errors import InputError
+from aejax.core import InputError, known
 from aejax.models.autoencoder import Autoencoder, Decoder, Latent
 from aejax.models.latents import Plain
 from aejax.models.layers import Activation, Finish, Norm
 from aejax.models.mlp import MLPEncoder
-from aejax.pytree import known
 
 
 class Transposed(nn.Module):

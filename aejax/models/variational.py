@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from aejax.core import known
 from aejax.models.autoencoder import Autoencoder, Posterior
 from aejax.models.distributions import normal_log_density
-from aejax.pytree import known
 
-Encode = Callable[[Float[Array, "n *shape"]], Posterior]
+EncodeInputs = Callable[[Float[Array, "n *shape"]], Posterior]
 
 
 class Prior(nn.Module):
@@ -23,11 +23,11 @@ class Prior(nn.Module):
         """The prior with the shape of one example filled in, where it has a use for it."""
         return self
 
-    def log_prob(self, z: Float[Array, "batch latent"], encode: Encode) -> Float[Array, " batch"]:
+    def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
         """log p(z) of each code, in nats."""
         raise NotImplementedError
 
-    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: Encode) -> Float[Array, "n latent"]:
+    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
         """Draws codes, `shape` being (n, latent)."""
         raise NotImplementedError
 
@@ -36,11 +36,11 @@ class Prior(nn.Module):
 class StandardNormal(Prior):
     """Independent dimensions of zero mean and unit variance; nothing is learned."""
 
-    def log_prob(self, z: Float[Array, "batch latent"], encode: Encode) -> Float[Array, " batch"]:
+    def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
         """The normal log-density."""
         return jnp.sum(normal_log_density(z, jnp.zeros_like(z), jnp.ones_like(z)), axis=1)
 
-    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: Encode) -> Float[Array, "n latent"]:
+    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
         """Normal noise."""
         return jax.random.normal(key, shape)
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aejax.data import catalog, mnist
+from aejax.data import _mnist, _tfds
 
 OFFICIAL = Path(__file__).parents[2].parent / "shared" / "data" / "mnist"
 IDX_FILES = {
@@ -28,7 +28,7 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (catalog, mnist):
+    for module in (_tfds, _mnist):
         monkeypatch.setattr(module, "reachable", lambda url: False)
 
 

@@ -5,17 +5,17 @@ import numpy as np
 import platformdirs
 import pytest
 
+from aejax.core import Examples
 from aejax.data import cache
-from aejax.data.dataset import Part
 
 LABELS = np.arange(30, dtype=np.int32)
 PARTS = {
-    "train": Part(np.random.default_rng(0).integers(0, 256, (30, 6, 6, 1), dtype=np.uint8), LABELS),
-    "test": Part(np.random.default_rng(1).normal(size=(7, 6)).astype(np.float32)),
+    "train": Examples(np.random.default_rng(0).integers(0, 256, (30, 6, 6, 1), dtype=np.uint8), LABELS),
+    "test": Examples(np.random.default_rng(1).normal(size=(7, 6)).astype(np.float32)),
 }
 
 
-def same(one: dict[str, Part], other: dict[str, Part]) -> bool:
+def same(one: dict[str, Examples], other: dict[str, Examples]) -> bool:
     arrays = ([a for name in sorted(parts) for a in (parts[name].x, parts[name].label)] for parts in (one, other))
     pairs = zip(*arrays, strict=True)
     return one.keys() == other.keys() and all(
@@ -112,6 +112,6 @@ def test_readers_see_a_whole_file_whoever_writes():
 
 
 def test_the_folder_is_the_users_choice_or_the_systems(monkeypatch, cache_folder):
-    assert cache.folder() == cache_folder
+    assert cache.cache_folder() == cache_folder
     monkeypatch.delenv("AEJAX_CACHE")
-    assert cache.folder() == platformdirs.user_cache_path("aejax")
+    assert cache.cache_folder() == platformdirs.user_cache_path("aejax")

@@ -7,9 +7,10 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from aejax.data import FACTORS, Data, Factors, cache, catalog, load, pack, prepare
-from aejax.data.remote import quiet
-from aejax.errors import InputError
+from aejax.core import InputError
+from aejax.data import FACTORS, Data, _tfds, cache, load, pack, prepare
+from aejax.data._remote import quiet
+from aejax.data.factors import Factors
 
 FEATURES = tfds.features
 
@@ -161,7 +162,7 @@ def test_of_several_labels_that_are_no_factors_the_first_is_used():
 
 
 def test_the_factors_of_dsprites_are_named_and_sized_as_tfds_has_them():
-    features = tfds.builder("dsprites", data_dir=cache.folder()).info.features
+    features = tfds.builder("dsprites", data_dir=cache.cache_folder()).info.features
     assert {key: features[key].num_classes for key in FACTORS["tfds:dsprites"].sizes} == FACTORS["tfds:dsprites"].sizes
     assert features["image"].shape == (64, 64, 1)
 
@@ -183,15 +184,15 @@ def test_dsprites_prepared_elsewhere_gives_white_sprites_and_their_factors(monke
 
 def test_what_is_prepared_needs_tfds_no_more(monkeypatch):
     first = load(Data("tfds:aejax_tiny_images:1.0.0"))
-    monkeypatch.setattr(catalog, "read", lambda *args: pytest.fail("TFDS was asked again"))
+    monkeypatch.setattr(_tfds, "read", lambda *args: pytest.fail("TFDS was asked again"))
     np.testing.assert_array_equal(load(Data("tfds:aejax_tiny_images:1.0.0")).train.x, first.train.x)
     assert prepare("tfds:aejax_tiny_images:1.0.0") == cache.path("tfds:aejax_tiny_images:1.0.0")
 
 
 def test_packed_they_are_the_same_data_set_and_were_never_whole_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(catalog, "_CHUNK", 7)
-    decode, most = catalog.Split.decode, []
-    monkeypatch.setattr(catalog.Split, "decode", lambda *args: most.append(len(args[1])) or decode(*args))
+    monkeypatch.setattr(_tfds, "_CHUNK", 7)
+    decode, most = _tfds.Split.decode, []
+    monkeypatch.setattr(_tfds.Split, "decode", lambda *args: most.append(len(args[1])) or decode(*args))
     assert pack("tfds:aejax_tiny_images", tmp_path / "packed") == {"train": 20, "test": 10}
     assert max(most) == 7
     packed, direct = load(Data(str(tmp_path / "packed"))), load(Data("tfds:aejax_tiny_images"))
@@ -201,7 +202,7 @@ def test_packed_they_are_the_same_data_set_and_were_never_whole_in_memory(tmp_pa
 
 
 def test_what_is_larger_than_memory_is_refused_with_what_to_do(monkeypatch):
-    monkeypatch.setattr(catalog.os, "sysconf", {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": 30 * 24 - 1}.get)
+    monkeypatch.setattr(_tfds.os, "sysconf", {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": 30 * 24 - 1}.get)
     with pytest.raises(
         InputError, match=r"takes 720 bytes, more than .* run `aejax data pack tfds:aejax_tiny_images DIR`"
     ):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from aejax.data.files import is_path, read_array, read_parts
-from aejax.errors import InputError
+from aejax.core import InputError
+from aejax.data import read_array
+from aejax.data.files import is_path, read_parts
 
 
 def save(tmp_path, values, **kwargs):

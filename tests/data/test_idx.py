@@ -6,8 +6,8 @@ from conftest import idx_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aejax.data.idx import read_idx
-from aejax.errors import InputError
+from aejax.core import InputError
+from aejax.data._idx import read_idx
 
 VALUES = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aejax.core import InputError
 from aejax.data import Data, load
-from aejax.data.images import read_folder
-from aejax.errors import InputError
+from aejax.data._images import read_folder
 
 
 def picture(file, shape=(4, 6), value=7):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from aejax.core import InputError
 from aejax.data import Binarise, Data, Scale, cache, load, names, prepare, read_array, read_examples
-from aejax.errors import InputError
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aejax.core import InputError
 from aejax.data import Data, load
+from aejax.data._mat import read_mat
 from aejax.data.files import is_path, read_parts
-from aejax.data.mat import read_mat
-from aejax.errors import InputError
 
 ODDS = Path(__file__).parents[2].parent / "shared" / "data" / "odds"
 SHAPES = {

@@ -6,9 +6,9 @@ import threading
 import numpy as np
 import pytest
 
-from aejax.data import Data, cache, load, mnist, prepare, remote
-from aejax.data.idx import read_idx
-from aejax.errors import InputError
+from aejax.core import InputError
+from aejax.data import Data, _mnist, _remote, cache, load, prepare
+from aejax.data._idx import read_idx
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -20,7 +20,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def server(small_idx, monkeypatch):
     """A server of the small files on this machine, which the look at the network may reach."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(mnist, "reachable", remote.reachable)
+    monkeypatch.setattr(_mnist, "reachable", _remote.reachable)
     handler = functools.partial(Quiet, directory=str(small_idx))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
         thread = threading.Thread(target=httpd.serve_forever, args=(0.02,))
@@ -96,7 +96,7 @@ def test_a_download_is_kept_and_makes_a_damaged_copy_again(small_idx, registered
     registered(base(server))
     check(load(Data("mnist", validation=0.0)), small_idx)
     cache.path("mnist").write_bytes(b"PK damaged")
-    monkeypatch.setattr(mnist, "reachable", lambda url: pytest.fail("the network is not needed"))
+    monkeypatch.setattr(_mnist, "reachable", lambda url: pytest.fail("the network is not needed"))
     check(load(Data("mnist", validation=0.0)), small_idx)
     assert cache.read("mnist") is not None
 

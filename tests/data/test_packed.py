@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aejax.data import Data, Stored, load, pack, packed, read_examples
-from aejax.data.preprocess import Scale, Standardise
-from aejax.data.stored import chunks
+from aejax.core import InputError
+from aejax.data import Data, Scale, Standardise, Stored, _packed, chunks, load, pack, read_examples
 from aejax.devices import place
-from aejax.errors import InputError
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (50, 3, 2, 1), np.uint8)
@@ -49,13 +47,13 @@ def test_packed_data_are_the_same_data_on_disk_and_are_cut_the_same(tmp_path, so
 
 
 def test_what_needs_arrays_reads_them_whole(folder):
-    placed = place(packed.read(folder)["train"].take(np.arange(7)), Scale())
+    placed = place(_packed.read(folder)["train"].take(np.arange(7)), Scale())
     np.testing.assert_array_equal(placed.x, X[:7])
     np.testing.assert_array_equal(placed.label, Y[:7])
 
 
 def test_rows_on_disk_are_indexed_as_an_array_is(folder):
-    part = packed.read(folder)["train"]
+    part = _packed.read(folder)["train"]
     index = RNG.permutation(50)[:20]
     for rows, array in (
         (part.x, X),
@@ -95,7 +93,7 @@ def test_several_arrays_in_a_folder_are_one_part_by_sorted_name(tmp_path):
 
 
 def test_images_of_a_folder_with_labels(tmp_path, monkeypatch):
-    monkeypatch.setattr("aejax.data.images._CHUNK", 2)
+    monkeypatch.setattr("aejax.data._images._CHUNK", 2)
     for i in range(5):
         file = tmp_path / "images" / "ab"[i > 1] / f"{i}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +105,7 @@ def test_images_of_a_folder_with_labels(tmp_path, monkeypatch):
 
 
 def test_more_than_fits_is_every_so_manyth_example_and_said(folder, caplog):
-    part = packed.read(folder)["train"]
+    part = _packed.read(folder)["train"]
     few = part.within(20.5 * X[0].nbytes / 1e9)
     np.testing.assert_array_equal(few.x, X[np.arange(20) * 5 // 2])
     assert "of the 50 examples" in caplog.text
@@ -116,7 +114,7 @@ def test_more_than_fits_is_every_so_manyth_example_and_said(folder, caplog):
 
 def test_a_pass_over_what_is_on_disk_sees_all_of_it(folder, monkeypatch):
     monkeypatch.setattr("aejax.data.stored._CHUNK", 100)
-    rows = packed.read(folder)["train"].x
+    rows = _packed.read(folder)["train"].x
     assert len(list(chunks(rows))) > 3
     np.testing.assert_array_equal(np.concatenate(list(chunks(rows))), X)
     grey = X / 255

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax.data.preprocess import Binarise, Scale, Standardise, StaticBinarise
+from aejax.data import Binarise, Scale, Standardise, StaticBinarise
 
 GREY = np.random.default_rng(0).integers(0, 256, (400, 5, 4, 1), dtype=np.uint8)
 FLOATS = np.random.default_rng(0).normal(3, [0.1, 1, 50], (500, 3)).astype(np.float32)

@@ -7,7 +7,7 @@ import pytest
 import requests
 import tensorflow_datasets as tfds
 
-from aejax.data.remote import quiet, reachable
+from aejax.data._remote import quiet, reachable
 
 
 class Answer(SimpleNamespace):

@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
 
-from aejax.data.dataset import Part
+from aejax.core import Examples, InputError
 from aejax.data.split import cut, stratified
-from aejax.errors import InputError
 
 
-def numbered(n: int, first: int = 0) -> Part:
+def numbered(n: int, first: int = 0) -> Examples:
     index = np.arange(first, first + n)
-    return Part(index[:, None].astype(np.float32), index.astype(np.int32))
+    return Examples(index[:, None].astype(np.float32), index.astype(np.int32))
 
 
 def test_what_is_lacking_is_cut_from_train_without_overlap_and_labels_go_along():
@@ -49,7 +48,7 @@ def test_without_validation_train_is_whole_and_the_part_is_empty():
 
 
 def test_unlabelled_examples_stay_unlabelled():
-    dataset = cut("a", {"train": Part(np.zeros((20, 3), np.uint8))}, 0.1)
+    dataset = cut("a", {"train": Examples(np.zeros((20, 3), np.uint8))}, 0.1)
     assert dataset.train.label is dataset.validation.label is dataset.test.label is None
 
 
@@ -61,7 +60,7 @@ def test_too_few_examples_are_refused(n, fraction):
 
 def test_a_stratified_split_gives_each_label_its_share_once():
     labels = np.repeat(np.arange(4, dtype=np.int32), 10)
-    examples = Part(np.arange(40, dtype=np.float32)[:, None], labels)
+    examples = Examples(np.arange(40, dtype=np.float32)[:, None], labels)
     parts = stratified(examples, {"train": 7, "validation": 1, "test": 2})
     assert [np.bincount(part.label).tolist() for part in parts.values()] == [[7] * 4, [1] * 4, [2] * 4]
     assert sorted(np.concatenate([part.x[:, 0] for part in parts.values()])) == list(range(40))

@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aejax.losses import Bernoulli, Forward
-from aejax.models import GaussianLatent, MLPDecoder, MLPEncoder, Normal, Plain, Point, VariationalAutoencoder
+from aejax.losses import Bernoulli
+from aejax.losses.terms import Forward
+from aejax.models import GaussianLatent, MLPDecoder, MLPEncoder, Normal, Plain, VariationalAutoencoder
+from aejax.models.distributions import Point
 
 
 def passed(mean, scale=None, code=None, step=None, key=0):

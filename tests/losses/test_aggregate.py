@@ -8,9 +8,8 @@ from passes import passed, posteriors
 from scipy import stats
 from scipy.special import logsumexp
 
-from aejax.errors import InputError
-from aejax.losses import DimensionwiseKL, MutualInformation, TotalCorrelation
-from aejax.losses.aggregate import log_weights
+from aejax.core import InputError
+from aejax.losses.aggregate import DimensionwiseKL, MutualInformation, TotalCorrelation, log_weights
 from aejax.models import BottomDecoder, HierarchicalLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
 
 pytestmark = pytest.mark.usefixtures("strict")

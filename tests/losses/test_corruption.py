@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from aejax.losses import Clean, Clip, Composed, GaussianNoise, Loss, Masking, SaltAndPepper
-from aejax.metrics.denoising import scaled_level
-from aejax.models import apply
-from aejax.pytree import as_arrays
+from aejax.core import apply, as_arrays
+from aejax.evaluation._denoising import scaled_level
+from aejax.losses import Clean, GaussianNoise, Loss, Masking
+from aejax.losses.corruption import Clip, Composed, SaltAndPepper
 
 KEY = jax.random.key(0)
 X = jnp.full((200, 10, 10, 1), 0.5)
@@ -75,9 +75,9 @@ def test_the_target_is_never_corrupted(tiny):
     loss = dataclasses.replace(experiment.loss, corruption=Masking(1.0))
     batch = dataclasses.replace(tiny.dataset.test, x=jnp.asarray(tiny.dataset.test.x / 255, jnp.float32), label=None)
     keys = {"params": KEY, "latent": KEY, "corruption": KEY}
-    from aejax.models import init
+    from aejax.core.linen import init_variables
 
-    variables = init(lambda model, batch: loss(model, batch, True), experiment.model, keys, batch)
+    variables = init_variables(lambda model, batch: loss(model, batch, True), experiment.model, keys, batch)
     variables = jax.tree.map(lambda leaf: leaf + 0.1, variables)  # at logits of 0 every target costs the same
     values, _ = apply(loss, experiment.model, variables, keys, batch)
 

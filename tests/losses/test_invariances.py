@@ -9,9 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax import models
-from aejax.data import Part
-from aejax.losses import MMD, Bernoulli, KLPart, Loss, Term
+from aejax import core
+from aejax.core import Examples, as_arrays, known_subclasses, linen
+from aejax.losses import Bernoulli, Loss
+from aejax.losses.aggregate import KLPart
+from aejax.losses.mmd import MMD
+from aejax.losses.terms import Term
 from aejax.models import (
     Autoencoder,
     GaussianLatent,
@@ -19,11 +22,10 @@ from aejax.models import (
     MLPEncoder,
     Plain,
     TiedAutoencoder,
-    TransposedDecoder,
     VariationalAutoencoder,
     VectorQuantised,
 )
-from aejax.pytree import as_arrays, known_subclasses
+from aejax.models.tied import TransposedDecoder
 
 pytestmark = pytest.mark.usefixtures("strict")
 VAE = VariationalAutoencoder(MLPEncoder((5,), "tanh"), GaussianLatent(3), MLPDecoder((5,), "tanh"))
@@ -47,8 +49,8 @@ KEYS = jax.random.split(jax.random.key(0), 100)
 def built(term):
     """Its model, the model's variables, and a batch; four values an example."""
     model = MODELS.get(type(term).__name__, VAE).clone(shape=(4,))
-    part = Part(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (6, 4)), jnp.float32))
-    variables = models.init(Loss(Bernoulli(), {"term": term}), model, streams(KEYS[0]), part)
+    part = Examples(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (6, 4)), jnp.float32))
+    variables = linen.init_variables(Loss(Bernoulli(), {"term": term}), model, streams(KEYS[0]), part)
     return model, scaled(variables, 1.0, 0.1), part
 
 
@@ -63,7 +65,7 @@ def streams(key):
 
 def values(model, term, variables, part, key, step=None):
     loss = Loss(Bernoulli(), {"term": term})
-    made, _ = models.apply(loss, model, variables, streams(key), part, step is not None, step, mutable=True)
+    made, _ = core.apply(loss, model, variables, streams(key), part, step is not None, step, mutable=True)
     return made["term_nats"]
 
 
@@ -77,7 +79,7 @@ def test_the_mean_is_unchanged_when_the_batch_is_duplicated(cls):
     def means(part):
         return jax.vmap(lambda key: values(model, term, variables, part, key).mean())(KEYS)
 
-    once, twice = means(part), means(Part(jnp.concatenate([part.x, part.x])))
+    once, twice = means(part), means(Examples(jnp.concatenate([part.x, part.x])))
     noise = np.hypot(once.std(), twice.std()) / np.sqrt(len(KEYS))
     np.testing.assert_allclose(twice.mean(), once.mean(), rtol=1e-5, atol=5 * noise)
 
@@ -105,9 +107,9 @@ def test_odd_inputs_give_finite_float32_new_numbers_no_new_trace_and_the_batch_w
     states = [variables, scaled(variables, 30.0)]
     for x, made, number in itertools.product(inputs, states, (1, 2)):
         other = jax.tree.map(lambda leaf, number=number: number * leaf, term)
-        (value, _), gradient = measured(other, made, Part(x), jnp.int32(10**number))
+        (value, _), gradient = measured(other, made, Examples(x), jnp.int32(10**number))
         assert np.isfinite(value)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
-    others = Part(jnp.concatenate([part.x[:1], 1 - part.x[1:]]))
+    others = Examples(jnp.concatenate([part.x[:1], 1 - part.x[1:]]))
     (_, first), (_, among_others) = (measured(term, variables, batch, jnp.int32(1))[0] for batch in (part, others))
     assert cls.of_batch or float(first) == pytest.approx(float(among_others), rel=1e-5, abs=1e-5)

@@ -6,7 +6,7 @@ from scipy import stats
 from scipy.special import log_softmax
 
 from aejax.data.preprocess import scale
-from aejax.losses import Categorical, DiscretisedLogistic
+from aejax.losses.levels import Categorical, DiscretisedLogistic
 
 pytestmark = pytest.mark.usefixtures("strict")
 LIKELIHOODS = [Categorical(7), DiscretisedLogistic(7)]

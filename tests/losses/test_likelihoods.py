@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import expit, log_expit
 
-from aejax.losses import Bernoulli, Gaussian, GaussianLearnedScale, SigmoidGaussian
-from aejax.losses.likelihoods import softplus
-from aejax.pytree import as_arrays
+from aejax.core import as_arrays
+from aejax.losses import Bernoulli, Gaussian, SigmoidGaussian
+from aejax.losses.likelihoods import GaussianLearnedScale, softplus
 
 pytestmark = pytest.mark.usefixtures("strict")
 SHAPES = [(), (5,), (4, 4, 1), (2, 3, 2, 2)]

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from aejax import models
-from aejax.data import Part
-from aejax.losses import Bernoulli, Gaussian, GaussianLearnedScale, Loss, Reconstruction, WeightL2
+from aejax import core
+from aejax.core import Examples, linen
+from aejax.losses import Bernoulli, Gaussian, Loss, Reconstruction, WeightL2
+from aejax.losses.likelihoods import GaussianLearnedScale
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -22,18 +23,18 @@ TERMS = {"reconstruction": Reconstruction(), "decay": WeightL2()}
 def built(loss, model=MLP, batch=5):
     """A model whose output fits the loss, its variables (biases too are not zero), and a batch."""
     model = model.clone(shape=loss.likelihood.raw_shape((4, 4, 1)))
-    part = Part(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (batch, 4, 4, 1)), jnp.float32))
+    part = Examples(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (batch, 4, 4, 1)), jnp.float32))
     return model, jax.tree.map(lambda leaf: leaf + 0.1, init(model, loss, part)), part
 
 
 @partial(jax.jit, static_argnums=0)
 def init(model, loss, part):
-    return models.init(lambda model, part: loss(model, part, True), model, KEYS, part)
+    return linen.init_variables(lambda model, part: loss(model, part, True), model, KEYS, part)
 
 
 @partial(jax.jit, static_argnums=1)
 def values_of(loss, model, variables, part):
-    return models.apply(loss, model, variables, KEYS, part, True)[0]
+    return core.apply(loss, model, variables, KEYS, part, True)[0]
 
 
 @pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(), GaussianLearnedScale()])
@@ -41,7 +42,7 @@ def test_every_term_s_mean_is_unchanged_when_the_batch_is_duplicated(likelihood)
     loss = Loss(likelihood, TERMS)
     model, variables, part = built(loss)
     once = values_of(loss, model, variables, part)
-    twice = values_of(loss, model, variables, Part(jnp.concatenate([part.x, part.x])))
+    twice = values_of(loss, model, variables, Examples(jnp.concatenate([part.x, part.x])))
     assert set(once) == {"loss_nats", "reconstruction_nats", "decay_nats"}
     for name, value in once.items():
         assert value.shape == (5,)
@@ -105,7 +106,7 @@ def test_weight_l2_is_half_the_sum_of_squared_kernels_and_counts_no_biases(model
 
 @partial(jax.jit, static_argnums=0)
 def decoded(model, variables, part):
-    return models.apply(lambda model: model.decode(model.encode(part.x).mean), model, variables, {})[0]
+    return core.apply(lambda model: model.decode(model.encode(part.x).mean), model, variables, {})[0]
 
 
 def test_reconstruction_is_the_negative_log_likelihood_of_what_is_decoded():

@@ -5,8 +5,8 @@ import pytest
 from passes import passed
 from sklearn.metrics.pairwise import euclidean_distances
 
-from aejax.errors import InputError
-from aejax.losses import IMQ, MMD, RBF
+from aejax.core import InputError
+from aejax.losses.mmd import IMQ, MMD, RBF
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 
 pytestmark = pytest.mark.usefixtures("strict")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from passes import passed, posteriors
 
-from aejax.errors import InputError
-from aejax.losses import DIP
+from aejax.core import InputError
+from aejax.losses.moments import DIP
 
 pytestmark = pytest.mark.usefixtures("strict")
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from passes import passed, posteriors
 
-from aejax.errors import InputError
-from aejax.losses import Capacity, FreeBits
+from aejax.core import InputError
+from aejax.losses.rate import Capacity, FreeBits
 from aejax.models import HierarchicalPrior
 
 pytestmark = pytest.mark.usefixtures("strict")

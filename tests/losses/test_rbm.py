@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logsumexp
 
-from aejax.data import Part
-from aejax.errors import InputError
+from aejax.core import Examples, InputError
 from aejax.losses import Bernoulli, ContrastiveDivergence, FreeEnergy, Gaussian, Loss, Reconstruction
 from aejax.losses.rbm import RBM, free_energy, gibbs
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder
@@ -87,7 +86,7 @@ def test_the_gradient_after_many_steps_is_that_of_the_exact_likelihood(kind):
 
     exact = jax.grad(log_likelihood)(rbm)
     loss = Loss(Bernoulli(), {"cd": ContrastiveDivergence(steps=30)})
-    many = Part(jnp.tile(data, (6000, 1)))
+    many = Examples(jnp.tile(data, (6000, 1)))
     slopes = gradient(loss, rbm_model(kind), variables_of(rbm), many)["params"]
     np.testing.assert_allclose(slopes["latent"]["code"]["kernel"], exact.kernel, atol=0.03)
     np.testing.assert_allclose(slopes["latent"]["code"]["bias"], exact.hidden, atol=0.03)
@@ -110,14 +109,14 @@ def test_the_gradient_of_k_steps_is_hinton_s_rule(steps):
     h_back = expit(back @ kernel - 25)
     expected = -(v.T @ h - back.T @ h_back) / len(v)
     loss = Loss(Bernoulli(), {"cd": ContrastiveDivergence(steps=steps)})
-    slopes = gradient(loss, rbm_model(), variables_of(rbm), Part(jnp.asarray(v, jnp.float32)))["params"]
+    slopes = gradient(loss, rbm_model(), variables_of(rbm), Examples(jnp.asarray(v, jnp.float32)))["params"]
     np.testing.assert_allclose(slopes["latent"]["code"]["kernel"], expected, atol=1e-4)
     assert abs(expected).max() > 0.2
 
 
 def test_the_reconstruction_beside_it_is_the_mean_field_one():
     rbm = drawn(False)
-    part = Part(jnp.asarray(STATES, jnp.float32))
+    part = Examples(jnp.asarray(STATES, jnp.float32))
     loss = Loss(Bernoulli(), {"free_energy": FreeEnergy(0.0), "reconstruction": Reconstruction(0.0)})
     values = values_of(loss, rbm_model(), variables_of(rbm), part)
     h = expit(STATES @ np.asarray(rbm.kernel) + np.asarray(rbm.hidden))
@@ -132,7 +131,7 @@ def test_terms_keep_their_mean_when_the_batch_is_duplicated():
     loss = Loss(Bernoulli(), {"free_energy": FreeEnergy(), "cd": ContrastiveDivergence()})
     model, variables, part = built(loss, TiedAutoencoder(latent=Plain(4, "sigmoid")))
     once = values_of(loss, model, variables, part)
-    twice = values_of(loss, model, variables, Part(jnp.concatenate([part.x, part.x])))
+    twice = values_of(loss, model, variables, Examples(jnp.concatenate([part.x, part.x])))
     np.testing.assert_allclose(twice["free_energy_nats"].mean(), once["free_energy_nats"].mean(), rtol=1e-6)
     assert twice["cd_nats"].shape == (10,)
 
@@ -149,7 +148,7 @@ NOT_RBMS = {
 def test_a_model_that_is_no_rbm_is_refused(model, likelihood):
     with pytest.raises(InputError, match="an RBM is a TiedAutoencoder"):
         jax.eval_shape(
-            partial(init, model.clone(shape=(5,)), Loss(likelihood, {"f": FreeEnergy()})), Part(jnp.ones((2, 5)))
+            partial(init, model.clone(shape=(5,)), Loss(likelihood, {"f": FreeEnergy()})), Examples(jnp.ones((2, 5)))
         )
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from aejax.core import as_arrays
 from aejax.losses import Cauchy
-from aejax.pytree import as_arrays
 
 pytestmark = pytest.mark.usefixtures("strict")
 RNG = np.random.default_rng(0)

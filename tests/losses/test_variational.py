@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aejax import models
-from aejax.data import Part
-from aejax.errors import InputError
-from aejax.losses import KL, Bernoulli, ImportanceWeighted, Loss, Reconstruction
-from aejax.losses.importance import log_weights
+from aejax import core
+from aejax.core import Examples, InputError, linen
+from aejax.losses import KL, Bernoulli, ImportanceWeighted, Loss, Reconstruction, importance_log_weights
 from aejax.losses.terms import Forward
 from aejax.models import (
     Autoencoder,
@@ -21,6 +19,7 @@ from aejax.models import (
     Normal,
     Plain,
     VariationalAutoencoder,
+    latents,
 )
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -37,14 +36,14 @@ ELBO = {"reconstruction": Reconstruction(), "kl": KL()}
 
 
 def built(model, loss, batch=5):
-    part = Part(jnp.asarray(np.random.default_rng(0).integers(0, 2, (batch, 4)), jnp.float32))
-    variables = models.init(lambda model, part: loss(model, part, True), model, KEYS, part)
+    part = Examples(jnp.asarray(np.random.default_rng(0).integers(0, 2, (batch, 4)), jnp.float32))
+    variables = linen.init_variables(lambda model, part: loss(model, part, True), model, KEYS, part)
     return jax.tree.map(lambda leaf: leaf + 0.2, variables), part
 
 
 def values(model, loss, variables, part, step=None, key=1):
     keys = KEYS | {"latent": jax.random.key(key)}
-    return models.apply(loss, model, variables, keys, part, True, step)[0]
+    return core.apply(loss, model, variables, keys, part, True, step)[0]
 
 
 def forward_of(model, part):
@@ -64,7 +63,7 @@ def test_the_kl_of_a_normal_is_the_mean_of_the_log_ratio_over_many_draws():
 
 @pytest.mark.parametrize("kind", ["exp", "softplus"])
 def test_a_scale_stays_positive_and_finite_for_any_output_of_its_layer(kind):
-    scale = models.latents.positive_scale(jnp.asarray([[-1e30, -40.0, 0.0, 40.0]]), kind)
+    scale = latents.positive_scale(jnp.asarray([[-1e30, -40.0, 0.0, 40.0]]), kind)
     assert np.all((np.asarray(scale) > 1e-5) & np.isfinite(np.log(scale)))
 
 
@@ -80,13 +79,13 @@ def test_two_layers_have_the_densities_of_their_conditionals_and_sample_by_them(
         own = posterior.log_prob(z), model.prior_log_prob(z), posterior.mean
         return own, (posterior.first, above, below, model.latent.ladder(0, posterior.first.mean)), z
 
-    own, (first, above, below, middle), z = models.apply(measured, TWO, variables, {}, part)[0]
+    own, (first, above, below, middle), z = core.apply(measured, TWO, variables, {}, part)[0]
     log = lambda normal, z: stats.norm(normal.mean, normal.scale).logpdf(z).sum(axis=1)  # noqa: E731
     np.testing.assert_allclose(own[0], log(first, z[:, :3]) + log(above, z[:, 3:]), rtol=1e-4)
     np.testing.assert_allclose(own[1], log(below, z[:, :3]) + stats.norm.logpdf(z[:, 3:]).sum(axis=1), rtol=1e-4)
     np.testing.assert_allclose(own[2], np.concatenate([first.mean, middle.mean], axis=1), rtol=1e-5)
-    drawn = models.apply(lambda model: model.sample_prior(jax.random.key(0), 4000), TWO, variables, {})[0]
-    mean = models.apply(lambda model, z: model.prior.ladder(0, z), TWO, variables, {}, drawn[:, 3:])[0]
+    drawn = core.apply(lambda model: model.sample_prior(jax.random.key(0), 4000), TWO, variables, {})[0]
+    mean = core.apply(lambda model, z: model.prior.ladder(0, z), TWO, variables, {}, drawn[:, 3:])[0]
     standardised = (drawn[:, :3] - mean.mean) / mean.scale
     np.testing.assert_allclose([np.mean(standardised), np.std(standardised)], [0, 1], atol=0.05)
 
@@ -94,7 +93,7 @@ def test_two_layers_have_the_densities_of_their_conditionals_and_sample_by_them(
 @pytest.mark.parametrize("model", [ONE, TWO], ids=["one layer", "two layers"])
 def test_the_bounds_are_log_means_of_the_weights_with_m_outside_and_k_inside(model):
     variables, part = built(model, Loss(Bernoulli(), ELBO))
-    bound = lambda k, m: models.apply(  # noqa: E731
+    bound = lambda k, m: core.apply(  # noqa: E731
         lambda model, part: ImportanceWeighted(samples=k, bounds=m)(forward_of(model, part)),
         model,
         variables,
@@ -102,8 +101,8 @@ def test_the_bounds_are_log_means_of_the_weights_with_m_outside_and_k_inside(mod
         part,
     )[0]
     weights = np.asarray(
-        models.apply(
-            lambda model, part: log_weights(forward_of(model, part), 6, model.make_rng("latent")),
+        core.apply(
+            lambda model, part: importance_log_weights(forward_of(model, part), 6, model.make_rng("latent")),
             model,
             variables,
             KEYS,
@@ -122,11 +121,11 @@ def test_the_weights_are_joint_over_posterior_of_the_codes_that_were_drawn():
 
     def both(model, part):
         forward = forward_of(model, part)
-        weights = log_weights(forward, 2, jax.random.key(7))
+        weights = importance_log_weights(forward, 2, jax.random.key(7))
         z = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), forward.posterior).sample(jax.random.key(7))
         return weights, z, forward.posterior, model.decode(z)
 
-    weights, z, posterior, raw = models.apply(both, ONE, variables, KEYS, part)[0]
+    weights, z, posterior, raw = core.apply(both, ONE, variables, KEYS, part)[0]
     x = np.concatenate([part.x, part.x])
     likelihood = stats.bernoulli(1 / (1 + np.exp(-np.asarray(raw, np.float64)))).logpmf(x).sum(axis=1)
     mean, scale = (np.concatenate([leaf, leaf]) for leaf in (posterior.mean, posterior.scale))
@@ -138,7 +137,7 @@ def test_the_elbo_in_closed_form_is_the_expectation_of_the_one_by_samples():
     closed, sampled = Loss(Bernoulli(), ELBO), Loss(Bernoulli(), {"bound": ImportanceWeighted(samples=1, bounds=4000)})
     variables, part = built(ONE, closed)
     variables = jax.tree.map(lambda leaf: 0.3 * leaf, variables)  # with wide posteriors it takes many more samples
-    many = Part(jnp.repeat(part.x[:1], 4000, axis=0))
+    many = Examples(jnp.repeat(part.x[:1], 4000, axis=0))
     expected = values(ONE, closed, variables, many)["loss_nats"].mean()
     np.testing.assert_allclose(values(ONE, sampled, variables, part)["loss_nats"][0], expected, atol=0.05)
 
@@ -147,7 +146,7 @@ def test_the_elbo_in_closed_form_is_the_expectation_of_the_one_by_samples():
 def test_every_bound_s_mean_is_unchanged_when_the_batch_is_duplicated(terms):
     loss = Loss(Bernoulli(), terms)
     variables, part = built(ONE, loss, batch=400)
-    twice = Part(jnp.concatenate([part.x, part.x]))
+    twice = Examples(jnp.concatenate([part.x, part.x]))
     once, doubled = (values(ONE, loss, variables, item)["loss_nats"].mean() for item in (part, twice))
     np.testing.assert_allclose(doubled, once, rtol=0.02)  # other noise, the same expectation
 

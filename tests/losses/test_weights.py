@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from aejax.losses import Bernoulli, Loss, WeightL1, WeightL2
+from aejax.losses import Bernoulli, Loss, WeightL2
+from aejax.losses.weights import WeightL1
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from tests.losses.test_loss import MLP, built, values_of
 

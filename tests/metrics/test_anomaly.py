@@ -6,12 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import aejax
-from aejax import cli, suite
-from aejax import trained as trained_module
-from aejax.data import Data, Part, Standardise
-from aejax.errors import InputError
+from aejax.cli import _entry
+from aejax.core import Examples, InputError
+from aejax.data import Data, Standardise
+from aejax.evaluation import suite
 from aejax.losses import Gaussian, Loss
-from aejax.metrics.anomaly import detection, parse_threshold, threshold_at_quantile, threshold_at_rate
+from aejax.metrics import detection_metrics, parse_threshold
+from aejax.metrics.anomaly import threshold_at_quantile, threshold_at_rate
+from aejax.trained import trained as trained_module
 from tests.test_loop import DATASET, EXPERIMENT
 
 FLAGGED = st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=2, max_size=40)
@@ -33,7 +35,7 @@ def test_auroc_counts_the_pairs_in_which_the_anomaly_scores_higher(pairs):
     scores, anomaly = parts(pairs)
     above, below = scores[anomaly == 1][:, None], scores[anomaly == 0]
     expected = (above > below).mean() + (above == below).mean() / 2
-    assert detection(scores, anomaly)["auroc"] == pytest.approx(expected)
+    assert detection_metrics(scores, anomaly)["auroc"] == pytest.approx(expected)
 
 
 @settings(deadline=None)
@@ -42,13 +44,13 @@ def test_average_precision_is_the_mean_precision_at_the_anomalies(pairs):
     scores, anomaly = parts(pairs)
     # The precision among all that score at least as high as each anomaly.
     precision = [anomaly[scores >= score].mean() for score in scores[anomaly == 1]]
-    assert detection(scores, anomaly)["average_precision"] == pytest.approx(np.mean(precision))
+    assert detection_metrics(scores, anomaly)["average_precision"] == pytest.approx(np.mean(precision))
 
 
 @pytest.mark.parametrize("anomaly", [np.zeros(3), np.ones(3), np.arange(3)])
 def test_labels_that_say_nothing_of_anomalies_are_refused(anomaly):
     with pytest.raises(InputError, match="expected both 0"):
-        detection(np.arange(3, dtype=np.float32), anomaly)
+        detection_metrics(np.arange(3, dtype=np.float32), anomaly)
 
 
 @settings(deadline=None)
@@ -118,7 +120,7 @@ def command(monkeypatch, capsys):
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["aejax", *map(str, arguments)])
         try:
-            cli.main()
+            _entry.main()
         except SystemExit as exit_:
             return exit_.code, capsys.readouterr()
         return 0, capsys.readouterr()
@@ -168,12 +170,12 @@ def test_a_threshold_that_cannot_be_had_is_one_error(run_folder, command, tmp_pa
 
 def test_outliers_of_a_mat_file_are_measured_with_the_rest(trained):
     flags = np.arange(len(DATASET.test)) % 5 == 0
-    part = Part(DATASET.test.x, flags.astype(np.int32))
+    part = Examples(DATASET.test.x, flags.astype(np.int32))
     flagging = dataclasses.replace(trained.experiment, data=Data("x.mat"))
     flagged = dataclasses.replace(trained, experiment=flagging)
     measured = suite.measure(flagged, part)
-    assert measured.items() >= detection(trained.score(part.x), flags).items()
+    assert measured.items() >= detection_metrics(trained.score(part.x), flags).items()
     assert measured.items() >= trained.evaluate(part).items()
     for experiment, label in ((trained.experiment, part.label), (flagging, None), (flagging, part.label * 0)):
         other = dataclasses.replace(trained, experiment=experiment)
-        assert "auroc" not in suite.measure(other, Part(part.x, label))
+        assert "auroc" not in suite.measure(other, Examples(part.x, label))

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import suite
+from aejax.evaluation import suite
+from aejax.evaluation._denoising import corrupted, measure
 from aejax.losses import GaussianNoise
-from aejax.metrics.denoising import corrupted, measure, psnr_db, ssim
+from aejax.metrics import psnr_db, ssim
 
 
 @pytest.fixture

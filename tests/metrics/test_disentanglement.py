@@ -5,11 +5,12 @@ import pytest
 from sklearn.metrics import mutual_info_score
 
 import aejax
-from aejax import suite
-from aejax.data import FACTORS, Data, Dataset, Factors, Part
-from aejax.errors import InputError
-from aejax.metrics import disentanglement
-from aejax.metrics.disentanglement import beta_vae_score, dci, factor_vae_score, known_shares, mig, sap
+from aejax.core import Examples, InputError
+from aejax.data import FACTORS, Data, Dataset
+from aejax.data.factors import Factors
+from aejax.evaluation import disentanglement as evaluated
+from aejax.evaluation import suite
+from aejax.metrics import beta_vae_score, dci, disentanglement, factor_vae_score, known_shares, mig, sap
 
 SIZES = {"a": 2, "b": 3, "c": 4}
 GRID = Factors(SIZES).values(np.tile(np.arange(24), 60))  # every combination as often
@@ -147,7 +148,7 @@ def known(tiny, monkeypatch):
     shade, place = factors.values(label).T
     x = np.random.default_rng(0).integers(0, 50, (1200, 4, 4, 1)).astype(np.uint8)  # no two alike
     x[np.arange(1200), place] = (100 + 100 * shade)[:, None, None]
-    dataset = Dataset("known", *(Part(x, label) for _ in range(3)))
+    dataset = Dataset("known", *(Examples(x, label) for _ in range(3)))
     return aejax.fit(dataclasses.replace(tiny.experiment, data=Data("known"), epochs=1), dataset=dataset), dataset
 
 
@@ -173,12 +174,12 @@ def test_the_suite_scores_and_draws_what_has_known_factors(known):
 
 def test_the_suite_leaves_out_what_it_cannot_score(known, tiny):
     trained, dataset = known
-    assert not disentanglement.suits(tiny.experiment)
+    assert not evaluated.suits(tiny.experiment)
     for size, suits in ((1, False), (64, True), (65, False)):
         model = trained.experiment.model
         changed = model.clone(latent=model.latent.clone(size=size))
-        assert disentanglement.suits(dataclasses.replace(trained.experiment, model=changed)) is suits
-    for part in (Part(dataset.test.x), dataset.test.take(np.arange(10))):
-        assert disentanglement.measure(trained, part) == {}
+        assert evaluated.suits(dataclasses.replace(trained.experiment, model=changed)) is suits
+    for part in (Examples(dataset.test.x), dataset.test.take(np.arange(10))):
+        assert evaluated.measure(trained, part) == {}
     with pytest.raises(InputError, match="from 0 to 6, but there are 6 combinations of shade, place"):
-        disentanglement.measure(trained, Part(dataset.test.x, np.arange(1200, dtype=np.int32) % 7))
+        evaluated.measure(trained, Examples(dataset.test.x, np.arange(1200, dtype=np.int32) % 7))

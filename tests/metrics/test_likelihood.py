@@ -7,23 +7,22 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from aejax import models
-from aejax.data import Part
-from aejax.errors import InputError
+from aejax import core
+from aejax.core import Examples, InputError, linen
 from aejax.losses import KL, Bernoulli, Gaussian, Loss, Reconstruction
-from aejax.metrics import likelihood as module
-from aejax.metrics.likelihood import NegativeLogLikelihood, add_exponentials
+from aejax.metrics import NegativeLogLikelihood, likelihood
+from aejax.metrics.likelihood import add_exponentials
 from aejax.models import (
     BottomDecoder,
     ConditionalAutoencoder,
     GaussianLatent,
     HierarchicalLatent,
     HierarchicalPrior,
-    MixturePrior,
     MLPDecoder,
     MLPEncoder,
     VariationalAutoencoder,
 )
+from aejax.models.priors import MixturePrior
 
 pytestmark = pytest.mark.usefixtures("strict")
 KEYS = {"latent": jax.random.key(1), "corruption": jax.random.key(2), "params": jax.random.key(0)}
@@ -46,20 +45,20 @@ CONDITIONAL = ConditionalAutoencoder(
 )
 ELBO = Loss(Bernoulli(), {"reconstruction": Reconstruction(), "kl": KL()})
 RNG = np.random.default_rng(0)
-BINARY = Part(jnp.asarray(RNG.integers(0, 2, (3, 4)), jnp.float32), jnp.asarray([2, 0, 1]))
-REAL = Part(jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32))
+BINARY = Examples(jnp.asarray(RNG.integers(0, 2, (3, 4)), jnp.float32), jnp.asarray([2, 0, 1]))
+REAL = Examples(jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32))
 S = 0.7  # standard deviation of the linear model's likelihood
 W, B = RNG.normal(size=(4, 2)), RNG.normal(size=4)
 
 
 def built(model):
-    variables = models.init(lambda model, part: ELBO(model, part, True), model, KEYS, BINARY)
+    variables = linen.init_variables(lambda model, part: ELBO(model, part, True), model, KEYS, BINARY)
     return jax.tree.map(lambda leaf: leaf + 0.2, variables)
 
 
 def estimates(measure, model, variables, part, key=1):
     keys = KEYS | {"latent": jax.random.key(key)}
-    values = models.apply(measure, model, variables, keys, part)[0]
+    values = core.apply(measure, model, variables, keys, part)[0]
     return np.asarray(values[f"nll_{measure.samples}_nats"])
 
 
@@ -101,7 +100,7 @@ def test_with_another_posterior_it_comes_to_the_closed_form(rows):
 
 def test_more_samples_give_a_tighter_bound_on_average():
     variables, exact = linear(off=0.6, wider=0.6)
-    many = Part(jnp.repeat(REAL.x, 2000, axis=0))
+    many = Examples(jnp.repeat(REAL.x, 2000, axis=0))
     gap = [
         (
             estimates(NegativeLogLikelihood(Gaussian(S), samples), LINEAR, variables, many).reshape(3, -1)
@@ -121,7 +120,7 @@ def test_it_takes_exactly_the_asked_number_of_samples(monkeypatch, samples, rows
         drawn.append(size)
         return jnp.zeros((size, 3))
 
-    monkeypatch.setattr(module, "log_weights", weights)
+    monkeypatch.setattr(likelihood, "importance_log_weights", weights)
     # With every weight 1 the mean is 1, unless more or fewer than K are in the sum.
     got = estimates(NegativeLogLikelihood(Bernoulli(), samples, rows), ONE, built(ONE), BINARY)
     np.testing.assert_allclose(got, 0, atol=1e-6)
@@ -132,10 +131,10 @@ def test_it_takes_exactly_the_asked_number_of_samples(monkeypatch, samples, rows
 def test_it_is_the_integral_over_the_codes_by_an_independent_sum(model):
     variables = jax.tree.map(lambda leaf: 0.3 * leaf, built(model))  # posteriors wide enough for every code
     # draws from the prior, without any posterior
-    z = models.apply(lambda model: model.sample_prior(jax.random.key(9), 100_000), model, variables, {})[0]
+    z = core.apply(lambda model: model.sample_prior(jax.random.key(9), 100_000), model, variables, {})[0]
     label = jnp.repeat(BINARY.label, len(z))
     decode = lambda model: model.decode(jnp.tile(z, (3, 1)), False, label)  # noqa: E731
-    logits = np.asarray(models.apply(decode, model, variables, {})[0], np.float64).reshape(3, len(z), 4)
+    logits = np.asarray(core.apply(decode, model, variables, {})[0], np.float64).reshape(3, len(z), 4)
     sign = 2 * np.asarray(BINARY.x, np.float64) - 1
     log = -np.logaddexp(0, -logits * sign[:, None]).sum(axis=2)
     got = estimates(NegativeLogLikelihood(Bernoulli(), 20_000, 3000), model, variables, BINARY)
@@ -145,8 +144,8 @@ def test_it_is_the_integral_over_the_codes_by_an_independent_sum(model):
 def test_it_is_numpy_s_on_the_same_codes():
     variables = built(ONE)
     measure = NegativeLogLikelihood(Bernoulli(), 7, 12)  # two chunks of four, the eighth sample unasked for
-    key = models.apply(lambda model: model.make_rng("latent"), ONE, variables, KEYS)[0]
-    posterior = models.apply(lambda model, x: model.encode(x), ONE, variables, {}, BINARY.x)[0]
+    key = core.apply(lambda model: model.make_rng("latent"), ONE, variables, KEYS)[0]
+    posterior = core.apply(lambda model, x: model.encode(x), ONE, variables, {}, BINARY.x)[0]
     many = jax.tree.map(lambda leaf: jnp.tile(leaf, (4, 1)), posterior)
     codes = np.concatenate([np.reshape(many.sample(jax.random.fold_in(key, chunk)), (4, 3, 2)) for chunk in (0, 1)])
     weights = numpy_log_weights(variables["params"], np.asarray(BINARY.x, np.float64), codes[:7].astype(np.float64))
@@ -168,7 +167,7 @@ def numpy_log_weights(params, x, z):
 def test_an_example_s_estimate_does_not_depend_on_the_others_of_its_batch():
     variables, exact = linear(off=0.3)
     measure = NegativeLogLikelihood(Gaussian(S), 20_000)
-    alone = [estimates(measure, LINEAR, variables, Part(REAL.x[i : i + 1]))[0] for i in range(3)]
+    alone = [estimates(measure, LINEAR, variables, Examples(REAL.x[i : i + 1]))[0] for i in range(3)]
     np.testing.assert_allclose(alone, estimates(measure, LINEAR, variables, REAL), atol=0.01)
     np.testing.assert_allclose(alone, exact, atol=0.01)
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aejax.metrics import Mean, means
+from aejax.core import means
+from aejax.core.mean import Mean
 
 pytestmark = pytest.mark.usefixtures("strict")
 

@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 
 import aejax
-from aejax import suite
+from aejax.evaluation import suite
+from aejax.evaluation._quantised import suits
 from aejax.losses import Commitment, Gaussian, Loss, Reconstruction
-from aejax.metrics.quantised import codebook, index, suits, usage
+from aejax.metrics import code_indices, code_shares, codebook_metrics
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, VectorQuantised
 
 
 def test_usage_counts_every_slot_of_every_example():
-    np.testing.assert_array_equal(usage(np.array([[0, 3], [3, 3], [1, 0]]), 5), np.array([2, 1, 0, 3, 0]) / 6)
+    np.testing.assert_array_equal(code_shares(np.array([[0, 3], [3, 3], [1, 0]]), 5), np.array([2, 1, 0, 3, 0]) / 6)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ def test_usage_counts_every_slot_of_every_example():
     [([1.0, 0, 0, 0], 1, 3), ([0.25] * 4, 4, 0), ([0.5, 0, 0.5, 0], 2, 2), ([0.5, 0.25, 0.25, 0], 2**1.5, 1)],
 )
 def test_the_perplexity_of_known_shares(shares, perplexity, dead):
-    measured = codebook(np.array(shares), slots=3)
+    measured = codebook_metrics(np.array(shares), slots=3)
     assert measured == pytest.approx(
         {
             "perplexity": perplexity,
@@ -38,7 +39,7 @@ def test_the_perplexity_of_known_shares(shares, perplexity, dead):
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=9).filter(any))
 def test_the_perplexity_lies_between_one_and_the_codes_in_use(counts):
     shares = np.array(counts) / sum(counts)
-    measured = codebook(shares, slots=1)
+    measured = codebook_metrics(shares, slots=1)
     assert measured["perplexity"] == pytest.approx(math.exp(entropy(shares)))
     assert 1 - 1e-9 <= measured["perplexity"] <= len(counts) - measured["dead_codes"] + 1e-9
     assert measured["index_entropy_bits"] <= measured["index_bits"] + 1e-9
@@ -51,7 +52,7 @@ def test_the_suite_measures_the_codes_in_use_and_draws_them(tiny):
     assert suits(experiment)
     assert not suits(tiny.experiment)
     trained, test = aejax.fit(experiment, dataset=tiny.dataset), tiny.dataset.test
-    indices = trained.apply(index, test.x)
+    indices = trained.apply(code_indices, test.x)
     assert indices.shape == (10, 4)
     placed = np.asarray(trained.state.collections["codebook"]["latent"]["placed"])
     np.testing.assert_array_equal(trained.encode(test.x), placed[indices].reshape(10, 8))

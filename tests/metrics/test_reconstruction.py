@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from aejax import models
-from aejax.data import Part
-from aejax.losses import Bernoulli, Gaussian, GaussianLearnedScale
+from aejax import core
+from aejax.core import Examples, linen
+from aejax.losses import Bernoulli, Gaussian
+from aejax.losses.likelihoods import GaussianLearnedScale
 from aejax.metrics import ReconstructionError, per_value
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 
@@ -21,11 +22,11 @@ MEANS = {
 @pytest.mark.parametrize("likelihood", MEANS)
 def test_the_squared_error_is_summed_over_values_in_data_space(likelihood):
     model = Autoencoder(MLPEncoder(), Plain(2), MLPDecoder(), likelihood.raw_shape((4, 4, 1)))
-    part = Part(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (5, 4, 4, 1)), jnp.float32))
+    part = Examples(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (5, 4, 4, 1)), jnp.float32))
     measure = ReconstructionError(likelihood)
-    variables = models.init(measure, model, {"params": jax.random.key(0)}, part)
-    values, _ = models.apply(measure, model, variables, {}, part)
-    raw, _ = models.apply(lambda model: model.decode(model.encode(part.x).mean), model, variables, {})
+    variables = linen.init_variables(measure, model, {"params": jax.random.key(0)}, part)
+    values, _ = core.apply(measure, model, variables, {}, part)
+    raw, _ = core.apply(lambda model: model.decode(model.encode(part.x).mean), model, variables, {})
     error = np.asarray(part.x) - MEANS[likelihood](np.asarray(raw))
     np.testing.assert_allclose(values["squared_error"], (error**2).reshape(5, -1).sum(axis=1), rtol=1e-5)
 

@@ -6,9 +6,10 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 
 import aejax
-from aejax import suite
+from aejax.evaluation import suite
+from aejax.evaluation._sparsity import suits
 from aejax.losses import CodeL1, KLSparsity, Loss
-from aejax.metrics.sparsity import sparsity, suits, unexplained
+from aejax.metrics import sparsity_metrics, variance_unexplained
 from aejax.models import (
     Autoencoder,
     ConvEncoder,
@@ -25,38 +26,38 @@ X = np.random.default_rng(0).uniform(0, 1, (30, 2, 3, 1)).astype(np.float32)
 
 def test_sparsity_of_known_codes():
     codes = np.array([[0.0, 1.0, -3.0, 0.0], [0.0, 0.0, 1.0, 0.0]], np.float32)
-    assert sparsity(codes) == {
+    assert sparsity_metrics(codes) == {
         "l0": 1.5,
         "dead_units": 2.0,
         "mean_activation": -0.125,
         "mean_activation_lowest_unit": -1.0,
         "mean_activation_highest_unit": 0.5,
     }
-    assert sparsity(codes, threshold=1.0)["l0"] == 0.5
-    assert sparsity(codes, threshold=1.0)["dead_units"] == 3
+    assert sparsity_metrics(codes, threshold=1.0)["l0"] == 0.5
+    assert sparsity_metrics(codes, threshold=1.0)["dead_units"] == 3
 
 
 def test_predicting_the_mean_explains_exactly_nothing_and_the_data_everything():
     mean = X.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
-    assert unexplained(X, np.broadcast_to(mean, X.shape)) == 1.0
-    assert unexplained(X, X) == 0.0
-    assert np.isnan(unexplained(np.ones((3, 2)), np.ones((3, 2))))
+    assert variance_unexplained(X, np.broadcast_to(mean, X.shape)) == 1.0
+    assert variance_unexplained(X, X) == 0.0
+    assert np.isnan(variance_unexplained(np.ones((3, 2)), np.ones((3, 2))))
 
 
 def test_fvu_is_what_pca_leaves_and_a_ratio_of_sums_over_the_whole_set():
     flat = X.reshape(30, 6)
     pca = PCA(2).fit(flat)
-    left = unexplained(flat, pca.inverse_transform(pca.transform(flat)).astype(np.float32))
+    left = variance_unexplained(flat, pca.inverse_transform(pca.transform(flat)).astype(np.float32))
     np.testing.assert_allclose(left, 1 - pca.explained_variance_ratio_.sum(), rtol=1e-4)
     guess = flat + np.random.default_rng(1).normal(0, 0.1, flat.shape).astype(np.float32)
     np.testing.assert_allclose(
-        unexplained(flat, guess), 1 - r2_score(flat, guess, multioutput="variance_weighted"), rtol=1e-4
+        variance_unexplained(flat, guess), 1 - r2_score(flat, guess, multioutput="variance_weighted"), rtol=1e-4
     )
 
 
 def test_fvu_does_not_depend_on_the_data_s_offset():
     guess = X + np.random.default_rng(1).normal(0, 0.1, X.shape).astype(np.float32)
-    np.testing.assert_allclose(unexplained(X + 8, guess + 8), unexplained(X, guess), rtol=1e-4)
+    np.testing.assert_allclose(variance_unexplained(X + 8, guess + 8), variance_unexplained(X, guess), rtol=1e-4)
 
 
 def test_it_suits_experiments_that_ask_for_sparse_codes(tiny):
@@ -89,5 +90,5 @@ def test_the_suite_measures_the_codes_of_inference_and_draws_them(tiny, encoder,
     assert measured["l0"] == pytest.approx(active.sum() / 10)
     if isinstance(latent, TopK):
         assert 2 < measured["l0"] <= 3
-    assert measured["fvu"] == pytest.approx(unexplained(test.x / np.float32(255), trained.reconstruct(test.x)))
+    assert measured["fvu"] == pytest.approx(variance_unexplained(test.x / np.float32(255), trained.reconstruct(test.x)))
     assert {"activation_density", "activations"} <= set(suite.draw(trained, tiny.dataset))

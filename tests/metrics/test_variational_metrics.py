@@ -9,13 +9,13 @@ import pytest
 from scipy import stats
 
 import aejax
-from aejax import report, suite
-from aejax.data import Binarise, Part
+from aejax.core import Examples
+from aejax.data import Binarise
+from aejax.evaluation import _variational, report, suite
+from aejax.evaluation._variational import suits
 from aejax.experiment import Expected
 from aejax.losses import KL, Bernoulli, Loss, Reconstruction
-from aejax.metrics import variational
-from aejax.metrics.likelihood import NegativeLogLikelihood
-from aejax.metrics.variational import active_units, rate_parts, suits
+from aejax.metrics import NegativeLogLikelihood, active_units, rate_parts
 from aejax.models import (
     Autoencoder,
     BottomDecoder,
@@ -131,27 +131,27 @@ def test_a_published_likelihood_is_compared_with_one_of_as_many_samples_only(tin
 def test_an_estimate_of_many_batches_is_the_mean_over_all_examples(tiny, monkeypatch):
     trained = aejax.fit(experiment_of(tiny, ONE, epochs=1), dataset=tiny.dataset)
     part = tiny.dataset.test  # ten examples: batches of four, four and two
-    monkeypatch.setattr(variational, "IMAGES", 4)
+    monkeypatch.setattr(_variational, "IMAGES", 4)
 
     def first_pixel(self, model, batch):
         return {self.name: batch.x[:, 0, 0, 0]}
 
     monkeypatch.setattr(NegativeLogLikelihood, "__call__", first_pixel)
-    estimated = variational.estimate(trained, part, 3)["nll_3_nats"]
+    estimated = _variational.estimate(trained, part, 3)["nll_3_nats"]
     assert estimated == pytest.approx(part.x[:, 0, 0, 0].mean() / 255, rel=1e-6)
 
 
 def test_pixels_are_drawn_where_the_model_was_trained_on_drawn_ones(tiny):
     data = dataclasses.replace(tiny.experiment.data, preprocess=Binarise())
     trained = aejax.fit(experiment_of(tiny, ONE, data=data, epochs=1), dataset=tiny.dataset)
-    part = Part(np.full((300, 4, 4, 1), 128, np.uint8))
+    part = Examples(np.full((300, 4, 4, 1), 128, np.uint8))
 
     def all_binary(self, model, batch):
         return {self.name: jnp.all((batch.x == 0) | (batch.x == 1), axis=(1, 2, 3)).astype(jnp.float32)}
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(NegativeLogLikelihood, "__call__", all_binary)
-        assert variational.estimate(trained, part, 2)["nll_2_nats"] == 1
+        assert _variational.estimate(trained, part, 2)["nll_2_nats"] == 1
 
 
 def test_a_collapsed_posterior_is_warned_of_in_one_line(tiny, caplog):
@@ -159,9 +159,9 @@ def test_a_collapsed_posterior_is_warned_of_in_one_line(tiny, caplog):
     latent = jax.tree.map(jnp.zeros_like, collapsed.state.params["latent"])
     state = dataclasses.replace(collapsed.state, params={**collapsed.state.params, "latent": latent})
     with caplog.at_level(logging.WARNING, "aejax"):
-        variational.measure(collapsed, tiny.dataset.test)
+        _variational.measure(collapsed, tiny.dataset.test)
         assert not caplog.messages
-        variational.measure(dataclasses.replace(collapsed, state=state), tiny.dataset.test)
+        _variational.measure(dataclasses.replace(collapsed, state=state), tiny.dataset.test)
     assert len(caplog.messages) == 1
     assert "posterior collapse: 0 of 3 latent dimensions vary" in caplog.messages[0]
 

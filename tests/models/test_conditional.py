@@ -6,19 +6,18 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import models
-from aejax.data import Dataset, Part
-from aejax.errors import InputError
+from aejax import core
+from aejax.core import Adam, Examples, InputError, linen
+from aejax.data import Dataset
 from aejax.losses import KL, Bernoulli, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder, VampPrior
-from aejax.optim import Adam
 
 MODEL = ConditionalAutoencoder(MLPEncoder((4,), "tanh"), GaussianLatent(2), MLPDecoder(), classes=3)
 
 
 def test_the_label_adds_its_own_row_of_weights_to_both_ways():
     model, x = MODEL.for_data((4,), (4,)), jnp.ones((3, 4))
-    variables = models.init(
+    variables = linen.init_variables(
         lambda model, x, y: model.decode(model.encode(x, label=y).mean, label=y),
         model,
         {"params": jax.random.key(0)},
@@ -30,7 +29,7 @@ def test_the_label_adds_its_own_row_of_weights_to_both_ways():
         z = jnp.ones((3, 2))
         return model.encode(x, label=label).mean, model.decode(z, label=label)
 
-    mean, raw = models.apply(both, model, variables, {}, x, jnp.asarray([0, 2, 2]))[0]
+    mean, raw = core.apply(both, model, variables, {}, x, jnp.asarray([0, 2, 2]))[0]
     for out, kernel in (
         (mean, variables["params"]["latent"]["code"]["kernel"]),
         (raw, variables["params"]["decoder"]["out"]["kernel"]),
@@ -43,7 +42,7 @@ def test_what_the_label_says_is_not_left_to_the_code(tiny):
     """Images that their class determines: with the label known the rate goes to nothing, and the bound stays tight."""
     loss = Loss(Bernoulli(), {"reconstruction": Reconstruction(), "kl": KL()})
     kinds = np.random.default_rng(3).integers(0, 2, (3, 4, 4, 1)).astype(np.uint8) * 255
-    part = lambda label: Part(kinds[label], label.astype(np.int32))  # noqa: E731
+    part = lambda label: Examples(kinds[label], label.astype(np.int32))  # noqa: E731
     dataset = Dataset("kinds", part(np.arange(60) % 3), part(np.arange(0)), part(np.arange(6) % 3))
     experiment = dataclasses.replace(tiny.experiment, model=MODEL, loss=loss, optimizer=Adam(3e-2), epochs=80)
     metrics = aejax.fit(experiment, dataset=dataset).evaluate(dataset.test)
@@ -60,7 +59,7 @@ def test_what_the_label_says_is_not_left_to_the_code(tiny):
     ],
 )
 def test_data_without_fitting_labels_is_refused_before_anything_is_written(tiny, tmp_path, label, said):
-    dataset = dataclasses.replace(tiny.dataset, train=Part(tiny.dataset.train.x, label))
+    dataset = dataclasses.replace(tiny.dataset, train=Examples(tiny.dataset.train.x, label))
     with pytest.raises(InputError, match=said):
         aejax.fit(dataclasses.replace(tiny.experiment, model=MODEL), dataset=dataset, folder=tmp_path)
     assert not list(tmp_path.iterdir())
@@ -75,4 +74,4 @@ def test_pseudo_inputs_without_labels_are_refused(tiny):
 def test_a_conditional_model_asks_for_labels():
     model = MODEL.for_data((4,), (4,))
     with pytest.raises(InputError, match="conditional: give each example's label with it, from 0 to 2"):
-        models.init(lambda model, x: model.encode(x), model, {"params": jax.random.key(0)}, jnp.zeros((1, 4)))
+        linen.init_variables(lambda model, x: model.encode(x), model, {"params": jax.random.key(0)}, jnp.zeros((1, 4)))

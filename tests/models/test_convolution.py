@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from aejax.models.convolution import Convolution, convolve
+from aejax.models._convolution import Convolution, convolve
 
 CASES = [
     # height, kernel, stride, padding, dilation

@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax.models import Latent, Plain, Point
-from aejax.pytree import known_subclasses
+from aejax.core import known_subclasses
+from aejax.models import Latent, Plain
+from aejax.models.distributions import Point
 
 pytestmark = pytest.mark.usefixtures("strict")
 

@@ -7,7 +7,8 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
-from aejax.models.layers import Activation, Stack, activation
+from aejax.models import activation
+from aejax.models.layers import Activation, Stack
 
 pytestmark = pytest.mark.usefixtures("strict")
 X = np.linspace(-4, 4, 33)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from aejax import models
-from aejax.data import Part
+from aejax import core
+from aejax.core import Examples, linen
 from aejax.losses import KL, Loss, Reconstruction
 from aejax.models import (
     Autoencoder,
@@ -22,17 +22,17 @@ VAE = VariationalAutoencoder(MLPEncoder((6,)), GaussianLatent(3), MLPDecoder((6,
 TIED = TiedAutoencoder(MLPEncoder((6,)), Plain(3), shape=(4,))
 PLAIN_LOSS = Loss()
 ELBO = Loss(terms={"reconstruction": Reconstruction(), "kl": KL()})
-PART = Part(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (5, 4)), jnp.float32))
+PART = Examples(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (5, 4)), jnp.float32))
 KEYS = {name: jax.random.key(number) for number, name in enumerate(("params", "latent", "corruption"))}
 
 
 def variables(model, loss):
-    return jax.jit(lambda: models.init(lambda model, batch: loss(model, batch, True), model, KEYS, PART))()
+    return jax.jit(lambda: linen.init_variables(lambda model, batch: loss(model, batch, True), model, KEYS, PART))()
 
 
 def objective(model, loss, collections):
     def mean(params):
-        made, after = models.apply(loss, model, {"params": params, **collections}, KEYS, PART, True, mutable=True)
+        made, after = core.apply(loss, model, {"params": params, **collections}, KEYS, PART, True, mutable=True)
         return made["loss_nats"].mean(), (made, after)
 
     return mean

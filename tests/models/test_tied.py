@@ -7,11 +7,12 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 import aejax
-from aejax import suite
+from aejax.core import InputError
 from aejax.data import Data
-from aejax.errors import InputError
+from aejax.evaluation import suite
 from aejax.experiment import Experiment, from_json, to_json
-from aejax.losses import GaussianLearnedScale, Loss
+from aejax.losses import Loss
+from aejax.losses.likelihoods import GaussianLearnedScale
 from aejax.models import (
     Autoencoder,
     GaussianLatent,
@@ -20,10 +21,10 @@ from aejax.models import (
     SpatialWinnerTakeAll,
     TiedAutoencoder,
     TopK,
-    TransposedDecoder,
     VectorQuantised,
     WinnerTakeAll,
 )
+from aejax.models.tied import TransposedDecoder
 from tests.models.test_autoencoder import drawn, init, run
 
 DEEP = TiedAutoencoder(MLPEncoder((6, 5), "tanh"), Plain(3), TransposedDecoder("tanh"), (4, 4, 1))

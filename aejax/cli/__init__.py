@@ -1,0 +1,8 @@
+"""The commands.
+
+Nothing is computed here that Python could not call elsewhere.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

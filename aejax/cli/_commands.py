@@ -1,0 +1,59 @@
+"""The commands of `aejax`, one dataclass each: its fields are the flags, calling it runs it.
+
+Imports are inside the calls: only a command that needs JAX waits for it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from aejax.cli._data import DataCommand, DataListCommand, DataPackCommand, DataPrepareCommand
+from aejax.cli._examples import (
+    CompressCommand,
+    DecodeCommand,
+    DecompressCommand,
+    DenoiseCommand,
+    EncodeCommand,
+    ReconstructCommand,
+    ScoreCommand,
+)
+from aejax.cli._experiments import (
+    BenchCommand,
+    EvalCommand,
+    FiguresCommand,
+    ListCommand,
+    ProbeCommand,
+    ShowCommand,
+    TrainCommand,
+)
+from aejax.cli._generation import InterpolateCommand, SampleCommand
+from aejax.cli._sweeps import SweepCommand, SweepSearchCommand, SweepShowCommand
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "list": ListCommand,
+    "show": ShowCommand,
+    "train": TrainCommand,
+    "sweep": SweepCommand,
+    "bench": BenchCommand,
+    "eval": EvalCommand,
+    "encode": EncodeCommand,
+    "decode": DecodeCommand,
+    "reconstruct": ReconstructCommand,
+    "denoise": DenoiseCommand,
+    "sample": SampleCommand,
+    "interpolate": InterpolateCommand,
+    "score": ScoreCommand,
+    "compress": CompressCommand,
+    "decompress": DecompressCommand,
+    "probe": ProbeCommand,
+    "figures": FiguresCommand,
+    "data": DataCommand,
+}
+
+DATA_COMMANDS: dict[str, Callable[..., Any]] = {
+    "list": DataListCommand,
+    "prepare": DataPrepareCommand,
+    "pack": DataPackCommand,
+}
+
+SWEEP_COMMANDS: dict[str, Callable[..., Any]] = {"search": SweepSearchCommand, "show": SweepShowCommand}
+"""Beside `aejax sweep NAME`."""

@@ -1,0 +1,95 @@
+"""What the commands share: loading a run, refusing bad places to write, writing, listing."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from aejax.core import InputError, Stopped
+from aejax.runs import stopping
+
+Split = Literal["train", "validation", "test"]
+
+
+def load_run(run: Path) -> Any:
+    """The trained model of a run directory, with compiled programs kept."""
+    from aejax.devices import enable_compilation_cache
+    from aejax.trained import load
+
+    enable_compilation_cache()
+    return load(run)
+
+
+def examples(data: str, split: Split, label: int | None) -> tuple[Any, Any]:
+    """The examples behind a name or a path, and their labels: `label` for all of them where it is given."""
+    import numpy as np
+
+    from aejax.data import read_examples
+
+    part = read_examples(data, split)
+    return part.x, part.label if label is None else np.asarray([label] * len(part))
+
+
+def check_out(path: Path) -> None:
+    """Raises `InputError` unless a file can be written there: said before the work, not after it."""
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written: give a file in a folder that exists and may be written to")
+
+
+def save_array(path: Path, array: Any) -> None:
+    """Writes a .npy file whole, and prints where, of what shape and type."""
+    import numpy as np
+
+    from aejax.runs import write_atomically
+
+    write_atomically(path, lambda file: np.save(file, array))
+    print(f"{path}: {' x '.join(str(size) for size in array.shape)} {array.dtype}")
+
+
+def print_names(lines: dict[str, str]) -> None:
+    """Prints names with their lines beside them."""
+    width = max(len(name) for name in lines)
+    for name, line in lines.items():
+        print(f"{name:{width}}  {line}")
+
+
+@contextlib.contextmanager
+def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
+    """The events of a sweep as a progress bar of its trials; Ctrl-C and SIGTERM raise `Stopped` meanwhile."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from aejax.sweeps import SweepEvents
+
+    def said() -> str:
+        return f"stopped with {finished()} of {total} trials finished; the same command goes on"
+
+    def stop(number: int, frame: Any) -> None:
+        raise Stopped(said(), number)
+
+    columns = (TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
+    with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True)) as bar:
+        task = bar.add_task("trials", total=total, completed=finished(), status="")
+        done = epochs = 0
+
+        def begun(trials: Any) -> None:
+            nonlocal done, epochs
+            done, epochs = 0, sum(trial.experiment.epochs for trial in trials)
+            bar.update(task, status=f"{len(trials)} begun: compiling")
+
+        def epoch(members: int) -> None:
+            nonlocal done
+            done += members
+            bar.update(task, status=f"epoch {done:,} of {epochs:,} of those begun")
+
+        def recorded(trial: Any, content: Any) -> None:
+            bar.update(task, completed=finished(), status="")
+
+        with (
+            stopping.in_time(said),
+            stopping.handling(signal.SIGINT, stop),
+            stopping.handling(signal.SIGTERM, stop),
+        ):
+            yield SweepEvents(begun, epoch, recorded)

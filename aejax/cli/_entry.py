@@ -1,0 +1,192 @@
+"""The command line: parses first, and imports what is heavy afterwards."""
+
+import itertools
+import logging
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from aejax import core
+from aejax.cli._commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
+from aejax.cli._devices import DevicesFlags, HostsFlags
+from aejax.core import DISK_ERRORS, MEMORY_FULL, DiskError, DivergedError, HostLost, InputError, Stopped
+from aejax.experiment import registry
+
+if TYPE_CHECKING:
+    from aejax.experiment import Experiment
+    from aejax.trained import Trained
+
+ABOUT = "Autoencoders in JAX and Flax: train registered experiments and use what they learned."
+
+SETTINGS = """ Every setting below can be given; its present value is the default.
+A part that has settings of its own is exchanged by name:
+"""
+
+ABOUT_SETTINGS = {
+    "train": "Trains an experiment." + SETTINGS,
+    "bench": "Measures how fast an experiment trains, beside what the machine reaches at its best." + SETTINGS,
+}
+
+
+def main() -> None:
+    """Runs one command; exits with 0, 1 (it failed), 2 (bad input), 130 (stopped by Ctrl-C) or 143 (by SIGTERM)."""
+    logging.basicConfig(format="aejax: %(message)s")
+    try:
+        _run(sys.argv[1:])
+    except InputError as error:
+        _exit(2, error)
+    except (DivergedError, DiskError, HostLost) as error:
+        _exit(1, error)
+    except Stopped as error:
+        print(f"aejax: {error}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(128 + error.number)  # an epoch that is under way would hold up any other end
+    except KeyboardInterrupt:
+        _exit(130, "stopped")
+    except BrokenPipeError:
+        sys.stderr.close()
+    except RuntimeError as error:
+        if not str(error).startswith(MEMORY_FULL):
+            raise
+        _exit(1, f"the device's memory is full ({str(error).partition(chr(10))[0]}): smaller batches take less of it")
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        _exit(1, f"{error.filename or 'a file'} cannot be written: {error.strerror}")
+
+
+def _run(arguments: list[str]) -> None:
+    commands, prog = COMMANDS, "aejax"
+    if arguments[:1] == ["data"]:
+        commands, prog, arguments = DATA_COMMANDS, "aejax data", arguments[1:]
+    if arguments and not arguments[0].startswith("-"):
+        core.require_known("command", arguments[0], commands, f"{prog} --help")
+    if arguments[:1] == ["sweep"] and arguments[1:2] and arguments[1] in SWEEP_COMMANDS:
+        tyro.cli(SWEEP_COMMANDS[arguments[1]], prog=f"aejax sweep {arguments[1]}", args=arguments[2:])()
+    elif commands is COMMANDS and arguments[:1] in (["train"], ["bench"]) and _gives_name(arguments[1:]):
+        (_train if arguments[0] == "train" else _bench)(arguments[1], arguments[2:])
+    else:
+        tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=arguments or ["--help"], description=ABOUT)()
+
+
+def _gives_name(arguments: list[str]) -> bool:
+    return bool(arguments) and not arguments[0].startswith("-")
+
+
+def _train(name: str, arguments: list[str]) -> None:
+    """Parses the settings of one experiment, every field a flag, and trains it."""
+    from aejax.core import BUFFER
+    from aejax.experiment import Experiment
+    from aejax.runs import Saving
+
+    @dataclass(frozen=True)
+    class Options:
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+        out: Path = Path("runs")
+        """Folder of the run directories: the run goes to OUT/NAME/ID."""
+        resume: Path | None = None
+        """A run directory to go on with; its own settings are the defaults then."""
+        saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
+        buffer: float = BUFFER
+        """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
+        profile: bool = False
+        """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
+        on: Annotated[DevicesFlags, tyro.conf.arg(name="")] = field(default_factory=DevicesFlags)
+        hosts: Annotated[HostsFlags, tyro.conf.arg(name="")] = field(default_factory=HostsFlags)
+
+    options = _parse("train", Options, _base(name, arguments), arguments)
+
+    from aejax.data import load
+    from aejax.devices import enable_compilation_cache, hosts
+    from aejax.evaluation import finish, profiled
+    from aejax.training import fit
+
+    def train() -> "Trained":
+        trained = fit(
+            options.experiment,
+            folder=options.out,
+            resume=options.resume,
+            dataset=dataset,
+            parallel=options.on.layout(),
+            saving=options.saving,
+            buffer=options.buffer,
+            show_progress=True,
+        )
+        if trained.run is not None:
+            finish(trained, dataset.within(options.buffer))
+        return trained
+
+    enable_compilation_cache()
+    with options.hosts.joined():
+        dataset = load(options.experiment.data)
+        if options.profile and hosts.first():
+            profiled(train)
+        else:
+            train()
+
+
+def _bench(name: str, arguments: list[str]) -> None:
+    """Parses the settings of one experiment as training does, and measures how fast it trains."""
+    from aejax.core import BUFFER
+    from aejax.experiment import Experiment
+
+    @dataclass(frozen=True)
+    class Options:
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+        rounds: int = 3
+        """Epochs that are timed, after one that compiles; their median counts."""
+        buffer: float = BUFFER
+        """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
+        on: Annotated[DevicesFlags, tyro.conf.arg(name="")] = field(default_factory=DevicesFlags)
+
+    options = _parse("bench", Options, registry.get(name), arguments)
+    if options.rounds < 1:
+        raise InputError(f"--rounds is {options.rounds}: give at least 1")
+
+    from aejax.data import load
+    from aejax.evaluation import show_numbers
+    from aejax.training import bench
+
+    dataset = load(options.experiment.data)
+    measured = bench(options.experiment, dataset, options.rounds, options.on.layout(), options.buffer)
+    show_numbers(measured, name)
+
+
+def _parse(command: str, options: Any, experiment: "Experiment", arguments: list[str]) -> Any:
+    """The options of a command on one experiment, whose settings are among the flags."""
+    from aejax.experiment import choose_parts, part_choices
+
+    experiment, left = choose_parts(experiment, arguments)
+    about = ABOUT_SETTINGS[command] + "\n".join(
+        f"  --{path} {{{','.join(known)}}}" for path, known in part_choices(experiment)
+    )
+    prog = f"aejax {command} {experiment.name}"
+    avoid = (tyro.conf.AvoidSubcommands,)
+    return tyro.cli(options, default=options(experiment), prog=prog, args=left, description=about, config=avoid)
+
+
+def _base(name: str, arguments: list[str]) -> "Experiment":
+    """The registered experiment, or with --resume the one that the run was made with."""
+    experiment = registry.get(name)
+    flags = dict(itertools.pairwise(arguments)) | dict(
+        argument.split("=", 1) for argument in arguments if "=" in argument
+    )
+    if "--resume" not in flags:
+        return experiment
+    from aejax.runs import Run
+
+    resumed = Run(Path(flags["--resume"])).experiment
+    if resumed.name != name:
+        raise InputError(f"{flags['--resume']} is a run of {resumed.name}, not of {name}: resume it under that name")
+    return resumed
+
+
+def _exit(code: int, error: object) -> None:
+    print(f"aejax: {error}", file=sys.stderr)
+    if "aejax.devices.hosts" in sys.modules:  # where other processes train with this one, it must not wait for them
+        sys.modules["aejax.devices.hosts"].leave(code)
+    sys.exit(code)

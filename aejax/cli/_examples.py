@@ -1,0 +1,174 @@
+"""Commands that take examples through a trained model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tyro.conf import Positional
+
+from aejax.cli._common import Split, check_out, examples, load_run, save_array
+from aejax.core import InputError
+
+
+@dataclass(frozen=True)
+class _OverExamples:
+    """What the commands share that take examples through a trained model."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    data: str
+    """A data set's name, .npy, .npz, .mat or a folder of images."""
+    out: Path
+    """The .npy file to write."""
+    split: Split = "test"
+    """Which part of a data set that has a name."""
+    label: int | None = None
+    """The class of all of them, for a conditional model; by default the data's own labels."""
+
+    def _examples(self) -> tuple[Any, Any]:
+        return examples(self.data, self.split, self.label)
+
+
+@dataclass(frozen=True)
+class EncodeCommand(_OverExamples):
+    """Encodes examples and writes their codes."""
+
+    def __call__(self) -> None:
+        """Writes codes `[n, latent]`, float32."""
+        check_out(self.out)
+        x, label = self._examples()
+        save_array(self.out, load_run(self.run).encode(x, label))
+
+
+@dataclass(frozen=True)
+class DecodeCommand:
+    """Decodes codes and writes the examples they stand for."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    data: Path
+    """Codes as `aejax encode` writes them: .npy, `[n, latent]`."""
+    out: Path
+    """The .npy file to write."""
+    label: int | None = None
+    """The class that a conditional model decodes all of them as."""
+
+    def __call__(self) -> None:
+        """Writes examples `[n, *shape]`, float32."""
+        import numpy as np
+
+        from aejax.data import read_array
+
+        check_out(self.out)
+        codes = read_array(self.data)
+        label = None if self.label is None else np.full(len(codes), self.label)
+        save_array(self.out, load_run(self.run).decode(codes, label))
+
+
+@dataclass(frozen=True)
+class ReconstructCommand(_OverExamples):
+    """Encodes and decodes examples, and writes the reconstructions."""
+
+    def __call__(self) -> None:
+        """Writes reconstructions `[n, *shape]`, float32."""
+        check_out(self.out)
+        x, label = self._examples()
+        save_array(self.out, load_run(self.run).reconstruct(x, label))
+
+
+@dataclass(frozen=True)
+class DenoiseCommand(ReconstructCommand):
+    """Removes the noise from examples, and writes them clean: what a denoising model reconstructs."""
+
+
+@dataclass(frozen=True)
+class ScoreCommand(_OverExamples):
+    """Scores how unlike the training data each example is, and flags those above a threshold."""
+
+    threshold: str = "fpr=0.01"
+    """Chosen on the validation part of the run's own data: fpr=RATE lets at most that share of it be flagged,
+    quantile=Q is that quantile of its scores."""
+    kind: Literal["squared_error", "nats"] = "squared_error"
+    """Squared error of the reconstruction, or its negative log-likelihood."""
+
+    def __call__(self) -> None:
+        """Writes scores `[n]`, float32, and prints the threshold and the share above it."""
+        from aejax.data import load
+        from aejax.metrics import parse_threshold
+
+        check_out(self.out)
+        choose = parse_threshold(self.threshold)
+        trained = load_run(self.run)
+        normal = load(trained.experiment.data).validation.within()
+        if len(normal) == 0:
+            raise InputError(f"{self.run} held out no validation part to choose a threshold on: train with one")
+        x, label = self._examples()
+        scores = trained.score(x, self.kind, label)
+        threshold = choose(trained.score(normal.x, self.kind, normal.label))
+        save_array(self.out, scores)
+        flagged = (scores > threshold).mean()
+        print(f"threshold {threshold:.6g} ({self.threshold} of validation): {flagged:.2%} of {len(scores)} flagged")
+
+
+@dataclass(frozen=True)
+class CompressCommand:
+    """Compresses examples to their codes in one small file: a few bits a dimension, or a codebook's indices."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    data: str
+    """A data set's name, .npy, .npz, .mat or a folder of images."""
+    out: Path
+    """The file to write: x.aej."""
+    bits: int | None = None
+    """For each dimension of the code, 1 to 8, before entropy coding; 4 by default. Indices are whole as they are."""
+    split: Split = "test"
+    """Which part of a data set that has a name."""
+    label: int | None = None
+    """The class of all of them, for a conditional model; by default the data's own labels. The file keeps them."""
+
+    def __call__(self) -> None:
+        """Writes the file, and prints its size. The quantiser is fitted on codes of the run's training part."""
+        from aejax.runs import write_atomically
+        from aejax.trained import compress
+
+        check_out(self.out)
+        trained = load_run(self.run)
+        x, label = examples(self.data, self.split, self.label)
+        content = compress(trained, x, self._quantizer(trained), label)
+        write_atomically(self.out, lambda file: file.write(content))
+        print(f"{self.out}: {len(content)} bytes for {len(x)} examples, {8 * len(content) / len(x):.1f} bits each")
+
+    def _quantizer(self, trained: Any) -> Any:
+        from aejax.data import load
+        from aejax.trained import Quantizer, has_codebook
+
+        if not has_codebook(trained):
+            train = load(trained.experiment.data).train.within()
+            return Quantizer.fit(trained.encode(train.x, train.label), 4 if self.bits is None else self.bits)
+        if self.bits is not None:
+            raise InputError(f"the codes of {self.run} are a codebook's indices, which take no --bits: leave it out")
+        return None
+
+
+@dataclass(frozen=True)
+class DecompressCommand:
+    """Decodes a file that `aejax compress` wrote, with the run that it was written with."""
+
+    run: Positional[Path]
+    """The run directory that compressed it."""
+    file: Positional[Path]
+    """A file that `aejax compress` wrote."""
+    out: Path
+    """The .npy file to write."""
+
+    def __call__(self) -> None:
+        """Writes examples `[n, *shape]`, float32."""
+        from aejax.trained import decompress
+
+        check_out(self.out)
+        try:
+            content = self.file.read_bytes()
+        except OSError as error:
+            raise InputError(f"{self.file} cannot be read ({error.strerror}): give a compressed file") from None
+        save_array(self.out, decompress(load_run(self.run), content))

@@ -1,0 +1,122 @@
+"""Commands on experiments and their runs: list, show, train, measure, draw."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from aejax.cli._common import Split, load_run, print_names
+from aejax.core import InputError
+from aejax.experiment import registry
+
+
+@dataclass(frozen=True)
+class ListCommand:
+    """Lists the registered experiments."""
+
+    def __call__(self) -> None:
+        """Prints a line for each."""
+        print_names(registry.names())
+
+
+@dataclass(frozen=True)
+class ShowCommand:
+    """Shows all that an experiment says, as JSON."""
+
+    name: Positional[str]
+    """A name that `aejax list` shows."""
+
+    def __call__(self) -> None:
+        """Prints the JSON form."""
+        from aejax.experiment import dumps
+
+        print(dumps(registry.get(self.name)))
+
+
+@dataclass(frozen=True)
+class TrainCommand:
+    """Trains an experiment, and leaves a run directory with metrics, checkpoints and figures.
+
+    `aejax train NAME --help` lists every setting of that experiment: each can be given.
+    """
+
+    name: Positional[str]
+    """A name that `aejax list` shows."""
+
+
+@dataclass(frozen=True)
+class BenchCommand:
+    """Measures how fast an experiment trains here: examples and FLOP a second, share of the peak, memory.
+
+    `aejax bench NAME --help` lists every setting of that experiment: each can be given.
+    """
+
+    name: Positional[str]
+    """A name that `aejax list` shows."""
+
+
+@dataclass(frozen=True)
+class EvalCommand:
+    """Measures a trained model on a part of its data set, or on other data."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    data: str | None = None
+    """Another data set, or a file; by default the one that the model was trained on."""
+    split: Split = "test"
+    """Which part of it."""
+    samples: int = 50
+    """Importance samples of each example for a variational model's likelihood: published figures take 5000."""
+
+    def __call__(self) -> None:
+        """Prints the metrics as a table."""
+        from aejax.data import load, read_examples
+        from aejax.evaluation import report, suite
+
+        if self.samples < 1:
+            raise InputError(f"--samples is {self.samples}: give at least 1")
+        trained = load_run(self.run)
+        part = read_examples(self.data, self.split) if self.data else load(trained.experiment.data).part(self.split)
+        report.show(trained, suite.measure(trained, part.within(), self.samples), self.split)
+
+
+@dataclass(frozen=True)
+class ProbeCommand:
+    """Measures how much the codes say about the labels, beside raw values and PCA of the same size."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    kinds: tuple[Literal["logistic", "svm", "knn", "kmeans"], ...] = ("logistic", "knn")
+    """Logistic regression, linear SVM, nearest neighbour, or clusters matched to classes."""
+    most: int = 10_000
+    """At most so many training examples are used."""
+
+    def __call__(self) -> None:
+        """Prints a row for each input of the probes."""
+        import numpy as np
+
+        from aejax.data import Dataset, load
+        from aejax.evaluation import compare, report
+
+        trained = load_run(self.run)
+        data = load(trained.experiment.data).within()
+        few = data.train.take(np.arange(min(self.most, len(data.train))))
+        report.show_rows(compare(trained, Dataset(data.name, few, data.validation, data.test), self.kinds))
+
+
+@dataclass(frozen=True)
+class FiguresCommand:
+    """Draws a run's figures again."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+
+    def __call__(self) -> None:
+        """Writes PNG files into RUN/figures."""
+        from aejax.data import load
+        from aejax.evaluation import report
+
+        trained = load_run(self.run)
+        for path in report.draw(trained, load(trained.experiment.data).within(), trained.run.path / "figures"):
+            print(path)

@@ -1,0 +1,109 @@
+"""Commands that make new examples."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from aejax.cli._common import Split, check_out, examples, load_run, save_array
+from aejax.core import InputError
+
+
+@dataclass(frozen=True)
+class SampleCommand:
+    """Draws codes and decodes them: new examples."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    out: Path
+    """The file to write: .npy, or .png for a picture of them."""
+    n: int = 64
+    """How many."""
+    source: Annotated[Literal["prior", "posterior"], tyro.conf.arg(name="from")] = "prior"
+    """Where codes are drawn: the model's prior, or a mixture of Gaussians fitted to codes of its training examples
+    (for a model without a prior)."""
+    label: int | None = None
+    """The class of all of them, for a conditional model; by default the classes in turn."""
+    draw: bool = False
+    """Each value drawn from the likelihood too; by default its mean."""
+    seed: int = 0
+    """Of all that is drawn."""
+
+    def __call__(self) -> None:
+        """Writes samples `[n, *shape]`, float32, or their grid."""
+        from aejax.data import load
+
+        _check_file(self.out)
+        trained = load_run(self.run)
+        _check_drawable(self.out, trained)
+        like = load(trained.experiment.data).train if self.source == "posterior" else None
+        label = _classes(trained.experiment.model, self.n, self.label)
+        _write(self.out, trained.sample(self.n, label, like=like, seed=self.seed, draw=self.draw), None)
+
+
+@dataclass(frozen=True)
+class InterpolateCommand:
+    """Decodes what lies between the codes of the first example and the second, the third and the fourth, and so on."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    data: str
+    """A data set's name, .npy, .npz, .mat or a folder of images."""
+    out: Path
+    """The file to write: .npy, or .png for a picture with a row for each pair."""
+    pairs: int = 8
+    """How many, at most."""
+    steps: int = 10
+    """Codes on the way, both ends included."""
+    path: Literal["line", "arc"] = "line"
+    """Straight, or through the angle between the two codes."""
+    split: Split = "test"
+    """Which part of a data set that has a name."""
+    label: int | None = None
+    """The class of all of them, for a conditional model; by default each end has the data's own label, and the way
+    changes from one to the other in its middle."""
+
+    def __call__(self) -> None:
+        """Writes the decoded codes `[pairs, steps, *shape]`, float32, or their grid."""
+        _check_file(self.out)
+        x, label = examples(self.data, self.split, self.label)
+        pairs = min(self.pairs, len(x) // 2)
+        if pairs < 1:
+            raise InputError(f"{self.pairs} pairs of {len(x)} examples cannot be made: ask for 1 or more, of 2 or more")
+        ends = [slice(end, 2 * pairs, 2) for end in (0, 1)]
+        labels = None if label is None else tuple(label[end] for end in ends)
+        trained = load_run(self.run)
+        _check_drawable(self.out, trained)
+        first, second = (x[end] for end in ends)
+        _write(self.out, trained.interpolate(first, second, labels, steps=self.steps, path=self.path), self.steps)
+
+
+def _classes(model: Any, n: int, label: int | None) -> Any:
+    import numpy as np
+
+    return np.arange(n) % getattr(model, "classes", 1) if label is None else np.asarray([label] * n)
+
+
+def _check_file(path: Path) -> None:
+    if path.suffix not in (".npy", ".png"):
+        raise InputError(f"{path} says no format: give --out a name that ends in .npy or .png")
+    check_out(path)
+
+
+def _check_drawable(path: Path, trained: Any) -> None:
+    if path.suffix == ".png" and len(trained.shape) != 3:
+        raise InputError(f"{path} cannot be drawn, the model's examples are no images: give --out a name in .npy")
+
+
+def _write(path: Path, drawn: Any, columns: int | None) -> None:
+    """An array, or its grid with so many columns."""
+    if path.suffix == ".npy":
+        save_array(path, drawn)
+        return
+    from aejax.evaluation import figures
+
+    flat = drawn if columns is None else drawn.reshape(-1, *drawn.shape[2:])
+    figures.save(figures.image_grid(flat, columns), path)
+    print(f"{path}: {len(flat)} images")

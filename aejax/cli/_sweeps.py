@@ -1,0 +1,240 @@
+"""`aejax sweep`, `aejax sweep search` and `aejax sweep show`: their fields are the flags, calling them runs them."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from aejax.cli._common import check_out, watched
+from aejax.core import InputError
+from aejax.experiment import registry
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What grids and searches are told in the same words."""
+
+    name: Positional[str]
+    """The experiment that is varied; a name that `aejax list` shows."""
+    axes: Positional[tuple[str, ...]] = ()
+    """PATH=VALUES, as many as there are."""
+    out: Path | None = None
+    """The sweep's folder; sweeps/NAME by default."""
+    width: int = 32
+    """At most so many trials are claimed at once: a GPU trains them side by side, each core of a CPU a few of them."""
+    shared_order: bool = False
+    """All trials of a group see the data in one order: faster on a GPU, and less independent."""
+    measure_all: bool = False
+    """Measure all that `aejax eval` does, not the loss, its terms and the squared error alone: slower."""
+    workers: int = 0
+    """Train in so many processes that submitit starts, here on the CPU or with --slurm as jobs, not in this one."""
+    slurm: str | None = None
+    """Settings of the workers' jobs: partition=gpu,timeout_min=60,gpus_per_node=1, and any other of SLURM's."""
+
+    def __call__(self) -> None:
+        """Trains."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raises `InputError` for numbers that are out of range."""
+        if self.width < 1:
+            raise InputError(f"--width is {self.width}, but at least 1 trial must train at once")
+        if self.workers < 0 or (self.slurm is not None and not self.workers):
+            raise InputError(f"--workers is {self.workers}: give how many jobs SLURM is to start, or 0 without --slurm")
+
+    @property
+    def folder(self) -> Path:
+        """Of the sweep."""
+        return Path("sweeps") / self.name if self.out is None else self.out
+
+    def measure(self) -> Any:
+        """What is measured of each trained model."""
+        if self.measure_all:
+            from aejax.evaluation import suite  # two seconds of imports
+
+            return suite.measure
+        from aejax.trained import Trained
+
+        return Trained.evaluate
+
+    def run(self, total: int, finished: Callable[[], int], work: Callable[[Any], None]) -> None:
+        """Works, or has workers run this same command, beside a progress bar; says how far it came."""
+        if not self.workers:
+            with watched(total, finished) as events:
+                work(events)
+        else:
+            from aejax.sweeps import cluster
+
+            command = dataclasses.replace(self, workers=0, slurm=None)
+            jobs = cluster.submit(command, self.workers, self.folder / "jobs", self.slurm)
+            with cluster.running(jobs), watched(total, finished) as events:
+                while not all(job.done() for job in jobs):
+                    time.sleep(1)
+                    events.recorded(None, None)
+            cluster.check(jobs)
+        print(f"{self.folder}: {finished()} of {total} trials have a result; `aejax sweep show {self.folder}`")
+
+
+@dataclass(frozen=True)
+class SweepCommand(_Training):
+    """Trains every combination of settings; those that differ in numbers alone train as one program.
+
+    An axis is PATH=VALUES, with the paths that `aejax show NAME` shows: lr as optimizer.learning-rate=1e-4,1e-3 or
+    1e-4:1e-2:log:5 (five values evenly apart), seed=0..9 (ten seeds), model.latent.size=2,8,32,
+    model.encoder.hidden=[128,64],[256], optimizer=adam,sgd, experiment=ae-keras,vae-flax, epochs=5.
+    The same command goes on with a sweep that was stopped, and shares the work of one that runs.
+    Beside it there are `aejax sweep search NAME`, which does not train every combination, and `aejax sweep show DIR`.
+    """
+
+    grid: Path | None = None
+    """A YAML file of more axes, as Weights & Biases writes grids."""
+    patience: int | None = None
+    """End a trial once its validation loss has not fallen for so many epochs."""
+    halving: tuple[int, ...] = ()
+    """After each of these epochs the worse half of the trials that are claimed together ends: 5 10 20."""
+    plan: Annotated[bool, tyro.conf.arg(name="plan-only")] = False
+    """Only show the plan."""
+
+    def __call__(self) -> None:
+        """Shows the plan, then a progress bar of trials."""
+        from aejax.sweeps import check, grid, groups, parse_axis, read_axes
+
+        self.check()
+        base = registry.get(self.name)
+        given: dict[str, list[Any]] = {} if self.grid is None else read_axes(self.grid)
+        axes = _distinct([*given.items(), *map(parse_axis, self.axes)])
+        if not axes:
+            raise InputError(f"a sweep of {self.name} needs an axis: give PATH=VALUES, such as seed=0..4")
+        trials = grid(base, axes)
+        check(trials)
+        selection = self._selection()
+
+        from aejax.devices import enable_compilation_cache
+        from aejax.sweeps import budget
+
+        budget.show(groups(trials), self.width, selection)
+        if self.plan:
+            return
+
+        from aejax.sweeps import Sweep as Folder
+        from aejax.sweeps import run_sweep
+
+        enable_compilation_cache()
+        sweep = Folder.create(self.folder, trials)
+        options = {"width": self.width, "shared_order": self.shared_order, "selection": selection}
+        options["measure"] = self.measure()
+        self.run(len(trials), lambda: len(sweep.finished()), lambda events: run_sweep(sweep, events=events, **options))
+
+    def _selection(self) -> Any:
+        from aejax.training import EarlyStopping, SuccessiveHalving
+
+        if self.halving and self.patience is not None:
+            raise InputError("--halving and --patience end trials in two ways: give one of them")
+        if any(epoch < 1 for epoch in (*self.halving, *([] if self.patience is None else [self.patience]))):
+            raise InputError(f"--halving {self.halving} and --patience {self.patience} count epochs: give at least 1")
+        if self.halving:
+            return SuccessiveHalving(self.halving)
+        return None if self.patience is None else EarlyStopping(self.patience)
+
+
+@dataclass(frozen=True)
+class SweepSearchCommand(_Training):
+    """Trains settings that Optuna proposes a group at a time, each group after what those before it came to.
+
+    An axis is PATH=RANGE: optimizer.learning-rate=1e-4:1e-2:log, loss.terms.kl.weight=0.5:4:lin, whole numbers
+    model.latent.size=2..64; or PATH=VALUES as in `aejax sweep`: model.latent.size=2,8,32, epochs=5. Trials of one
+    structure train as one program, so few structures are faster than many.
+    The same command goes on with a search that was stopped, and shares the work of one that runs: in the same folder
+    or, with --storage postgresql://, on any machine. What a killed worker was at work on, the others do.
+    """
+
+    width: int = 8
+    """At most so many are proposed and train at once: the fewer, the more each is guided; the more, the faster."""
+    trials: int = 64
+    """How many there are, those of all workers and of earlier calls together."""
+    metric: str = "loss_nats"
+    """Of the validation part: the least is best, of an accuracy and the like the most."""
+    sampler: Literal["tpe", "random"] = "tpe"
+    """What proposes: the tree-structured Parzen estimator, or chance."""
+    storage: str | None = None
+    """Where workers meet: postgresql://USER:PASSWORD@HOST/DATABASE, sqlite:///FILE, or the path of a journal; by
+    default SQLite in the folder."""
+    study: str | None = None
+    """Its name in the storage; the experiment's by default."""
+
+    def __call__(self) -> None:
+        """Shows a progress bar of trials."""
+        from aejax.devices import enable_compilation_cache
+        from aejax.sweeps import Search, parse_search_axis, run_search
+
+        self.check()
+        if self.trials < 1:
+            raise InputError(f"--trials is {self.trials}: give at least 1")
+        space = _distinct(list(map(parse_search_axis, self.axes)))
+        if not space:
+            raise InputError(f"a search of {self.name} needs an axis: give PATH=RANGE, such as seed=0..4")
+        enable_compilation_cache()
+        search = Search.open(
+            registry.get(self.name),
+            space,
+            self.folder,
+            trials=self.trials,
+            metric=self.metric,
+            measure=self.measure(),
+            sampler=self.sampler,
+            storage=self.storage,
+            name=self.study,
+        )
+        options: dict[str, Any] = {"width": self.width, "shared_order": self.shared_order}
+        self.run(self.trials, search.finished, lambda events: run_search(search, events=events, **options))
+
+
+def _distinct(axes: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(axes)
+    for path in found:
+        if sum(path == other for other, _ in axes) > 1:
+            raise InputError(f"the axis {path} is given twice: give all of its values at once")
+    return found
+
+
+@dataclass(frozen=True)
+class SweepShowCommand:
+    """Shows what a sweep came to: for each setting the mean over its seeds, with a 95 % interval, and the best seed."""
+
+    folder: Positional[Path]
+    """A folder that `aejax sweep` has made."""
+    metric: str = "loss_nats"
+    """One of those that were measured."""
+    part: Literal["validation", "test"] | None = None
+    """By default validation, the part to choose by, where the data holds one out."""
+    page: Path | None = None
+    """Also write all of it, with figures, as one HTML page: sweep.html."""
+    export: Path | None = None
+    """Also write every trial as a line of a .csv or .parquet file."""
+
+    def __call__(self) -> None:
+        """Prints a row for each setting, by validation the best first, and writes what is asked for."""
+        from aejax.sweeps import Sweep as Folder
+        from aejax.sweeps import summary
+
+        for path in (path for path in (self.page, self.export) if path is not None):
+            check_out(path)
+        sweep = Folder.open(self.folder)
+        part = self.part or summary.part_of(sweep)
+        rows = summary.summarise(sweep, self.metric, part)
+        summary.show(rows, self.metric, part)
+        if self.export is not None:
+            summary.export(sweep, self.export)
+            print(self.export)
+        if self.page is not None:
+            from aejax.runs import write_atomically
+            from aejax.sweeps import figures, page
+
+            drawn = figures.draw_sweep(sweep, rows, self.metric)
+            write_atomically(self.page, page.sweep_page(sweep, rows, self.metric, part, drawn))
+            print(self.page)

@@ -1,0 +1,69 @@
+"""Settings as values: frozen dataclasses whose numbers are traced and whose structure is static."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+import jax.numpy as jnp
+
+from aejax.core.errors import InputError
+
+T = TypeVar("T")
+
+Number = float | jax.Array
+"""A number in a setting: a float at the edge, a traced scalar inside a program."""
+
+_KNOWN: dict[str, type] = {}
+
+
+def static(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
+    """A field that shapes the computation: changing it recompiles, and it must be hashable."""
+    return dataclasses.field(default=default, metadata={"static": True}, **kwargs)
+
+
+def positive(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
+    """A number that must be above zero and finite; `Experiment.resolve` refuses any other."""
+    return dataclasses.field(default=default, metadata={"positive": True}, **kwargs)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, positive, dataclasses.field))
+def configurable(cls: type[T]) -> type[T]:
+    """Makes a class a frozen dataclass, a pytree, and a name that an experiment's JSON may use.
+
+    Every field is a leaf (a number, traced) or a pytree of them, unless it is marked `static`.
+    Linen modules are frozen dataclasses already and wholly static: they are only given a name.
+    """
+    if not dataclasses.is_dataclass(cls) or "__dataclass_fields__" not in cls.__dict__:
+        cls = dataclasses.dataclass(frozen=True)(cls)
+    return known(jax.tree_util.register_dataclass(cls))
+
+
+def known(cls: type[T]) -> type[T]:
+    """Gives a class a name in experiments' JSON and on the command line: its own."""
+    other = _KNOWN.get(cls.__name__)
+    if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise ValueError(f"two classes are named {cls.__name__}: {other.__module__} and {cls.__module__}")
+    _KNOWN[cls.__name__] = cls
+    return cls
+
+
+def known_class(name: str) -> type:
+    """The class of that name. Raises `InputError` for a name nobody has registered; imports nothing."""
+    if not isinstance(name, str) or name not in _KNOWN:
+        raise InputError(
+            f"the class {name!r} is not one that aejax knows: import the module that defines it "
+            "(and marks it with aejax.configurable or aejax.known) first"
+        )
+    return _KNOWN[name]
+
+
+def known_subclasses(base: type) -> list[type]:
+    """The registered classes below `base`, by name; `base` itself is not among them."""
+    return [cls for _, cls in sorted(_KNOWN.items()) if issubclass(cls, base) and cls is not base]
+
+
+def as_arrays(tree: T) -> T:
+    """Turns every number in a tree into a strongly typed float32 array, so that new values never retrace."""
+    convert: Callable[[Any], jax.Array] = lambda leaf: jnp.asarray(leaf, jnp.float32)  # noqa: E731
+    return jax.tree.map(convert, tree)

@@ -1,0 +1,63 @@
+"""The step: from a state and a batch to the next state and the batch's metrics.
+
+`model` is a Linen module (static); `loss` and `optimizer` are pytrees of numbers (traced), so a new
+learning rate or loss weight never compiles again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from aejax.core import linen
+from aejax.core.examples import Examples
+from aejax.core.keys import Stream, derive, model_keys
+from aejax.core.linen import Model
+from aejax.core.mean import Mean, Metrics
+from aejax.core.optimizers import Optimizer
+
+Measure = Callable[..., dict[str, Float[Array, " batch"]]]
+"""`measure(model, batch)`: named values, one for each example. A loss is one, called in training as
+`loss(model, batch, True, step)`: it minimises its `loss_nats`."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class State:
+    """Everything that training changes, and nothing but arrays."""
+
+    step: Int[Array, ""]
+    params: Any
+    opt_state: Any
+    collections: Any
+    """Linen's mutable collections: batch statistics, codebooks, counters."""
+
+
+def init(model: Model, loss: Measure, optimizer: Optimizer, batch: Examples, key: Key[Array, ""]) -> State:
+    """The state before the first step; of `batch` only the shape matters."""
+    keys = {"params": derive(key, Stream.PARAMS), **model_keys(key, 0)}
+    variables = dict(linen.init_variables(lambda model, batch: loss(model, batch, True), model, keys, batch))
+    params = variables.pop("params")
+    return State(jnp.zeros((), jnp.int32), params, optimizer.transformation().init(params), variables)
+
+
+def step(
+    model: Model, loss: Measure, optimizer: Optimizer, state: State, batch: Examples, key: Key[Array, ""]
+) -> tuple[State, Metrics]:
+    """One step of the optimiser down the gradient of the batch's mean loss."""
+
+    def objective(params: Any) -> tuple[Float[Array, ""], tuple[dict[str, Array], Any]]:
+        variables = {"params": params, **state.collections}
+        keys = model_keys(key, state.step)
+        values, collections = linen.apply(loss, model, variables, keys, batch, True, state.step, mutable=True)
+        return values["loss_nats"].mean(), (values, collections)
+
+    gradient, (values, collections) = jax.grad(objective, has_aux=True)(state.params)
+    updates, opt_state = optimizer.transformation().update(gradient, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    metrics = {name: Mean.of(value) for name, value in values.items()}
+    return State(state.step + 1, params, opt_state, collections), metrics

@@ -1,0 +1,86 @@
+"""MNIST and the sets in its format: fetched and checked by TFDS, read here.
+
+TFDS itself would need TensorFlow to unpack the files.
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from aejax.core import Examples, InputError
+from aejax.data import cache
+from aejax.data._idx import read_idx
+from aejax.data._remote import quiet, reachable
+
+
+def read(name: str, source: Path | None) -> dict[str, Examples]:
+    """The train and test parts of `mnist`, `fashion_mnist` or `kmnist`: uint8 `[n, 28, 28, 1]` and labels.
+
+    The four .gz files come from the folder `source`, else from an earlier download, else from the
+    network. Raises `InputError` where they cannot be had, or are not the official ones.
+    """
+    import tensorflow_datasets as tfds
+
+    with quiet():
+        infos = tfds.builder_cls(name).url_infos
+        urls = {info.filename: url for url, info in infos.items()}
+        _check_source(name, urls, infos, source)
+        files = _download(name, urls, infos, source)
+    return {part: _part(files, prefix) for part, prefix in (("train", "train"), ("test", "t10k"))}
+
+
+def _check_source(name: str, urls: dict[str, str], infos: dict[str, Any], source: Path | None) -> None:
+    """Refuses a folder that lacks a file; without a folder, a network that does not answer."""
+    from tensorflow_datasets.core.download import resource
+
+    if source is not None:
+        lacking = [file for file in sorted(urls) if not (source / file).is_file()]
+        if lacking:
+            raise InputError(f"{source} lacks {', '.join(lacking)}: put the official files of {name} there")
+        return
+    downloads = cache.cache_folder() / "downloads"
+    kept = [next(downloads.rglob(resource.get_dl_fname(url, infos[url].checksum)), None) for url in infos]
+    url = next(iter(infos))
+    if None in kept and not reachable(url):
+        raise _missing(name, f"{urlsplit(url).hostname} does not answer")
+
+
+def _download(name: str, urls: dict[str, str], infos: dict[str, Any], source: Path | None) -> dict[str, Path]:
+    """The files by name, through TFDS, which compares their checksums with its own."""
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+
+    folder = cache.cache_folder() / "downloads"
+    try:
+        manager = tfds.download.DownloadManager(
+            download_dir=folder, manual_dir=source, dataset_name=name, url_infos=infos
+        )
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error}): set AEJAX_CACHE to a folder that can") from error
+    files = {}
+    for file, url in urls.items():
+        try:
+            files[file] = Path(manager.download(url))
+        except NonMatchingChecksumError as error:
+            raise InputError(
+                f"{source / file if source else url} is not the official file of {name} (its SHA-256 is not "
+                "the one that TFDS has on record): fetch it again"
+            ) from error
+        except Exception as error:  # requests, the system and TFDS each have errors of their own here
+            raise _missing(name, f"{url} could not be fetched") from error
+    return files
+
+
+def _part(files: dict[str, Path], prefix: str) -> Examples:
+    """One part, from its file of images and its file of labels."""
+    images = read_idx(files[f"{prefix}-images-idx3-ubyte.gz"], rank=3)
+    labels = read_idx(files[f"{prefix}-labels-idx1-ubyte.gz"], rank=1)
+    return Examples(images[..., None], labels.astype("int32"))
+
+
+def _missing(name: str, why: str) -> InputError:
+    """What to do without the files."""
+    return InputError(
+        f"{name} is not on this machine and {why}: run `aejax data prepare {name} --from DIR` with the "
+        "folder that holds its four .gz files, or use --data mnist-5k, which needs no network"
+    )

@@ -1,0 +1,202 @@
+"""Any data set of TFDS with images or vectors, as arrays."""
+
+import difflib
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from aejax.core import Examples, InputError
+from aejax.data import cache
+from aejax.data._remote import quiet, reachable
+from aejax.data.factors import FACTORS
+
+_CHUNK = 256  # examples that are in memory at once where not all of them are to be
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split as TFDS has prepared it, in array_record files; its examples are decoded where they are asked for."""
+
+    records: Any
+    features: Any
+    x: str
+    """The key of the examples."""
+    labels: tuple[str, ...]
+    """Of their class labels."""
+
+    @property
+    def nbytes(self) -> int:
+        """That all examples take in memory."""
+        feature = self.features[self.x]
+        return len(self.records) * math.prod(feature.shape) * (1 if feature.np_dtype == np.uint8 else 4)
+
+    def decode(self, which: range) -> Examples:
+        """Those records in memory: uint8 where TFDS says so, else float32; several labels become one number.
+
+        Black and white images, of zeros and ones, become 0 and 255, as uint8 is grey levels everywhere.
+        """
+        values, numbers = self._values(which)
+        values *= self._white
+        strides = np.cumprod([1, *(self.features[label].num_classes for label in self.labels[:0:-1])])[::-1]
+        return Examples(values, (numbers @ strides).astype(np.int32) if self.labels else None)
+
+    @cached_property
+    def _white(self) -> Any:
+        """What to multiply by; the first examples speak for all."""
+        values, _ = self._values(range(len(self.records))[:_CHUNK])
+        return np.uint8(255) if values.dtype == np.uint8 and values.max() == 1 else values.dtype.type(1)
+
+    def _values(self, which: range) -> tuple[np.ndarray, np.ndarray]:
+        """Examples as TFDS has them, and their labels."""
+        feature = self.features[self.x]
+        values = np.empty((len(which), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32)
+        numbers = np.empty((len(which), len(self.labels)), np.int32)
+        for i, number in enumerate(which):
+            record = self.records[number]
+            values[i] = record[self.x]
+            numbers[i] = [record[label] for label in self.labels]
+        return values, numbers
+
+    def chunks(self) -> Iterator[Examples]:
+        """All of them, a few at a time."""
+        every = range(len(self.records))
+        return (self.decode(every[start : start + _CHUNK]) for start in every[::_CHUNK])
+
+
+def read(name: str, source: Path | None) -> dict[str, Examples]:
+    """The parts of the TFDS data set `name` in memory: see `splits`, whose errors it raises.
+
+    Raises `InputError` too where it is larger than this machine's memory.
+    """
+    prepared = splits(name, source)
+    size = sum(split.nbytes for split in prepared.values())
+    if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise InputError(
+            f"tfds:{name} takes {size:,} bytes, more than this machine's memory: run `aejax data pack tfds:{name} DIR` "
+            "and train on --data DIR, which stays on disk"
+        )
+    with _explaining(name):
+        return {part: split.decode(range(len(split.records))) for part, split in prepared.items()}
+
+
+def splits(name: str, source: Path | None = None) -> dict[str, Split]:
+    """The parts of the TFDS data set `name`, a configuration and a version included (`emnist/balanced`).
+
+    `source` is the folder that TFDS calls `manual_dir`, or one in which TFDS has prepared it. Raises
+    `InputError` where TFDS has no such data set, cannot prepare it here, or where it holds neither
+    images of one size nor vectors.
+    """
+    with _explaining(name):
+        builder = _builder(name, source)
+        x, labels = _fields(name, builder.info)
+        _prepare(name, builder, source)
+        return {
+            part: Split(builder.as_data_source(split=split), builder.info.features, x, labels)
+            for part, split in _splits(name, builder.info.splits).items()
+        }
+
+
+@contextmanager
+def _explaining(name: str) -> Iterator[None]:
+    """TFDS in quiet, and its errors in one sentence."""
+    with quiet():
+        try:
+            yield
+        except InputError:
+            raise
+        except Exception as error:  # every data set of TFDS fails in a way of its own
+            raise _explained(name, error) from error
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """What to add to an error about an unknown name: the names most like it, or nothing."""
+    alike = difflib.get_close_matches(word.lower(), names)
+    return f" (nearest: {', '.join(alike)})" if alike else ""
+
+
+def _builder(name: str, source: Path | None) -> Any:
+    """TFDS's builder, in the format that needs no TensorFlow to read; that of `source` if it is prepared there."""
+    import tensorflow_datasets as tfds
+
+    known = tfds.list_builders(with_community_datasets=False)
+    base = re.split("[/:]", name)[0]
+    if base not in known:
+        raise InputError(f"TFDS has no data set named {base!r}{nearest(base, known)}: see its catalogue")
+    folders = [cache.cache_folder() / "tfds"] if source is None else [source, cache.cache_folder() / "tfds"]
+    builders = [tfds.builder(name, data_dir=folder, file_format="array_record") for folder in folders]
+    return next((builder for builder in builders if builder.is_prepared()), builders[-1])
+
+
+def _fields(name: str, info: Any) -> tuple[str, tuple[str, ...]]:
+    """The keys of the examples and of their class labels; those that TFDS calls supervised go first.
+
+    Of several labels only the first is used, except those of known factors: they are all of one combination.
+    """
+    import tensorflow_datasets as tfds
+
+    def vector(feature: Any) -> bool:
+        is_vector = isinstance(feature, tfds.features.Tensor) and len(feature.shape) == 1
+        return is_vector and np.issubdtype(feature.np_dtype, np.floating)
+
+    first = {key: info.features[key] for key in info.supervised_keys or () if key in info.features}
+    features = first | dict(info.features.items())
+    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
+    inputs = images or [key for key, feature in features.items() if vector(feature)]
+    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
+    if not inputs:
+        raise InputError(f"tfds:{name} holds {', '.join(features)}: aejax needs an image or a vector of floats")
+    if None in features[inputs[0]].shape:
+        raise InputError(
+            f"the examples of tfds:{name} differ in size (their shape is {features[inputs[0]].shape}): "
+            "make them one size and give them as a .npy file or a folder of images"
+        )
+    factors = FACTORS.get(f"tfds:{name}")
+    return inputs[0], tuple(labels[:1] if factors is None else factors.sizes)
+
+
+def _prepare(name: str, builder: Any, source: Path | None) -> None:
+    """Lets TFDS download and write its files, unless it has them."""
+    import tensorflow_datasets as tfds
+
+    url = next(iter(builder.url_infos or ()), None)
+    if source is None and url and not builder.is_prepared() and not reachable(url):
+        raise InputError(
+            f"tfds:{name} is not on this machine and {urlsplit(url).hostname} does not answer: run "
+            f"`aejax data prepare tfds:{name} --from DIR` with the folder that holds the files TFDS asks for"
+        )
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=source, try_download_gcs=False)
+    )
+
+
+def _splits(name: str, splits: Iterable[str]) -> dict[str, str]:
+    """Which of TFDS's splits is which part; a single one, whatever its name, is train."""
+    known = {part: part for part in ("train", "validation", "test") if part in splits}
+    if "train" in known:
+        return known
+    if len(list(splits)) == 1:
+        return {"train": next(iter(splits))}
+    raise InputError(f"tfds:{name} has the splits {', '.join(splits)}: aejax needs one named train")
+
+
+def _explained(name: str, error: BaseException) -> InputError:
+    """TFDS's error in one sentence: the one that began it, as those around it quote whole examples."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = " ".join(str(error).split())
+    lacks_tensorflow = isinstance(error, ImportError) and error.name == "tensorflow"
+    if lacks_tensorflow or "No module named 'tensorflow'" in text:
+        return InputError(
+            f"TFDS needs TensorFlow to prepare {name} (and not to read it afterwards): install it with "
+            '`pip install "aejax[tensorflow]"`'
+        )
+    return InputError(f"TFDS could not prepare {name} ({type(error).__name__}: {text[:200]}): see its catalogue")

@@ -1,0 +1,37 @@
+"""How fast an experiment trains on this machine, beside what the machine reaches at its best."""
+
+from typing import Any
+
+import jax
+
+from aejax import core
+from aejax.core import Examples, as_arrays, blank_example
+from aejax.experiment import Experiment
+
+
+def step_flop(experiment: Experiment, shape: tuple[int, ...]) -> float:
+    """The operations of one step of a resolved experiment, as XLA's cost analysis counts them."""
+    cost: Any = lowered_step(experiment, shape).cost_analysis()
+    return float(cost["flops"])
+
+
+def lowered_step(experiment: Experiment, shape: tuple[int, ...]) -> jax.stages.Lowered:
+    """The program of one step of a resolved experiment, for examples of `shape`."""
+    loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    state = jax.eval_shape(lambda key: core.init(experiment.model, loss, optimizer, blank_example(shape), key), key)
+    one = blank_example(shape)
+    batch: Examples = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((experiment.batch_size, *leaf.shape[1:]), leaf.dtype), one
+    )
+    return jax.jit(core.step, static_argnums=0).lower(experiment.model, loss, optimizer, state, batch, key)
+
+
+def peak_memory() -> float:
+    """The most bytes held so far: on the device, or on a CPU by the process."""
+    stats = jax.local_devices()[0].memory_stats()
+    if stats is not None:
+        return float(stats["peak_bytes_in_use"])
+    import resource
+
+    return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

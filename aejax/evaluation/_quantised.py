@@ -1,0 +1,32 @@
+"""How much of a codebook is used, and the bits that its indices take."""
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from aejax.core import Examples
+from aejax.data import Dataset
+from aejax.evaluation import figures
+from aejax.experiment import Experiment
+from aejax.metrics import code_indices, code_shares, codebook_metrics
+from aejax.models import VectorQuantised
+from aejax.trained import Trained
+
+
+def suits(experiment: Experiment) -> bool:
+    """Whether its codes come from a codebook."""
+    return isinstance(experiment.model.latent, VectorQuantised)
+
+
+def measure(trained: Trained, part: Examples) -> dict[str, float]:
+    """Perplexity, dead codes and bits on the part."""
+    return codebook_metrics(_usage(trained, part), trained.experiment.model.latent.slots)
+
+
+def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
+    """How often each code is used on the test part."""
+    return {"codebook": figures.code_usage(_usage(trained, dataset.test))}
+
+
+def _usage(trained: Trained, part: Examples) -> Float[np.ndarray, " codes"]:
+    return code_shares(trained.apply(code_indices, part.x, part.label), trained.experiment.model.latent.codes)

@@ -1,0 +1,97 @@
+"""What a variational autoencoder's bound is made of, how much of its code it uses, and how likely it holds examples.
+
+The parts of the rate follow Hoffman & Johnson 2016 (ELBO surgery), section 2: mutual information of
+example and code, and the divergence of the aggregate posterior q(z) from the prior; Chen et al. 2018,
+equation 2, divide the latter further where the prior's dimensions are independent. q(z) mixes the
+posteriors of the part that is measured, so that no mutual information is above the log of their number.
+"""
+
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from aejax import devices
+from aejax.core import CHUNK, Examples, Stream, as_arrays, derive, means
+from aejax.data import Dataset
+from aejax.evaluation import figures
+from aejax.evaluation._progress import track
+from aejax.experiment import Experiment
+from aejax.metrics import ACTIVE, Bound, NegativeLogLikelihood, active_units, bits_per_dim, rate_parts
+from aejax.models import GaussianLatent, HierarchicalLatent, Latent, Normal, StandardNormal, VariationalAutoencoder
+from aejax.trained import Trained
+
+IMAGES = 100
+"""Examples whose likelihood is estimated at once: Ctrl-C waits for so many."""
+
+log = logging.getLogger("aejax")
+
+
+def suits(experiment: Experiment) -> bool:
+    """Whether it is a variational autoencoder whose latent has a density."""
+    model = experiment.model
+    return isinstance(model, VariationalAutoencoder) and isinstance(model.latent, GaussianLatent | HierarchicalLatent)
+
+
+def measure(trained: Trained, part: Examples) -> dict[str, float]:
+    """The bound's parts, active units, and the parts of the rate; warns of a posterior that has collapsed."""
+    values = outputs(trained, part)
+    metrics = {name: float(value.mean(dtype=np.float64)) for name, value in values.items() if name.endswith("_nats")}
+    active = active_units(values["mean"])
+    if 10 * active.sum() < len(active):
+        log.warning(
+            "posterior collapse: %d of %d latent dimensions vary with the example (variance of the posterior mean "
+            "above %g): a lower weight of the rate, a warm-up of it or free bits may help",
+            active.sum(),
+            len(active),
+            ACTIVE,
+        )
+    metrics |= {"active_units": float(active.sum())} | _by_layer(active, trained.experiment.model.latent)
+    if "scale" in values:
+        metrics |= rate_parts(values, factorial=isinstance(trained.experiment.model.prior, StandardNormal))
+    return metrics
+
+
+def estimate(trained: Trained, part: Examples, samples: int) -> dict[str, float]:
+    """The negative log-likelihood by so many importance samples of each example, in nats and bits per dimension."""
+    experiment = trained.experiment
+    likelihood, preprocess = as_arrays((experiment.loss.likelihood, trained.preprocess))
+    negative, placed = NegativeLogLikelihood(likelihood, samples), trained.place(part)
+    found = []
+    for start in track(range(0, len(part), IMAGES), f"likelihood, {samples} samples"):
+        some = placed.take(np.arange(start, min(start + IMAGES, len(part))))
+        key = derive(jax.random.key(experiment.seed), Stream.EVALUATION, start)
+        metrics = devices.evaluate(experiment.model, (negative,), preprocess, trained.state, some, key, len(some))
+        found.append(jax.device_get(metrics))
+    nats = means(jax.tree.map(lambda *leaves: np.concatenate(leaves), *found))[negative.name]
+    return {negative.name: nats, negative.name.replace("_nats", "_bits_per_dim"): bits_per_dim(nats, trained.shape)}
+
+
+def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
+    """How much each latent dimension is used by the test part."""
+    values = outputs(trained, dataset.test)
+    rate = None
+    if "scale" in values and isinstance(trained.experiment.model.prior, StandardNormal):
+        posteriors = Normal(jnp.asarray(values["mean"]), jnp.asarray(values["scale"]))
+        rate = np.asarray(posteriors.kl_to_standard().mean(axis=0))
+    return {"latent_units": figures.latent_units(values["mean"].var(axis=0), ACTIVE, rate)}
+
+
+def outputs(trained: Trained, part: Examples) -> dict[str, Float[np.ndarray, "n *latent"]]:
+    """What `Bound` says of each example of the part."""
+    likelihood, preprocess = as_arrays((trained.experiment.loss.likelihood, trained.preprocess))
+    key, size = jax.random.key(trained.experiment.seed), min(CHUNK, len(part))
+    model, measures, placed = trained.experiment.model, (Bound(likelihood),), trained.place(part)
+    values, _ = devices.outputs(model, measures, preprocess, trained.state, placed, key, size)
+    return {name: np.asarray(value).reshape(-1, *value.shape[2:])[: len(part)] for name, value in values.items()}
+
+
+def _by_layer(active: np.ndarray, latent: Latent) -> dict[str, float]:
+    """Active units of each layer, the lowest first, where there are several."""
+    if not isinstance(latent, HierarchicalLatent):
+        return {}
+    layers = np.split(active, np.cumsum(latent.sizes)[:-1])
+    return {f"active_units_layer_{number}": float(layer.sum()) for number, layer in enumerate(layers, 1)}

@@ -1,0 +1,49 @@
+"""How well single latents stand for single factors of variation, on data whose factors are known.
+
+Every score compares codes `[n, latents]`, of two latents or more, with the values of the factors
+`[n, factors]`, which count from 0. The protocol is disentanglement_lib's (Locatello et al. 2019), with two
+departures: what shares a factor is drawn among the examples given, and codes are standardised, so that no
+score depends on the order, signs or scales of latents. Everything random has a fixed seed.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from aejax.core import Examples
+from aejax.data import FACTORS, Dataset
+from aejax.evaluation import figures
+from aejax.experiment import Experiment
+from aejax.metrics import Codes, Values, beta_vae_score, dci, factor_vae_score, known_shares, mig, sap
+from aejax.trained import Trained
+
+FEWEST, MOST_LATENTS = 1_000, 64
+"""Examples below which, and latents above which, nothing is measured."""
+
+
+def suits(experiment: Experiment) -> bool:
+    """Whether the factors of its data are known, and its codes have few enough dimensions to go through each."""
+    return experiment.data.name in FACTORS and 2 <= experiment.model.latent.size <= MOST_LATENTS
+
+
+def measure(trained: Trained, part: Examples) -> dict[str, float]:
+    """Every score of the part's codes, where its examples have labels and are enough; DCI on 1,500 of them."""
+    if part.label is None or len(part) < FEWEST:
+        return {}
+    codes, factors = _coded(trained, part)
+    return {
+        "mig": mig(codes, factors),
+        "sap": sap(codes, factors),
+        **dci(codes, factors),
+        "beta_vae_score": beta_vae_score(codes, factors),
+        "factor_vae_score": factor_vae_score(codes, factors),
+    }
+
+
+def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
+    """What each latent tells about each factor, as a share of what there is to tell: the factor's entropy."""
+    names = list(FACTORS[trained.experiment.data.name].sizes)
+    return {"factors": figures.matrix(known_shares(*_coded(trained, dataset.test)), names, "latent")}
+
+
+def _coded(trained: Trained, part: Examples) -> tuple[Codes, Values]:
+    return trained.encode(part.x, part.label), FACTORS[trained.experiment.data.name].values(np.asarray(part.label))

@@ -1,0 +1,23 @@
+"""Matplotlib figures from arrays: pure functions, apart from `save`, without pyplot and its global state."""
+
+from aejax.evaluation.figures.curves import loss_curves
+from aejax.evaluation.figures.images import image_grid, image_plane, image_rows, reconstructions, weights
+from aejax.evaluation.figures.scatter import code_scatter
+from aejax.evaluation.figures.style import save
+from aejax.evaluation.figures.units import activation_density, activation_histogram, code_usage, latent_units, matrix
+
+__all__ = [
+    "activation_density",
+    "activation_histogram",
+    "code_scatter",
+    "code_usage",
+    "image_grid",
+    "image_plane",
+    "image_rows",
+    "latent_units",
+    "loss_curves",
+    "matrix",
+    "reconstructions",
+    "save",
+    "weights",
+]

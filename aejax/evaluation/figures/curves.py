@@ -1,0 +1,85 @@
+"""Figures of a history: loss and metrics against the epoch."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from aejax.core import InputError
+from aejax.evaluation.figures.style import LABEL, LINES, TICK, TITLE, plain
+
+
+def loss_curves(
+    history: Sequence[Mapping[str, Any]], metrics: Sequence[str] | None = None, *, title: str | None = None
+) -> Figure:
+    """Draw one panel a metric and one line a split, in nats per example, against the epoch.
+
+    history: rows such as {"epoch": 1, "split": "train", "loss_nats": 98.2}. Without `metrics`: every
+    key that ends in _nats, less a reconstruction_nats that equals the loss. First epochs far above
+    all later ones are left out of the y range, and a note says how high they reach.
+    """
+    names = list(metrics) if metrics is not None else _metrics(history)
+    missing = [name for name in names if not any(name in row for row in history)]
+    if missing or not names:
+        what = ", ".join(missing) or "metric that ends in _nats"
+        raise InputError(f"The history of {len(history)} rows has no {what}; pass rows that carry it.")
+    rows, columns = -(-len(names) // 3), min(len(names), 3)
+    figure = Figure(figsize=(0.6 + 3.4 * columns, 2.7 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    colours = dict(zip(dict.fromkeys(row["split"] for row in history), cycle(LINES), strict=False))
+    for axes, name in zip(panels, names, strict=False):
+        _curves(axes, history, name, colours)
+    for axes in panels[::columns]:
+        axes.set_ylabel("nats per example", fontsize=LABEL)
+    for axes in panels[len(names) :]:
+        axes.set_visible(False)
+    handles = [Line2D([], [], color=colour, label=split) for split, colour in colours.items()]
+    panels[0].legend(handles=handles, frameon=False, fontsize=LABEL)
+    figure.suptitle(title or "", fontsize=TITLE)
+    return figure
+
+
+def _metrics(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = dict.fromkeys(name for row in history for name in row if name.endswith("_nats"))
+    both = [row for row in history if "reconstruction_nats" in row]
+    if all(np.isclose(row["reconstruction_nats"], row.get("loss_nats", np.nan), rtol=1e-6) for row in both):
+        names.pop("reconstruction_nats", None)
+    return list(names)
+
+
+def _curves(axes: Axes, history: Sequence[Mapping[str, Any]], name: str, colours: Mapping[str, str]) -> None:
+    """One metric: a line a split, with markers where the epochs are few."""
+    rows = [row for row in history if name in row]
+    epochs = np.array([row["epoch"] for row in rows])
+    values = np.array([row[name] for row in rows], float)
+    marker = "o" if len(np.unique(epochs)) <= 20 else ""
+    for split, colour in colours.items():
+        mine = [row["split"] == split for row in rows]
+        axes.plot(epochs[mine], values[mine], color=colour, marker=marker, markersize=4, label=split)
+    plain(axes)
+    axes.set_title(name.removesuffix("_nats").replace("_", " "), loc="left", fontsize=LABEL)
+    axes.set_xlabel("epoch", fontsize=LABEL)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    _leave_out_first_epochs(axes, epochs[np.isfinite(values)], values[np.isfinite(values)])
+
+
+def _leave_out_first_epochs(axes: Axes, epochs: np.ndarray, values: np.ndarray) -> None:
+    """Fit the y range to the epochs below which the first ones tower, by twice the range of the later ones.
+
+    At most one epoch in ten is left out, but always as many as one; of fewer than four none.
+    """
+    distinct = np.unique(epochs)
+    most = max(len(distinct) // 10, 1) if len(distinct) >= 4 else 0
+    for last in distinct[:most][::-1]:
+        later, early = values[epochs > last], values[epochs <= last]
+        if values[epochs == last].max() - later.max() > 2 * np.ptp(later):
+            margin = 0.05 * (later.max() - values.min())
+            axes.set_ylim(values.min() - margin, later.max() + margin)
+            which = f"epoch {last}" if last == distinct[0] else f"epochs {distinct[0]} to {last}"
+            axes.set_title(f"↑ {which}: {early.max():.4g}", loc="right", fontsize=TICK, color="0.4")
+            return

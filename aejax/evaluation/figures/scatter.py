@@ -1,0 +1,122 @@
+"""Figures of codes as points."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
+
+from aejax.core import InputError
+from aejax.evaluation.figures.style import LABEL, LINES, TICK, TITLE, plain
+
+# Tol's "muted" (SRON/EPS/TN/09-002), safe for colour-blind readers, and a near-black
+_MUTED = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499")
+
+_CLASSES = (*_MUTED, "#222222")
+
+_MOST_CLASSES = 2 * len(_CLASSES)  # each colour with two markers; more labels are a continuous quantity
+
+
+def code_scatter(
+    codes: ArrayLike,
+    labels: ArrayLike | None = None,
+    explained: Sequence[float] | None = None,
+    *,
+    title: str | None = None,
+) -> Figure:
+    """Draw codes as points coloured by label: beyond two dimensions, on their first two principal components.
+
+    codes [n, d], labels [n]: up to 20 distinct labels are classes, more are a continuous quantity.
+    One dimension is drawn against the label, or as a histogram without labels. `explained` is for
+    codes [n, 2] that the caller projected: the share of the variance, 0 to 1, along each axis.
+    """
+    points, labels = np.asarray(codes, float), None if labels is None else np.asarray(labels)
+    _check_codes(points, labels, explained)
+    if points.shape[1] > 2:
+        points, explained = _principal_components(points)
+    figure = Figure(figsize=(5.6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    plain(axes)
+    axes.set_title(title or "", fontsize=TITLE)
+    if points.shape[1] == 1:
+        _strip(figure, axes, points[:, 0], labels)
+        return figure
+    names = ["code 1", "code 2"]
+    if explained is not None:
+        names = [f"component {i} ({share:.1%} of variance)" for i, share in enumerate(explained, 1)]
+    axes.set_xlabel(names[0], fontsize=LABEL)
+    axes.set_ylabel(names[1], fontsize=LABEL)
+    axes.set_aspect("equal", adjustable="datalim")
+    if handles := _points(figure, axes, points[:, 0], points[:, 1], labels):
+        axes.legend(handles=handles, frameon=False, fontsize=LABEL, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def _check_codes(codes: np.ndarray, labels: np.ndarray | None, explained: Sequence[float] | None) -> None:
+    if codes.ndim != 2 or 0 in codes.shape or not np.isfinite(codes).all():
+        raise InputError(f"Codes of shape {codes.shape} cannot be drawn; pass [n, d], n and d > 0, all finite.")
+    if labels is not None and labels.shape != codes.shape[:1]:
+        raise InputError(f"{len(codes)} codes came with labels of shape {labels.shape}; pass one label a code.")
+    if explained is not None and (codes.shape[1] != 2 or len(explained) != 2):
+        raise InputError(
+            f"Shares of variance go with codes of two dimensions, two shares; "
+            f"{len(explained)} came with {codes.shape[1]} dimensions."
+        )
+
+
+def _principal_components(codes: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """The first two principal components, and the share of the variance each carries."""
+    from sklearn.decomposition import PCA
+
+    if len(codes) < 2:
+        raise InputError(f"Principal components need 2 codes or more, and {len(codes)} came.")
+    with np.errstate(invalid="ignore"):  # collapsed codes have no variance to share: 0 / 0
+        pca = PCA(2, random_state=0).fit(codes)
+    return pca.transform(codes), np.nan_to_num(pca.explained_variance_ratio_).tolist()
+
+
+def _classes(labels: np.ndarray) -> np.ndarray | None:
+    """The distinct labels, or None where they are too many to be classes."""
+    distinct = np.unique(labels)
+    if len(distinct) > _MOST_CLASSES and labels.dtype.kind not in "biuf":
+        raise InputError(f"{len(distinct)} distinct labels are not numbers; pass {_MOST_CLASSES} or fewer.")
+    return distinct if len(distinct) <= _MOST_CLASSES else None
+
+
+def _strip(figure: Figure, axes: Axes, code: np.ndarray, labels: np.ndarray | None) -> None:
+    """One dimension of code: a histogram, or its points against the label, jittered for classes."""
+    axes.set_xlabel("code", fontsize=LABEL)
+    axes.set_ylabel("examples" if labels is None else "label", fontsize=LABEL)
+    if labels is None:
+        axes.hist(code, bins=50, color=LINES[0])
+    elif (classes := _classes(labels)) is None:
+        _points(figure, axes, code, labels.astype(float), None)
+    else:
+        jitter = np.random.default_rng(0).uniform(-0.3, 0.3, len(code))
+        _points(figure, axes, code, np.searchsorted(classes, labels) + jitter, labels)
+        axes.set_yticks(range(len(classes)), [str(label) for label in classes])
+
+
+def _points(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, labels: np.ndarray | None) -> list[Line2D]:
+    """Points coloured by label; returns what a legend of classes shows, numbers get a colour bar."""
+    style: dict[str, Any] = {"s": float(np.clip(4e4 / len(x), 3, 16)), "alpha": 0.7, "linewidths": 0}
+    if labels is None:
+        axes.scatter(x, y, color=LINES[0], **style)
+        return []
+    if (classes := _classes(labels)) is None:
+        drawn = axes.scatter(x, y, c=labels, cmap="viridis", **style)
+        bar = figure.colorbar(ScalarMappable(drawn.norm, drawn.cmap), ax=axes, aspect=30)
+        bar.ax.tick_params(labelsize=TICK)
+        return []
+    index, handles = np.searchsorted(classes, labels), []
+    for first, marker in ((0, "o"), (len(_CLASSES), "^")):
+        part = (index >= first) & (index < first + len(_CLASSES))
+        colours = [_CLASSES[i - first] for i in index[part]]
+        axes.scatter(x[part], y[part], c=colours, marker=marker, **style)
+        for label, colour in zip(classes[first:], _CLASSES, strict=False):
+            handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", label=str(label)))
+    return handles

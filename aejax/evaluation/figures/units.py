@@ -1,0 +1,123 @@
+"""Figures of units and codebooks: how often, how strongly, how much each is used."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
+
+from aejax.core import InputError
+from aejax.evaluation.figures.style import LABEL, LINES, TICK, TITLE, plain
+
+
+def activation_density(shares: ArrayLike, *, title: str | None = None) -> Figure:
+    """Draw how often units are active: a histogram of log10 of the share of examples, dead units counted aside.
+
+    shares [units] in [0, 1]. InputError for others.
+    """
+    shares = _shares(shares)
+    alive = shares[shares > 0]
+    figure = _histogram(np.log10(alive), "log10 of the share of examples for which a unit is active", "units", title)
+    figure.axes[0].set_title(f"dead: {len(shares) - len(alive)} of {len(shares)}", loc="right", fontsize=TICK)
+    return figure
+
+
+def activation_histogram(values: ArrayLike, *, title: str | None = None) -> Figure:
+    """Draw a histogram of how strong activations are, on a logarithmic axis of counts; values [n], n > 0."""
+    figure = _histogram(np.asarray(values, float), "activation", "active units, over all examples", title)
+    figure.axes[0].set_yscale("log")
+    return figure
+
+
+def code_usage(shares: ArrayLike, *, title: str | None = None) -> Figure:
+    """Draw how often each code of a codebook is used, the most used first, on a logarithmic axis.
+
+    The dead have no bar and are counted aside. shares [codes] in [0, 1]. InputError for others.
+    """
+    shares = _shares(shares)
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    plain(axes)
+    floor = shares[shares > 0].min(initial=1) / 2
+    axes.stairs(np.maximum(-np.sort(-shares), floor), baseline=floor, fill=True, color=LINES[0])
+    axes.axhline(1 / len(shares), color="0.5", linewidth=1, linestyle="--")
+    axes.set(xlim=(0, len(shares)), yscale="log", ylim=(floor, None))
+    axes.set_xlabel("codes, the most used first (dashed: all alike)", fontsize=LABEL)
+    axes.set_ylabel("share of all slots", fontsize=LABEL)
+    axes.set_title(title or "", fontsize=TITLE)
+    axes.set_title(f"dead: {(shares == 0).sum()} of {len(shares)}", loc="right", fontsize=TICK)
+    return figure
+
+
+def latent_units(
+    variance: ArrayLike, active: float, rate: ArrayLike | None = None, *, title: str | None = None
+) -> Figure:
+    """Draw how much each latent dimension is used, the most used first: those above `active` in colour.
+
+    variance [latent]: of the posterior mean, on a logarithmic axis with `active` as a line.
+    rate [latent], in nats: beside it, in an order of its own.
+    """
+    variance = np.asarray(variance, float)
+    panels = {"variance of the posterior mean": variance}
+    if rate is not None:
+        panels = {"rate, nats": np.asarray(rate, float)} | panels
+    figure = Figure(figsize=(0.6 + 4.2 * len(panels), 3.0), layout="constrained")
+    drawn = figure.subplots(1, len(panels), squeeze=False)[0]
+    on = variance > active
+    for axes, (name, values) in zip(drawn, panels.items(), strict=True):
+        order = np.argsort(-values)
+        plain(axes)
+        axes.bar(np.arange(len(values)), values[order], width=0.8, color=np.where(on[order], LINES[0], "0.75"))
+        axes.set_xlabel("latent dimension, sorted", fontsize=LABEL)
+        axes.set_ylabel(name, fontsize=LABEL)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    drawn[-1].set_ylim(active / 1000, 2 * max(variance.max(), active))  # first: a logarithmic axis needs it
+    drawn[-1].set_yscale("log")
+    drawn[-1].axhline(active, color="0.3", linewidth=0.8, linestyle="--")
+    kinds = {f"active: {on.sum()}": LINES[0], f"not: {(~on).sum()}": "0.75"}
+    handles = [Rectangle((0, 0), 1, 1, color=colour, label=label) for label, colour in kinds.items()]
+    drawn[0].legend(handles=handles, frameon=False, fontsize=LABEL, loc="upper right")
+    figure.suptitle(title or "", fontsize=TITLE)
+    return figure
+
+
+def matrix(values: ArrayLike, columns: Sequence[str], rows: str, *, title: str | None = None) -> Figure:
+    """Draw numbers from 0 to 1 on shades of a colour.
+
+    values [n, columns]; `columns` names each, `rows` says what n counts. InputError for another shape.
+    """
+    values = np.asarray(values, float)
+    if values.ndim != 2 or not len(values) or values.shape[1] != len(columns):
+        raise InputError(f"Values of shape {values.shape} cannot be drawn; pass [n, {len(columns)}], a column a name.")
+    figure = Figure(figsize=(1.2 + 0.8 * len(columns), 1 + 0.3 * len(values)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=TICK, color="wk"[int(value < 0.6)])
+    axes.set_xticks(range(len(columns)), columns, fontsize=LABEL)
+    axes.set_yticks(range(len(values)))
+    axes.set_ylabel(rows, fontsize=LABEL)
+    axes.tick_params(length=0, labelsize=TICK)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title or "", fontsize=TITLE)
+    return figure
+
+
+def _shares(shares: ArrayLike) -> np.ndarray:
+    shares = np.asarray(shares, float)
+    if shares.ndim != 1 or not len(shares) or not ((shares >= 0) & (shares <= 1)).all():
+        raise InputError(f"Shares of shape {shares.shape} cannot be drawn; pass a vector, each from 0 to 1.")
+    return shares
+
+
+def _histogram(values: np.ndarray, what: str, of: str, title: str | None) -> Figure:
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    plain(axes)
+    axes.hist(values, bins=50, color=LINES[0])
+    axes.set_xlabel(what, fontsize=LABEL)
+    axes.set_ylabel(of, fontsize=LABEL)
+    axes.set_title(title or "", fontsize=TITLE)
+    return figure

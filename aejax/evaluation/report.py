@@ -1,0 +1,137 @@
+"""What is left behind by a run: test metrics beside the published figure, and pictures."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from aejax.data import Dataset
+from aejax.evaluation import suite
+from aejax.evaluation.figures.style import save
+from aejax.experiment import Expected, Experiment, differences, registry, to_json
+from aejax.runs import Profile, hardware, span, stopping, versions, write_atomically
+from aejax.trained import Trained
+
+
+def finish(trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES) -> dict[str, Any]:
+    """Measures a finished run on test, writes its result and figures, and says what was reached and where it lies."""
+    run = trained.run
+    assert run is not None
+    again = f"stopped after training: aejax train {trained.experiment.name} --resume {run.path} measures and draws"
+    with stopping.in_time(lambda: again, grace=0), run.writing():
+        with span("evaluation"):
+            metrics = suite.measure(trained, dataset.test, samples)
+        content = result(trained, metrics)
+        run.write_result(content)
+        draw(trained, dataset, run.path / "figures")
+    show(trained, metrics, "test")
+    print(f"{run.path}: figures, metrics.jsonl, result.json and checkpoints")
+    return content
+
+
+def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
+    """What result.json says: metrics of test, the published figure and whether it is met, time and hardware.
+
+    Nobody knows whether it is met (None) where its metric was not measured: so many samples were not asked for.
+    """
+    experiment, rows = trained.experiment, [row for row in trained.history if row["split"] == "train"]
+    expected = published(experiment)
+    return {
+        "name": experiment.name,
+        "data": to_json(experiment.data),
+        "test": metrics,
+        "expected": None if expected is None else to_json(expected),
+        "met": expected.met_by(metrics[expected.metric]) if expected and expected.metric in metrics else None,
+        "seed": experiment.seed,
+        "epochs": len(rows),
+        "train_seconds": sum(row["seconds"] for row in rows),
+        "examples_per_second": float(np.median([row["examples_per_second"] for row in rows])) if rows else None,
+        "hardware": hardware(),
+        "versions": versions(),
+    }
+
+
+def write_study(path: Path, test: dict[str, float], expected: Expected, seconds: float, seed: int = 0) -> None:
+    """Writes what a script of several runs measured, in result.json's form; `path` is named as the script."""
+    content = {
+        "name": path.stem,
+        "test": test,
+        "expected": to_json(expected),
+        "met": expected.met_by(test[expected.metric]),
+        "seed": seed,
+        "train_seconds": seconds,
+        "hardware": hardware(),
+        "versions": versions(),
+    }
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def published(experiment: Experiment) -> Expected | None:
+    """The figure that this experiment reproduces: None where more than the seed is not as registered."""
+    if experiment.expected is None or experiment.name not in registry.names():
+        return experiment.expected
+    changed = differences(registry.get(experiment.name), experiment)
+    free = {"seed", "model.shape", "model.prior.shape", "optimizer.horizon"}  # a run fills in the latter three
+    return None if set(changed) - free else experiment.expected
+
+
+def draw(trained: Trained, dataset: Dataset, folder: Path) -> list[Path]:
+    """Writes every figure that suits the experiment as a PNG, and returns their paths."""
+    folder.mkdir(exist_ok=True)
+    drawn = suite.draw(trained, dataset)
+    for name, figure in drawn.items():
+        save(figure, folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in drawn]
+
+
+def show(trained: Trained, metrics: dict[str, float], part: str) -> None:
+    """Prints metrics as a table, with the published figure where it was measured on that data set."""
+    table = Table("metric", part, title=trained.experiment.name, title_justify="left")
+    expected = published(trained.experiment) if part == "test" else None
+    if expected is not None:
+        table.add_column("published")
+    for name, value in metrics.items():
+        beside = []
+        if expected is not None and expected.metric == name:
+            word = " unverified" if expected.tag == "M" else ""
+            beside = [f"{expected.value:g}{word}: {'met' if expected.met_by(value) else 'not met'}"]
+        table.add_row(name, f"{value:.4f}", *beside)
+    Console().print(table)
+    if expected is not None and expected.metric not in metrics:
+        print(f"published: {expected.metric} {expected.value:g}, which was not measured (aejax eval RUN --samples K)")
+
+
+def show_rows(rows: dict[str, dict[str, float]]) -> None:
+    """Prints one row of metrics for each name."""
+    columns = list(dict.fromkeys(metric for row in rows.values() for metric in row))
+    table = Table("", *columns)
+    for name, row in rows.items():
+        table.add_row(name, *(f"{row[metric]:.4f}" for metric in columns))
+    Console().print(table)
+
+
+def profiled(train: Callable[[], Trained]) -> None:
+    """Trains under a JAX profile of the first epochs, leaves it in the run's folder, and says where the time went."""
+    with tempfile.TemporaryDirectory() as folder:
+        with Profile(Path(folder)) as profile:
+            trained = train()
+        assert trained.run is not None
+        path = Path(shutil.copytree(folder, trained.run.path / "profile", dirs_exist_ok=True))
+    summary = profile.summary(trained.run.steps_per_epoch)
+    write_atomically(path / "summary.json", json.dumps(summary, indent=2))
+    show_numbers(summary, "profile")
+    print(f"{path}: summary.json, and a JAX profile for XProf, TensorBoard's profile plugin or Perfetto")
+
+
+def show_numbers(numbers: dict[str, float], title: str) -> None:
+    """Prints named numbers as a table."""
+    table = Table("", title, title_justify="left")
+    for name, value in numbers.items():
+        table.add_row(name.replace("_", " "), f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}")
+    Console().print(table)

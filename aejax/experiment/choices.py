@@ -1,0 +1,100 @@
+"""Choosing a part of an experiment by name: `--optimizer sgd`, `--loss.likelihood gaussian`, `--data mnist-5k`.
+
+A term of the loss is added in the same way: `--loss.terms.NAME code-l1`.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from aejax.core import InputError, known_subclasses
+from aejax.data import Data
+
+T = TypeVar("T")
+
+
+def choose_parts(value: T, arguments: list[str]) -> tuple[T, list[str]]:
+    """Applies every `--PATH NAME` whose path leads to a part that is itself made of settings.
+
+    Returns the value with those parts exchanged, each keeping the settings that old and new share,
+    and the arguments that are left. Raises `InputError` for a name that no such part has.
+    """
+    left: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        flag, _, given = argument.partition("=")
+        path = flag[2:].replace("-", "_").split(".") if flag.startswith("--") else []
+        if not path or not _leads_to_part(value, path):
+            left.append(argument)
+            continue
+        name = given or next(remaining, "")
+        value = _exchange(value, type(value), path, name, flag)
+    return value, left
+
+
+def part_choices(value: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Every path that leads to a part that could be another, with the names of what it could be."""
+    hints = typing.get_type_hints(type(value))
+    for name in [item.name for item in dataclasses.fields(value)]:
+        part, here = _get(value, name), f"{path}.{name}" if path else name
+        if isinstance(part, Data):
+            yield here, ["NAME", "tfds:NAME", "PATH"]
+        elif isinstance(part, dict):
+            yield f"{here}.NAME", list(_options(typing.get_args(hints[name])[1]))
+            for key, item in part.items():
+                yield from part_choices(item, f"{here}.{key}")
+        elif dataclasses.is_dataclass(part) and len(_options(hints[name])) > 1:
+            yield here, list(_options(hints[name]))
+        if dataclasses.is_dataclass(part):
+            yield from part_choices(part, here)
+
+
+def _options(annotation: Any) -> dict[str, type]:
+    classes = known_subclasses(annotation) if isinstance(annotation, type) else []
+    return {kebab(cls.__name__): cls for cls in classes}
+
+
+def kebab(name: str) -> str:
+    """`WarmupCosine` as `warmup-cosine`, `SGD` as `sgd`, `MLPEncoder` as `mlp-encoder`."""
+    out = ""
+    for index, letter in enumerate(name):
+        after = name[index + 1 : index + 2]
+        starts_word = letter.isupper() and index > 0 and (name[index - 1].islower() or after.islower())
+        out += ("-" if starts_word else "") + letter.lower()
+    return out
+
+
+def _leads_to_part(value: Any, path: list[str]) -> bool:
+    """Whether a part lies there, or one of a dictionary's could."""
+    for name in path:
+        parent, value = value, _get(value, name)
+    return dataclasses.is_dataclass(value) or isinstance(parent, dict)
+
+
+def _get(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
+
+
+def _exchange(value: Any, annotation: Any, path: list[str], name: str, flag: str) -> Any:
+    first, rest = path[0], path[1:]
+    old = _get(value, first)
+    held = typing.get_args(annotation)[1] if isinstance(value, dict) else typing.get_type_hints(type(value))[first]
+    if rest:
+        new = _exchange(old, held, rest, name, flag)
+    elif isinstance(old, Data):
+        new = dataclasses.replace(old, name=name)
+    else:
+        new = _convert(old, _options(held), name, flag)
+    return {**value, first: new} if isinstance(value, dict) else dataclasses.replace(value, **{first: new})
+
+
+def _convert(old: Any, known: dict[str, type], name: str, flag: str) -> Any:
+    if len(known) < 2:
+        raise InputError(f"{flag} cannot be exchanged for {name!r}, only its settings can be: see --help")
+    if name not in known:
+        raise InputError(f"{flag} is {name!r}, but it must be one of {', '.join(known)}")
+    cls = known[name]
+    before = () if old is None else dataclasses.fields(old)
+    shared = {item.name for item in dataclasses.fields(cls)} & {item.name for item in before}
+    return cls(**{item: getattr(old, item) for item in shared - {"parent", "name"}})

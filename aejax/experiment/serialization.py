@@ -1,0 +1,102 @@
+"""An experiment is a value: a frozen dataclass that says all there is to say about a run, and its JSON form."""
+
+import dataclasses
+import json
+import types
+import typing
+from typing import Any, Literal
+
+import flax.linen as nn
+
+from aejax.core import InputError, known_class
+from aejax.experiment.experiment import Experiment
+
+
+def to_json(value: Any) -> Any:
+    """The JSON form of an experiment or any part of it: classes by registered name, tuples as lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {name: to_json(getattr(value, name)) for name in _field_names(type(value))}
+        return {"class": type(value).__name__, **fields}
+    if isinstance(value, dict):
+        return {name: to_json(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [to_json(item) for item in value]
+    return value
+
+
+def from_json(value: Any) -> Any:
+    """The inverse of `to_json`. Restores registered classes only and imports nothing.
+
+    Raises `InputError` for an unknown class, an unknown or missing field, or a field of the wrong type.
+    """
+    if isinstance(value, list):
+        return tuple(from_json(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    # Settings may be named anything, "class" too: theirs is a dictionary, a class's name is not.
+    if isinstance(value.get("class", {}), dict):
+        return {name: from_json(item) for name, item in value.items()}
+    fields = {name: from_json(item) for name, item in value.items() if name != "class"}
+    cls = known_class(value["class"])
+    types_ = typing.get_type_hints(cls)
+    for name, item in fields.items():
+        if name not in _field_names(cls):
+            raise InputError(f"{cls.__name__} has no field {name!r}: its fields are {', '.join(_field_names(cls))}")
+        if not _fits(item, types_[name]):
+            came = type(item).__name__ if dataclasses.is_dataclass(item) else repr(item)
+            raise InputError(f"{cls.__name__}.{name} is {came}, but it must be {_describe(types_[name])}")
+    try:
+        return cls(**fields)
+    except TypeError as error:
+        raise InputError(f"{cls.__name__} cannot be made from its JSON form: {error}") from None
+
+
+def dumps(experiment: Experiment) -> str:
+    """An experiment as JSON text; equal experiments give equal text."""
+    return json.dumps(to_json(experiment), indent=2)
+
+
+def differences(old: Experiment, new: Experiment) -> dict[str, tuple[Any, Any]]:
+    """The settings in which two experiments differ, by path, as (old, new); what they expect is not a setting."""
+    before, after = (_flatten(to_json(dataclasses.replace(item, expected=None))) for item in (old, new))
+    paths = list(dict.fromkeys([*before, *after]))
+    return {path: (before.get(path), after.get(path)) for path in paths if before.get(path) != after.get(path)}
+
+
+def _flatten(value: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {path: value}
+    return {
+        name: leaf
+        for key, item in value.items()
+        for name, leaf in _flatten(item, f"{path}.{key}" if path else key).items()
+    }
+
+
+def _field_names(cls: type) -> list[str]:
+    # A Linen module's `parent` and `name` say where it is mounted, not what it is.
+    skip = ("parent", "name") if issubclass(cls, nn.Module) else ()
+    return [item.name for item in dataclasses.fields(cls) if item.init and item.name not in skip]
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, option) for option in arguments)
+    if origin is Literal:
+        return value in arguments
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(item, arguments[1]) for item in value.values())
+    if annotation is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if annotation is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if annotation is None or not isinstance(annotation, type):
+        return value is None
+    return isinstance(value, annotation)
+
+
+def _describe(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")

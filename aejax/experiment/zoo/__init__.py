@@ -1,0 +1,76 @@
+"""The registered experiments: a line on each, and the function of a module beside this one that builds it."""
+
+ENTRIES: dict[str, tuple[str, str]] = {
+    "ae-keras": ("Keras' simple autoencoder, 784-32-784: the article's", "aejax.experiment.zoo.ae:keras"),
+    "ae-deep": ("Keras' deep autoencoder, 784-128-64-32 and back", "aejax.experiment.zoo.ae:deep"),
+    "ae-conv": ("a convolutional autoencoder with a 128-d code, after Keras'", "aejax.experiment.zoo.ae:conv"),
+    "ae-linear-32": (
+        "a linear autoencoder with a 32-d code: it finds PCA's subspace",
+        "aejax.experiment.zoo.ae:linear_32",
+    ),
+    "ae-overcomplete": (
+        "a code of 1,024, larger than the input, held by weight decay",
+        "aejax.experiment.zoo.ae:overcomplete",
+    ),
+    "ae-hinton": (
+        "Hinton & Salakhutdinov's deep autoencoder, 784-1000-500-250-30 and back",
+        "aejax.experiment.zoo.ae:hinton",
+    ),
+    "cae": (
+        "a contractive autoencoder, 784-1000-784 with tied weights: the code moves little with its input",
+        "aejax.experiment.zoo.ae:contractive",
+    ),
+    "dae-gaussian": (
+        "a denoising autoencoder, 784-1000-784, against Gaussian noise of 0.5",
+        "aejax.experiment.zoo.dae:gaussian",
+    ),
+    "dae-masking": (
+        "a denoising autoencoder, 784-1000-784, with every second pixel lost",
+        "aejax.experiment.zoo.dae:masking",
+    ),
+    "sae-keras": (
+        "Keras' sparse autoencoder: 784-32-784 with an L1 penalty on the codes",
+        "aejax.experiment.zoo.sae:keras",
+    ),
+    "sae-kl": ("UFLDL's 200 sigmoid units, each to be active a tenth of the time", "aejax.experiment.zoo.sae:kl"),
+    "sae-topk": ("a k-sparse autoencoder: 25 of 1,000 units active in training", "aejax.experiment.zoo.sae:top_k"),
+    "sae-wta": (
+        "winner-take-all: 2,000 units, each active for a twentieth of a batch",
+        "aejax.experiment.zoo.sae:winner_take_all",
+    ),
+    "vae-flax": ("Flax's own VAE example, 784-500-20, on binary pixels", "aejax.experiment.zoo.vae:flax"),
+    "vae-keras": ("a variational autoencoder with a 2-d code, after Keras' example", "aejax.experiment.zoo.vae:keras"),
+    "vae-conv": ("a convolutional variational autoencoder on binary pixels", "aejax.experiment.zoo.vae:conv"),
+    "vamp-mnist": (
+        "a VampPrior of 500 pseudo-inputs, gated 784-300-300-40, on binary pixels",
+        "aejax.experiment.zoo.vae:vamp",
+    ),
+    "cvae-mnist": ("`vae-flax` with the digit's class known on both ways", "aejax.experiment.zoo.vae:conditional"),
+    "vq-vae-mnist": (
+        "a VQ-VAE: 7 x 7 codes, each one of 256, in place of an image",
+        "aejax.experiment.zoo.vae:vector_quantised",
+    ),
+    "vae-sprites": ("a plain VAE on sprites, 1024-256-128-10 and back", "aejax.experiment.zoo.vae:sprites"),
+    "beta-vae-sprites": (
+        "the same with a rate that weighs 16: x, y and size have a latent each",
+        "aejax.experiment.zoo.vae:beta_sprites",
+    ),
+    "vae-iwae-k1": (
+        "784-200-200-50, IWAE's baseline: a bound of one sample, for 13 epochs",
+        "aejax.experiment.zoo.iwae:k1",
+    ),
+    "iwae-k5": (
+        "the same by the importance-weighted bound of 5 samples, for 13 epochs",
+        "aejax.experiment.zoo.iwae:k5",
+    ),
+    "iwae-k50": ("the same by the bound of 50 samples, for 13 epochs", "aejax.experiment.zoo.iwae:k50"),
+    "vae-iwae-2-k1": (
+        "two stochastic layers, 784-100-50, by a bound of one sample, for 13 epochs",
+        "aejax.experiment.zoo.iwae:two_k1",
+    ),
+    "iwae-2-k5": (
+        "the same by the importance-weighted bound of 5 samples, for 13 epochs",
+        "aejax.experiment.zoo.iwae:two_k5",
+    ),
+    "iwae-2-k50": ("the same by the bound of 50 samples, for 13 epochs", "aejax.experiment.zoo.iwae:two_k50"),
+}

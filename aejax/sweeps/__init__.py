@@ -1,0 +1,8 @@
+"""Many experiments: plan, search, store, summary, page.
+
+How a group of trials trains is in `training`.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,42 @@
+"""Thumbnails: small pictures that a sweep keeps of each trained model of images, in its result."""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from aejax.core import Examples
+from aejax.data import scaled
+from aejax.models import ConditionalAutoencoder, VariationalAutoencoder
+from aejax.trained import Trained
+
+COUNT = 8
+
+
+def thumbnails(trained: Trained, part: Examples) -> dict[str, Any] | None:
+    """The first examples, their reconstructions, and samples where there is a prior; None of what is no image.
+
+    JSON: the names of the rows, how many examples each has, and a PNG of them in base64.
+    """
+    if len(trained.shape) != 3:
+        return None
+    first = part.take(np.arange(min(COUNT, len(part))))
+    rows = {"original": scaled(first.x), "reconstruction": trained.reconstruct(first.x, first.label)}
+    if isinstance(trained.experiment.model, VariationalAutoencoder):
+        known = isinstance(trained.experiment.model, ConditionalAutoencoder)
+        rows["sample"] = trained.sample(len(first), first.label if known else None)
+    sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows.values()])
+    pixels = np.round(255 * np.clip(np.nan_to_num(sheet), 0, 1)).astype(np.uint8)
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file := io.BytesIO(), "PNG")
+    return {"rows": list(rows), "count": len(first), "png": base64.b64encode(file.getvalue()).decode()}
+
+
+def read_thumbnails(kept: dict[str, Any]) -> dict[str, Float[np.ndarray, "n height width channels"]]:
+    """The pictures of each row, in [0, 1]."""
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(kept["png"]))))
+    sheet = sheet[..., None] if sheet.ndim == 2 else sheet
+    rows = zip(kept["rows"], np.split(sheet / 255, len(kept["rows"])), strict=True)
+    return {name: np.stack(np.split(row, kept["count"], axis=1)) for name, row in rows}

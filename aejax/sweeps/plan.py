@@ -1,0 +1,224 @@
+"""Plans of sweeps: axes of settings, the trials that their grid makes, and which of them train as one program."""
+
+import dataclasses
+import difflib
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aejax.core import InputError
+from aejax.data import Dataset, load
+from aejax.experiment import Experiment, choose_parts, from_json, part_choices, registry, to_json
+from aejax.runs import checkpoint_template
+from aejax.training import structure
+
+Axes = Mapping[str, Sequence[Any]]
+"""The values of each setting, by its path: `optimizer.learning_rate`, `loss.terms.kl.weight`, `model.latent.size`.
+
+A path that leads to a part (`optimizer`, `loss.likelihood`, `data`) takes names of such parts, and
+`experiment` takes registered names.
+"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One experiment of a sweep, and where it lies in the grid."""
+
+    settings: dict[str, Any]
+    """The value of each axis, by path."""
+    experiment: Experiment
+    id: str
+    """The same for the same experiment, whatever sweep it is in: see `identity`."""
+
+
+def identity(experiment: Experiment) -> str:
+    """A hash of an experiment's whole configuration; what it should achieve is not part of it."""
+    whole = to_json(dataclasses.replace(experiment, expected=None))
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def grid(base: Experiment, axes: Axes) -> list[Trial]:
+    """Every combination of the axes' values, the last axis fastest.
+
+    Raises `InputError` for a path that leads to no setting, and for a value that it cannot take.
+    """
+    trials = []
+    for values in itertools.product(*axes.values()):
+        settings = dict(zip(axes, values, strict=True))
+        experiment = vary(base, settings)
+        trials.append(Trial(settings, experiment, identity(experiment)))
+    repeated = len(trials) - len({trial.id for trial in trials})
+    if repeated:
+        raise InputError(f"{repeated} of the {len(trials)} trials are repetitions of others: give each value once")
+    return trials
+
+
+def groups(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """The trials by structure: each group trains as one compiled program."""
+    found: dict[Hashable, list[Trial]] = {}
+    for trial in trials:
+        found.setdefault(structure(trial.experiment), []).append(trial)
+    return list(found.values())
+
+
+def check(trials: Sequence[Trial]) -> None:
+    """Raises `InputError` for any trial that its data or its model would refuse, before any of them trains."""
+    datasets: dict[str, Dataset] = {}
+    for group in groups(trials):
+        data = group[0].experiment.data
+        if str(data) not in datasets:
+            datasets[str(data)] = load(data)
+        dataset = datasets[str(data)]
+        resolved = [trial.experiment.resolve(dataset) for trial in group]
+        checkpoint_template(resolved[0], dataset.shape)  # what a model refuses is its structure, which they share
+
+
+def vary(base: Experiment, settings: Mapping[str, Any]) -> Experiment:
+    """The experiment with each setting changed that a path leads to. Raises `InputError` as `replace_at` does."""
+    experiment = registry.get(str(settings["experiment"])) if "experiment" in settings else base
+    # A part that is exchanged has other settings: those come after it.
+    for path in sorted(settings, key=lambda path: path.count(".")):
+        if path != "experiment":
+            experiment = replace_at(experiment, path, settings[path])
+    return experiment
+
+
+def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
+    """The experiment with one setting changed. Raises `InputError` for an unknown path or a value of a wrong type."""
+    if path in {part for part, _ in part_choices(experiment)}:
+        changed, _ = choose_parts(experiment, [f"--{path}", str(value)])
+        return changed
+    content = to_json(experiment)
+    *parents, last = path.split(".")
+    inner = content
+    for name in parents:
+        inner = inner.get(name) if isinstance(inner, dict) else None
+    if not isinstance(inner, dict) or last not in inner or last == "class" or isinstance(inner[last], dict):
+        near = difflib.get_close_matches(path, known := list(_paths(content)), n=3, cutoff=0.5)
+        guess = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}"
+        raise InputError(f"{experiment.name} has no setting {path!r}: {guess}")
+    inner[last] = list(value) if isinstance(value, tuple) else value
+    return from_json(content)
+
+
+def parse_axis(text: str) -> tuple[str, list[Any]]:
+    """One axis as it is typed: `PATH=VALUES`.
+
+    Values are separated by commas: numbers, names, true, false, null, or lists (`[64,32],[128]`).
+    `0..9` are the whole numbers from 0 to 9, `1e-4:1e-2:log:5` five numbers evenly apart on a
+    logarithmic scale, ends included, `0:1:lin:5` on a straight one. Raises `InputError` for anything else.
+    """
+    path, equals, values = text.partition("=")
+    if not equals or not path or not values:
+        raise InputError(f"{text!r} is no axis: give PATH=VALUES, such as optimizer.learning-rate=1e-4:1e-2:log:5")
+    return path_of(path), [value for item in _items(values) for value in _values(item, text)]
+
+
+def path_of(text: str) -> str:
+    """A path as it is typed, `optimizer.learning-rate`, as an experiment has it."""
+    return text.strip().replace("-", "_")
+
+
+def read_axes(path: Path) -> dict[str, list[Any]]:
+    """The axes of a YAML file as Weights & Biases writes grids: `parameters: {PATH: {values: [...]}}`.
+
+    `value: X` fixes a setting. Raises `InputError` for a file that is no such thing, or asks for
+    another method than a grid.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text())
+        assert isinstance(content["parameters"], dict)
+        axes = {}
+        for name, entry in content["parameters"].items():
+            values = entry["values"] if "values" in entry else [entry["value"]]
+            assert isinstance(values, list)
+            assert all(map(_is_flat, values))
+            axes[path_of(str(name))] = [_number(value) for value in values]
+    except (OSError, ValueError, yaml.YAMLError, AssertionError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path} is no grid in YAML ({type(error).__name__}): it must say parameters: {{PATH: {{values: [...]}}}}"
+        ) from None
+    if content.get("method", "grid") != "grid":
+        raise InputError(f"{path} asks for the method {content['method']!r}, but only grid can be read from a file")
+    return axes
+
+
+def _paths(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{name}.")
+        elif name not in ("class", "expected", "name"):
+            yield f"{prefix}{name}"
+
+
+def _items(values: str) -> list[str]:
+    """Split at the commas that are not inside brackets."""
+    items, depth = [""], 0
+    for letter in values:
+        depth += (letter == "[") - (letter == "]")
+        if letter == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += letter
+    return items
+
+
+def _values(item: str, text: str) -> list[Any]:
+    first, dots, last = item.partition("..")
+    if dots and _is_whole(first) and _is_whole(last):
+        if int(first) > int(last):
+            raise InputError(f"{item!r} in {text!r} holds no number: give the lower end first")
+        return list(range(int(first), int(last) + 1))
+    if item.count(":") == 3:
+        return _spaced(item, text)
+    if not item:
+        raise InputError(f"{text!r} has an empty value: separate values by single commas")
+    try:
+        return [json.loads(item)]
+    except ValueError:
+        return [item]
+
+
+def _spaced(item: str, text: str) -> list[float]:
+    low, high, kind, count = item.split(":")
+    try:
+        start, end, number = float(low), float(high), int(count)
+        if kind not in ("log", "lin") or number < 2 or (kind == "log" and min(start, end) <= 0):
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"{item!r} in {text!r} is no range: give LOW:HIGH:log:N or LOW:HIGH:lin:N with N of at least 2, "
+            "and both ends above zero for log"
+        ) from None
+    if kind == "log":
+        return [float(f"{value:.6g}") for value in _line(math.log10(start), math.log10(end), number, power=True)]
+    return [float(f"{value:.6g}") for value in _line(start, end, number)]
+
+
+def _line(start: float, end: float, number: int, power: bool = False) -> list[float]:
+    points = [start + (end - start) * index / (number - 1) for index in range(number)]
+    return [10**point for point in points] if power else points
+
+
+def _is_whole(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
+
+
+def _is_flat(value: Any) -> bool:
+    """A value or a list of values: of lists in lists, a few lines of YAML can make a billion."""
+    return not any(isinstance(item, list | dict) for item in (value if isinstance(value, list) else [value]))
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 takes 1e-4, which has no point, for a word."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value

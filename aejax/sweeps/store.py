@@ -1,0 +1,220 @@
+"""Sweeps on disk: trials are claimed, trained as populations, and each leaves one result file.
+
+Any number of processes may work on one folder. A claim is a file that its worker touches while it
+lives; one that has not been touched for `LEASE` seconds belongs to a dead worker, and its trial is
+taken over, with those that were claimed beside it: they go on where they were.
+
+    sweep.json         the plan
+    claims/ID          who is at work on a trial
+    training/*         states of groups in training, see `aejax.training`
+    results/ID.json    what a trial came to
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from aejax.core import InputError
+from aejax.experiment import Experiment, from_json, to_json
+from aejax.runs import read_json, versions, write_atomically
+from aejax.sweeps import plan
+from aejax.sweeps._workers import repeating
+from aejax.sweeps.plan import Trial
+
+Result = dict[str, Any]
+"""What a trial came to, as its file has it."""
+
+_ID = re.compile("[0-9a-f]{16}")
+"""Names of files are made of it."""
+
+LEASE = 30.0
+"""Seconds after which an untouched claim is a dead worker's."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A folder with a plan, and what its trials have come to so far."""
+
+    folder: Path
+    trials: list[Trial]
+
+    @classmethod
+    def create(cls, folder: Path, trials: Sequence[Trial]) -> "Sweep":
+        """Begins a sweep, or joins the one that is there. Raises `InputError` where that one has other trials."""
+        try:
+            for name in ("results", "claims"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder} cannot hold a sweep ({error.strerror}): choose another --out") from None
+        sweep = cls(folder, list(trials))
+        with sweep.lock():
+            if (folder / "sweep.json").exists():
+                there = cls.open(folder)
+                # Identities of the folder's may be those of an older version: experiments are what counts.
+                if set(map(_identity, there.trials)) != set(map(_identity, trials)):
+                    raise InputError(f"{folder} holds a sweep of other trials: choose another --out, or remove it")
+                return there
+            sweep._write()
+        return sweep
+
+    @classmethod
+    def open(cls, folder: Path) -> "Sweep":
+        """The sweep of a folder. Raises `InputError` where there is none."""
+        try:
+            content = read_json(folder / "sweep.json")
+            trials = [Trial(item["settings"], from_json(item["experiment"]), item["id"]) for item in content["trials"]]
+            if not all(isinstance(trial.experiment, Experiment) for trial in trials):
+                raise ValueError("a trial has no experiment")
+            if not all(isinstance(trial.settings, dict) and _ID.fullmatch(trial.id) for trial in trials):
+                raise ValueError("a trial has no settings, or a name that is none")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
+        return cls(folder, trials)
+
+    def results(self) -> dict[str, Result]:
+        """What every finished trial came to, by its id."""
+        found = {trial.id: self.result_of(trial) for trial in self.trials}
+        return {id: result for id, result in found.items() if result is not None}
+
+    def result_of(self, trial: Trial) -> Result | None:
+        """What one trial came to; None while it has not finished. Raises `InputError` for a damaged file."""
+        path = self._result(trial)
+        try:
+            content = read_json(path)
+            assert _is_result(content)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, AssertionError):
+            raise InputError(
+                f"{path} is damaged, it is no result of a trial: remove it, and the sweep trains that one again"
+            ) from None
+        return content
+
+    def finished(self) -> list[Trial]:
+        """The trials that have a result."""
+        return [trial for trial in self.trials if self._result(trial).exists()]
+
+    def claim(self, worker: str, most: int) -> list[Trial]:
+        """Claims up to `most` trials of one structure that nobody has finished or is at work on."""
+        with self.lock():
+            for group in self._groups:
+                free = [trial for trial in group if not self._result(trial).exists() and not self._taken(trial)]
+                # What a dead worker was at work on goes on together, or what it has kept would be of no use.
+                together = [trial for trial in free if self._owner(trial) == self._owner(free[0])][:most]
+                if together:
+                    for trial in together:
+                        self._claim(trial).write_text(worker)
+                    return together
+        return []
+
+    def record(self, worker: str, trial: Trial, content: Result) -> bool:
+        """Writes a trial's result, unless another worker has taken the trial over."""
+        with self.lock():
+            if self._owner(trial) != worker or self._result(trial).exists():
+                return False
+            write_atomically(self._result(trial), json.dumps(content))
+            self._claim(trial).unlink()
+        return True
+
+    def add(self, finished: Sequence[tuple[Trial, Result]]) -> "Sweep":
+        """The sweep with trials that were not planned, and what they came to; those that it has stay as they are."""
+        with self.lock():
+            there = Sweep.open(self.folder).trials
+            known = {trial.id for trial in there}
+            added = {trial.id: (trial, content) for trial, content in finished if trial.id not in known}
+            for trial, content in added.values():
+                if not self._result(trial).exists():
+                    write_atomically(self._result(trial), json.dumps(content))
+            sweep = Sweep(self.folder, [*there, *(trial for trial, _ in added.values())])
+            sweep._write()
+        return sweep
+
+    def release(self, worker: str, trials: Sequence[Trial]) -> None:
+        """Gives back what was claimed and not finished, as if its worker had died long ago."""
+        with self.lock():
+            for trial in trials:
+                if self._owner(trial) == worker:
+                    os.utime(self._claim(trial), (0, 0))
+
+    @contextlib.contextmanager
+    def touching(self, worker: str, trials: Sequence[Trial]) -> Iterator[None]:
+        """Keeps the claims alive meanwhile, and releases what is left of them afterwards."""
+
+        def touch() -> None:
+            with self.lock():
+                for trial in trials:
+                    if self._owner(trial) == worker:
+                        os.utime(self._claim(trial))
+
+        try:
+            with repeating(touch, LEASE / 6):
+                yield
+        finally:
+            self.release(worker, trials)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Nobody else holds it meanwhile; the system gives it back when its holder dies, however it dies."""
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @cached_property
+    def _groups(self) -> list[list[Trial]]:
+        return plan.groups(self.trials)
+
+    def _result(self, trial: Trial) -> Path:
+        return self.folder / "results" / f"{trial.id}.json"
+
+    def _claim(self, trial: Trial) -> Path:
+        return self.folder / "claims" / trial.id
+
+    def _taken(self, trial: Trial) -> bool:
+        try:
+            return time.time() - self._claim(trial).stat().st_mtime < LEASE
+        except FileNotFoundError:
+            return False
+
+    def _owner(self, trial: Trial) -> str | None:
+        try:
+            return self._claim(trial).read_text(errors="replace")
+        except FileNotFoundError:
+            return None
+
+    def _write(self) -> None:
+        content = {
+            "trials": [
+                {"id": trial.id, "settings": trial.settings, "experiment": to_json(trial.experiment)}
+                for trial in self.trials
+            ],
+            "versions": versions(),
+        }
+        write_atomically(self.folder / "sweep.json", json.dumps(content, indent=1))
+
+
+def _is_result(content: Any) -> bool:
+    """Whether a file's content has the form that `train_trials` gives it."""
+
+    def numbers(values: Any) -> bool:
+        return isinstance(values, dict) and all(type(value) in (int, float) for value in values.values())
+
+    if not isinstance(content, dict) or not {"test", "failed_at", "stopped_after", "seconds"} <= content.keys():
+        return False
+    parts = [content[name] for name in ("train", "validation", "test") if name in content]
+    ends = [content[name] for name in ("failed_at", "stopped_after", "seconds") if content[name] is not None]
+    curves = content.get("curves", {})
+    lists = list(curves.values()) if isinstance(curves, dict) else [None]
+    drawn = all(isinstance(values, list) and numbers(dict(enumerate(values))) for values in lists)
+    return all(map(numbers, parts)) and numbers(dict(enumerate(ends))) and drawn
+
+
+def _identity(trial: Trial) -> str:
+    return plan.identity(trial.experiment)

@@ -1,0 +1,152 @@
+"""Reading a sweep's results: one row for each setting, with its seeds taken together."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from aejax.core import InputError
+from aejax.metrics import HIGHER_IS_BETTER
+from aejax.runs import write_atomically
+from aejax.sweeps.store import Sweep
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One setting of every axis but the seed."""
+
+    settings: dict[str, Any]
+    values: list[float]
+    """The metric of each seed that finished and has it."""
+    failed: int
+    """Seeds whose loss became non-finite."""
+    missing: int
+    """Seeds that have no result yet."""
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds that finished; nan without any."""
+        return float(np.mean(self.values)) if self.values else math.nan
+
+    @property
+    def half_width(self) -> float:
+        """Of the 95 % interval of the mean by Student's t; nan with fewer than two seeds."""
+        from scipy import stats
+
+        count = len(self.values)
+        if count < 2:
+            return math.nan
+        return float(stats.t.ppf(0.975, count - 1) * np.std(self.values, ddof=1) / math.sqrt(count))
+
+
+def part_of(sweep: Sweep) -> str:
+    """The part of the data that settings are compared on: validation, or test where nothing was held out."""
+    return "validation" if any("validation" in result for result in sweep.results().values()) else "test"
+
+
+def summarise(sweep: Sweep, metric: str, part: str) -> list[SummaryRow]:
+    """A row for each setting; by validation the best mean first, by test in the plan's order: test chooses nothing.
+
+    Raises `InputError` for a metric that no result has.
+    """
+    results = sweep.results()
+    known = sorted({name for result in results.values() for name in result.get(part, {})})
+    if metric not in known:
+        raise InputError(
+            f"no result in {sweep.folder} has the metric {metric!r} of {part}: it has {', '.join(known) or 'none'}"
+        )
+    rows: dict[str, SummaryRow] = {}
+    for trial in sweep.trials:
+        settings = {path: value for path, value in trial.settings.items() if path != "seed"}
+        row = rows.setdefault(str(settings), SummaryRow(settings, [], 0, 0))
+        result = results.get(trial.id)
+        failed = result is not None and result["failed_at"] is not None
+        if result is not None and not failed and metric in result.get(part, {}):
+            row.values.append(result[part][metric])
+        rows[str(settings)] = SummaryRow(settings, row.values, row.failed + failed, row.missing + (result is None))
+    if part == "test":
+        return list(rows.values())
+    sign = -1 if metric.endswith(HIGHER_IS_BETTER) else 1
+    return sorted(rows.values(), key=lambda row: (math.isnan(row.mean), sign * row.mean))
+
+
+def show(rows: list[SummaryRow], metric: str, part: str) -> None:
+    """Prints the rows; settings that all of them share are said once, above."""
+    paths, heads = varied(rows), (f"{part} {metric}", "±95%", "best", "seeds", "failed", "to do")
+    table = Table(*short(paths), *heads, title=fixed(rows), title_justify="left")
+    choose = max if metric.endswith(HIGHER_IS_BETTER) else min
+    for row in rows:
+        numbers = (row.mean, row.half_width, choose(row.values, default=math.nan))
+        counts = (len(row.values), row.failed, row.missing)
+        settings = [text(row.settings[path]) for path in paths]
+        table.add_row(*settings, *(f"{number:.4g}" for number in numbers), *map(str, counts))
+    Console().print(table)
+
+
+def varied(rows: Sequence[SummaryRow]) -> list[str]:
+    """The paths whose values are not the same in all rows."""
+    return [path for path in rows[0].settings if len({str(row.settings[path]) for row in rows}) > 1]
+
+
+def fixed(rows: Sequence[SummaryRow]) -> str:
+    """What all rows share."""
+    shared = {path: value for path, value in rows[0].settings.items() if path not in varied(rows)}
+    return ", ".join(f"{path}={value}" for path, value in shared.items())
+
+
+def export(sweep: Sweep, path: Path) -> None:
+    """Writes one line for each trial: its settings, how it ended, and every metric; .csv or .parquet.
+
+    Raises `InputError` for another ending.
+    """
+    import pyarrow as arrow
+    from pyarrow import csv, parquet
+
+    lines = []
+    for trial in sweep.trials:
+        result = sweep.result_of(trial)
+        line = {"id": trial.id, **{name: _cell(value) for name, value in trial.settings.items()}}
+        if result is not None:
+            line |= {name: result[name] for name in ("failed_at", "stopped_after", "seconds")}
+            line |= {f"{part}.{name}": value for part in PARTS for name, value in result.get(part, {}).items()}
+        lines.append(line)
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    table = arrow.table({name: _column([line.get(name) for line in lines]) for name in names})
+    if path.suffix == ".csv":
+        write_atomically(path, lambda file: csv.write_csv(table, file))
+    elif path.suffix == ".parquet":
+        write_atomically(path, lambda file: parquet.write_table(table, file))
+    else:
+        raise InputError(f"{path} ends in neither .csv nor .parquet: give a file that does")
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """Of one type: words where an axis holds words and numbers."""
+    kinds = {type(value) for value in values if value is not None}
+    return values if len(kinds) < 2 or kinds <= {int, float} else [None if v is None else str(v) for v in values]
+
+
+def _cell(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
+
+
+def text(value: Any) -> str:
+    """A setting as it is shown."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def short(paths: list[str]) -> list[str]:
+    """Each path's last names, as many as tell it from the others."""
+    names = []
+    for path in paths:
+        parts = path.split(".")
+        ends = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
+        names.append(next(end for end in ends if sum(f".{other}".endswith(f".{end}") for other in paths) == 1))
+    return names

@@ -1,0 +1,170 @@
+"""The file of compressed examples: levels or indices, entropy coded, checked on reading.
+
+    4 bytes   b"AEJX"
+    1 byte    version, 2
+    4 bytes   length of the header, little-endian
+    header    JSON: examples, latent, levels, ranges, classes, run (SHA-256 of the weights), payload (its bytes)
+    payload   zlib of the ranges, float32 [2, latent], where the header says so; the levels, [latent, examples];
+              and the labels, [examples], of a model with classes
+    4 bytes   CRC-32 of all that stands before
+
+A level is one of `levels`: a step of a quantised dimension, or an index into the codebook, `latent` being
+their number an example. Those of one dimension lie together, a byte each, and deflate's Huffman codes shrink
+them to near their entropy; packed bits would hide it from them. Numbers that a byte is too small for are cut
+into two halves of their bits: of a high byte of one bit, Huffman's code would take half as much again.
+"""
+
+import json
+import struct
+import zlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from aejax.core import InputError
+
+_MAGIC, _VERSION = b"AEJX", 2
+
+_START = struct.Struct("<4sBI")
+
+_CRC = struct.Struct("<I")
+
+_DEFLATE_LIMIT = 1032  # no deflated bytes grow by more than this
+
+_MOST = 2**16
+
+
+class Content(NamedTuple):
+    """What a file holds."""
+
+    levels: Int[np.ndarray, "n latent"]
+    of: int
+    """A level is a whole number from 0 to one less than this."""
+    ranges: Float[np.ndarray, "2 latent"] | None = None
+    """The quantiser's, least and greatest; None of indices, which need none."""
+    label: Int[np.ndarray, " n"] | None = None
+    classes: int = 0
+    """A label is a whole number from 0 to one less than this; 0: there are none."""
+
+
+def pack(content: Content, run: str) -> bytes:
+    """The file, with the fingerprint of the run whose codes they are.
+
+    Raises `InputError` for a codebook or a number of classes that is too large for it.
+    """
+    if max(content.of, content.classes) > _MOST:
+        raise InputError(
+            f"a file keeps one of at most {_MOST} codes and classes, and the model has {content.of} and "
+            f"{content.classes}: use a smaller one"
+        )
+    values = _planes(content.levels.T, content.of)
+    if content.ranges is not None:
+        values = content.ranges.astype("<f4").tobytes() + values
+    if content.label is not None:
+        values += _planes(content.label[None], content.classes)
+    payload = _deflate(values)
+    n, latent = content.levels.shape
+    sizes = {"examples": n, "latent": latent, "levels": content.of, "classes": content.classes}
+    header = sizes | {"ranges": content.ranges is not None, "run": run, "payload": len(payload)}
+    text = json.dumps(header).encode()
+    body = _START.pack(_MAGIC, _VERSION, len(text)) + text + payload
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def _deflate(values: bytes) -> bytes:
+    """The shorter of two: repeats pay where levels rarely change, and cost a fifth where they are noise."""
+    strategies = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY)
+    encoders = [zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy) for strategy in strategies]
+    return min((encoder.compress(values) + encoder.flush() for encoder in encoders), key=len)
+
+
+def _width(of: int) -> int:
+    """Bytes that a whole number below `of` takes; none where there are none."""
+    return 2 if of > 256 else int(of > 0)
+
+
+def _half(of: int) -> int:
+    """Bits in the lower of the two parts of a number that a byte is too small for."""
+    return -(-(of - 1).bit_length() // 2)
+
+
+def _planes(rows: Int[np.ndarray, "rows n"], of: int) -> bytes:
+    """The rows, a byte a number; where that is too small, their lower parts and then their upper ones."""
+    parts = [rows] if _width(of) == 1 else [rows & 2 ** _half(of) - 1, rows >> _half(of)]
+    return np.stack(parts).astype(np.uint8).tobytes()
+
+
+def _rows(values: bytes, rows: int, of: int) -> Int[np.ndarray, "rows n"]:
+    """What `_planes` was made of."""
+    low, *high = np.frombuffer(values, np.uint8).reshape(_width(of), rows, -1).astype(np.int32)
+    return low + (high[0] << _half(of)) if high else low
+
+
+def unpack(content: bytes, run: str) -> Content:
+    """What the file holds. Nothing that a header claims takes memory before it is checked.
+
+    Raises `InputError` for a file that is cut short, altered, not one of these, or made with another run.
+    """
+    header, payload = _open(content)
+    if header["run"] != run:
+        raise InputError("the file was compressed with another run: give the one that made it")
+    n, latent, of, classes = (header[name] for name in ("examples", "latent", "levels", "classes"))
+    ends = np.cumsum([8 * latent * header["ranges"], latent * n * _width(of), n * _width(classes)], dtype=object)
+    values = _inflate(payload, ends[-1])
+    ranges = np.frombuffer(values[: ends[0]], "<f4").reshape(-1, latent).astype(np.float32)
+    levels = _rows(values[ends[0] : ends[1]], latent, of).T
+    label = _rows(values[ends[1] :], 1, classes)[0] if classes else None
+    if not np.isfinite(ranges).all() or levels.max() >= of or (label is not None and label.max() >= classes):
+        raise _damaged("its ranges, levels or labels are impossible")
+    return Content(levels, of, ranges if header["ranges"] else None, label, classes)
+
+
+def _inflate(payload: bytes, size: int) -> bytes:
+    """The payload's content, which is to have that size."""
+    if size > _DEFLATE_LIMIT * len(payload):
+        raise _damaged(f"its header claims {size} bytes of codes, more than it can hold")
+    try:
+        decoder = zlib.decompressobj()
+        values = decoder.decompress(payload, size + 1)
+    except zlib.error as error:
+        raise _damaged(str(error)) from error
+    if len(values) != size or not decoder.eof or decoder.unused_data:
+        raise _damaged(f"its codes take {len(values)} bytes where its header promises {size}")
+    return values
+
+
+def _open(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """The header and the payload, once the frame around them is whole."""
+    if not content.startswith(_MAGIC) or len(content) < _START.size + _CRC.size:
+        raise InputError("the file was not written by `aejax compress`, or is cut short: give one that was")
+    _, version, length = _START.unpack_from(content)
+    if version != _VERSION:
+        raise InputError(f"the file has version {version} of the format, but this aejax reads version {_VERSION}")
+    if _CRC.unpack_from(content, len(content) - _CRC.size)[0] != zlib.crc32(content[: -_CRC.size]):
+        raise _damaged("its checksum does not match")
+    start = _START.size + length
+    header, payload = _header(content[_START.size : start]), content[start : -_CRC.size]
+    if header["payload"] != len(payload):
+        raise _damaged(f"it holds {len(payload)} bytes of codes where its header promises {header['payload']}")
+    return header, payload
+
+
+def _header(text: bytes) -> dict[str, Any]:
+    """The fields of the header, each a possible one."""
+    try:
+        header = json.loads(text)
+        sizes = [header[name] for name in ("examples", "latent", "levels", "classes")]
+        whole = all(type(size) is int for size in sizes) and min(sizes[:3]) > 0
+        possible = whole and max(sizes[2:]) <= _MOST and sizes[3] >= 0
+        possible &= not header["ranges"] or sizes[2] in [2**bits for bits in range(1, 9)]
+        known = type(header["run"]) is str and type(header["payload"]) is int and type(header["ranges"]) is bool
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged("its header cannot be read") from error
+    if not possible or not known:
+        raise _damaged("its header states impossible sizes")
+    return header
+
+
+def _damaged(why: str) -> InputError:
+    return InputError(f"the file is cut short or altered ({why}): compress it again")

@@ -1,0 +1,90 @@
+"""Codes worth decoding, made of other codes: NumPy in, NumPy out, no model."""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from aejax.core import InputError
+
+Codes = Float[np.ndarray, "n latent"]
+
+Route = Literal["line", "arc"]
+
+MOST_FULL = 64
+"""Dimensions up to which a mixture's covariances are full; diagonal beyond."""
+
+RANGE = (0.01, 0.99)
+"""The quantiles between which a dimension is traversed, and a plane is laid out."""
+
+
+def from_mixture(codes: Codes, n: int, seed: int = 0, components: int = 10) -> Codes:
+    """`n` draws from a mixture of Gaussians fitted to codes by expectation-maximisation, scikit-learn's."""
+    from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
+
+    kind = "full" if codes.shape[1] <= MOST_FULL else "diag"
+    mixture = GaussianMixture(min(components, len(codes)), covariance_type=kind, random_state=seed)
+    with threadpool_limits(1):  # its products are so small that threads only wait for each other
+        mixture.fit(codes.astype(np.float64))
+    drawn, _ = mixture.sample(n)
+    return np.random.default_rng(seed).permutation(drawn).astype(np.float32)  # it draws component by component
+
+
+def between(first: Codes, second: Codes, steps: int, path: Route = "line") -> Float[np.ndarray, "n steps latent"]:
+    """Codes on the way from each first to its second one, both ends included, in even steps.
+
+    An arc also goes evenly from the one length to the other and through the angle between the two:
+    White 2016, section 3.1. In many dimensions codes of a normal prior have nearly one length, and
+    the middle of a line between two is shorter than any of them: with `vae-flax` the images there
+    have a third more entropy than those at its ends, in the middle of an arc hardly more. Raises
+    `InputError` for fewer than two steps, and for codes that are no pairs.
+    """
+    if first.shape != second.shape:
+        raise InputError(
+            f"{len(first)} first examples and {len(second)} second ones are no pairs: give as many of each"
+        )
+    if steps < 2:
+        raise InputError(f"{steps} steps do not lead from one code to another: ask for 2 or more")
+    share = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
+    first, second = first[:, None], second[:, None]
+    if path == "line":
+        return (1 - share) * first + share * second
+    lengths = [np.linalg.norm(codes, axis=2, keepdims=True) for codes in (first, second)]
+    units = [codes / np.maximum(length, 1e-12) for codes, length in zip((first, second), lengths, strict=True)]
+    angle = np.arccos(np.clip(np.sum(units[0] * units[1], axis=2, keepdims=True), -1, 1))
+    angle = np.maximum(angle, 1e-4)  # towards no angle the weights of the units tend to those of a line
+    direction = (np.sin((1 - share) * angle) * units[0] + np.sin(share * angle) * units[1]) / np.sin(angle)
+    return ((1 - share) * lengths[0] + share * lengths[1]) * direction
+
+
+def halves(first: Int[np.ndarray, " n"], second: Int[np.ndarray, " n"], steps: int) -> Int[np.ndarray, "n steps"]:
+    """The labels on the same way: the first's, and from its middle on the second's."""
+    return np.repeat(np.stack([first, second], axis=1), [steps - steps // 2, steps // 2], axis=1)
+
+
+def most_active(codes: Codes) -> Int[np.ndarray, " latent"]:
+    """The dimensions, the one whose code varies most first."""
+    return np.argsort(-codes.var(axis=0), kind="stable")
+
+
+def along(
+    start: Float[np.ndarray, " latent"], codes: Codes, dimensions: Int[np.ndarray, " rows"], steps: int
+) -> Float[np.ndarray, "rows steps latent"]:
+    """One row for each of the dimensions: `start` with that one going through the range that it has in `codes`."""
+    low, high = np.quantile(codes, RANGE, axis=0)
+    rows = np.tile(start, (len(dimensions), steps, 1))
+    for row, dimension in zip(rows, dimensions, strict=True):
+        row[:, dimension] = np.linspace(low[dimension], high[dimension], steps)
+    return rows
+
+
+def plane(codes: Float[np.ndarray, "n 2"], side: int) -> tuple[Float[np.ndarray, "side 2"], Codes]:
+    """The ticks of both axes, at even quantiles of the codes, and the grid of them: the second axis upwards.
+
+    With codes drawn from a prior, each cell holds as much of it in each direction: Kingma & Welling
+    2014, appendix A. The grid is read row by row, the top row first.
+    """
+    ticks = np.quantile(codes, np.linspace(*RANGE, side), axis=0).astype(np.float32)
+    across, up = np.meshgrid(ticks[:, 0], ticks[::-1, 1])
+    return ticks, np.stack([across.ravel(), up.ravel()], axis=1)

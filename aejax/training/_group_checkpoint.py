@@ -1,0 +1,154 @@
+"""What is kept of a group in training: one file, from which it goes on with the same bits.
+
+A line of JSON, with the members' names and a checksum of the rest, and then the arrays as MessagePack.
+The file is written whole or not at all; a damaged one is passed over.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from flax import serialization
+
+from aejax.core import named_leaves
+from aejax.experiment import Experiment, dumps
+from aejax.runs import write_atomically
+from aejax.training._group import Group, GroupEpoch, Program
+from aejax.training._member_log import MemberLog
+
+Tree = TypeVar("Tree")
+
+log = logging.getLogger("aejax")
+
+
+def member_names(experiments: Sequence[Experiment], *rest: Any) -> list[str]:
+    """A name for each member, the same whenever it would be trained in the same way; `rest` is what else says how."""
+    return [hashlib.sha256(f"{dumps(item)} {rest}".encode()).hexdigest()[:16] for item in experiments]
+
+
+def groups_in_training(folder: Path, members: Sequence[str]) -> list[list[int]]:
+    """The groups among `members` that were left in training, by place."""
+    groups = []
+    for path in folder.glob("[!.]*.msgpack"):
+        with contextlib.suppress(Exception):  # a damaged file is told of when it is to be restored
+            header, _ = _read(path)
+            if not header["done"] and set(header["members"]) <= set(members):
+                groups.append([members.index(name) for name in header["members"]])
+    return groups
+
+
+@dataclass(frozen=True)
+class GroupCheckpoint:
+    """The file of one group in a folder of such files."""
+
+    folder: Path
+    members: list[str]
+    """Their names."""
+
+    def save(self, epoch: GroupEpoch, member_log: MemberLog) -> None:
+        """Writes how far its members are: after `epoch`, which the member log has entered."""
+        ended = {
+            name: {
+                "failed_at": member_log.ended[owner].failed_at,
+                "stopped_after": member_log.ended[owner].stopped_after,
+                "state": dict(_arrays(member_log.ended[owner].trained.state)),
+            }
+            for owner, name in enumerate(self.members)
+            if owner in member_log.ended
+        }
+        content = serialization.msgpack_serialize(
+            {
+                "epoch": epoch.number,
+                "slots": epoch.slots,
+                "members": dict(_arrays(epoch.members)),
+                "rows": json.dumps(dict(zip(self.members, member_log.rows, strict=True))),
+                "ended": ended,
+            }
+        )
+        done = len(ended) == len(self.members)
+        header = {"members": self.members, "done": done, "crc32": zlib.crc32(content)}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path, lambda file: file.write(json.dumps(header).encode() + b"\n" + content))
+        except OSError as error:
+            log.warning("%s cannot be written (%s): after a stop its trials would start again", self._path, error)
+
+    def restore(self, program: Program, member_log: MemberLog) -> Group | None:
+        """The group as it was saved, with its member log filled; None where nothing is, or nothing that is whole."""
+        for path in self._candidates():
+            try:
+                header, content = _read(path)
+                if header["members"] == self.members or (
+                    header["done"] and set(self.members) <= set(header["members"])
+                ):
+                    return _restored(content, self.members, program, member_log)
+            except FileNotFoundError:
+                continue
+            except Exception as error:  # damage can show in any way at all, and all of them mean the same
+                reason = str(error).partition("\n")[0]
+                log.warning("%s is damaged (%s): its trials start again", path, reason)
+        return None
+
+    def remove(self) -> None:
+        """Removes the file, if there is one."""
+        self._path.unlink(missing_ok=True)
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"{hashlib.sha256(' '.join(self.members).encode()).hexdigest()[:16]}.msgpack"
+
+    def _candidates(self) -> Iterator[Path]:
+        """The group's own file first; then those of others, of which it may be what has no result yet."""
+        yield self._path
+        yield from (path for path in sorted(self.folder.glob("[!.]*.msgpack")) if path != self._path)
+
+
+def _arrays(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
+    return ((name, np.asarray(leaf)) for name, leaf in named_leaves(tree))
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    first, _, content = path.read_bytes().partition(b"\n")
+    header = json.loads(first)
+    if header["crc32"] != zlib.crc32(content):
+        raise ValueError("its checksum does not match")
+    return header, serialization.msgpack_restore(content)
+
+
+def _restored(content: dict[str, Any], members: list[str], program: Program, member_log: MemberLog) -> Group:
+    slots, rows = list(content["slots"]), json.loads(content["rows"])
+    ended = {owner: content["ended"][name] for owner, name in enumerate(members) if name in content["ended"]}
+    group = program.begin(member_log.experiments, slots if len(ended) < len(members) else [0])
+    one = jax.tree.map(lambda leaf: leaf[0], group.members.state)
+    states = {owner: _like(one, item["state"]) for owner, item in ended.items()}
+    if len(ended) < len(members):
+        group.members = jax.tree.map(
+            lambda leaf, fresh: jax.device_put(leaf, fresh.sharding),
+            _like(group.members, content["members"]),
+            group.members,
+        )
+    else:
+        group.slots = []
+    group.done = content["epoch"]
+    # Nothing is told to the member log before all of it is known to be whole.
+    for owner, name in enumerate(members):
+        member_log.rows[owner] = rows[name]
+    for owner, state in states.items():
+        member_log.end(owner, state, failed_at=ended[owner]["failed_at"], stopped_after=ended[owner]["stopped_after"])
+    return group
+
+
+def _like(tree: Tree, arrays: dict[str, np.ndarray]) -> Tree:
+    """The arrays in the places of a tree's leaves. Raises `ValueError` unless they are of its shapes and types."""
+    needed = {name: (leaf.shape, leaf.dtype) for name, leaf in named_leaves(tree)}
+    if {name: (leaf.shape, leaf.dtype) for name, leaf in arrays.items()} != needed:
+        raise ValueError("its arrays are not those of the experiment")
+    return jax.tree.unflatten(jax.tree.structure(tree), [arrays[name] for name in needed])

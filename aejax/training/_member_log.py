@@ -1,0 +1,73 @@
+"""What the host knows of a group's members: their rows of metrics, and how each ended."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from aejax import core
+from aejax.core import means
+from aejax.data import Preprocess
+from aejax.experiment import Experiment
+from aejax.trained import Trained
+from aejax.training._group import GroupEpoch
+from aejax.training.outcome import Outcome
+from aejax.training.selection import Selection
+
+
+class MemberLog:
+    """Of the members of one group; what fills it up is none of them."""
+
+    def __init__(self, experiments: Sequence[Experiment], shape: tuple[int, ...], preprocess: Preprocess) -> None:
+        """Nobody has been trained; `experiments` are resolved."""
+        self.experiments, self.shape, self.preprocess = experiments, shape, preprocess
+        self.rows: list[list[dict[str, Any]]] = [[] for _ in experiments]
+        self.ended: dict[int, Outcome] = {}
+        self.read = 0.0
+
+    def enter(self, epoch: GroupEpoch) -> None:
+        """Reads an epoch's metrics, and ends the members that failed in it, or with it."""
+        metrics, alive, step = jax.device_get((epoch.metrics, epoch.members.alive, epoch.members.step))
+        # It was dispatched while the one before it ran.
+        seconds, self.read = time.perf_counter() - max(epoch.dispatched, self.read), time.perf_counter()
+        for owner in self.training(epoch.slots):
+            slot = epoch.slots.index(owner)
+            if not alive[slot]:
+                self._end(owner, epoch, failed_at=int(step[slot]) + 1)
+                continue
+            where = {"epoch": epoch.number, "step": int(step[slot])}
+            for split, part in metrics.items():
+                own = means(jax.tree.map(lambda leaf, slot=slot: leaf[slot], part))
+                self.rows[owner].append(where | {"split": split} | own)
+            self.rows[owner][-len(metrics)]["seconds"] = seconds
+            if epoch.number == self.experiments[owner].epochs:
+                self._end(owner, epoch)
+
+    def training(self, slots: list[int]) -> list[int]:
+        """Those of the slots' members that have not ended."""
+        return [owner for owner in slots if owner < len(self.experiments) and owner not in self.ended]
+
+    def select(self, selection: Selection, epoch: GroupEpoch) -> None:
+        """Ends the members that a selection drops."""
+        training = self.training(epoch.slots)
+        if not training:
+            return
+        losses = [[row["loss_nats"] for row in self.rows[owner] if row["split"] == "validation"] for owner in training]
+        kept = selection.keep(np.asarray(losses).T)
+        for owner in (owner for owner, keeps in zip(training, kept, strict=True) if not keeps):
+            self._end(owner, epoch, stopped_after=epoch.number)
+
+    def end(self, owner: int, state: core.State, **how: int | None) -> None:
+        """Closes a member's rows, with the state that it ended in."""
+        trained = Trained(self.experiments[owner], self.shape, self.preprocess, state, self.rows[owner])
+        self.ended[owner] = Outcome(trained, **how)
+
+    def outcomes(self) -> list[Outcome]:
+        """How each ended, once all have."""
+        return [self.ended[owner] for owner in range(len(self.experiments))]
+
+    def _end(self, owner: int, epoch: GroupEpoch, **how: int) -> None:
+        slot = epoch.slots.index(owner)
+        self.end(owner, jax.tree.map(lambda leaf: np.asarray(leaf)[slot], epoch.members.state), **how)

@@ -1,0 +1,42 @@
+"""Progress bars, on standard error: of a training run, and of anything else that takes long."""
+
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from aejax.experiment import Experiment
+
+
+class Progress:
+    """Epochs done, loss, examples per second and time left, on standard error; or nothing, where not wanted."""
+
+    def __init__(self, experiment: Experiment, history: list[dict[str, Any]], shown: bool) -> None:
+        """A bar over the epochs of an experiment, from the last one in `history` on."""
+        self.bar = Bar(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            disable=not shown,
+        )
+        done = history[-1]["epoch"] if history else 0
+        self.task = self.bar.add_task(experiment.name, total=experiment.epochs, completed=done, status="compiling")
+
+    def __enter__(self) -> Self:
+        """Starts drawing."""
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leaves the last state on the screen."""
+        self.bar.stop()
+
+    def show(self, rows: list[dict[str, Any]]) -> None:
+        """Shows an epoch by its rows: the losses of train and validation, and examples per second."""
+        losses = " / ".join(f"{row['loss_nats']:.2f}" for row in rows)
+        status = f"loss {losses} nats  {rows[0]['examples_per_second']:,.0f}/s"
+        self.bar.update(self.task, completed=rows[0]["epoch"], status=status)

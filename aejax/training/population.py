@@ -1,0 +1,230 @@
+"""Many settings and seeds of one structure, trained together: the host's side of `core.population`.
+
+Experiments share a structure where they differ in nothing but traced numbers (those of the loss and
+the optimiser) and in their seeds.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from aejax import devices
+from aejax.core import InputError, as_arrays
+from aejax.data import Dataset, Preprocess
+from aejax.data import load as load_data
+from aejax.devices import step_flop
+from aejax.experiment import Experiment, differences
+from aejax.training._group import Group, Program
+from aejax.training._group_checkpoint import GroupCheckpoint, groups_in_training, member_names
+from aejax.training._member_log import MemberLog
+from aejax.training.loop import one_ahead
+from aejax.training.outcome import Outcome
+from aejax.training.selection import Selection
+
+SAVE_EVERY = 60.0
+"""Seconds between two times that a group in training is saved, at least."""
+
+SMALL = 5e6
+"""Operations of a step below which a core of a CPU gains from many members side by side: so little is mostly calls."""
+
+
+def structure(experiment: Experiment) -> Hashable:
+    """What members of a population must share: equal for two experiments exactly where they can be stacked."""
+    settings = as_arrays((experiment.loss, experiment.optimizer))
+    shapes = tuple(leaf.shape for leaf in jax.tree.leaves(settings))
+    rest = (experiment.model, str(experiment.data), experiment.batch_size, experiment.epochs)
+    return jax.tree.structure(settings), shapes, rest
+
+
+def fit_each(
+    experiments: Sequence[Experiment],
+    *,
+    dataset: Dataset | None = None,
+    shared_order: bool = False,
+    selection: Selection | None = None,
+    memory: int | None = None,
+    keep: Path | None = None,
+    on_epoch: Callable[[int], None] = lambda members: None,
+) -> Iterator[Outcome]:
+    """Trains experiments of one structure together; each ends as it would alone, up to rounding.
+
+    An accelerator trains them side by side, as one program. Each core of a CPU trains a group of its own:
+    one member after the other, or where they are `SMALL` all of its share side by side.
+
+    Args:
+        experiments: of one `structure`.
+        dataset: in place of the one that their `data` names.
+        shared_order: every member sees the batches of the first one's seed; its noise stays its own.
+        selection: drops members early, by validation loss; one that compares them trains them side by side.
+        memory: bytes that the program may take; None: most of what the device has left. A larger
+            population is split into equal groups, by what its compiled programs say they need.
+        keep: a folder for the state of groups in training: the same call goes on with what it finds there,
+            and ends with the same bits as if it had never stopped.
+        on_epoch: called after every epoch of a group with the number of members that it trained.
+
+    Returns:
+        How each ended, in their order, each as soon as its group has.
+
+    Raises:
+        InputError: for experiments of different structure, settings that cannot be trained, or a
+            selection without a validation part.
+    """
+    if not experiments:
+        raise InputError("a population needs at least one experiment: none was given")
+    dataset = load_data(experiments[0].data) if dataset is None else dataset
+    resolved = [experiment.resolve(dataset) for experiment in experiments]
+    _check(resolved, dataset, selection)
+    preprocess = resolved[0].data.preprocess.fit(dataset.train.x)
+    program = Program.of(resolved[0], dataset, preprocess, shared_order)
+    lanes, size = _at_once(program, resolved, selection, devices.free_memory() if memory is None else memory)
+    called = member_names(resolved, selection, resolved[0].seed if shared_order else None)
+    trainings = [
+        _Training(
+            program,
+            [resolved[place] for place in group],
+            max(size, len(group)),
+            preprocess,
+            selection,
+            None if keep is None else GroupCheckpoint(keep, [called[place] for place in group]),
+            on_epoch,
+        )
+        for group in _groups(called, size, [] if keep is None else groups_in_training(keep, called))
+    ]
+    return _outcomes(trainings, lanes)
+
+
+def fit_many(experiments: Sequence[Experiment], **options: Any) -> list[Outcome]:
+    """Trains experiments of one structure together and returns how each ended, in their order.
+
+    Args:
+        experiments: of one `structure`.
+        options: those of `fit_each`, which gives each outcome as soon as its group has ended.
+
+    Raises:
+        InputError: as `fit_each`.
+    """
+    return list(fit_each(experiments, **options))
+
+
+def _check(resolved: Sequence[Experiment], dataset: Dataset, selection: Selection | None) -> None:
+    shared = structure(resolved[0])
+    for experiment in resolved[1:]:
+        if structure(experiment) != shared:
+            changed = ", ".join(differences(resolved[0], experiment))
+            raise InputError(f"members of a population may differ in traced numbers and seeds alone, not in: {changed}")
+    if selection is not None and len(dataset.validation) == 0:
+        raise InputError("a selection needs a validation part, but the data holds none out: set data.validation")
+
+
+def side_by_side(
+    first: Experiment, shape: tuple[int, ...], members: int, selection: Selection | None
+) -> tuple[int, int]:
+    """How many groups train at the same time, and how many members are in each, where there is memory for them.
+
+    `first` is any of them, resolved; `shape` is that of an example.
+    """
+    lanes = 1 if selection is not None and selection.compares else devices.lanes()
+    if lanes > 1 and step_flop(first, shape) > SMALL:
+        return lanes, 1
+    return lanes, -(-members // lanes)
+
+
+def _at_once(
+    program: Program, experiments: Sequence[Experiment], selection: Selection | None, memory: int
+) -> tuple[int, int]:
+    """How many groups train at the same time, and how many members make a group; its programs are compiled."""
+    lanes, share = side_by_side(experiments[0], program.shape, len(experiments), selection)
+    each = max(program.compile(experiments[:share]) - program.fixed_bytes, 1) / share
+    fitting = max(int((memory - program.fixed_bytes) / each), 1)
+    size = devices.rounded(-(-share // -(-share // max(fitting // lanes, 1))))
+    if size != share:
+        program.compile(([*experiments] * size)[:size])
+    return min(lanes, max(fitting // size, 1)), size
+
+
+def _groups(called: Sequence[str], size: int, begun: list[list[int]]) -> list[list[int]]:
+    """The members of each group, by place: those that were begun together stay so, if none is between them."""
+    groups, place = [], 0
+    for first, *rest in sorted(begun):
+        if [first, *rest] != list(range(first, first + 1 + len(rest))) or first < place:
+            continue
+        groups += _slices(place, first, size)
+        groups.append([first, *rest])
+        place = first + 1 + len(rest)
+    return groups + _slices(place, len(called), size)
+
+
+def _slices(start: int, end: int, size: int) -> list[list[int]]:
+    return [list(range(first, min(first + size, end))) for first in range(start, end, size)]
+
+
+def _outcomes(groups: Sequence["_Training"], lanes: int) -> Iterator[Outcome]:
+    """Trains so many of the groups at a time; those in training stop where nobody waits for them any more."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(lanes, "members") as pool:
+        try:
+            futures = [pool.submit(group.run, stop) for group in groups]
+            for group, future in zip(groups, futures, strict=True):
+                yield from future.result()
+                group.forget()
+        finally:
+            stop.set()
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One group from its first epoch to its last."""
+
+    program: Program
+    experiments: Sequence[Experiment]
+    size: int
+    preprocess: Preprocess
+    selection: Selection | None
+    kept: GroupCheckpoint | None
+    on_epoch: Callable[[int], None]
+
+    def run(self, stop: threading.Event) -> list[Outcome]:
+        """How each member ended; none where it was stopped before."""
+        if stop.is_set():
+            return []
+        member_log = MemberLog(self.experiments, self.program.shape, self.preprocess)
+        group, saved = self._begin(member_log), time.monotonic()
+        epochs = self.program.epochs(group)
+        # A selection decides what the next epoch trains, so that one cannot be dispatched before it has.
+        for epoch in epochs if self.selection is not None else one_ahead(epochs):
+            member_log.enter(epoch)
+            self.on_epoch(len(epoch.slots))
+            if self.selection is not None:
+                member_log.select(self.selection, epoch)
+            training = member_log.training(epoch.slots)
+            # Of several that have ended, some may have their results and others not when a kill comes.
+            now = stop.is_set() if training else len(self.experiments) > 1
+            if self.kept is not None and (now or time.monotonic() - saved > SAVE_EVERY):
+                self.kept.save(epoch, member_log)
+                saved = time.monotonic()
+            if not training:
+                break
+            if stop.is_set():
+                return []
+            if self.selection is not None:
+                group.narrow(training)
+        return member_log.outcomes()
+
+    def _begin(self, member_log: MemberLog) -> Group:
+        group = None if self.kept is None else self.kept.restore(self.program, member_log)
+        if group is None:
+            return self.program.begin(self.experiments, list(range(self.size)))
+        if self.selection is not None and group.slots:
+            group.narrow(member_log.training(group.slots))
+        return group
+
+    def forget(self) -> None:
+        """Removes what is kept of it."""
+        if self.kept is not None:
+            self.kept.remove()

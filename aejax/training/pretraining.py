@@ -1,0 +1,124 @@
+"""Greedy layer-wise pretraining of a stack of dense layers: by autoencoders, denoising ones, or RBMs.
+
+    >>> parts = pretrain.layers(experiment, [layer] * 4, dataset)
+    >>> trained = fit(experiment, dataset=dataset, params=pretrain.unroll(experiment, dataset, parts))
+
+Each layer is an experiment of its own on the codes of the one before, whatever its model and loss:
+an `Autoencoder` or a `TiedAutoencoder`, with a corruption, or with `rbm()`'s contrastive divergence.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from aejax import devices
+from aejax.core import Examples, InputError, as_arrays, blank_example
+from aejax.data import Data, Dataset
+from aejax.experiment import Experiment
+from aejax.losses import Bernoulli, ContrastiveDivergence, FreeEnergy, Loss, Reconstruction
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder
+from aejax.trained import Trained
+from aejax.training.loop import fit
+
+Keys = tuple[str, ...]
+
+
+def rbm(steps: int = 1) -> Loss:
+    """The loss of an RBM: contrastive divergence; free energy and reconstruction error are logged only.
+
+    Hinton & Salakhutdinov 2006: CD-1. Goes with a `TiedAutoencoder` without hidden layers.
+    """
+    terms = {
+        "contrastive_divergence": ContrastiveDivergence(steps=steps),
+        "free_energy": FreeEnergy(0.0),
+        "reconstruction": Reconstruction(0.0),
+    }
+    return Loss(Bernoulli(), terms)
+
+
+def layers(
+    experiment: Experiment, recipes: Sequence[Experiment], dataset: Dataset, folder: str | Path | None = None
+) -> list[Trained]:
+    """Trains the encoder's dense layers one by one, each on the codes of all before it.
+
+    Args:
+        experiment: the one whose model is to be pretrained; of it only the model and the data are used.
+        recipes: how each layer is trained, from the data upwards: loss, optimiser, epochs, and a model
+            without hidden layers; its code's size and activation are taken from the stack.
+        dataset: the data, as `experiment.data` names it.
+        folder: where each layer's run directory is made, as `folder/NAME-layer-1/ID`; None: nothing is written.
+
+    Raises `InputError` for a model that is no stack of dense layers, or another number of recipes.
+    """
+    stack = _stack(experiment.model)
+    if len(recipes) != len(stack):
+        raise InputError(f"the encoder has {len(stack)} dense layers, but {len(recipes)} recipes came: give one each")
+    trained: list[Trained] = []
+    for recipe, latent in zip(recipes, stack, strict=True):
+        data = Data(f"codes of {len(trained)} layers") if trained else experiment.data
+        name = f"{experiment.name}-layer-{len(trained) + 1}"
+        layer = dataclasses.replace(recipe, data=data, model=recipe.model.clone(latent=latent), name=name)
+        trained.append(fit(layer, dataset=dataset, folder=folder))
+        dataset = encoded(trained[-1], dataset)
+    return trained
+
+
+def encoded(trained: Trained, dataset: Dataset) -> Dataset:
+    """The data set's codes, with its labels."""
+    parts = (dataset.train, dataset.validation, dataset.test)
+    size = trained.experiment.model.latent.size
+    codes = [trained.encode(part.x) if len(part) else np.zeros((0, size), np.float32) for part in parts]
+    return Dataset(dataset.name, *(Examples(code, part.label) for code, part in zip(codes, parts, strict=True)))
+
+
+def unroll(experiment: Experiment, dataset: Dataset, parts: Sequence[Trained]) -> dict[str, Any]:
+    """The parameters that `fit(..., params=...)` starts from: every layer at its place, encoder and decoder.
+
+    The decoder's kernels are the layers' own, or the transposed encoder's where a layer was tied.
+    What pretraining knows nothing of, as normalisation, is as fresh as ever.
+    """
+    fresh = flatten_dict(_fresh(experiment.resolve(dataset), dataset))
+    up, down = _paths(experiment.model)
+    for part, into, out_of in zip(parts, up, reversed(down), strict=True):
+        code, back = part.state.params["latent"]["code"], part.state.params["decoder"]["out"]
+        placed = _at(into, code) | _at(out_of, {"kernel": code["kernel"].T} | back)
+        fresh |= {path: leaf for path, leaf in placed.items() if path in fresh}
+    return unflatten_dict(fresh)
+
+
+def _fresh(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
+    loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
+    batch = blank_example(dataset.shape)
+    return devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed)).params
+
+
+def _at(path: Keys, leaves: dict[str, jax.Array]) -> dict[Keys, jax.Array]:
+    return {(*path, name): leaf for name, leaf in leaves.items()}
+
+
+def _stack(model: Autoencoder) -> list[Plain]:
+    """The encoder's dense layers, from the data upwards, each as the code of a model of its own."""
+    encoder, latent, decoder = model.encoder, model.latent, model.decoder
+    if not isinstance(encoder, MLPEncoder) or not isinstance(latent, Plain) or encoder.activation == "glu":
+        raise InputError(
+            "only a stack of dense layers can be pretrained: an MLPEncoder that is not gated and a Plain latent"
+        )
+    if isinstance(decoder, MLPDecoder) and decoder.hidden != encoder.hidden[::-1]:
+        raise InputError(
+            f"the decoder's hidden layers are {decoder.hidden}, but must be the encoder's backwards to be "
+            f"pretrained: {encoder.hidden[::-1]}"
+        )
+    return [*(Plain(size, encoder.activation) for size in encoder.hidden), latent]
+
+
+def _paths(model: Autoencoder) -> tuple[list[Keys], list[Keys]]:
+    """Where the dense layers' parameters are: the encoder's and the decoder's, each in its own order."""
+    numbers = [f"Dense_{number}" for number in range(len(model.encoder.hidden))]
+    inside = ("decoder",) if isinstance(model, TiedAutoencoder) else ("decoder", "Stack_0")
+    up: list[Keys] = [("encoder", "Stack_0", number) for number in numbers]
+    return [*up, ("latent", "code")], [*((*inside, number) for number in numbers), ("decoder", "out")]

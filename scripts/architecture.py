@@ -1,0 +1,110 @@
+"""Draws the packages of aejax and the direction of their imports, read from the source: docs/architecture.svg.
+
+python scripts/architecture.py          draws it anew
+python scripts/architecture.py --check  exits with 1 where the drawing is not what the source says
+"""
+
+import ast
+import html
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DRAWING = ROOT / "docs" / "architecture.svg"
+WIDTH, ROW, BOX, HEIGHT = 900, 76, 400, 46
+"""Of the picture, from row to row, and of a package; in pixels."""
+
+
+def layers() -> list[list[str]]:
+    """The packages, the highest layer first, as the contract of imports in pyproject.toml has them."""
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    return [[name.strip() for name in layer.split("|")] for layer in contract["layers"]]
+
+
+def arrows(packages: list[str]) -> set[tuple[str, str]]:
+    """Which package imports which other one."""
+    found = set()
+    for package in packages:
+        for path in (ROOT / "aejax" / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "aejax":
+                    parts = node.module.split(".")[1:2] or [alias.name for alias in node.names]
+                    for other in parts:
+                        if other in packages and other != package:
+                            found.add((package, other))
+    return found
+
+
+def charter(package: str) -> str:
+    """The first line of what a package says of itself."""
+    docstring = ast.get_docstring(ast.parse((ROOT / "aejax" / package / "__init__.py").read_text())) or ""
+    return docstring.splitlines()[0].rstrip(".")
+
+
+def reduced(pairs: set[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The arrows that no others imply: without one, no path from its package to the other is left."""
+    reach: dict[str, set[str]] = {}
+
+    def below(package: str) -> set[str]:
+        if package not in reach:
+            own = [other for name, other in pairs if name == package]
+            reach[package] = set(own).union(*map(below, own))
+        return reach[package]
+
+    return sorted(
+        (package, other)
+        for package, other in pairs
+        if not any(other in below(between) for name, between in pairs if name == package)
+    )
+
+
+def drawing() -> str:
+    """The picture as SVG: a row for each layer, a box for each package, the arrows that no others imply."""
+    rows = layers()
+    center = {
+        name: (WIDTH * (2 * place + 1) / (2 * len(row)), ROW * number + 42)
+        for number, row in enumerate(rows)
+        for place, name in enumerate(row)
+    }
+    height = ROW * (len(rows) - 1) + 84
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">',
+        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
+        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto" '
+        'markerUnits="userSpaceOnUse"><path d="M0 0L8 4L0 8z" fill="#6b7688"/></marker></defs>',
+    ]
+    for package, other in reduced(arrows(list(center))):
+        (x, y), (to_x, to_y) = center[package], center[other]
+        # Above and below one another the arrow is straight; to the next column it leaves nearer to that side, and
+        # over a row it passes between the boxes there.
+        side = (to_x > x) - (to_x < x)
+        leave, arrive = (0.22, 0.22) if to_y - y <= ROW else (0.0, 0.49)
+        start = (x + side * leave * BOX, y + HEIGHT / 2)
+        end = (to_x - side * arrive * BOX, to_y - HEIGHT / 2 - 1)
+        lines.append(
+            f'<path d="M{start[0]:.0f} {start[1]:.0f}L{end[0]:.0f} {end[1]:.0f}" fill="none" stroke="#6b7688" '
+            f'stroke-width="1.4" marker-end="url(#head)"/>'
+        )
+    for name, (x, y) in center.items():
+        lines.append(
+            f'<rect x="{x - BOX / 2:.0f}" y="{y - HEIGHT / 2:.0f}" width="{BOX}" height="{HEIGHT}" rx="7" '
+            f'fill="#eef3fb" stroke="#3b6fb6"/><text x="{x:.0f}" y="{y - 3:.0f}" text-anchor="middle" font-size="15" '
+            f'font-weight="bold">{name}</text><text x="{x:.0f}" y="{y + 14:.0f}" text-anchor="middle" font-size="11" '
+            f'fill="#444">{html.escape(charter(name))}</text>'
+        )
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def main() -> None:
+    """Writes the drawing, or compares it."""
+    if "--check" in sys.argv[1:]:
+        sys.exit(
+            0 if DRAWING.read_text() == drawing() else "docs/architecture.svg is old: python scripts/architecture.py"
+        )
+    DRAWING.write_text(drawing())
+    print(DRAWING.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()
