@@ -21,10 +21,12 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
+import tests.helpers.runtime_types  # noqa: F401 - the hook below looks it up by its name
+
 # Only the pure core: at the edge, input that breaks its annotation is what many tests give.
 CORE = ("examples", "keys", "linen", "mean", "optimizers", "train_step", "epochs", "evaluation")
 CHECKED = (*(f"core.{module}" for module in CORE), "losses", "metrics", "models", "data.dataset", "data.preprocess")
-install_import_hook([f"aejax.{module}" for module in CHECKED], "runtime_types.check")
+install_import_hook([f"aejax.{module}" for module in CHECKED], "tests.helpers.runtime_types.check")
 
 # No array gains an axis by itself, anywhere.
 jax.config.update("jax_numpy_rank_promotion", "raise")

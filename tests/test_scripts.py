@@ -13,7 +13,7 @@ import pytest
 import aejax
 from aejax.data import pack
 from aejax.experiment import Expected
-from tests.test_loop import DATASET, EXPERIMENT
+from tests.helpers.small import DATASET, EXPERIMENT
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"

@@ -2,12 +2,12 @@ import gzip
 
 import numpy as np
 import pytest
-from conftest import idx_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aejax.core import InputError
 from aejax.data._idx import read_idx
+from tests.data.conftest import idx_bytes
 
 VALUES = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
 

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from passes import passed, posteriors
 from scipy import stats
 from scipy.special import logsumexp
 
 from aejax.core import InputError
 from aejax.losses.aggregate import DimensionwiseKL, MutualInformation, TotalCorrelation, log_weights
 from aejax.models import BottomDecoder, HierarchicalLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
+from tests.helpers.passes import passed, posteriors
 
 pytestmark = pytest.mark.usefixtures("strict")
 PARTS = (MutualInformation, TotalCorrelation, DimensionwiseKL)

@@ -2,12 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from passes import passed
 from sklearn.metrics.pairwise import euclidean_distances
 
 from aejax.core import InputError
 from aejax.losses.mmd import IMQ, MMD, RBF
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from tests.helpers.passes import passed
 
 pytestmark = pytest.mark.usefixtures("strict")
 KERNELS = [RBF(0.8), IMQ(1.3)]

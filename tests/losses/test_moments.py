@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from passes import passed, posteriors
 
 from aejax.core import InputError
 from aejax.losses.moments import DIP
+from tests.helpers.passes import passed, posteriors
 
 pytestmark = pytest.mark.usefixtures("strict")
 

@@ -2,11 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from passes import passed, posteriors
 
 from aejax.core import InputError
 from aejax.losses.rate import Capacity, FreeBits
 from aejax.models import HierarchicalPrior
+from tests.helpers.passes import passed, posteriors
 
 pytestmark = pytest.mark.usefixtures("strict")
 MEAN, SCALE, CODE = posteriors(6, 3)

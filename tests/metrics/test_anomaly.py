@@ -14,7 +14,7 @@ from aejax.losses import Gaussian, Loss
 from aejax.metrics import detection_metrics, parse_threshold
 from aejax.metrics.anomaly import threshold_at_quantile, threshold_at_rate
 from aejax.trained import trained as trained_module
-from tests.test_loop import DATASET, EXPERIMENT
+from tests.helpers.small import DATASET, EXPERIMENT
 
 FLAGGED = st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=2, max_size=40)
 

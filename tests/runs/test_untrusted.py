@@ -20,7 +20,7 @@ from aejax.data import _packed, cache
 from aejax.data.files import read_parts
 from aejax.runs import Run, checkpoints, read_json
 from aejax.sweeps import Sweep, grid, read_axes, summary
-from tests.test_loop import DATASET, EXPERIMENT
+from tests.helpers.small import DATASET, EXPERIMENT
 
 quick = settings(
     derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -22,7 +22,7 @@ from aejax.sweeps import Sweep, SweepEvents, plan, run_sweep, store, summary
 from aejax.sweeps.plan import Trial
 from aejax.training import population
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ENDED = {"failed_at": None, "stopped_after": None, "seconds": 1.0}
 
 

@@ -3,7 +3,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import virtual
+
+from tests.helpers import virtual
 
 HERE = Path(__file__).parent
 

@@ -1,7 +1,6 @@
 import dataclasses
 import json
 import logging
-import os
 import signal
 
 import jax
@@ -9,52 +8,13 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax.core import Adam, Cosine, DivergedError, Examples, InputError, Stopped
+from aejax.core import Adam, Cosine, DivergedError, InputError, Stopped
 from aejax.core.optimizers import SGD
-from aejax.data import Data, Dataset, Standardise
-from aejax.experiment import Experiment
+from aejax.data import Data, Standardise
 from aejax.losses import Gaussian, Loss, Reconstruction
-from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.runs import Run, Saving
+from aejax.runs import Saving
 from aejax.training import loop
-
-
-def digits(n: int, seed: int = 0) -> Examples:
-    rng = np.random.default_rng(seed)
-    return Examples(rng.integers(0, 256, (n, 4, 4, 1), np.uint8), rng.integers(0, 3, n).astype(np.int32))
-
-
-DATASET = Dataset("generated", digits(40), digits(11, 1), digits(10, 2))
-EXPERIMENT = Experiment(
-    Autoencoder(MLPEncoder(), Plain(3, "tanh"), MLPDecoder()),
-    Loss(),
-    Data("generated"),
-    Adam(1e-2, Cosine()),
-    batch_size=8,
-    epochs=6,
-    name="tiny",
-)
-
-
-def same_bits(a, b):
-    same = jax.tree.map(lambda x, y: np.array_equal(np.asarray(x), np.asarray(y)), a, b)
-    return all(jax.tree.leaves(same))
-
-
-def without_times(rows):
-    return [{k: v for k, v in row.items() if k not in ("seconds", "examples_per_second")} for row in rows]
-
-
-def stop_after(monkeypatch, epochs, number=signal.SIGINT):
-    """A signal that arrives while the rows of that epoch are written."""
-    log = Run.log
-
-    def logged(self, rows):
-        log(self, rows)
-        if rows[0]["epoch"] == epochs:
-            os.kill(os.getpid(), number)
-
-    monkeypatch.setattr(Run, "log", logged)
+from tests.helpers.small import DATASET, EXPERIMENT, same_bits, stop_after, without_times
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from aejax.losses import KL, Bernoulli, Gaussian, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
 from aejax.trained import codes
 from aejax.trained import trained as trained_module
-from tests.test_loop import DATASET, EXPERIMENT
+from tests.helpers.small import DATASET, EXPERIMENT
 
 ELBO = Loss(Bernoulli(), {"reconstruction": Reconstruction(), "kl": KL()})
 PARTS = (MLPEncoder(), GaussianLatent(2), MLPDecoder())

@@ -23,7 +23,7 @@ from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.runs import Recording
 from aejax.training import ResidentSource, _sources, _streaming, loop, source_for
 from aejax.training._streaming import StreamedSource, TrainingChunks
-from tests.test_loop import same_bits, without_times
+from tests.helpers.small import same_bits, without_times
 
 EXAMPLES, VALUES, BATCH = 250, 16, 8
 BUFFER = _streaming._CHUNKS * 3 * BATCH * VALUES / 1e9
@@ -186,7 +186,7 @@ def test_what_cannot_be_streamed_is_refused(experiment):
         aejax.fit(experiment, buffer=BUFFER / 4)
 
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 TRAINS = """
 import sys
 import aejax

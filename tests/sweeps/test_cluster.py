@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jobs import Waits, fail, wait_until
 
 from aejax.cli._sweeps import SweepCommand as Command
 from aejax.core import InputError
 from aejax.sweeps import Sweep, cluster
+from tests.helpers.jobs import Waits, fail, wait_until
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
 def _workers_find_the_packages(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests'}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
 
 

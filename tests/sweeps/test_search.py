@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-import pretended
 import pytest
 
 from aejax import training
@@ -25,8 +24,9 @@ from aejax.experiment import to_json
 from aejax.sweeps import Search, Sweep, parse_search_axis, plan, run_search, store
 from aejax.sweeps.space import Range
 from aejax.training import population
+from tests.helpers import pretended
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LR = "optimizer.learning_rate"
 SPACE = {LR: Range(1e-5, 1e-1, "log"), "model.latent.size": [1, 2]}
 
@@ -277,7 +277,7 @@ def test_the_command_searches_and_the_outcome_is_shown(data, tmp_path, capsys):
 WORKER = """
 import json, sys, threading, time
 from pathlib import Path
-import pretended
+from tests.helpers import pretended
 from aejax import training
 from aejax.experiment import from_json
 from aejax.sweeps import Search, run_search, store
@@ -366,7 +366,7 @@ def test_what_a_killed_worker_was_at_work_on_is_done_by_another(kind, base, tmp_
         else:
             storages = [f"sqlite:///{tmp_path / 'study.db'}", str(tmp_path / "journal")]
         (tmp_path / "base.json").write_text(json.dumps(to_json(base)))
-        environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "JAX_PLATFORMS": "cpu"}
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
         worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path), *storages], env=environment)
         try:
             wait_until(lambda: worker.poll() is not None or len(list(tmp_path.glob("* hangs"))) == len(storages))

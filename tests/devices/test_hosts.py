@@ -12,7 +12,6 @@ import time
 import jax
 import numpy as np
 import pytest
-import virtual
 from jax.errors import JaxRuntimeError
 from jax.experimental import multihost_utils
 
@@ -22,6 +21,7 @@ from aejax.core import HostLost, InputError
 from aejax.data import pack
 from aejax.devices import Parallel, _watch, hosts
 from aejax.runs import Run
+from tests.helpers import virtual
 
 ENDLESS = ["--epochs", "100000", "--save-every", "0", "--patience", "20"]
 TOLERANCE = 1e-4

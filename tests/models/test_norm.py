@@ -15,7 +15,7 @@ from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPE
 from aejax.models.layers import Finish
 from aejax.models.tied import TransposedDecoder
 from aejax.runs import Run
-from tests.test_loop import same_bits, stop_after, without_times
+from tests.helpers.small import same_bits, stop_after, without_times
 
 X = np.random.default_rng(0).normal(2, 3, (64, 3, 5)).astype(np.float32)
 BATCH = Autoencoder(MLPEncoder((8,), norm="batch", dropout=0.2), Plain(3), MLPDecoder((8,), norm="batch", dropout=0.2))

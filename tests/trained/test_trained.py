@@ -4,7 +4,7 @@ import pytest
 import aejax
 from aejax.core import Examples, InputError
 from aejax.trained import trained as trained_module
-from tests.test_loop import DATASET, EXPERIMENT
+from tests.helpers.small import DATASET, EXPERIMENT
 
 
 @pytest.fixture(scope="module")

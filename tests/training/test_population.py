@@ -7,7 +7,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-import virtual
 
 import aejax
 from aejax import devices
@@ -18,6 +17,7 @@ from aejax.losses import KL, Gaussian, GaussianNoise, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder
 from aejax.sweeps import budget, plan
 from aejax.training import EarlyStopping, SuccessiveHalving, _group, population
+from tests.helpers import virtual
 
 
 def variants(experiment, rates=(1e-3, 1e-2, 3e-3), **changes):
@@ -213,7 +213,7 @@ print(json.dumps([losses, spread, collectives]))
 def test_members_are_shared_out_over_devices_without_a_collective():
     import json
 
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     printed = {}
     for count in (1, 4):
         environment = virtual.environment(count) | {"PYTHONPATH": str(root)}

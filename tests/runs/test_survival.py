@@ -18,8 +18,8 @@ from aejax.core import Adam, DiskError, InputError
 from aejax.runs import Run, Saving, checkpoints
 from aejax.runs.checkpoints import Checkpoints
 from aejax.training import loop
-from tests.lives import digest, train
-from tests.test_loop import DATASET, EXPERIMENT, same_bits, without_times
+from tests.helpers.lives import digest, train
+from tests.helpers.small import DATASET, EXPERIMENT, same_bits, without_times
 
 FEW = dataclasses.replace(EXPERIMENT, optimizer=Adam(1e-2), epochs=4)
 UNVALIDATED = dataclasses.replace(DATASET, validation=DATASET.validation.take(np.arange(0)))
@@ -29,7 +29,7 @@ OFTEN = Saving(save_epochs=1, keep=1)
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lives")
-    program = Path(__file__).with_name("lives.py")
+    program = Path(__file__).parents[1] / "helpers" / "lives.py"
     done = subprocess.run([sys.executable, program, folder], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "outcomes.json").read_text())

@@ -19,7 +19,7 @@ from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, Vec
 from aejax.trained import Quantizer, compress, decompress
 from aejax.trained.codefile import unpack
 from aejax.trained.compression import fingerprint
-from tests.test_loop import DATASET, EXPERIMENT
+from tests.helpers.small import DATASET, EXPERIMENT
 
 CODES = arrays(np.float32, st.tuples(st.integers(1, 30), st.integers(1, 5)), elements=st.floats(-1e3, 1e3, width=32))
 FIELDS = (("x", "x"), ("y", "label"))
