@@ -1,0 +1,56 @@
+"""Tells what a result was made with: versions, commit and hardware."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that a result depends on."""
+    packages = ("aejax", "jax", "jaxlib", "flax", "optax", "numpy")
+    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"  # a checkout that is run as it stands
+
+
+def commit() -> str | None:
+    """Returns the commit of the source that runs, with a + where it was changed since; None outside a checkout."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()
+
+
+def hardware() -> dict[str, Any]:
+    """Returns the hardware that a run is timed on: platform, device, number of devices and of CPU cores."""
+    device = jax.devices()[0]
+    name = device.device_kind if device.platform != "cpu" else _processor()
+    return {
+        "platform": device.platform,
+        "device": name,
+        "devices": jax.device_count(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

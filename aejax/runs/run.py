@@ -1,0 +1,248 @@
+"""Reads and writes the run directory: configuration, metrics, checkpoints, result. It is the only writer to disk.
+
+    runs/NAME/ID/experiment.json   the experiment, facts of its data and its start, versions, commit
+                 metrics.jsonl     a row for each epoch and part: the truth
+                 tensorboard/      the same, mirrored
+                 checkpoints/      one folder a step: see `aejax.runs.checkpoints`
+                 figures/          PNG
+                 result.json       test metrics, time, hardware
+                 lock              empty: held by the process that writes
+
+Each file is there whole or not at all, whenever the process is killed: it is written to a temporary name and
+renamed. Only the last row of metrics may be cut short.
+"""
+
+import fcntl
+import json
+import math
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from aejax.core import DISK_ERRORS, DiskError, InputError, named_leaves
+from aejax.experiment import Experiment, from_json, to_json
+from aejax.runs.checkpoints import Checkpoints
+from aejax.runs.files import read_json, write_atomically
+from aejax.runs.metric_log import TensorBoardMirror, validation_losses, whole_rows
+from aejax.runs.provenance import commit, hardware, versions
+
+FRESH, NEWEST, BEST = "fresh", "newest", "best"
+
+_MOST_VALUES = 2**26
+"""Largest number of values in one example."""
+
+Tree = TypeVar("Tree")
+
+
+class Run:
+    """Reads and writes the folder of one run."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens an existing run. Raises `InputError` where `path` is not one."""
+        self.path = Path(path)
+        self.checkpoints = Checkpoints(self.path / "checkpoints")
+        self._board = TensorBoardMirror(self.path / "tensorboard")
+        content = self._read("experiment.json")
+        self.experiment = from_json(content.get("experiment"))
+        if not isinstance(self.experiment, Experiment):
+            raise InputError(f"{self.path / 'experiment.json'} holds no experiment: it is not one that aejax wrote")
+        self.shape: tuple[int, ...] = from_json(content.get("shape"))
+        self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
+        self.params: str = content.get("params", FRESH)
+        self.made_with = [content.get(name) for name in ("versions", "hardware")]
+        self._check()
+
+    @classmethod
+    def create(
+        cls, folder: Path, experiment: Experiment, shape: tuple[int, ...], steps_per_epoch: int, params: Any = None
+    ) -> "Run":
+        """Starts a run in a new folder below `folder`.
+
+        Args:
+            folder: where the run's folder is made, as `folder/NAME/ID`.
+            experiment: the experiment as it was given, not resolved.
+            shape: the shape of one example.
+            steps_per_epoch: the number of steps in an epoch.
+            params: the parameters that training starts from; None: fresh ones. Only a checksum of them is kept,
+                to tell that the settings alone do not repeat the run.
+
+        Raises:
+            InputError: where the folder cannot be written.
+        """
+        start = FRESH if params is None else f"given, crc32 {_checksum_of_arrays(params):08x}"
+        try:
+            path = _new_folder(Path(folder) / experiment.name)
+            _write_experiment(path, experiment, shape, steps_per_epoch, start)
+        except OSError as error:
+            raise InputError(
+                f"the run's folder cannot be written below {folder} ({error.strerror}): name another with --out"
+            ) from None
+        return cls(path)
+
+    def update(self, experiment: Experiment) -> None:
+        """Writes the experiment anew, because a resumed run may have more epochs than it began with."""
+        self.experiment = experiment
+        _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, self.params)
+
+    def changes(self) -> list[str]:
+        """Returns the versions and the hardware that the run was made with, where they are not the present ones."""
+        then = {name: value for part in self.made_with if isinstance(part, dict) for name, value in part.items()}
+        now = versions() | hardware()
+        return [f"{name} {then.get(name)}, not {value}" for name, value in now.items() if then.get(name) != value]
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Opens the run for writing: everything that writes to it happens in the context; at its end all is on disk.
+
+        Raises `InputError` where another process writes to it, and `DiskError` where it cannot be written.
+        """
+        try:
+            with _locked(self.path):
+                try:
+                    yield
+                finally:
+                    self._close()
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
+            raise self._disk_error(f"{error.filename or self.path} cannot be written ({error.strerror})") from error
+        except DiskError as error:
+            raise self._disk_error(str(error)) from error
+
+    def _disk_error(self, what: str) -> DiskError:
+        name = self.experiment.name
+        return DiskError(
+            f"{what}; what was saved before is whole: make room, then aejax train {name} --resume {self.path} goes on"
+        )
+
+    def _close(self) -> None:
+        try:
+            self.checkpoints.wait()
+        finally:
+            self._board.close()
+
+    # Metrics
+
+    def log(self, rows: list[dict[str, Any]]) -> None:
+        """Appends rows to metrics.jsonl and mirrors their numbers to TensorBoard."""
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        self._board.write(rows)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns all rows logged so far; a line cut short by a kill is passed over."""
+        path = self.path / "metrics.jsonl"
+        return list(whole_rows(path.read_text(errors="replace"))) if path.exists() else []
+
+    def rewind(self, step: int) -> list[dict[str, Any]]:
+        """Removes rows and checkpoints after `step`, which a resumed run will write again; returns the other rows."""
+        self.checkpoints.clean(step)
+        for left in self.path.glob(".*.json*.[0-9]*"):  # files that a kill has left
+            left.unlink()
+        rows = [row for row in self.rows() if row["step"] <= step]
+        write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        self._board.clear()
+        self._board.write(rows)
+        return rows
+
+    # Checkpoints
+
+    def restore(self, like: Tree, which: str = NEWEST) -> Tree:
+        """Restores a checkpoint as a tree like `like`: the newest, the best by validation loss, or that of a step.
+
+        `which` is "newest", "best" or the number of a step. Where the newest or the best is damaged, the next one
+        takes its place, with one line of warning. Raises `InputError` where there is none, or none loads.
+        """
+        steps = self.checkpoints.steps()[::-1]
+        if which == BEST:
+            losses = validation_losses(self.rows())
+            steps = sorted((step for step in steps if step in losses), key=losses.__getitem__)
+        elif which != NEWEST:
+            steps = [step for step in steps if str(step) == which]
+        if not steps and which != NEWEST:
+            known = ", ".join(map(str, self.checkpoints.steps())) or "none"
+            raise InputError(f"{self.path} has no checkpoint {which!r}: it has {known} (best needs validation rows)")
+        return self.checkpoints.restore(steps, like)
+
+    # Results
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Writes the results of a run, such as its test metrics, to result.json."""
+        write_atomically(self.path / "result.json", json.dumps(result, indent=2))
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            content = read_json(self.path / name)
+        except OSError:
+            raise InputError(
+                f"{self.path} is not a run directory (it has no readable {name}): give a folder like runs/NAME/ID"
+            ) from None
+        except ValueError as error:
+            raise InputError(f"{self.path / name} is damaged, it is not JSON: {error}") from None
+        if not isinstance(content, dict):
+            raise InputError(f"{self.path / name} is damaged: it should hold a JSON object")
+        return content
+
+    def _check(self) -> None:
+        """Checks the facts that were read, before memory is taken by them. Raises `InputError` for impossible ones."""
+        sizes = (*self.shape, self.steps_per_epoch) if isinstance(self.shape, tuple) else ()
+        whole = all(type(size) is int and size > 0 for size in sizes) and isinstance(self.params, str)
+        if not whole or not 1 < len(sizes) < 5 or math.prod(self.shape) > _MOST_VALUES:
+            raise InputError(
+                f"{self.path / 'experiment.json'} is damaged: its shape is {self.shape}, its steps_per_epoch "
+                f"{self.steps_per_epoch}, its params {self.params}"
+            )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a run's folder. The system gives it back however its holder dies.
+
+    Raises `InputError` where another process holds it.
+    """
+    with (folder / "lock").open("w") as file:  # NFS cannot lock the folder itself
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another process writes to {folder}: wait until it has ended, or stop it") from None
+        yield
+
+
+def _write_experiment(
+    path: Path, experiment: Experiment, shape: tuple[int, ...], steps_per_epoch: int, params: str
+) -> None:
+    content = {
+        "experiment": to_json(experiment),
+        "shape": list(shape),
+        "steps_per_epoch": steps_per_epoch,
+        "params": params,
+        "versions": versions(),
+        "hardware": hardware(),
+        "commit": commit(),
+    }
+    write_atomically(path / "experiment.json", json.dumps(content, indent=2))
+
+
+def _new_folder(parent: Path) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for attempt in range(1000):
+        path = parent / (stamp if attempt == 0 else f"{stamp}-{attempt}")
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            if not parent.is_dir():
+                raise
+    raise FileExistsError(f"too many runs in {parent} this second")
+
+
+def _checksum_of_arrays(tree: Any) -> int:
+    crc = 0
+    for name, leaf in named_leaves(tree):
+        crc = zlib.crc32(np.asarray(leaf, np.float32).tobytes(), zlib.crc32(name.encode(), crc))
+    return crc
