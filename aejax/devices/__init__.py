@@ -1,6 +1,6 @@
-"""Where it runs: devices, how they share work, hosts.
+"""Runs programs on devices, and shares work among devices and hosts.
 
-The only place that sees devices.
+It is the only place that sees devices.
 """
 
 import lazy_loader

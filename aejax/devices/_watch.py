@@ -1,7 +1,8 @@
-"""Notices that another process has ended or hangs: each holds a connection to the first, and both ends send beats.
+"""Notices when another process ends or hangs.
 
-The system closes the connection of a process that ends, which is noticed at once. One that hangs, or a host that
-loses its power, closes nothing, but sends nothing either.
+Each process holds a connection to the first one, and both ends send beats. The system closes the connection of a
+process that ends, which is noticed at once. A process that hangs, or whose host loses its power, closes nothing,
+but sends nothing either.
 """
 
 import contextlib
@@ -20,14 +21,15 @@ from jax.experimental import multihost_utils
 from aejax.core import HostLost
 
 BEAT = 0.5
-"""Seconds from one to the next."""
+"""Seconds from one beat on a connection to the next."""
 
 
 @contextmanager
 def watching(patience: float, lost: Callable[[], str]) -> Iterator[Callable[[], None]]:
-    """Says `lost` and ends this process with 1 when another one ends, until what it yields is called.
+    """Prints `lost()` and ends this process with exit code 1 when another process ends.
 
-    So it does when nothing was heard of another one for `patience` seconds.
+    It does the same when nothing was heard of another process for `patience` seconds. Calling the function that
+    the context yields ends the watch.
     """
     over = threading.Event()
     with ExitStack() as stack:
@@ -39,14 +41,14 @@ def watching(patience: float, lost: Callable[[], str]) -> Iterator[Callable[[], 
 
 
 def _beat(peer: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # the other end is closed, which is for `_watch` to say
+    with contextlib.suppress(OSError):  # the other end is closed, which `_watch` reports
         while True:
             peer.sendall(b".")
             time.sleep(BEAT)
 
 
 def _watch(peer: socket.socket, over: threading.Event, lost: Callable[[], str]) -> None:
-    with contextlib.suppress(OSError):  # of which a time-out is one
+    with contextlib.suppress(OSError):  # a time-out is an `OSError` too
         while peer.recv(1024):
             pass
     if not over.is_set():
@@ -55,7 +57,7 @@ def _watch(peer: socket.socket, over: threading.Event, lost: Callable[[], str]) 
 
 
 def _connected(stack: ExitStack) -> list[socket.socket]:
-    """The first process's connections to all others, or another one's to the first."""
+    """Opens this process's connections: from the first process to all others, from any other one to the first."""
     server = socket.create_server(("", 0)) if jax.process_index() == 0 else None
     address = (*map(int, _own_address().split(".")), server.getsockname()[1] if server else 0)
     *host, port = multihost_utils.broadcast_one_to_all(np.asarray(address, np.int32)).tolist()
@@ -72,7 +74,7 @@ def _connected(stack: ExitStack) -> list[socket.socket]:
 def _own_address() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("10.255.255.255", 1))  # sends nothing: it chooses the way out
+            probe.connect(("10.255.255.255", 1))  # sends nothing, but chooses the way out
         except OSError:
             return "127.0.0.1"
         return str(probe.getsockname()[0])

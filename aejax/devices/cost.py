@@ -1,4 +1,4 @@
-"""How fast an experiment trains on this machine, beside what the machine reaches at its best."""
+"""Measures the cost of a training step: its operations, its program, and the memory held."""
 
 from typing import Any
 
@@ -10,13 +10,16 @@ from aejax.experiment import Experiment
 
 
 def step_flop(experiment: Experiment, shape: tuple[int, ...]) -> float:
-    """The operations of one step of a resolved experiment, as XLA's cost analysis counts them."""
+    """Returns the operations of one step of a resolved experiment, as XLA's cost analysis counts them.
+
+    `shape` is the shape of one example.
+    """
     cost: Any = lowered_step(experiment, shape).cost_analysis()
     return float(cost["flops"])
 
 
 def lowered_step(experiment: Experiment, shape: tuple[int, ...]) -> jax.stages.Lowered:
-    """The program of one step of a resolved experiment, for examples of `shape`."""
+    """Lowers the program of one step of a resolved experiment, for examples of `shape`."""
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(lambda key: core.init(experiment.model, loss, optimizer, blank_example(shape), key), key)
@@ -28,7 +31,7 @@ def lowered_step(experiment: Experiment, shape: tuple[int, ...]) -> jax.stages.L
 
 
 def peak_memory() -> float:
-    """The most bytes held so far: on the device, or on a CPU by the process."""
+    """Returns the most bytes held so far: on this process's first device, or on a CPU by the process."""
     stats = jax.local_devices()[0].memory_stats()
     if stats is not None:
         return float(stats["peak_bytes_in_use"])

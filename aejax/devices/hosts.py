@@ -1,4 +1,4 @@
-"""Several processes that train together, on one host or many: how they meet, what they agree on, how they part.
+"""Lets several processes train together, on one host or many: how they meet, what they agree on, how they part.
 
 All of them run the same program on the same data. The first alone reads and writes the run directory.
 """
@@ -20,22 +20,34 @@ from aejax.devices import _watch
 T = TypeVar("T")
 
 _AGREED = (Stopped, DivergedError)
-"""What ends all processes alike, at the same epoch."""
+"""Exceptions that end all processes alike, at the same epoch."""
 
 _ALONE = (InputError, DiskError, KeyboardInterrupt)
-"""What ends this process, which leaves without waiting for the others."""
+"""Exceptions that end this process alone, which leaves without waiting for the others."""
 
 _FOREVER = 7 * 24 * 3600
-"""Seconds that those which have ended wait for the first, which measures and draws; whether it lives is heard."""
+"""Seconds that processes which have trained wait for the first one, which still measures and draws figures.
+
+The wait can be that long because it is noticed when the first process ends.
+"""
 
 
 @contextmanager
 def joined(coordinator: str | None, processes: int | None, process: int | None, patience: int) -> Iterator[None]:
-    """Trains with other processes, where there are any: named, or found by SLURM, Open MPI, GKE or on a TPU.
+    """Joins this process with others that train together, where there are any, for the length of the context.
 
-    A process that fails by itself leaves at once, for the others wait for it: they say so and end with 1. One
-    that is not heard of for `patience` seconds is given up likewise. Raises `InputError` where the others cannot
-    be met as named, and `HostLost` where they did not come.
+    The others are named, or found by SLURM, Open MPI, GKE or on a TPU. A process that fails by itself leaves at
+    once, because the others wait for it: they say so and end with exit code 1.
+
+    Args:
+        coordinator: HOST:PORT of the first process; None: taken from the environment.
+        processes: how many processes there are; None: taken from the environment.
+        process: which one this is, from 0; None: taken from the environment.
+        patience: seconds after which a process that is not heard of is given up.
+
+    Raises:
+        InputError: where the others cannot be met as named.
+        HostLost: where the others did not come, or one of them was lost.
     """
     if not _meet(coordinator, processes, process, patience):
         yield
@@ -76,13 +88,13 @@ def _meet(coordinator: str | None, processes: int | None, process: int | None, p
             coordinator,
             processes,
             process,
-            # Its heartbeats end a process without a sentence: they are for those that never got as far as to watch.
+            # JAX's heartbeats end a process without a message: they serve only those that do not watch yet.
             heartbeat_timeout_seconds=2 * patience,
             shutdown_timeout_seconds=_FOREVER,
         )
     except jax.errors.JaxRuntimeError as error:
         raise HostLost(f"the other processes could not be met ({error}): start all of them") from None
-    except (ValueError, RuntimeError) as error:  # nobody knows of others, or JAX is at work already
+    except (ValueError, RuntimeError) as error:  # no other process is known, or JAX is at work already
         if coordinator is not None:
             raise InputError(f"processes cannot meet at {coordinator}: {error}") from None
         return False
@@ -90,7 +102,7 @@ def _meet(coordinator: str | None, processes: int | None, process: int | None, p
 
 
 def leave(code: int) -> None:
-    """Ends this process: where there are others, without waiting for them, who may be waiting for it."""
+    """Ends this process with an exit code. It does not wait for other processes, which may be waiting for it."""
     sys.stdout.flush()
     sys.stderr.flush()
     if jax.distributed.is_initialized():
@@ -99,22 +111,22 @@ def leave(code: int) -> None:
 
 
 def several() -> bool:
-    """Whether other processes train with this one."""
+    """Tells whether other processes train with this one."""
     return jax.process_count() > 1
 
 
 def first() -> bool:
-    """Whether this is the process that reads and writes for all."""
+    """Tells whether this is the process that reads and writes for all."""
     return jax.process_index() == 0
 
 
 def from_first(tree: T) -> T:
-    """The first process's arrays, in every process. Each must call it."""
+    """Returns the first process's arrays in every process. Every process must call it."""
     return multihost_utils.broadcast_one_to_all(tree) if several() else tree
 
 
 def agreed(number: Callable[[], int]) -> Callable[[], int]:
-    """The largest number that any process has: each must ask as often."""
+    """Makes a function that returns the largest `number()` of all processes. Every process must call it as often."""
 
     def ask() -> int:
         return int(multihost_utils.process_allgather(np.int32(number())).max()) if several() else number()

@@ -1,4 +1,4 @@
-"""Members of a population, shared out over this process's devices."""
+"""Shares out the members of a population over this process's devices."""
 
 import os
 from typing import TypeVar
@@ -10,7 +10,10 @@ T = TypeVar("T")
 
 
 def spread(members: T) -> T:
-    """Arrays with a leading axis of members, shared out over the devices where they divide it."""
+    """Shares out arrays with a leading axis of members over the devices.
+
+    Where the number of devices does not divide that of the members, the arrays are returned as they are.
+    """
     count = jax.tree.leaves(members)[0].shape[0]
     if jax.device_count() == 1 or count % jax.device_count():
         return members
@@ -19,20 +22,26 @@ def spread(members: T) -> T:
 
 
 def rounded(members: int) -> int:
-    """At least so many, and as many on each device, where there are that many devices' worth."""
+    """Rounds a number of members up to a multiple of the number of devices.
+
+    A number smaller than that of the devices is returned as it is.
+    """
     count = jax.device_count()
     return members if members < count else -(-members // count) * count
 
 
 def lanes() -> int:
-    """How many programs are best run at the same time: one on each core of a CPU, which a single one seldom fills."""
+    """Returns how many programs are best run at the same time: on a CPU one for each core, elsewhere one.
+
+    A single program seldom fills the cores of a CPU. With several devices it is one on a CPU too.
+    """
     if jax.default_backend() != "cpu" or jax.device_count() > 1:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_memory() -> int:
-    """Bytes that a program may take on all devices together: nine tenths of what is left."""
+    """Returns the bytes that a program may take on all devices together: nine tenths of what is left."""
     stats = jax.local_devices()[0].memory_stats()
     if stats is None:  # a CPU: what the host has left
         return int(0.9 * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

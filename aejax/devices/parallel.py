@@ -1,4 +1,4 @@
-"""How training is laid out over devices: a value, and what it says of where arrays are."""
+"""Lays training out over devices: a layout is a value that says where each array is held."""
 
 import dataclasses
 import re
@@ -27,23 +27,25 @@ _MODEL = "model"
 
 @dataclass(frozen=True)
 class Parallel:
-    """The devices that train together, and how. It is no part of an experiment: results differ by rounding alone.
+    """Says which devices train together, and how they share the work.
 
-    Every device holds the data and takes its share of each batch. `jit` lets XLA divide the epoch of
-    one device, noise and all. `pmap` gives each device the epoch of its own share, with noise of its
-    own, and averages gradients: the noise of a run depends on the number of devices then.
+    A layout is no part of an experiment: results differ by rounding alone. Every device holds the data and takes
+    its share of each batch. `jit` lets XLA divide the epoch of one device, noise included. `pmap` gives each
+    device the epoch of its own share, with noise of its own, and averages gradients: the noise of a run then
+    depends on the number of devices.
     """
 
     strategy: Strategy = "jit"
+    """How devices share each batch: `jit` divides the program of one device, `pmap` maps it over all."""
     devices: int | None = None
-    """How many; None: as many of those there are as can share a batch evenly, and all of them with several hosts."""
+    """Number of devices; None: as many of those there are as can share a batch evenly, with several hosts all."""
     tensor: int = 1
-    """So many of them hold each wide layer together, a part each."""
+    """Number of devices that hold each wide layer together, a part each."""
     wide: str = "kernel$"
-    """Which parameters are wide, as a regular expression for their paths: the longer side of each is divided."""
+    """A regular expression for the paths of wide parameters: each is divided along its longer side."""
 
     def resolve(self, experiment: "Experiment") -> Self:
-        """With the number of devices filled in. Raises `InputError` for what cannot be laid out so."""
+        """Fills in the number of devices. Raises `InputError` where the experiment cannot be laid out so."""
         there, batch = jax.device_count(), experiment.batch_size
         if not 1 <= self.tensor <= there:
             raise InputError(f"tensor is {self.tensor}, but there are {there} devices: give 1 to {there}")
@@ -91,7 +93,7 @@ class Parallel:
 
     @cached_property
     def mesh(self) -> Mesh:
-        """The devices of a resolved layout: those that share a batch by those that share a layer."""
+        """The mesh of devices of a resolved layout: those that share a batch by those that share a layer."""
         assert self.devices is not None
         shape = (self.devices // self.tensor, self.tensor)
         chosen = jax.devices()[: self.devices]
@@ -99,15 +101,18 @@ class Parallel:
 
     @property
     def whole(self) -> NamedSharding:
-        """On every device all of it."""
+        """The sharding of an array that every device holds whole."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     def divided(self, batch: T) -> T:
-        """Arrays of a compiled program with an axis of examples, a share of it on each device."""
+        """Divides arrays over the devices along their leading axis of examples, inside a compiled program."""
         return jax.lax.with_sharding_constraint(batch, NamedSharding(self.mesh, PartitionSpec(BATCH_AXIS)))
 
     def of_state(self, state: T) -> T:
-        """The sharding of each array of a state: whole, but for wide layers and what the optimiser knows of them."""
+        """Returns the sharding of each array of a state.
+
+        Wide layers are divided, and so is the optimiser's state for them; all other arrays are whole.
+        """
         return jax.tree_util.tree_map_with_path(lambda path, leaf: self._sharding(path, leaf.shape), state)
 
     def _sharding(self, path: Any, shape: tuple[int, ...]) -> NamedSharding:
@@ -120,18 +125,19 @@ class Parallel:
         return NamedSharding(self.mesh, PartitionSpec(*[None] * side, _MODEL))
 
     def share(self, order: np.ndarray) -> np.ndarray:
-        """Which examples of batches, `[steps, examples]`, this host reads: all that one of its devices is to get.
+        """Selects, of the examples of batches, `[steps, examples]`, those that this host reads for its devices.
 
-        Where a group that holds layers together reaches over several hosts, each of them reads its examples.
+        Where a group of devices that holds layers together spans several hosts, each of these hosts reads the
+        examples of the group.
         """
         parts = zip(np.split(order, len(self.mesh.devices), axis=1), self.mesh.devices, strict=True)
         here = jax.process_index()
         return np.concatenate([part for part, group in parts if here in {dev.process_index for dev in group}], axis=1)
 
     def distribute(self, batches: T) -> T:
-        """This host's share of some batches, `[steps, examples, ...]`, given out to the devices for training.
+        """Gives out this host's share of some batches, `[steps, examples, ...]`, to the devices for training.
 
-        Each device gets its part of every batch, under pmap with an axis of devices before the others.
+        Each device gets its part of every batch. Under pmap an axis of devices comes before the others.
         """
         if self.strategy == "jit":
             sharding = NamedSharding(self.mesh, PartitionSpec(None, BATCH_AXIS))
@@ -146,13 +152,16 @@ class Parallel:
         return jax.tree.map(distributed, batches)
 
     def everywhere(self, part: T) -> T:
-        """Arrays that every host has, on every device; from any thread, for the hosts do not compare theirs."""
+        """Places arrays that every host has on every device, whole.
+
+        Any thread may call it, because the hosts do not compare their arrays.
+        """
         return jax.tree.map(partial(jax.make_array_from_process_local_data, self.whole), part)
 
     def place(self, state: T) -> T:
-        """A copy of a state, laid out for training, which may take its memory.
+        """Copies a state to the devices, laid out for training. Training may take the memory of the copy.
 
-        Raises `InputError` where a layer was to be divided, and there is none that can be.
+        Raises `InputError` where wide layers are to be divided, and no parameter can be.
         """
         shardings = self.of_state(state)
         if self.tensor > 1 and all(sharding.is_fully_replicated for sharding in jax.tree.leaves(shardings)):
@@ -160,23 +169,23 @@ class Parallel:
                 f"no parameter has a path that matches {self.wide!r} and a longer side that {self.tensor} divides: "
                 "choose others, or no tensor parallelism"
             )
-        # Not `device_put(may_alias=False)`: a copy for several devices has the original's memory on the original's.
+        # Not `device_put(may_alias=False)`: on the original's device, a copy for several shares the original's memory.
         return jax.device_put(jax.tree.map(jnp.copy, state), shardings)
 
     def keep(self, state: T) -> T:
-        """A copy in this host's memory, made while the devices go on: training may take the memory of the original."""
+        """Copies a state to this host's memory while the devices go on. Training may take the original's memory."""
         own = jax.tree.map(lambda leaf: leaf.addressable_data(0), _gathering(self.whole)(state))
         return jax.device_put(own, jax.memory.Space.Host, may_alias=False)
 
 
 @cache
 def _gathering(sharding: NamedSharding) -> Any:
-    """Compiled once: gives arrays that sharding."""
+    """Returns a function, compiled once, that gives arrays the sharding."""
     return jax.jit(lambda tree: tree, out_shardings=sharding)
 
 
 def _parts(settings: Any) -> Iterator[Any]:
-    """Every module and every setting in a tree of them."""
+    """Yields every module and every group of settings in a tree of them."""
     if isinstance(settings, dict | tuple):
         for item in settings.values() if isinstance(settings, dict) else settings:
             yield from _parts(item)
@@ -187,3 +196,4 @@ def _parts(settings: Any) -> Iterator[Any]:
 
 
 ALL_DEVICES = Parallel()
+"""The default layout: as many devices as can share a batch evenly, by jit."""

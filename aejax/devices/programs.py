@@ -1,4 +1,4 @@
-"""Training's pure functions, compiled: by themselves on one device, and over several by either strategy."""
+"""Compiles training's pure functions: as they are for one device, and by either strategy for several."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,13 +32,23 @@ _batches = jax.jit(core.batches, static_argnames=("size", "batch_size"))
 
 
 def place(part: Examples, preprocess: Preprocess) -> Examples:
-    """A part of a data set on the device, as its preprocessing holds it."""
+    """Places a part of a data set on the device, in the form in which its preprocessing holds it."""
     label = None if part.label is None else jnp.asarray(part.label)
     return Examples(preprocess.place(jnp.asarray(part.x)), label)
 
 
 def shuffled(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray, "steps batch_size"]:
-    """The order of `core.epoch`, made by the host's processor for the host: the device has other work."""
+    """Returns the order of examples in `core.epoch`, made on the host's CPU because the device has other work.
+
+    Args:
+        seed: the seed of the experiment.
+        step: the step at which the epoch begins.
+        size: the number of examples in the part.
+        batch_size: the number of examples in a batch.
+
+    Returns:
+        The places of the examples of each batch, held by the host.
+    """
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         return np.asarray(_batches(jax.random.key(seed), np.int32(step), size=size, batch_size=batch_size))
 
@@ -54,13 +64,26 @@ def shared_epoch(
     key: Key[Array, ""],
     batch_size: int | None,
 ) -> Epoch:
-    """`core.epoch` by all devices of a resolved layout together; the memory of `state` is taken for the next.
+    """Trains for one epoch, or a chunk of one, as `core.epoch` does, on all devices of a layout together.
 
-    Without a `batch_size`, `part` is a chunk of an epoch: its next batches, as `Parallel.distribute` gives them out.
+    Args:
+        parallel: the layout, resolved.
+        model: the model, a static Linen module.
+        loss: the loss, its numbers arrays.
+        optimizer: the optimiser, its numbers arrays.
+        preprocess: the fitted preprocessing, its numbers arrays.
+        state: the state before the epoch; its memory is taken for the next state.
+        part: the training part; without a `batch_size` a chunk of an epoch: its next batches, as
+            `Parallel.distribute` gives them out.
+        key: the key of the experiment's seed.
+        batch_size: the number of examples in a batch; None: `part` is a chunk.
+
+    Returns:
+        The next state, and metrics with an axis of steps.
     """
     arguments = (loss, optimizer, preprocess, state, part, key)
     if parallel.strategy == "pmap":
-        # Of several hosts, each is left with arrays of its own.
+        # pmap leaves each host with arrays of its own, which are made global again.
         following = _mapped(parallel, model, batch_size)(_own_ranks(parallel), *arguments)
         return multihost_utils.host_local_array_to_global_array(following, parallel.mesh, PartitionSpec())
     return _divided_epoch(parallel, model, *arguments, batch_size)
@@ -78,7 +101,7 @@ def _divided_epoch(
     key: Key[Array, ""],
     batch_size: int | None,
 ) -> Epoch:
-    """The epoch of one device as it stands, which XLA divides as its batches are."""
+    """Trains by the epoch of one device as it stands, which XLA divides as its batches are divided."""
 
     def advance(state: core.State, batch: Examples, key: Key[Array, ""]) -> Epoch:
         return core.step(model, loss, optimizer, state, parallel.divided(batch), key)
@@ -90,7 +113,10 @@ def _divided_epoch(
 
 @cache
 def _mapped(parallel: Parallel, model: Model, batch_size: int | None) -> Any:
-    """Every device's epoch of its share of each batch, with keys of its own; state and metrics are the same on all."""
+    """Returns the compiled epoch in which every device trains on its share of each batch, with keys of its own.
+
+    The state and the metrics are the same on all devices.
+    """
 
     def own_epoch(
         rank: Int[Array, ""],
@@ -122,7 +148,11 @@ def _source(
     batch_size: int | None,
     own: Callable[[Array], Array] = lambda order: order,
 ) -> tuple[Any, Callable[[Any], Examples]]:
-    """An epoch's batches as this device's own numbers of examples, or a chunk's; and what makes parts of them."""
+    """Returns the batches to scan over, and the function that makes examples of each.
+
+    The batches of a whole epoch are places of examples, of which `own` selects this device's. Those of a chunk
+    are examples already.
+    """
     if batch_size is None:
         return part, lambda batch: batch
     return own(core.batches(key, step, len(part), batch_size)), part.take
@@ -135,12 +165,12 @@ def _own_ranks(parallel: Parallel) -> Int[Array, " devices"]:
 
 @dataclass(frozen=True)
 class _Averaged(Optimizer):
-    """A recipe on the mean of all devices' gradients; its state is that of the recipe alone."""
+    """Applies an optimiser to the mean of all devices' gradients; its state is that of this optimiser alone."""
 
     recipe: Optimizer = field(default_factory=Optimizer)
 
     def transformation(self) -> optax.GradientTransformation:
-        """The recipe's, after the mean."""
+        """Returns the transformation of `recipe`, applied to the mean gradient."""
         inner = self.recipe.transformation()
 
         def update(gradient: Any, state: Any, params: Any = None) -> Any:
@@ -162,7 +192,23 @@ def shared_evaluate(
     first: int | Int[Array, ""] = 0,
     size: int | Int[Array, ""] | None = None,
 ) -> Metrics:
-    """`core.evaluate` by all devices of a resolved layout together, whichever its strategy."""
+    """Evaluates measures as `core.evaluate` does, on all devices of a layout together, whichever its strategy.
+
+    Args:
+        parallel: the layout, resolved.
+        model: the model, a static Linen module.
+        measures: what is measured of each example, their numbers arrays.
+        preprocess: the fitted preprocessing, its numbers arrays.
+        state: the state that is measured.
+        part: the examples, or a chunk of whole batches of them.
+        key: the key of the experiment's seed.
+        batch_size: the number of examples in a batch.
+        first: the number of the batch with which a chunk begins.
+        size: the number of examples in the whole part, where `part` is a chunk of it.
+
+    Returns:
+        Metrics with an axis of batches.
+    """
 
     def dividing(measure: core.Measure) -> core.Measure:
         return lambda model, batch: measure(model, parallel.divided(batch))

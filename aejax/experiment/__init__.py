@@ -1,6 +1,6 @@
-"""What is trained, as a value; the registry and its entries.
+"""Defines experiments as values, and registers them by name.
 
-How it is trained, where, and what is left on disk belong elsewhere.
+How an experiment is trained, where, and what is left on disk belong elsewhere.
 """
 
 import lazy_loader

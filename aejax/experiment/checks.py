@@ -1,4 +1,4 @@
-"""An experiment is a value: a frozen dataclass that says all there is to say about a run, and its JSON form."""
+"""Checks the numbers of an experiment's settings."""
 
 import dataclasses
 import math
@@ -8,7 +8,11 @@ from aejax.core import InputError
 
 
 def check_positive(value: Any, path: str = "") -> None:
-    """Raises `InputError` for a field that is marked `positive` and is not, anywhere in a tree of settings."""
+    """Checks that every field marked `positive` in a tree of settings is above zero and finite, or None.
+
+    `value` is a dataclass or a dictionary of them; the error message puts `path` before the field's name.
+    Raises `InputError` for the first field that is not.
+    """
     if isinstance(value, dict):
         for name, item in value.items():
             check_positive(item, f"{path}{name}.")

@@ -1,4 +1,4 @@
-"""Choosing a part of an experiment by name: `--optimizer sgd`, `--loss.likelihood gaussian`, `--data mnist-5k`.
+"""Chooses a part of an experiment by name: `--optimizer sgd`, `--loss.likelihood gaussian`, `--data mnist-5k`.
 
 A term of the loss is added in the same way: `--loss.terms.NAME code-l1`.
 """
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 def choose_parts(value: T, arguments: list[str]) -> tuple[T, list[str]]:
-    """Applies every `--PATH NAME` whose path leads to a part that is itself made of settings.
+    """Applies every argument `--PATH NAME` whose path leads to a part that is itself made of settings.
 
-    Returns the value with those parts exchanged, each keeping the settings that old and new share,
-    and the arguments that are left. Raises `InputError` for a name that no such part has.
+    Returns the value with those parts exchanged, and the arguments that are left. A new part keeps the
+    settings that it shares with the old one. Raises `InputError` for a name that no such part has.
     """
     left: list[str] = []
     remaining = iter(arguments)
@@ -34,7 +34,10 @@ def choose_parts(value: T, arguments: list[str]) -> tuple[T, list[str]]:
 
 
 def part_choices(value: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Every path that leads to a part that could be another, with the names of what it could be."""
+    """Yields the path of every part that can be exchanged, with the names of its alternatives.
+
+    `path` is the path of `value` itself, which is put before the others.
+    """
     hints = typing.get_type_hints(type(value))
     for name in [item.name for item in dataclasses.fields(value)]:
         part, here = _get(value, name), f"{path}.{name}" if path else name
@@ -56,7 +59,7 @@ def _options(annotation: Any) -> dict[str, type]:
 
 
 def kebab(name: str) -> str:
-    """`WarmupCosine` as `warmup-cosine`, `SGD` as `sgd`, `MLPEncoder` as `mlp-encoder`."""
+    """Writes a class's name in kebab case: `WarmupCosine` as `warmup-cosine`, `MLPEncoder` as `mlp-encoder`."""
     out = ""
     for index, letter in enumerate(name):
         after = name[index + 1 : index + 2]
@@ -66,7 +69,7 @@ def kebab(name: str) -> str:
 
 
 def _leads_to_part(value: Any, path: list[str]) -> bool:
-    """Whether a part lies there, or one of a dictionary's could."""
+    """Tells whether the path leads to a part, or to a key of a dictionary, where a part can be added."""
     for name in path:
         parent, value = value, _get(value, name)
     return dataclasses.is_dataclass(value) or isinstance(parent, dict)

@@ -1,4 +1,4 @@
-"""An experiment is a value: a frozen dataclass that says all there is to say about a run, and its JSON form."""
+"""Defines an experiment: a frozen dataclass that says all there is to say about a run."""
 
 import dataclasses
 import functools
@@ -22,22 +22,24 @@ from aejax.models import Autoencoder, ConditionalAutoencoder, VampPrior
 @known
 @dataclass(frozen=True)
 class Expected:
-    """The published figure that an experiment reproduces."""
+    """Holds the published figure that an experiment reproduces, and how close to it a run must come."""
 
     metric: str
-    """A key of the run's test metrics."""
+    """Name of the metric that is compared: a key of the run's test metrics."""
     value: float
-    """The published number."""
+    """The published number that the measured metric is compared with."""
     tolerance: float = 0.0
-    """By how much the measured number may be worse."""
+    """By how much the measured number may be worse than the published one."""
     source: str = ""
-    """Where it was published, and the protocol where ours differs."""
+    """Where the number was published, and the protocol there if it differs from the experiment's."""
     tag: Literal["C", "V", "R", "M"] = "V"
-    """C computed exactly, V read in the source, R quoted by another, M from memory and unverified."""
+    """How the published number is known: C computed exactly, V read in the source, R quoted by another source, M from
+    memory and unverified."""
     higher_is_better: bool = False
+    """Whether a higher number is better than a lower one."""
 
     def met_by(self, measured: float) -> bool:
-        """Whether the measured number is as good, within the tolerance."""
+        """Tells whether a measured number is as good as the published one, within the tolerance."""
         worse = self.value - measured if self.higher_is_better else measured - self.value
         return worse <= self.tolerance
 
@@ -45,22 +47,22 @@ class Expected:
 @known
 @dataclass(frozen=True)
 class Experiment:
-    """What is trained, on what, how, and what it should achieve. `dataclasses.replace` makes a variant."""
+    """Says what is trained, on what data, how, and what it should achieve. `dataclasses.replace` makes a variant."""
 
     model: Autoencoder
     loss: Loss
     data: Data
     optimizer: Optimizer = field(default_factory=Adam)
     batch_size: int = positive(default=256)
-    """Examples a step."""
+    """Number of examples in the batch of one training step."""
     epochs: int = positive(default=50)
-    """Passes over the training part."""
+    """Number of passes over the training part."""
     seed: int = 0
-    """Of everything random: weights, order, noise."""
+    """Seed of everything random: initial weights, order of examples, noise."""
     name: str = "unnamed"
-    """Its name in the registry, and of its folder under runs."""
+    """Name of the experiment in the registry, and of its folder under runs."""
     expected: Expected | None = None
-    """The published figure it reproduces."""
+    """The published figure that the experiment reproduces."""
 
     def resolve(self, dataset: Dataset) -> "Experiment":
         """Checks every setting against the data, and fills in what only the data can say.
@@ -88,7 +90,10 @@ class Experiment:
         return self.filled(dataset.shape, len(dataset.train) // self.batch_size)
 
     def filled(self, shape: tuple[int, ...], steps_per_epoch: int) -> "Experiment":
-        """With what only the data can say, from the shape of its examples and the steps that an epoch makes."""
+        """Fills in what only the data can say: the model's shapes, the examples of an epoch, the optimiser's horizon.
+
+        `shape` is the shape of one example. An optimiser that has a horizon keeps it.
+        """
         horizon = self.optimizer.horizon or float(self.epochs * steps_per_epoch)
         return dataclasses.replace(
             self,

@@ -1,4 +1,4 @@
-"""Names to experiments. Entries name a function that builds one, so that listing them imports nothing."""
+"""Registers experiments by name. An entry names the function that builds its experiment: listing imports nothing."""
 
 import dataclasses
 import importlib
@@ -17,9 +17,15 @@ _ENTRIES: dict[str, tuple[str, str | Build]] = dict(ENTRIES)
 
 
 def register(name: str, summary: str, build: str | Build) -> None:
-    """Adds an entry: one line on what it is, and the function that builds it, or "module:function".
+    """Adds an experiment to the registry.
 
-    Raises `ValueError` for a name that is taken.
+    Args:
+        name: the name of the experiment.
+        summary: one line on what it is.
+        build: the function that builds it, or where that is, as "module:function".
+
+    Raises:
+        ValueError: for a name that is taken.
     """
     if name in _ENTRIES:
         raise ValueError(f"an experiment is already registered as {name!r}")
@@ -27,12 +33,12 @@ def register(name: str, summary: str, build: str | Build) -> None:
 
 
 def names() -> dict[str, str]:
-    """Every registered name with its one line, in the order of registration."""
+    """Returns every registered name with its one-line summary, in the order of registration."""
     return {name: summary for name, (summary, _) in _ENTRIES.items()}
 
 
 def get(name: str) -> "Experiment":
-    """The experiment of that name. Raises `InputError` with the nearest names for an unknown one."""
+    """Builds the experiment of that name. Raises `InputError`, with the nearest names, for an unknown one."""
     require_known("experiment", name, names(), "aejax list")
     build = _ENTRIES[name][1]
     if isinstance(build, str):

@@ -1,4 +1,4 @@
-"""An experiment is a value: a frozen dataclass that says all there is to say about a run, and its JSON form."""
+"""Converts experiments to JSON and back, and compares their settings."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from aejax.experiment.experiment import Experiment
 
 
 def to_json(value: Any) -> Any:
-    """The JSON form of an experiment or any part of it: classes by registered name, tuples as lists."""
+    """Returns the JSON form of an experiment or any part of it: classes by registered name, tuples as lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {name: to_json(getattr(value, name)) for name in _field_names(type(value))}
         return {"class": type(value).__name__, **fields}
@@ -25,7 +25,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """The inverse of `to_json`. Restores registered classes only and imports nothing.
+    """Restores a value from its JSON form, as `to_json` made it. Restores registered classes only, imports nothing.
 
     Raises `InputError` for an unknown class, an unknown or missing field, or a field of the wrong type.
     """
@@ -33,7 +33,7 @@ def from_json(value: Any) -> Any:
         return tuple(from_json(item) for item in value)
     if not isinstance(value, dict):
         return value
-    # Settings may be named anything, "class" too: theirs is a dictionary, a class's name is not.
+    # An entry of a dictionary of settings may be named "class" too. It is then a dictionary itself, not a string.
     if isinstance(value.get("class", {}), dict):
         return {name: from_json(item) for name, item in value.items()}
     fields = {name: from_json(item) for name, item in value.items() if name != "class"}
@@ -52,12 +52,15 @@ def from_json(value: Any) -> Any:
 
 
 def dumps(experiment: Experiment) -> str:
-    """An experiment as JSON text; equal experiments give equal text."""
+    """Returns an experiment as JSON text. Equal experiments give equal text."""
     return json.dumps(to_json(experiment), indent=2)
 
 
 def differences(old: Experiment, new: Experiment) -> dict[str, tuple[Any, Any]]:
-    """The settings in which two experiments differ, by path, as (old, new); what they expect is not a setting."""
+    """Returns the settings in which two experiments differ: (old, new) by path, with None for one that is missing.
+
+    The field `expected` is no setting, and is not compared.
+    """
     before, after = (_flatten(to_json(dataclasses.replace(item, expected=None))) for item in (old, new))
     paths = list(dict.fromkeys([*before, *after]))
     return {path: (before.get(path), after.get(path)) for path in paths if before.get(path) != after.get(path)}

@@ -1,6 +1,6 @@
-"""A model in use: encode, decode, generate, compress.
+"""Uses a trained model: encodes, decodes, generates, compresses.
 
-Nothing here trains or draws.
+Nothing here trains or draws figures.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The file of compressed examples: levels or indices, entropy coded, checked on reading.
+"""Reads and writes files of compressed examples: levels or indices, entropy coded, checked on reading.
 
     4 bytes   b"AEJX"
     1 byte    version, 2
@@ -8,10 +8,10 @@
               and the labels, [examples], of a model with classes
     4 bytes   CRC-32 of all that stands before
 
-A level is one of `levels`: a step of a quantised dimension, or an index into the codebook, `latent` being
-their number an example. Those of one dimension lie together, a byte each, and deflate's Huffman codes shrink
-them to near their entropy; packed bits would hide it from them. Numbers that a byte is too small for are cut
-into two halves of their bits: of a high byte of one bit, Huffman's code would take half as much again.
+A level is one of `levels` whole numbers: the step of a quantised dimension, or an index into the codebook. Each
+example has `latent` of them. The levels of one dimension lie together, a byte each, and deflate's Huffman codes
+shrink them to near their entropy, which packed bits would hide from them. A number too large for a byte is cut
+into two halves of its bits, because Huffman's code of a high byte of one bit would take half as much again.
 """
 
 import json
@@ -30,26 +30,28 @@ _START = struct.Struct("<4sBI")
 
 _CRC = struct.Struct("<I")
 
-_DEFLATE_LIMIT = 1032  # no deflated bytes grow by more than this
+_DEFLATE_LIMIT = 1032  # inflating multiplies a number of bytes by at most this
 
 _MOST = 2**16
 
 
 class Content(NamedTuple):
-    """What a file holds."""
+    """Holds the content of a file of compressed examples."""
 
     levels: Int[np.ndarray, "n latent"]
+    """The levels or the codebook indices of each example."""
     of: int
-    """A level is a whole number from 0 to one less than this."""
+    """Number of possible levels: a level is a whole number from 0 to one less than this."""
     ranges: Float[np.ndarray, "2 latent"] | None = None
-    """The quantiser's, least and greatest; None of indices, which need none."""
+    """The quantiser's least and greatest value in each dimension; None for codebook indices, which need none."""
     label: Int[np.ndarray, " n"] | None = None
+    """The label of each example; None for a model without classes."""
     classes: int = 0
-    """A label is a whole number from 0 to one less than this; 0: there are none."""
+    """Number of classes: a label is a whole number from 0 to one less than this; 0: there are no labels."""
 
 
 def pack(content: Content, run: str) -> bytes:
-    """The file, with the fingerprint of the run whose codes they are.
+    """Packs content into the bytes of a file, with `run`, the fingerprint of the run that made the codes.
 
     Raises `InputError` for a codebook or a number of classes that is too large for it.
     """
@@ -73,36 +75,39 @@ def pack(content: Content, run: str) -> bytes:
 
 
 def _deflate(values: bytes) -> bytes:
-    """The shorter of two: repeats pay where levels rarely change, and cost a fifth where they are noise."""
+    """Deflates with and without a search for repeats, and returns the shorter result.
+
+    Repeats pay where levels rarely change, and cost a fifth where they are noise.
+    """
     strategies = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY)
     encoders = [zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy) for strategy in strategies]
     return min((encoder.compress(values) + encoder.flush() for encoder in encoders), key=len)
 
 
 def _width(of: int) -> int:
-    """Bytes that a whole number below `of` takes; none where there are none."""
+    """Returns how many bytes a whole number below `of` takes: none where `of` is 0."""
     return 2 if of > 256 else int(of > 0)
 
 
 def _half(of: int) -> int:
-    """Bits in the lower of the two parts of a number that a byte is too small for."""
+    """Returns how many bits are in the lower of the two parts of a number that is too large for a byte."""
     return -(-(of - 1).bit_length() // 2)
 
 
 def _planes(rows: Int[np.ndarray, "rows n"], of: int) -> bytes:
-    """The rows, a byte a number; where that is too small, their lower parts and then their upper ones."""
+    """Writes rows with a byte for each number; where a byte is too small, all lower parts and then all upper ones."""
     parts = [rows] if _width(of) == 1 else [rows & 2 ** _half(of) - 1, rows >> _half(of)]
     return np.stack(parts).astype(np.uint8).tobytes()
 
 
 def _rows(values: bytes, rows: int, of: int) -> Int[np.ndarray, "rows n"]:
-    """What `_planes` was made of."""
+    """Reads the rows that `_planes` has written."""
     low, *high = np.frombuffer(values, np.uint8).reshape(_width(of), rows, -1).astype(np.int32)
     return low + (high[0] << _half(of)) if high else low
 
 
 def unpack(content: bytes, run: str) -> Content:
-    """What the file holds. Nothing that a header claims takes memory before it is checked.
+    """Reads the content of a file. Nothing that its header claims takes memory before it is checked.
 
     Raises `InputError` for a file that is cut short, altered, not one of these, or made with another run.
     """
@@ -121,7 +126,7 @@ def unpack(content: bytes, run: str) -> Content:
 
 
 def _inflate(payload: bytes, size: int) -> bytes:
-    """The payload's content, which is to have that size."""
+    """Inflates the payload. Raises `InputError` unless its content has the given size."""
     if size > _DEFLATE_LIMIT * len(payload):
         raise _damaged(f"its header claims {size} bytes of codes, more than it can hold")
     try:
@@ -135,7 +140,7 @@ def _inflate(payload: bytes, size: int) -> bytes:
 
 
 def _open(content: bytes) -> tuple[dict[str, Any], bytes]:
-    """The header and the payload, once the frame around them is whole."""
+    """Returns the header and the payload. Raises `InputError` unless the frame around them is whole."""
     if not content.startswith(_MAGIC) or len(content) < _START.size + _CRC.size:
         raise InputError("the file was not written by `aejax compress`, or is cut short: give one that was")
     _, version, length = _START.unpack_from(content)
@@ -151,7 +156,7 @@ def _open(content: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _header(text: bytes) -> dict[str, Any]:
-    """The fields of the header, each a possible one."""
+    """Returns the fields of the header. Raises `InputError` unless each has a possible value."""
     try:
         header = json.loads(text)
         sizes = [header[name] for name in ("examples", "latent", "levels", "classes")]

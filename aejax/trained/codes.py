@@ -1,4 +1,4 @@
-"""Codes worth decoding, made of other codes: NumPy in, NumPy out, no model."""
+"""Makes codes worth decoding from other codes: NumPy in, NumPy out, no model."""
 
 from typing import Literal
 
@@ -12,14 +12,21 @@ Codes = Float[np.ndarray, "n latent"]
 Route = Literal["line", "arc"]
 
 MOST_FULL = 64
-"""Dimensions up to which a mixture's covariances are full; diagonal beyond."""
+"""Largest number of dimensions for which a mixture's covariances are full; beyond it they are diagonal."""
 
 RANGE = (0.01, 0.99)
 """The quantiles between which a dimension is traversed, and a plane is laid out."""
 
 
 def from_mixture(codes: Codes, n: int, seed: int = 0, components: int = 10) -> Codes:
-    """`n` draws from a mixture of Gaussians fitted to codes by expectation-maximisation, scikit-learn's."""
+    """Draws codes from a mixture of Gaussians, fitted to other codes by scikit-learn's expectation-maximisation.
+
+    Args:
+        codes: the codes to which the mixture is fitted.
+        n: the number of draws.
+        seed: the seed of the fit and of the draws.
+        components: the number of Gaussians, at most one for each of the codes.
+    """
     from sklearn.mixture import GaussianMixture
     from threadpoolctl import threadpool_limits
 
@@ -28,17 +35,25 @@ def from_mixture(codes: Codes, n: int, seed: int = 0, components: int = 10) -> C
     with threadpool_limits(1):  # its products are so small that threads only wait for each other
         mixture.fit(codes.astype(np.float64))
     drawn, _ = mixture.sample(n)
-    return np.random.default_rng(seed).permutation(drawn).astype(np.float32)  # it draws component by component
+    return np.random.default_rng(seed).permutation(drawn).astype(np.float32)  # draws come by component
 
 
 def between(first: Codes, second: Codes, steps: int, path: Route = "line") -> Float[np.ndarray, "n steps latent"]:
-    """Codes on the way from each first to its second one, both ends included, in even steps.
+    """Interpolates in even steps from each first code to its second one, both ends included.
 
-    An arc also goes evenly from the one length to the other and through the angle between the two:
-    White 2016, section 3.1. In many dimensions codes of a normal prior have nearly one length, and
-    the middle of a line between two is shorter than any of them: with `vae-flax` the images there
-    have a third more entropy than those at its ends, in the middle of an arc hardly more. Raises
-    `InputError` for fewer than two steps, and for codes that are no pairs.
+    A line goes straight. An arc goes evenly from the one length to the other and through the angle between the
+    two: White 2016, section 3.1. In many dimensions codes of a normal prior have nearly one length, and the middle
+    of a line between two is shorter than any of them: with `vae-flax` the images there have a third more entropy
+    than those at its ends, in the middle of an arc hardly more.
+
+    Args:
+        first: the codes at the beginning.
+        second: the codes at the end, as many as `first`.
+        steps: the number of codes on each way.
+        path: "line" or "arc".
+
+    Raises:
+        InputError: for fewer than two steps, and for codes that are no pairs.
     """
     if first.shape != second.shape:
         raise InputError(
@@ -53,25 +68,35 @@ def between(first: Codes, second: Codes, steps: int, path: Route = "line") -> Fl
     lengths = [np.linalg.norm(codes, axis=2, keepdims=True) for codes in (first, second)]
     units = [codes / np.maximum(length, 1e-12) for codes, length in zip((first, second), lengths, strict=True)]
     angle = np.arccos(np.clip(np.sum(units[0] * units[1], axis=2, keepdims=True), -1, 1))
-    angle = np.maximum(angle, 1e-4)  # towards no angle the weights of the units tend to those of a line
+    angle = np.maximum(angle, 1e-4)  # as the angle tends to 0, the weights of the units tend to those of a line
     direction = (np.sin((1 - share) * angle) * units[0] + np.sin(share * angle) * units[1]) / np.sin(angle)
     return ((1 - share) * lengths[0] + share * lengths[1]) * direction
 
 
 def halves(first: Int[np.ndarray, " n"], second: Int[np.ndarray, " n"], steps: int) -> Int[np.ndarray, "n steps"]:
-    """The labels on the same way: the first's, and from its middle on the second's."""
+    """Returns the labels for the codes of `between`: the first's, and from the middle of the way on the second's."""
     return np.repeat(np.stack([first, second], axis=1), [steps - steps // 2, steps // 2], axis=1)
 
 
 def most_active(codes: Codes) -> Int[np.ndarray, " latent"]:
-    """The dimensions, the one whose code varies most first."""
+    """Sorts the dimensions by the variance of their codes, the largest first."""
     return np.argsort(-codes.var(axis=0), kind="stable")
 
 
 def along(
     start: Float[np.ndarray, " latent"], codes: Codes, dimensions: Int[np.ndarray, " rows"], steps: int
 ) -> Float[np.ndarray, "rows steps latent"]:
-    """One row for each of the dimensions: `start` with that one going through the range that it has in `codes`."""
+    """Traverses some dimensions of a code, each through the range that it has in `codes`.
+
+    Args:
+        start: the code that is changed, in one dimension at a time.
+        codes: the codes whose quantiles, `RANGE`, bound the range of each dimension.
+        dimensions: the dimensions that are traversed.
+        steps: the number of codes on each traverse.
+
+    Returns:
+        One row of codes for each of the dimensions.
+    """
     low, high = np.quantile(codes, RANGE, axis=0)
     rows = np.tile(start, (len(dimensions), steps, 1))
     for row, dimension in zip(rows, dimensions, strict=True):
@@ -80,10 +105,14 @@ def along(
 
 
 def plane(codes: Float[np.ndarray, "n 2"], side: int) -> tuple[Float[np.ndarray, "side 2"], Codes]:
-    """The ticks of both axes, at even quantiles of the codes, and the grid of them: the second axis upwards.
+    """Lays out a grid of two-dimensional codes, with ticks at even quantiles of given codes.
 
     With codes drawn from a prior, each cell holds as much of it in each direction: Kingma & Welling
-    2014, appendix A. The grid is read row by row, the top row first.
+    2014, appendix A.
+
+    Returns:
+        The ticks of both axes, and the codes of the grid, row by row, the top row first. The second axis points
+        upwards.
     """
     ticks = np.quantile(codes, np.linspace(*RANGE, side), axis=0).astype(np.float32)
     across, up = np.meshgrid(ticks[:, 0], ticks[::-1, 1])

@@ -1,4 +1,4 @@
-"""Compression: codes of a few bits a dimension, or a codebook's indices, in one small file."""
+"""Compresses examples to one small file of codes: a few bits for each dimension, or a codebook's indices."""
 
 import hashlib
 import json
@@ -18,10 +18,13 @@ from aejax.trained.trained import Labels, Trained
 def compress(
     trained: Trained, x: Num[np.ndarray, "n *shape"], quantizer: Quantizer | None, label: Labels | None = None
 ) -> bytes:
-    """The file's content: the indices of the examples' codes in the model's codebook, or their quantised codes.
+    """Compresses examples to the bytes of a file: their indices in the model's codebook, or their quantised codes.
 
-    `quantizer` is fitted on codes of the training part; None for a codebook. A conditional model needs
-    the labels, and the file keeps them.
+    Args:
+        trained: the model that encodes the examples.
+        x: the examples.
+        quantizer: fitted on codes of the training part; None for a model with a codebook.
+        label: the labels of the examples, which a conditional model needs; the file keeps them.
     """
     model = trained.experiment.model
     conditional = isinstance(model, ConditionalAutoencoder)
@@ -35,7 +38,7 @@ def compress(
 
 
 def decompress(trained: Trained, content: bytes) -> Float[np.ndarray, "n *shape"]:
-    """The examples that the file's codes decode to, exactly as `decode` gives them; of indices, as `reconstruct` does.
+    """Decodes the codes of a file to examples: exactly as `decode` gives them, from indices as `reconstruct` does.
 
     Raises `InputError` for a file that is cut short, altered, not one of these, or made with another run.
     """
@@ -49,7 +52,7 @@ def decompress(trained: Trained, content: bytes) -> Float[np.ndarray, "n *shape"
 
 
 def has_codebook(trained: Trained) -> bool:
-    """Whether its codes are those of a codebook, which are told by their indices."""
+    """Tells whether a model's codes are entries of a codebook, which can be told by their indices."""
     return isinstance(trained.experiment.model.latent, VectorQuantised)
 
 
@@ -60,7 +63,7 @@ def _codebook(trained: Trained) -> Float[np.ndarray, "codes dimension"]:
 
 
 def fingerprint(trained: Trained) -> str:
-    """The SHA-256 of all that decoding depends on: settings, weights, and what preprocessing has learned."""
+    """Returns the SHA-256 of the model that decodes: its settings, weights, and what preprocessing has learned."""
     digest = hashlib.sha256(json.dumps(to_json(trained.experiment.model)).encode())
     tree = (trained.state.params, trained.state.collections, trained.preprocess)
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:

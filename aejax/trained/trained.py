@@ -1,4 +1,4 @@
-"""A trained model in use: encode, decode, generate, evaluate, on arrays of any number of examples."""
+"""Uses a trained model to encode, decode, generate and evaluate arrays of any number of examples."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,33 +22,40 @@ from aejax.runs import NEWEST, Run, checkpoint_template
 from aejax.trained import codes
 
 MOST_FITTED = 10_000
-"""Examples whose codes a mixture is fitted to."""
+"""Largest number of examples to whose codes a mixture is fitted."""
 
 Labels = Int[np.ndarray, " n"]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """An experiment with its trained state."""
+    """Holds an experiment with its trained state, and applies the model to arrays."""
 
     experiment: Experiment
-    """Resolved: its model knows its output's shape."""
+    """The resolved experiment, whose model knows the shape of its output."""
     shape: tuple[int, ...]
-    """Of one example."""
+    """The shape of one example."""
     preprocess: Preprocess
-    """Fitted on the training part."""
+    """The preprocessing, fitted on the training part."""
     state: core.State
+    """The state of training: step, parameters, the optimiser's state, and collections."""
     history: list[dict[str, Any]] = field(default_factory=list)
-    """The rows of metrics.jsonl."""
+    """The rows of metrics of each epoch, as in metrics.jsonl."""
     run: Run | None = None
+    """The run directory; None where nothing was written."""
 
     def encode(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, seed: int | None = None
     ) -> Float[np.ndarray, "n latent"]:
-        """The code of each example: its posterior's mean, or with a seed a draw from its posterior.
+        """Returns the code of each example: its posterior's mean, or with a seed a draw from its posterior.
 
-        A conditional model needs the labels, another takes no notice of them. Raises `InputError` for
-        examples of another shape, and for labels that are missing or none of the model's.
+        Args:
+            x: the examples, in the data's units.
+            label: the labels of the examples, which a conditional model needs; any other ignores them.
+            seed: the seed of the draw; None: the mean.
+
+        Raises:
+            InputError: for examples of another shape, and for labels that are missing or none of the model's.
         """
         x = self._check(x)
         key = None if seed is None else derive(jax.random.key(seed), Stream.LATENT)
@@ -58,9 +65,15 @@ class Trained:
     def decode(
         self, z: Float[np.ndarray, "n latent"], label: Labels | None = None, *, seed: int | None = None
     ) -> Float[np.ndarray, "n *shape"]:
-        """What each code decodes to, in the data's units: the likelihood's mean, or with a seed a draw from it.
+        """Decodes each code to the data's units: to the likelihood's mean, or with a seed to a draw from it.
 
-        Raises `InputError` for codes of another size, and for labels as `encode` does.
+        Args:
+            z: the codes.
+            label: the labels to decode with, which a conditional model needs; any other ignores them.
+            seed: the seed of the draw; None: the mean.
+
+        Raises:
+            InputError: for codes of another size, and for labels that are missing or none of the model's.
         """
         z = np.asarray(z, np.float32)
         size = self.experiment.model.latent.size
@@ -74,14 +87,22 @@ class Trained:
         return in_chunks(function, z, self._check_label(label, len(z)), np.arange(len(z)))
 
     def reconstruct(self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None) -> Float[np.ndarray, "n *shape"]:
-        """Each example encoded and decoded again."""
+        """Encodes each example and decodes it again. Labels and errors are those of `encode`."""
         return self.decode(self.encode(x, label), label)
 
     def draw_codes(self, n: int, *, like: Examples | None = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
-        """Codes from the model's prior; with training examples `like`, from their aggregate posterior.
+        """Draws codes from the model's prior, or from the aggregate posterior of training examples.
 
-        The latter is a mixture of ten Gaussians fitted to a draw from the posterior of each of the first
-        10,000. Raises `InputError` for a model without a prior where there are no such examples.
+        The latter is a mixture of ten Gaussians, fitted to a draw from the posterior of each of the first
+        10,000 examples.
+
+        Args:
+            n: the number of codes.
+            like: the training examples; None: the codes are drawn from the prior.
+            seed: the seed of the draws.
+
+        Raises:
+            InputError: for a model without a prior where there are no such examples.
         """
         if n < 1:
             raise InputError(f"{n} samples were asked for: ask for 1 or more")
@@ -99,7 +120,15 @@ class Trained:
     def sample(
         self, n: int, label: Labels | None = None, *, like: Examples | None = None, seed: int = 0, draw: bool = False
     ) -> Float[np.ndarray, "n *shape"]:
-        """New examples: codes from `draw_codes`, decoded to the likelihood's mean, or with `draw` to a draw from it."""
+        """Generates examples: draws codes by `draw_codes`, and decodes them.
+
+        Args:
+            n: the number of examples.
+            label: the label of each example, which a conditional model needs.
+            like: training examples, from whose aggregate posterior the codes are drawn; None: from the prior.
+            seed: the seed of all draws.
+            draw: decode to a draw from the likelihood, in place of its mean.
+        """
         return self.decode(self.draw_codes(n, like=like, seed=seed), label, seed=seed if draw else None)
 
     def interpolate(
@@ -111,9 +140,14 @@ class Trained:
         steps: int = 8,
         path: codes.Route = "line",
     ) -> Float[np.ndarray, "n steps *shape"]:
-        """Decoded codes on the way from each first example to its second: see `codes.between`.
+        """Decodes the codes on the way from each first example to its second one: see `codes.between`.
 
-        A conditional model needs the labels of both; the way changes from the one to the other in its middle.
+        Args:
+            first: the examples at the beginning.
+            second: the examples at the end, as many as `first`.
+            labels: the labels of both, which a conditional model needs; they change in the middle of the way.
+            steps: the number of examples on each way, both ends included.
+            path: whether codes go along a line or an arc.
         """
         one, other = labels or (None, None)
         z = codes.between(self.encode(first, one), self.encode(second, other), steps, path)
@@ -125,10 +159,16 @@ class Trained:
     def traverse(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, rows: int = 10, steps: int = 9
     ) -> tuple[Int[np.ndarray, " rows"], Float[np.ndarray, "rows steps *shape"]]:
-        """The code of the first example decoded with one dimension changed at a time, the most active ones first.
+        """Decodes the code of the first example with one dimension changed at a time, the most active ones first.
 
-        Each goes through the range that it has over `x`. Returns which dimensions they are, at most
-        `rows`, and the examples.
+        Args:
+            x: the examples over which the range of each dimension is taken.
+            label: the labels of the examples, which a conditional model needs.
+            rows: how many dimensions are changed, at most.
+            steps: the number of examples in a row.
+
+        Returns:
+            Which dimensions are changed, and a row of decoded examples for each of them.
         """
         z = self.encode(x, label)
         dimensions = codes.most_active(z)[:rows]
@@ -138,7 +178,10 @@ class Trained:
     def score(
         self, x: Num[np.ndarray, "n *shape"], kind: Score = "squared_error", label: Labels | None = None
     ) -> Float[np.ndarray, " n"]:
-        """How unlike the training data each example is: the squared error or the nats of its reconstruction."""
+        """Returns an anomaly score for each example: the squared error or the nats of its reconstruction.
+
+        A higher score is less like the training data. A conditional model needs the labels.
+        """
         x = self._check(x)
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         function = partial(_score, self.experiment.model, self._variables, AnomalyScore(likelihood, kind), preprocess)
@@ -147,13 +190,16 @@ class Trained:
     def apply(
         self, function: Callable[..., Array], x: Num[np.ndarray, "n *shape"], label: Labels | None = None
     ) -> np.ndarray:
-        """`function(model, examples, label)`, with the model bound to its variables: `[n, ...]`, compiled once."""
+        """Applies `function(model, examples, label)` to all examples, compiled once; its results are `[n, ...]`.
+
+        The model that the function gets is bound to its variables, and the examples are preprocessed.
+        """
         function = partial(_apply, function, self.experiment.model, self._variables, as_arrays(self.preprocess))
         x = self._check(x)
         return in_chunks(function, x, self._check_label(label, len(x)))
 
     def evaluate(self, part: Examples) -> dict[str, float]:
-        """The loss and its terms in nats per example, the squared error, and both per pixel."""
+        """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part."""
         experiment = self.experiment
         loss, preprocess = as_arrays((experiment.loss, self.preprocess))
         placed = self.place(part)
@@ -164,7 +210,7 @@ class Trained:
         return metrics | per_value(metrics, self.shape)
 
     def place(self, part: Examples) -> Examples:
-        """A part on the device, as `devices` measures it. Raises `InputError` for what the model does not take."""
+        """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""
         self._check_label(part.label, len(part))
         return devices.place(Examples(self._check(part.x), part.label), as_arrays(self.preprocess))
 
@@ -178,7 +224,10 @@ class Trained:
         return self.decode(z.reshape(-1, z.shape[2]), label).reshape(*z.shape[:2], *self.shape)
 
     def _check_label(self, label: Labels | None, n: int) -> Labels | None:
-        """The labels, for a conditional model. Raises `InputError` unless there is one of its own for each example."""
+        """Returns the labels as int32 for a conditional model, and None for any other.
+
+        Raises `InputError` unless there is one of the model's labels for each of the `n` examples.
+        """
         model = self.experiment.model
         if label is None or not isinstance(model, ConditionalAutoencoder):
             return None
@@ -212,10 +261,10 @@ class Trained:
 
 
 def load(run: str | Path) -> Trained:
-    """The trained model of a run directory, from its newest checkpoint that loads whole.
+    """Loads the trained model of a run directory, from its newest checkpoint that loads whole.
 
-    `RUN/checkpoints/best` in place of `RUN` is that with the least validation loss, `RUN/checkpoints/STEP`
-    that of a step. Raises `InputError` where `run` is neither, or holds nothing that loads.
+    `RUN/checkpoints/best` in place of `RUN` loads the checkpoint with the least validation loss, and
+    `RUN/checkpoints/STEP` that of a step. Raises `InputError` where `run` is neither, or holds nothing that loads.
     """
     path, which = Path(run), NEWEST
     if path.parent.name == "checkpoints":
@@ -235,7 +284,10 @@ def _first_line(error: Exception) -> str:
 
 
 def in_chunks(function: Callable[..., Array], *arrays: np.ndarray | None) -> np.ndarray:
-    """`function` over the rows of arrays, a fixed number at a time: few programs serve every number of examples."""
+    """Applies a function to the rows of arrays, a fixed number at a time, and concatenates the results.
+
+    The sizes of chunks are few, so that few compiled programs serve every number of examples.
+    """
     n = len(jax.tree.leaves(arrays)[0])
     size = CHUNK if n > CHUNK else 1 << (n - 1).bit_length()
     results = []

@@ -1,4 +1,4 @@
-"""One experiment, a population, a stack of layers, its speed.
+"""Trains an experiment, a population or a stack of layers, and times it.
 
 The mathematics of a step is in `core`, what is left on disk in `runs`.
 """

@@ -1,4 +1,4 @@
-"""What is kept of a run while it trains: its rows, and checkpoints of the newest state and of the best."""
+"""Keeps a run on disk while it trains: its rows, and checkpoints of the newest state and of the best."""
 
 import math
 import time
@@ -10,22 +10,28 @@ from aejax.runs import Run, Saving, validation_losses
 
 
 class CheckpointPolicy:
-    """Writes rows and, not too often, checkpoints; does nothing without a run."""
+    """Writes the rows of a run and, not too often, checkpoints; does nothing without a run."""
 
     def __init__(self, run: Run | None, preprocess: Preprocess, saving: Saving) -> None:
-        """Nothing is known of any state before `begin`."""
+        """Starts without any state: `begin` tells the first."""
         self.run, self.preprocess, self.saving = run, preprocess, saving
         self.state: State | None = None
-        """After the last epoch whose rows are written: no later one may be saved."""
+        """The state after the last epoch whose rows are written: no later one may be saved."""
         self.epoch = 0
-        """The number of that epoch."""
+        """The number of the last epoch whose rows are written; 0 before the first."""
         self.best: State | None = None
-        """The one with the least validation loss, while that is not on disk."""
+        """The state with the least validation loss, while it is not on disk."""
         self.best_loss, self.best_step = _least([])
         self.saved_at, self.saved_step = time.perf_counter(), -1
 
     def begin(self, state: State, history: list[dict[str, Any]], save: bool) -> None:
-        """From the state after the epochs of `history`: on disk, or easily made again, or else to be saved."""
+        """Begins from a state.
+
+        Args:
+            state: the state to begin from.
+            history: the rows of the epochs that led to it.
+            save: write it now, because it is neither on disk nor easily made again.
+        """
         self.state = state
         self.epoch = history[-1]["epoch"] if history else 0
         self.best_loss, self.best_step = _least(history)
@@ -35,7 +41,7 @@ class CheckpointPolicy:
         self.saved_step = int(state.step)
 
     def log(self, rows: list[dict[str, Any]], state: State) -> None:
-        """Writes the rows of an epoch that led to `state`."""
+        """Writes the rows of an epoch that led to `state`, which may be saved from now on."""
         if self.run is not None:
             self.run.log(rows)
         self.state, self.epoch = state, rows[0]["epoch"]
@@ -44,7 +50,7 @@ class CheckpointPolicy:
             self.best, self.best_loss, self.best_step = state, loss, step
 
     def keep(self, epoch: int, now: bool) -> None:
-        """Has the newest state written after that epoch, where it is time or must be now, and the best with it."""
+        """Has the newest state and the best written after an epoch, where that is due or must be `now`."""
         if self.run is None:
             return
         late = time.perf_counter() - self.saved_at >= self.saving.save_every
@@ -52,7 +58,7 @@ class CheckpointPolicy:
             self.save()
 
     def save(self) -> None:
-        """Has the newest state written, and the best."""
+        """Has the newest state and the best written, unless they are already, without waiting for it."""
         assert self.run is not None
         self.run.checkpoints.wait()
         for state in (self.best, self.state):
@@ -74,5 +80,5 @@ class CheckpointPolicy:
 
 
 def _least(rows: list[dict[str, Any]]) -> tuple[float, int | None]:
-    """The least validation loss among rows, and its step; infinity where there is none."""
+    """Returns the least validation loss among rows, and its step; infinity and None where there is none."""
     return min(((loss, step) for step, loss in validation_losses(rows).items()), default=(math.inf, None))

@@ -1,4 +1,4 @@
-"""A group of a population's members on the device: what they share, and one epoch of them after the other."""
+"""Trains a group of a population's members on the device: what they share, and one epoch after the other."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -24,18 +24,22 @@ evaluate = jax.jit(core.evaluate_members, static_argnames=("model", "batch_size"
 
 @dataclass
 class Group:
-    """Members on the device: every leaf has an axis of slots, and `slots` says whose each is."""
+    """Holds members on the device: every leaf has an axis of slots, and `slots` says which member each slot holds."""
 
     slots: list[int]
+    """The number of the member in each slot; numbers beyond the group's experiments are padding."""
     losses: Loss
     optimizers: Optimizer
     keys: Key[Array, " members"]
     members: Members
     done: int = 0
-    """Epochs that they have been trained for."""
+    """Number of epochs that the members have been trained for."""
 
     def narrow(self, training: list[int]) -> None:
-        """Drops the other slots once half of them are idle: a new width is a new program."""
+        """Keeps the slots of the members in `training` alone, once half of the slots are idle.
+
+        It does not happen earlier, because a new width is a new program.
+        """
         if 2 * len(training) > len(self.slots):
             return
         index = jnp.asarray([self.slots.index(owner) for owner in training], jnp.int32)
@@ -46,7 +50,7 @@ class Group:
 
 @dataclass(frozen=True)
 class GroupEpoch:
-    """One epoch as it was dispatched; reading its metrics waits for it."""
+    """Holds one epoch of a group as it was dispatched; reading its metrics waits for it."""
 
     number: int
     slots: list[int]
@@ -57,7 +61,7 @@ class GroupEpoch:
 
 @dataclass(frozen=True)
 class Program:
-    """What every member shares, on the device."""
+    """Holds what all members share on the device, and runs their compiled functions."""
 
     first: Experiment
     shape: tuple[int, ...]
@@ -67,7 +71,14 @@ class Program:
 
     @classmethod
     def of(cls, first: Experiment, dataset: Dataset, preprocess: Preprocess, shared_order: bool) -> "Program":
-        """With the data placed; `first` is resolved."""
+        """Places the data on the device.
+
+        Args:
+            first: the first experiment, resolved.
+            dataset: the data of all members.
+            preprocess: the fitted preprocessing.
+            shared_order: whether every member sees the batches of the first one's seed.
+        """
         parts = {
             name: devices.place(dataset.part(name), preprocess)
             for name in ("train", "validation")
@@ -77,17 +88,17 @@ class Program:
 
     @property
     def fixed_bytes(self) -> int:
-        """The data, which all groups share."""
+        """The bytes of the data, which all groups share."""
         return nbytes(self.parts)
 
     def begin(self, experiments: Sequence[Experiment], slots: list[int]) -> Group:
-        """Fresh members, one for each slot; the last one's are what fills the group up."""
+        """Makes a group of fresh members, one for each slot. Padding slots repeat the last experiment."""
         settings = devices.spread(_stacked([experiments[min(owner, len(experiments) - 1)] for owner in slots]))
         fresh = init(self.first.model, *settings[:2], blank_example(self.shape), settings[2])
         return Group(slots, *settings, fresh)
 
     def epochs(self, group: Group) -> Iterator[GroupEpoch]:
-        """Dispatches one epoch of the group after the other."""
+        """Dispatches one epoch of the group after the other, as long as members are left in it."""
         while group.slots and group.done < self.first.epochs:
             clock = time.perf_counter()
             group.members, train_metrics = epoch(*self._train(group), batch_size=self.first.batch_size)
@@ -98,7 +109,7 @@ class Program:
             yield GroupEpoch(group.done, list(group.slots), group.members, metrics, clock)
 
     def compile(self, experiments: Sequence[Experiment]) -> int:
-        """Compiles all that a group of them runs; returns the bytes that it takes at most, data included."""
+        """Compiles all that a group of these experiments runs; returns the most bytes that it takes, data included."""
         settings = _stacked(experiments)
         fresh = init.lower(self.first.model, *settings[:2], blank_example(self.shape), settings[2])
         fresh.compile()
@@ -108,7 +119,7 @@ class Program:
         if "validation" in self.parts:
             lowered.append(evaluate.lower(*self._validate(group), batch_size=self._chunk))
         sizes: list[Any] = [program.compile().memory_analysis() for program in lowered]
-        # The other part of the data stays while one program runs, which counts its own among its arguments.
+        # All parts of the data stay while a program runs. It counts its own part among its arguments.
         return self.fixed_bytes + max(
             size.argument_size_in_bytes + size.output_size_in_bytes + size.temp_size_in_bytes - nbytes(part)
             for size, part in zip(sizes, self.parts.values(), strict=True)

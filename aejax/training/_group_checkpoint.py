@@ -1,7 +1,7 @@
-"""What is kept of a group in training: one file, from which it goes on with the same bits.
+"""Keeps a group in training in one file, from which it goes on with the same bits.
 
-A line of JSON, with the members' names and a checksum of the rest, and then the arrays as MessagePack.
-The file is written whole or not at all; a damaged one is passed over.
+The file has a line of JSON, with the members' names and a checksum of the rest, and then the arrays as MessagePack.
+It is written whole or not at all; a damaged one is passed over.
 """
 
 import contextlib
@@ -30,15 +30,18 @@ log = logging.getLogger("aejax")
 
 
 def member_names(experiments: Sequence[Experiment], *rest: Any) -> list[str]:
-    """A name for each member, the same whenever it would be trained in the same way; `rest` is what else says how."""
+    """Returns a name for each member, which is the same whenever the member would be trained in the same way.
+
+    `rest` is whatever decides about the training beside the experiment.
+    """
     return [hashlib.sha256(f"{dumps(item)} {rest}".encode()).hexdigest()[:16] for item in experiments]
 
 
 def groups_in_training(folder: Path, members: Sequence[str]) -> list[list[int]]:
-    """The groups among `members` that were left in training, by place."""
+    """Returns the groups among `members` that were left in training, each as the places of its members."""
     groups = []
     for path in folder.glob("[!.]*.msgpack"):
-        with contextlib.suppress(Exception):  # a damaged file is told of when it is to be restored
+        with contextlib.suppress(Exception):  # a warning of a damaged file is logged when it is to be restored
             header, _ = _read(path)
             if not header["done"] and set(header["members"]) <= set(members):
                 groups.append([members.index(name) for name in header["members"]])
@@ -47,14 +50,15 @@ def groups_in_training(folder: Path, members: Sequence[str]) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class GroupCheckpoint:
-    """The file of one group in a folder of such files."""
+    """Saves one group to its file, in a folder of such files, and restores it."""
 
     folder: Path
+    """The folder of the files of all groups."""
     members: list[str]
-    """Their names."""
+    """The names of the group's members, by `member_names`."""
 
     def save(self, epoch: GroupEpoch, member_log: MemberLog) -> None:
-        """Writes how far its members are: after `epoch`, which the member log has entered."""
+        """Writes the state of the group after `epoch`, which the member log has entered."""
         ended = {
             name: {
                 "failed_at": member_log.ended[owner].failed_at,
@@ -82,7 +86,7 @@ class GroupCheckpoint:
             log.warning("%s cannot be written (%s): after a stop its trials would start again", self._path, error)
 
     def restore(self, program: Program, member_log: MemberLog) -> Group | None:
-        """The group as it was saved, with its member log filled; None where nothing is, or nothing that is whole."""
+        """Restores the group as it was saved, and fills its member log; None where no whole file has it."""
         for path in self._candidates():
             try:
                 header, content = _read(path)
@@ -92,7 +96,7 @@ class GroupCheckpoint:
                     return _restored(content, self.members, program, member_log)
             except FileNotFoundError:
                 continue
-            except Exception as error:  # damage can show in any way at all, and all of them mean the same
+            except Exception as error:  # damage can raise any exception, and all of them mean the same
                 reason = str(error).partition("\n")[0]
                 log.warning("%s is damaged (%s): its trials start again", path, reason)
         return None
@@ -106,7 +110,7 @@ class GroupCheckpoint:
         return self.folder / f"{hashlib.sha256(' '.join(self.members).encode()).hexdigest()[:16]}.msgpack"
 
     def _candidates(self) -> Iterator[Path]:
-        """The group's own file first; then those of others, of which it may be what has no result yet."""
+        """Yields the group's own file, then those of other groups, which may have held these members too."""
         yield self._path
         yield from (path for path in sorted(self.folder.glob("[!.]*.msgpack")) if path != self._path)
 
@@ -138,7 +142,7 @@ def _restored(content: dict[str, Any], members: list[str], program: Program, mem
     else:
         group.slots = []
     group.done = content["epoch"]
-    # Nothing is told to the member log before all of it is known to be whole.
+    # The member log is filled only once the whole file is known to be sound.
     for owner, name in enumerate(members):
         member_log.rows[owner] = rows[name]
     for owner, state in states.items():
@@ -147,7 +151,7 @@ def _restored(content: dict[str, Any], members: list[str], program: Program, mem
 
 
 def _like(tree: Tree, arrays: dict[str, np.ndarray]) -> Tree:
-    """The arrays in the places of a tree's leaves. Raises `ValueError` unless they are of its shapes and types."""
+    """Puts arrays in the places of a tree's leaves. Raises `ValueError` unless they have its shapes and types."""
     needed = {name: (leaf.shape, leaf.dtype) for name, leaf in named_leaves(tree)}
     if {name: (leaf.shape, leaf.dtype) for name, leaf in arrays.items()} != needed:
         raise ValueError("its arrays are not those of the experiment")

@@ -1,4 +1,4 @@
-"""What the host knows of a group's members: their rows of metrics, and how each ended."""
+"""Records what the host knows of a group's members: their rows of metrics, and how each ended."""
 
 import time
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ from aejax.training.selection import Selection
 
 
 class MemberLog:
-    """Of the members of one group; what fills it up is none of them."""
+    """Records the rows of metrics of one group's members, and how each ended. Padding slots are not recorded."""
 
     def __init__(self, experiments: Sequence[Experiment], shape: tuple[int, ...], preprocess: Preprocess) -> None:
-        """Nobody has been trained; `experiments` are resolved."""
+        """Starts empty, before any training; `experiments` are resolved."""
         self.experiments, self.shape, self.preprocess = experiments, shape, preprocess
         self.rows: list[list[dict[str, Any]]] = [[] for _ in experiments]
         self.ended: dict[int, Outcome] = {}
         self.read = 0.0
 
     def enter(self, epoch: GroupEpoch) -> None:
-        """Reads an epoch's metrics, and ends the members that failed in it, or with it."""
+        """Reads an epoch's metrics, and ends the members that failed in it or for which it was the last."""
         metrics, alive, step = jax.device_get((epoch.metrics, epoch.members.alive, epoch.members.step))
-        # It was dispatched while the one before it ran.
+        # An epoch is dispatched while the one before it runs. Its time starts when that one has been read.
         seconds, self.read = time.perf_counter() - max(epoch.dispatched, self.read), time.perf_counter()
         for owner in self.training(epoch.slots):
             slot = epoch.slots.index(owner)
@@ -46,11 +46,11 @@ class MemberLog:
                 self._end(owner, epoch)
 
     def training(self, slots: list[int]) -> list[int]:
-        """Those of the slots' members that have not ended."""
+        """Returns the members in these slots that have not ended."""
         return [owner for owner in slots if owner < len(self.experiments) and owner not in self.ended]
 
     def select(self, selection: Selection, epoch: GroupEpoch) -> None:
-        """Ends the members that a selection drops."""
+        """Ends the members that a selection drops after an epoch."""
         training = self.training(epoch.slots)
         if not training:
             return
@@ -60,12 +60,12 @@ class MemberLog:
             self._end(owner, epoch, stopped_after=epoch.number)
 
     def end(self, owner: int, state: core.State, **how: int | None) -> None:
-        """Closes a member's rows, with the state that it ended in."""
+        """Records that a member ended in this state; `how` is passed on to its `Outcome`."""
         trained = Trained(self.experiments[owner], self.shape, self.preprocess, state, self.rows[owner])
         self.ended[owner] = Outcome(trained, **how)
 
     def outcomes(self) -> list[Outcome]:
-        """How each ended, once all have."""
+        """Returns the outcome of each member, in their order, once all have ended."""
         return [self.ended[owner] for owner in range(len(self.experiments))]
 
     def _end(self, owner: int, epoch: GroupEpoch, **how: int) -> None:

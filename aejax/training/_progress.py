@@ -1,4 +1,4 @@
-"""Progress bars, on standard error: of a training run, and of anything else that takes long."""
+"""Shows the progress of a training run on standard error."""
 
 from typing import Any, Self
 
@@ -10,10 +10,10 @@ from aejax.experiment import Experiment
 
 
 class Progress:
-    """Epochs done, loss, examples per second and time left, on standard error; or nothing, where not wanted."""
+    """Shows epochs done, loss, examples per second and time left on standard error; nothing unless `shown`."""
 
     def __init__(self, experiment: Experiment, history: list[dict[str, Any]], shown: bool) -> None:
-        """A bar over the epochs of an experiment, from the last one in `history` on."""
+        """Makes a bar over the epochs of an experiment, from the last one in `history` on."""
         self.bar = Bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=16),
@@ -27,12 +27,12 @@ class Progress:
         self.task = self.bar.add_task(experiment.name, total=experiment.epochs, completed=done, status="compiling")
 
     def __enter__(self) -> Self:
-        """Starts drawing."""
+        """Starts drawing the bar."""
         self.bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leaves the last state on the screen."""
+        """Stops drawing, and leaves the bar on the screen."""
         self.bar.stop()
 
     def show(self, rows: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Where training gets its batches from. A feed knows the experiment and its data, and advances a state over them."""
+"""Feeds batches to training. A source knows the experiment and its data, and advances a state over them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,11 +17,14 @@ from aejax.losses import Loss
 
 
 class Source(Protocol):
-    """What the loop asks of the data: to dispatch, and to wait only where what lies in memory is bounded."""
+    """Trains and validates a state on the data, for the loop.
+
+    A source dispatches its work, and waits only where the memory that it may take is bounded.
+    """
 
     @property
     def steps(self) -> int:
-        """Of one epoch."""
+        """The number of steps in one epoch."""
 
     def train(self, state: State) -> Iterator[tuple[State, Metrics]]:
         """Dispatches what is left of the state's epoch, in one or more parts; metrics have an axis of steps.
@@ -30,35 +33,35 @@ class Source(Protocol):
         """
 
     def validate(self, state: State) -> Metrics | None:
-        """The loss and its terms over the validation part; None where the data holds none out."""
+        """Measures the loss and its terms on the validation part; None where the data holds none out."""
 
 
 @dataclass(frozen=True)
 class ResidentSource:
-    """Data that fits is held on every device, once; an epoch is one dispatch."""
+    """Feeds data that fits in memory: every device holds it once, and an epoch is one dispatch."""
 
     experiment: Experiment
-    """Resolved."""
+    """The resolved experiment."""
     dataset: Dataset
     preprocess: Preprocess
-    """Fitted, its numbers arrays."""
+    """The fitted preprocessing, its numbers arrays."""
     parallel: Parallel
-    """Resolved."""
+    """The resolved layout."""
 
     @property
     def steps(self) -> int:
-        """Of one epoch."""
+        """The number of steps in one epoch."""
         return len(self.dataset.train) // self.experiment.batch_size
 
     def train(self, state: State) -> Iterator[tuple[State, Metrics]]:
-        """The whole epoch."""
+        """Dispatches the whole epoch as one part."""
         loss, optimizer = self._settings
         settings = (self.experiment.model, loss, optimizer, self.preprocess)
         size = self.experiment.batch_size
         yield devices.shared_epoch(self.parallel, *settings, state, self._parts["train"], self._key, batch_size=size)
 
     def validate(self, state: State) -> Metrics | None:
-        """The loss and its terms over the validation part."""
+        """Measures the loss and its terms on the validation part; None where the data holds none out."""
         part = self._parts.get("validation")
         if part is None:
             return None

@@ -1,4 +1,4 @@
-"""Training on data that stays on disk: grain reads the next batches while the device trains on those before."""
+"""Trains on data that stays on disk: grain reads the next batches while the device trains on those before."""
 
 import threading
 from collections.abc import Iterator
@@ -19,19 +19,27 @@ from aejax.experiment import Experiment
 from aejax.runs import span
 from aejax.training._sources import ResidentSource, Source
 
-_READ = 2  # chunks that are read at once, and ahead
+_READ = 2  # chunks that are read at once, and how many are read ahead
 
-_CHUNKS = 8  # whose bytes are in memory at once: two are trained on, one is next, and one being read takes up to three
+_CHUNKS = 8  # chunks that memory holds: two are trained on, one is next, and one being read takes up to three
 
-_LONGEST = 2**24  # bytes of a chunk: a longer one saves no more, and the first is waited for
+_LONGEST = 2**24  # bytes of a chunk: a longer one is no faster, and training waits for the first to be read
 
 
 def source_for(
     experiment: Experiment, dataset: Dataset, preprocess: Preprocess, parallel: Parallel, buffer: float
 ) -> Source:
-    """For a resolved experiment and layout: from memory, or from disk where data there is larger than the buffer.
+    """Chooses the source of batches: from memory, or from disk where data there is larger than the buffer.
 
-    `buffer` is in gigabytes. Raises `InputError` where it is too small to stream through.
+    Args:
+        experiment: the resolved experiment.
+        dataset: its data.
+        preprocess: the fitted preprocessing, its numbers arrays.
+        parallel: the resolved layout.
+        buffer: gigabytes of the training part that may be in memory.
+
+    Raises:
+        InputError: where the buffer is too small to stream through.
     """
     if isinstance(dataset.train, Stored) and dataset.train.x.nbytes > 1e9 * buffer:
         return StreamedSource(experiment, dataset, preprocess, parallel, 1e9 * buffer)
@@ -41,26 +49,26 @@ def source_for(
 
 @dataclass
 class StreamedSource:
-    """Data larger than memory: an epoch is the one of `ResidentSource`, dispatched in chunks of several steps.
+    """Feeds data larger than memory: an epoch is that of `ResidentSource`, dispatched in chunks of several steps.
 
-    Of each example only labels and places in the order are held, some twenty bytes. The iterator's state is the
-    state's step: with the seed it says which batches are left, so that grain's own state is not saved.
+    Of each example only the label and the place in the order are held, some twenty bytes. The step of the state
+    and the seed say which batches are left, so that grain's own state is not saved.
     """
 
     experiment: Experiment
-    """Resolved."""
+    """The resolved experiment."""
     dataset: Dataset
     preprocess: Preprocess
-    """Fitted, its numbers arrays."""
+    """The fitted preprocessing, its numbers arrays."""
     parallel: Parallel
-    """Resolved."""
+    """The resolved layout."""
     limit: float
     """Bytes of examples that may be in memory at once."""
     _reading: tuple[int, Iterator[Examples]] = field(default=(-1, iter(())), init=False)
-    """What is being read ahead, and the step it has come to."""
+    """The step of the next chunk, and the iterator that reads chunks ahead from there."""
 
     def __post_init__(self) -> None:
-        """Raises `InputError` for what cannot be streamed."""
+        """Checks that the data can be streamed. Raises `InputError` where it cannot."""
         if isinstance(self.preprocess, StaticBinarise):
             raise InputError(
                 "StaticBinarise draws a whole part at once, which does not fit the buffer: use "
@@ -74,11 +82,14 @@ class StreamedSource:
 
     @property
     def steps(self) -> int:
-        """Of one epoch."""
+        """The number of steps in one epoch."""
         return len(self.dataset.train) // self.experiment.batch_size
 
     def train(self, state: State) -> Iterator[tuple[State, Metrics]]:
-        """What is left of the epoch, in chunks; waits where two that were dispatched are not finished, or for input."""
+        """Dispatches what is left of the epoch, in chunks.
+
+        It waits for input, and where two chunks that were dispatched are not finished.
+        """
         settings = self.experiment.model, *as_arrays((self.experiment.loss, self.experiment.optimizer)), self.preprocess
         at = int(state.step)
         end = at - at % self.steps + self.steps
@@ -93,7 +104,7 @@ class StreamedSource:
             yield state, metrics
 
     def validate(self, state: State) -> Metrics | None:
-        """The loss and its terms over the validation part."""
+        """Measures the loss and its terms on the validation part, in chunks; None where the data holds none out."""
         part = self.dataset.validation
         if not len(part):
             return None
@@ -110,7 +121,7 @@ class StreamedSource:
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *chunks)
 
     def _next_chunk(self, step: int) -> Examples:
-        """The batches from that step on, which are read by now if those before were the last asked for."""
+        """Returns the batches from a step on, which are read ahead where the last chunk asked for ended there."""
         if self._reading[0] != step:
             last = self.experiment.epochs * self.steps
             length = self._steps_in(self.experiment.batch_size)
@@ -120,12 +131,12 @@ class StreamedSource:
         return next(self._reading[1])
 
     def _steps_in(self, batch_size: int) -> int:
-        """Of a chunk."""
+        """Returns the number of batches of this size in a chunk."""
         return int(min(self.limit / _CHUNKS, max(_LONGEST, batch_size * self._bytes)) // (batch_size * self._bytes))
 
     @property
     def _bytes(self) -> int:
-        """Of one example."""
+        """The bytes of one example."""
         return self.dataset.train.x.nbytes // len(self.dataset.train)
 
     @cached_property
@@ -135,9 +146,9 @@ class StreamedSource:
 
 @dataclass(frozen=True)
 class TrainingChunks:
-    """The chunks of a run that are left from step `first` to `last`: a source of random access, as grain reads one.
+    """Lists the chunks of a run from step `first` to `last`, with random access, as grain reads a source.
 
-    None reaches over the end of an epoch. Of several hosts each reads its own share of every batch.
+    No chunk reaches over the end of an epoch. Of several hosts each reads its own share of every batch.
     """
 
     part: Examples
@@ -145,18 +156,20 @@ class TrainingChunks:
     seed: int
     batch_size: int
     length: int
-    """Steps of a chunk."""
+    """Number of steps in a chunk."""
     first: int
+    """The first step that is left, counted from the beginning of the run."""
     last: int
+    """The step after the last one."""
     _orders: dict[int, np.ndarray] = field(default_factory=dict)
     _lock: Any = field(default_factory=threading.Lock)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Returns the number of chunks."""
         return self._number(self.last - 1) - self._number(self.first) + 1
 
     def __getitem__(self, chunk: int) -> Examples:
-        """Its batches, given out to the devices."""
+        """Reads the batches of a chunk, and gives them out to the devices."""
         epoch, number = divmod(self._number(self.first) + chunk, self._an_epoch)
         begin = epoch * self._steps
         start, stop = (begin + min(step * self.length, self._steps) for step in (number, number + 1))
@@ -174,12 +187,12 @@ class TrainingChunks:
         return -(-self._steps // self.length)
 
     def _number(self, step: int) -> int:
-        """Of the chunk with that step, counted from the beginning of the run."""
+        """Returns the number of the chunk that has this step, counted from the beginning of the run."""
         epoch, rest = divmod(step, self._steps)
         return epoch * self._an_epoch + rest // self.length
 
     def _order(self, begin: int) -> Int[np.ndarray, "steps batch"]:
-        """Of the epoch that begins at that step; made once, and kept while its chunks are read."""
+        """Returns the order of the epoch that begins at this step; made once, and kept while its chunks are read."""
         with self._lock:
             if begin not in self._orders:
                 for done in [step for step in self._orders if step < begin - self._steps]:
@@ -190,27 +203,27 @@ class TrainingChunks:
 
 @dataclass(frozen=True)
 class EvaluationChunks:
-    """A part in its own order, several batches at a time, the last filled up with the first examples."""
+    """Lists the chunks of a part in its own order, several batches each; the first examples pad the last batch."""
 
     part: Examples
     parallel: Parallel
     batch_size: int
     length: int
-    """Batches of a chunk."""
+    """Number of batches in a chunk."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Returns the number of chunks."""
         return -(-len(self.part) // (self.batch_size * self.length))
 
     def __getitem__(self, number: int) -> Examples:
-        """On every device."""
+        """Reads a chunk, and places it on every device."""
         batches = -(-len(self.part) // self.batch_size)
         start, stop = (min(at * self.length, batches) * self.batch_size for at in (number, number + 1))
         return self.parallel.everywhere(self.part.take(np.arange(start, stop) % len(self.part)).read())
 
 
 def _ahead(source: Any) -> Iterator[Examples]:
-    """All that a source holds, in order, read by threads before it is asked for; tells how long it is waited for."""
+    """Yields all chunks of a source, in order, which threads read ahead; reports how long each is waited for."""
     import grain
 
     options = grain.ReadOptions(num_threads=_READ, prefetch_buffer_size=_READ)

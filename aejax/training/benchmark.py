@@ -1,4 +1,4 @@
-"""How fast an experiment trains on this machine, beside what the machine reaches at its best."""
+"""Measures how fast an experiment trains on this machine, beside what the machine reaches at its best."""
 
 import time
 from dataclasses import replace
@@ -16,14 +16,14 @@ from aejax.training.loop import fit
 
 
 def peak() -> float:
-    """FLOP/s of one large square matrix product in float32: what this device reaches at its best."""
+    """Measures the FLOP/s of one large square matrix product in float32: what this device reaches at its best."""
     size = 2048 if jax.default_backend() == "cpu" else 8192
     square = jnp.ones((size, size))
     return 2 * size**3 / best_seconds(jax.jit(jnp.matmul), square, square)
 
 
 def best_seconds(function: Any, *arguments: Any, times: int = 7) -> float:
-    """The least time of several calls, after one that compiles."""
+    """Returns the seconds of the fastest of several calls of a function, after one that compiles."""
     jax.block_until_ready(function(*arguments))
     seconds = []
     for _ in range(times):
@@ -36,10 +36,18 @@ def best_seconds(function: Any, *arguments: Any, times: int = 7) -> float:
 def bench(
     experiment: Experiment, dataset: Dataset, epochs: int, parallel: Parallel = ALL_DEVICES, buffer: float = BUFFER
 ) -> dict[str, float]:
-    """How fast an experiment trains, by the median of `epochs` epochs after the first, which compiles.
+    """Measures how fast an experiment trains, by the median of several epochs after the first, which compiles.
 
-    `flops` are XLA's count of a step's operations, a second; `share_of_peak` is them against the `peak` of all
-    devices that trained.
+    Args:
+        experiment: what to train.
+        dataset: its data.
+        epochs: how many epochs are timed.
+        parallel: the devices that train it together, and how.
+        buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
+
+    Returns:
+        Rates by name, with their units. `gflop_per_second` is XLA's count of a step's operations over the time
+        of a step; `share_of_peak` compares it to the `peak` of all devices that trained.
     """
     with Recording() as recorded:
         timed = replace(experiment, epochs=epochs + 1)

@@ -1,4 +1,4 @@
-"""The host's side of training: dispatches an epoch, and reads, writes and shows the one before while it runs."""
+"""Runs the host's side of training: dispatches an epoch, and reads, writes and shows the one before meanwhile."""
 
 import dataclasses
 import logging
@@ -36,15 +36,18 @@ ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
 
 @dataclasses.dataclass(frozen=True)
 class DispatchedEpoch:
-    """One epoch as it was dispatched; reading its metrics waits for it. The states are in the host's memory."""
+    """Holds one epoch as it was dispatched; reading its metrics waits for it. The states are in the host's memory."""
 
     number: int
+    """The number of the epoch, counted from 1."""
     before: core.State
+    """The state before the epoch."""
     after: core.State
+    """The state after the epoch."""
     metrics: dict[str, Metrics]
-    """By part: train with an axis of steps, and validation where there is one."""
+    """The metrics of each part: train with an axis of steps, and validation where there is one."""
     finite: jax.Array
-    """Whether every parameter is."""
+    """Whether every parameter is finite after the epoch."""
 
 
 def fit(
@@ -84,7 +87,7 @@ def fit(
     parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
     feed = source_for(experiment, dataset, as_arrays(preprocess), parallel, buffer)
-    if not hosts.first():  # that one reads and writes for all
+    if not hosts.first():  # the first process reads and writes for all
         folder = resume = None
     run = _open_run(given, dataset, folder, resume, params)
     keeper = CheckpointPolicy(run, as_arrays(preprocess), saving or Saving())
@@ -111,7 +114,11 @@ def fit(
 
 @contextmanager
 def _watched(run: Run | None, experiment: Experiment, keeper: CheckpointPolicy) -> Iterator[Callable[[], int]]:
-    """A run that is written to, and requests to stop, which its body reads; nothing without a run and other hosts."""
+    """Holds the run open for writing, and catches requests to stop, for the length of the context.
+
+    It yields a function that returns the number of the signal that asked to stop, or 0. At the end the run is on
+    disk, and a request raises `Stopped`. Without a run and other hosts it does nothing.
+    """
     with ExitStack() as stack:
         asked: Callable[[], int] = lambda: 0  # noqa: E731
         if run is not None:
@@ -149,7 +156,7 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
 def _begin(
     given: Experiment, experiment: Experiment, shape: tuple[int, ...], resumed: Run | None, params: Any
 ) -> tuple[core.State, list[dict[str, Any]]]:
-    """The state to go on from and the rows that led to it."""
+    """Returns the state to begin from, fresh or resumed, and the rows that led to it."""
     if resumed is not None:
         if resumed.checkpoints.steps():
             state, _ = resumed.restore(checkpoint_template(experiment, shape))
@@ -173,7 +180,7 @@ def _begin(
 
 
 def _fitting(params: Any, fresh: Any) -> Any:
-    """The given parameters as float32 arrays. Raises `InputError` unless they are those of the model."""
+    """Returns the given parameters as float32 arrays. Raises `InputError` unless they are those of the model."""
     given, needed = _shapes(params), _shapes(fresh)
     if given != needed:
         wrong = sorted({name for name, _ in given ^ needed})
@@ -189,7 +196,7 @@ def _shapes(tree: Any) -> set[tuple[str, tuple[int, ...]]]:
 def _epochs(feed: Source, parallel: Parallel, start: core.State, epochs: int) -> Iterator[DispatchedEpoch | None]:
     """Dispatches every epoch that is left. Each takes the memory of the state before it, of which a copy is kept.
 
-    None stands for what is dispatched of an epoch before its end: by then the one before it can be read.
+    It yields None after each part of an epoch, and the epoch at its end: meanwhile the one before can be read.
     """
     state, after = parallel.place(start), start
     for number in range(int(start.step) // feed.steps + 1, epochs + 1):
@@ -207,7 +214,7 @@ def _epochs(feed: Source, parallel: Parallel, start: core.State, epochs: int) ->
 
 
 def one_ahead(items: Iterable[T]) -> Iterator[T]:
-    """Yields each item after the next one has been made: the device never waits for the host to read."""
+    """Yields each item after the next one has been made, so that the device never waits for the host to read."""
     iterator = iter(items)
     for current in iterator:
         for following in iterator:
@@ -217,7 +224,7 @@ def one_ahead(items: Iterable[T]) -> Iterator[T]:
 
 
 def _rows(epoch: DispatchedEpoch, examples: int, seconds: float) -> list[dict[str, Any]]:
-    """What metrics.jsonl says of an epoch: a row for each part."""
+    """Returns the rows of an epoch for metrics.jsonl, one for each part."""
     where = {"epoch": epoch.number, "step": int(epoch.after.step)}
     rows = [where | {"split": split} | means(metrics) for split, metrics in epoch.metrics.items()]
     rows[0] |= {"seconds": seconds, "examples_per_second": examples / seconds}
@@ -233,7 +240,10 @@ def _how_to_go_on(keeper: CheckpointPolicy, experiment: Experiment) -> str:
 
 
 def _require_finite(epoch: DispatchedEpoch, keeper: CheckpointPolicy) -> None:
-    """Raises `DivergedError` with the first step at which a term was not finite, after keeping what came before."""
+    """Checks that all terms and parameters of an epoch are finite.
+
+    Otherwise saves the state before the epoch, and raises `DivergedError` with the first step that was not finite.
+    """
     sums = {name: np.atleast_1d(mean.sum) for name, mean in epoch.metrics["train"].items()}
     bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in sums.items()}
     steps = {name: int(where[0]) for name, where in bad.items() if len(where)}

@@ -1,4 +1,4 @@
-"""What the host knows of a group's members: their rows of metrics, and how each ended."""
+"""Says how one member of a population ended."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from aejax.trained import Trained
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one member ended."""
+    """Says how one member of a population ended: at its last epoch, by failing, or dropped by a selection."""
 
     trained: Trained
-    """Its state when it ended, and its rows of metrics until then."""
+    """The member with its state when it ended, and its rows of metrics until then."""
     failed_at: int | None = None
-    """The step, counted from 1, whose loss was not finite."""
+    """The step, counted from 1, whose loss was not finite; None where the member did not fail."""
     stopped_after: int | None = None
-    """The epoch after which a selection dropped it."""
+    """The epoch after which a selection dropped the member; None where none did."""

@@ -1,4 +1,4 @@
-"""Many settings and seeds of one structure, trained together: the host's side of `core.population`.
+"""Trains many settings and seeds of one structure together: the host's side of `core.population`.
 
 Experiments share a structure where they differ in nothing but traced numbers (those of the loss and
 the optimiser) and in their seeds.
@@ -28,14 +28,17 @@ from aejax.training.outcome import Outcome
 from aejax.training.selection import Selection
 
 SAVE_EVERY = 60.0
-"""Seconds between two times that a group in training is saved, at least."""
+"""The least number of seconds between two times that a group in training is saved."""
 
 SMALL = 5e6
-"""Operations of a step below which a core of a CPU gains from many members side by side: so little is mostly calls."""
+"""Number of operations in a step up to which a CPU core gains from training many members side by side.
+
+Most of the time of so small a step goes to calls.
+"""
 
 
 def structure(experiment: Experiment) -> Hashable:
-    """What members of a population must share: equal for two experiments exactly where they can be stacked."""
+    """Returns what members of a population must share: equal for two experiments exactly where they can be stacked."""
     settings = as_arrays((experiment.loss, experiment.optimizer))
     shapes = tuple(leaf.shape for leaf in jax.tree.leaves(settings))
     rest = (experiment.model, str(experiment.data), experiment.batch_size, experiment.epochs)
@@ -69,7 +72,7 @@ def fit_each(
         on_epoch: called after every epoch of a group with the number of members that it trained.
 
     Returns:
-        How each ended, in their order, each as soon as its group has.
+        The outcome of each experiment, in their order, each as soon as its group has ended.
 
     Raises:
         InputError: for experiments of different structure, settings that cannot be trained, or a
@@ -125,9 +128,13 @@ def _check(resolved: Sequence[Experiment], dataset: Dataset, selection: Selectio
 def side_by_side(
     first: Experiment, shape: tuple[int, ...], members: int, selection: Selection | None
 ) -> tuple[int, int]:
-    """How many groups train at the same time, and how many members are in each, where there is memory for them.
+    """Returns how many groups train at the same time, and how many members are in each, if memory is no limit.
 
-    `first` is any of them, resolved; `shape` is that of an example.
+    Args:
+        first: any of the members' experiments, resolved.
+        shape: the shape of one example.
+        members: how many members there are.
+        selection: the selection that drops members early, if there is one.
     """
     lanes = 1 if selection is not None and selection.compares else devices.lanes()
     if lanes > 1 and step_flop(first, shape) > SMALL:
@@ -138,7 +145,10 @@ def side_by_side(
 def _at_once(
     program: Program, experiments: Sequence[Experiment], selection: Selection | None, memory: int
 ) -> tuple[int, int]:
-    """How many groups train at the same time, and how many members make a group; its programs are compiled."""
+    """Returns how many groups train at the same time and how many members make one, within the given memory.
+
+    On the way it compiles the programs of such a group.
+    """
     lanes, share = side_by_side(experiments[0], program.shape, len(experiments), selection)
     each = max(program.compile(experiments[:share]) - program.fixed_bytes, 1) / share
     fitting = max(int((memory - program.fixed_bytes) / each), 1)
@@ -149,7 +159,10 @@ def _at_once(
 
 
 def _groups(called: Sequence[str], size: int, begun: list[list[int]]) -> list[list[int]]:
-    """The members of each group, by place: those that were begun together stay so, if none is between them."""
+    """Divides members into groups, each a list of places.
+
+    Members that were begun together stay together, if their places are consecutive.
+    """
     groups, place = [], 0
     for first, *rest in sorted(begun):
         if [first, *rest] != list(range(first, first + 1 + len(rest))) or first < place:
@@ -165,7 +178,10 @@ def _slices(start: int, end: int, size: int) -> list[list[int]]:
 
 
 def _outcomes(groups: Sequence["_Training"], lanes: int) -> Iterator[Outcome]:
-    """Trains so many of the groups at a time; those in training stop where nobody waits for them any more."""
+    """Trains `lanes` groups at a time, and yields their outcomes in order.
+
+    Groups in training stop when the iterator is closed.
+    """
     stop = threading.Event()
     with ThreadPoolExecutor(lanes, "members") as pool:
         try:
@@ -179,7 +195,7 @@ def _outcomes(groups: Sequence["_Training"], lanes: int) -> Iterator[Outcome]:
 
 @dataclass(frozen=True)
 class _Training:
-    """One group from its first epoch to its last."""
+    """Trains one group from its first epoch to its last."""
 
     program: Program
     experiments: Sequence[Experiment]
@@ -190,20 +206,20 @@ class _Training:
     on_epoch: Callable[[int], None]
 
     def run(self, stop: threading.Event) -> list[Outcome]:
-        """How each member ended; none where it was stopped before."""
+        """Trains the group and returns how each member ended; nothing where it was stopped before."""
         if stop.is_set():
             return []
         member_log = MemberLog(self.experiments, self.program.shape, self.preprocess)
         group, saved = self._begin(member_log), time.monotonic()
         epochs = self.program.epochs(group)
-        # A selection decides what the next epoch trains, so that one cannot be dispatched before it has.
+        # A selection decides which members the next epoch trains, so that epoch is dispatched only after it has.
         for epoch in epochs if self.selection is not None else one_ahead(epochs):
             member_log.enter(epoch)
             self.on_epoch(len(epoch.slots))
             if self.selection is not None:
                 member_log.select(self.selection, epoch)
             training = member_log.training(epoch.slots)
-            # Of several that have ended, some may have their results and others not when a kill comes.
+            # When a kill comes, some of the members that have ended may have their results and others not.
             now = stop.is_set() if training else len(self.experiments) > 1
             if self.kept is not None and (now or time.monotonic() - saved > SAVE_EVERY):
                 self.kept.save(epoch, member_log)
@@ -225,6 +241,6 @@ class _Training:
         return group
 
     def forget(self) -> None:
-        """Removes what is kept of it."""
+        """Removes the saved file of the group, if it has one."""
         if self.kept is not None:
             self.kept.remove()

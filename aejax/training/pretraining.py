@@ -1,4 +1,4 @@
-"""Greedy layer-wise pretraining of a stack of dense layers: by autoencoders, denoising ones, or RBMs.
+"""Pretrains a stack of dense layers greedily, layer by layer: by autoencoders, denoising ones, or RBMs.
 
     >>> parts = pretrain.layers(experiment, [layer] * 4, dataset)
     >>> trained = fit(experiment, dataset=dataset, params=pretrain.unroll(experiment, dataset, parts))
@@ -29,9 +29,10 @@ Keys = tuple[str, ...]
 
 
 def rbm(steps: int = 1) -> Loss:
-    """The loss of an RBM: contrastive divergence; free energy and reconstruction error are logged only.
+    """Makes the loss of an RBM: contrastive divergence; free energy and reconstruction error are logged only.
 
-    Hinton & Salakhutdinov 2006: CD-1. Goes with a `TiedAutoencoder` without hidden layers.
+    `steps` is the number of Gibbs steps: 1 is the CD-1 of Hinton & Salakhutdinov 2006. The loss goes with a
+    `TiedAutoencoder` without hidden layers.
     """
     terms = {
         "contrastive_divergence": ContrastiveDivergence(steps=steps),
@@ -53,7 +54,8 @@ def layers(
         dataset: the data, as `experiment.data` names it.
         folder: where each layer's run directory is made, as `folder/NAME-layer-1/ID`; None: nothing is written.
 
-    Raises `InputError` for a model that is no stack of dense layers, or another number of recipes.
+    Raises:
+        InputError: for a model that is no stack of dense layers, or another number of recipes.
     """
     stack = _stack(experiment.model)
     if len(recipes) != len(stack):
@@ -69,7 +71,7 @@ def layers(
 
 
 def encoded(trained: Trained, dataset: Dataset) -> Dataset:
-    """The data set's codes, with its labels."""
+    """Encodes all parts of a data set: returns the data set of their codes, with the same labels."""
     parts = (dataset.train, dataset.validation, dataset.test)
     size = trained.experiment.model.latent.size
     codes = [trained.encode(part.x) if len(part) else np.zeros((0, size), np.float32) for part in parts]
@@ -77,10 +79,16 @@ def encoded(trained: Trained, dataset: Dataset) -> Dataset:
 
 
 def unroll(experiment: Experiment, dataset: Dataset, parts: Sequence[Trained]) -> dict[str, Any]:
-    """The parameters that `fit(..., params=...)` starts from: every layer at its place, encoder and decoder.
+    """Puts pretrained layers together to the parameters of the whole model, for `fit(..., params=...)`.
 
-    The decoder's kernels are the layers' own, or the transposed encoder's where a layer was tied.
-    What pretraining knows nothing of, as normalisation, is as fresh as ever.
+    Every layer goes to its place in the encoder and in the decoder. The decoder's kernels are the layers' own, or
+    the transposed kernels of the encoder where a layer was tied. Parameters that pretraining does not have, as
+    those of normalisation, are freshly initialised.
+
+    Args:
+        experiment: the experiment of the whole model.
+        dataset: its data.
+        parts: the trained layers, as `layers` returns them.
     """
     fresh = flatten_dict(_fresh(experiment.resolve(dataset), dataset))
     up, down = _paths(experiment.model)
@@ -102,7 +110,10 @@ def _at(path: Keys, leaves: dict[str, jax.Array]) -> dict[Keys, jax.Array]:
 
 
 def _stack(model: Autoencoder) -> list[Plain]:
-    """The encoder's dense layers, from the data upwards, each as the code of a model of its own."""
+    """Returns the encoder's dense layers, from the data upwards, each as the code of a model of its own.
+
+    Raises `InputError` for a model that is no stack of dense layers.
+    """
     encoder, latent, decoder = model.encoder, model.latent, model.decoder
     if not isinstance(encoder, MLPEncoder) or not isinstance(latent, Plain) or encoder.activation == "glu":
         raise InputError(
@@ -117,7 +128,7 @@ def _stack(model: Autoencoder) -> list[Plain]:
 
 
 def _paths(model: Autoencoder) -> tuple[list[Keys], list[Keys]]:
-    """Where the dense layers' parameters are: the encoder's and the decoder's, each in its own order."""
+    """Returns the paths of the dense layers' parameters in the encoder and in the decoder, each in its own order."""
     numbers = [f"Dense_{number}" for number in range(len(model.encoder.hidden))]
     inside = ("decoder",) if isinstance(model, TiedAutoencoder) else ("decoder", "Stack_0")
     up: list[Keys] = [("encoder", "Stack_0", number) for number in numbers]

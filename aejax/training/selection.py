@@ -1,4 +1,4 @@
-"""Which members of a population go on to the next epoch."""
+"""Decides which members of a population go on to the next epoch."""
 
 import math
 from dataclasses import dataclass
@@ -9,39 +9,41 @@ from jaxtyping import Bool, Float
 
 
 class Selection(Protocol):
-    """Which members go on, asked after every epoch."""
+    """Decides, after every epoch, which members of a population go on."""
 
     @property
     def compares(self) -> bool:
         """Whether one member's losses decide about another's."""
 
     def keep(self, losses: Float[np.ndarray, "epochs members"]) -> Bool[np.ndarray, " members"]:
-        """For each member still training, whether it goes on, by its validation losses so far."""
+        """Tells for each member still training whether it goes on, by the validation losses so far."""
 
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """A member ends once its validation loss has not fallen for `patience` epochs."""
+    """Ends a member once its validation loss has not fallen for `patience` epochs."""
 
     patience: int = 5
+    """Number of epochs without a lower validation loss after which a member ends."""
     compares: ClassVar[bool] = False
 
     def keep(self, losses: Float[np.ndarray, "epochs members"]) -> Bool[np.ndarray, " members"]:
-        """Those whose lowest loss is recent."""
+        """Keeps the members whose lowest loss is less than `patience` epochs old."""
         return len(losses) - 1 - losses.argmin(axis=0) < self.patience
 
 
 @dataclass(frozen=True)
 class SuccessiveHalving:
-    """At each rung the best `fraction` go on, at least one. Jamieson & Talwalkar 2016, figure 1."""
+    """Lets the best `fraction` of members go on at each rung, at least one. Jamieson & Talwalkar 2016, figure 1."""
 
     rungs: tuple[int, ...]
     """Epochs after which members are compared by validation loss."""
     fraction: float = 0.5
+    """Share of the members still training that go on at a rung."""
     compares: ClassVar[bool] = True
 
     def keep(self, losses: Float[np.ndarray, "epochs members"]) -> Bool[np.ndarray, " members"]:
-        """The best at a rung; all elsewhere."""
+        """Keeps the best members at a rung, and all members elsewhere."""
         members = losses.shape[1]
         kept = max(math.ceil(self.fraction * members), 1) if len(losses) in self.rungs else members
         return np.argsort(np.argsort(losses[-1], kind="stable"), kind="stable") < kept

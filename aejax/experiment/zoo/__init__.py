@@ -1,4 +1,4 @@
-"""The registered experiments: a line on each, and the function of a module beside this one that builds it."""
+"""Lists the registered experiments: a line on each, and the function of a module beside this one that builds it."""
 
 ENTRIES: dict[str, tuple[str, str]] = {
     "ae-keras": ("Keras' simple autoencoder, 784-32-784: the article's", "aejax.experiment.zoo.ae:keras"),

@@ -1,4 +1,4 @@
-"""Plain autoencoders on MNIST. All train on the 60,000 images and are measured on the 10,000 of test."""
+"""Builds plain autoencoders on MNIST. All train on the 60,000 images and are measured on the 10,000 test images."""
 
 from aejax.core import Adam, AdamW, Cosine, WarmupCosine
 from aejax.data import Data
@@ -10,7 +10,7 @@ KERAS_BLOG = "Keras blog, Building Autoencoders in Keras (Chollet 2016)"
 
 
 def keras() -> Experiment:
-    """One dense layer each way."""
+    """Builds Keras' simple autoencoder, 784-32-784: one dense layer each way."""
     return Experiment(
         model=Autoencoder(MLPEncoder(), Plain(32, "relu"), MLPDecoder()),
         loss=Loss(Bernoulli()),
@@ -26,7 +26,7 @@ def keras() -> Experiment:
 
 
 def deep() -> Experiment:
-    """Three dense layers each way."""
+    """Builds Keras' deep autoencoder, 784-128-64-32 and back: three dense layers each way."""
     return Experiment(
         model=Autoencoder(MLPEncoder((128, 64)), Plain(32, "relu"), MLPDecoder((64, 128))),
         loss=Loss(Bernoulli()),
@@ -43,7 +43,10 @@ def deep() -> Experiment:
 
 
 def conv() -> Experiment:
-    """Strided convolutions and a dense code where Keras pools and keeps the last feature maps as the code."""
+    """Builds a convolutional autoencoder with a code of 128 dimensions, after Keras'.
+
+    It has strided convolutions and a dense code, where Keras pools and keeps the last feature maps as the code.
+    """
     return Experiment(
         model=Autoencoder(ConvEncoder((16, 8, 8)), Plain(128), ConvDecoder((8, 8, 16))),
         loss=Loss(Bernoulli()),
@@ -54,7 +57,10 @@ def conv() -> Experiment:
 
 
 def linear_32() -> Experiment:
-    """The optimal linear autoencoder spans the principal subspace (Bourlard & Kamp 1988)."""
+    """Builds a linear autoencoder with a code of 32 dimensions.
+
+    The optimal linear autoencoder spans the principal subspace (Bourlard & Kamp 1988).
+    """
     return Experiment(
         model=Autoencoder(MLPEncoder(), Plain(32), MLPDecoder()),
         loss=Loss(Gaussian()),
@@ -65,7 +71,10 @@ def linear_32() -> Experiment:
 
 
 def overcomplete() -> Experiment:
-    """A code larger than the input could copy it; the decay of the weights is what it learns against."""
+    """Builds an autoencoder with a code of 1,024 dimensions, larger than the input.
+
+    Such a code could copy the input; weight decay works against that.
+    """
     return Experiment(
         model=Autoencoder(MLPEncoder(), Plain(1024, "relu"), MLPDecoder()),
         loss=Loss(Bernoulli(), {"reconstruction": Reconstruction(), "weight_decay": WeightL2(1e-3)}),
@@ -82,9 +91,10 @@ def overcomplete() -> Experiment:
 
 
 def hinton() -> Experiment:
-    """From random weights: SiLU, batch normalisation and weight decay in place of sigmoids and pretraining.
+    """Builds Hinton & Salakhutdinov's deep autoencoder, 784-1000-500-250-30 and back, trained from random weights.
 
-    In validation the decay was worth more than noise on the input, and SiLU had less error than ReLU, ELU and GELU.
+    SiLU, batch normalisation and weight decay replace sigmoids and pretraining. In validation, weight decay
+    helped more than noise on the input, and SiLU had less error than ReLU, ELU and GELU.
     """
     hidden = (1000, 500, 250)
     return Experiment(
@@ -104,7 +114,10 @@ def hinton() -> Experiment:
 
 
 def contractive() -> Experiment:
-    """Rifai et al. 2011's layer: sigmoid codes and tied weights, whose scale the decoder cannot make up for."""
+    """Builds the contractive autoencoder of Rifai et al. 2011, 784-1000-784 with sigmoid codes.
+
+    Its weights are tied, so that the decoder cannot make up for their scale.
+    """
     terms = {"reconstruction": Reconstruction(), "contractive": ContractiveLayer(0.5)}
     return Experiment(
         model=TiedAutoencoder(latent=Plain(1000, "sigmoid")),

@@ -1,4 +1,4 @@
-"""Denoising autoencoders on MNIST: the input is corrupted anew at every use, the target never is."""
+"""Builds denoising autoencoders on MNIST: the input is corrupted anew at every use, the target never is."""
 
 from aejax.core import Adam, Cosine
 from aejax.data import Data
@@ -8,17 +8,20 @@ from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 
 
 def gaussian() -> Experiment:
-    """Half a unit of Gaussian noise, not clipped."""
+    """Builds a denoising autoencoder against Gaussian noise of standard deviation 0.5, not clipped."""
     return _overcomplete(GaussianNoise(0.5), 15.549)
 
 
 def masking() -> Experiment:
-    """Every second pixel lost. Vincent et al. 2010 lose 10 to 40 %."""
+    """Builds a denoising autoencoder that loses each pixel with probability 0.5.
+
+    Vincent et al. 2010 lose 10 to 40 %.
+    """
     return _overcomplete(Masking(0.5), 14.667)
 
 
 def _overcomplete(corruption: Corruption, best_linear: float) -> Experiment:
-    """A hidden layer of 1,000, wider than the input: the noise is what keeps it from copying."""
+    """Builds a denoising autoencoder whose code of 1,000 is wider than the input: noise keeps it from copying."""
     return Experiment(
         model=Autoencoder(MLPEncoder(), Plain(1000, "relu"), MLPDecoder()),
         loss=Loss(Bernoulli(), corruption=corruption),

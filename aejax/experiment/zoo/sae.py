@@ -1,4 +1,4 @@
-"""Sparse autoencoders on MNIST. All train on the 60,000 images and are measured on the 10,000 of test."""
+"""Builds sparse autoencoders on MNIST. All train on the 60,000 images and are measured on the 10,000 test images."""
 
 from aejax.core import Adam, Cosine
 from aejax.data import Data
@@ -11,9 +11,10 @@ PIXELS = 28 * 28
 
 
 def keras() -> Experiment:
-    """Keras adds 1e-4 of the code's L1 norm to a mean over pixels: in nats per example 784 times as much.
+    """Builds Keras' sparse autoencoder, 784-32-784 with an L1 penalty on the code.
 
-    So little of it that an independent run without the penalty gets 0.0917.
+    Keras adds 1e-4 of the code's L1 norm to a mean over pixels: in nats per example, 784 times as much. The
+    penalty is so small that an independent run without it gets 0.0917.
     """
     return Experiment(
         model=Autoencoder(MLPEncoder(), Plain(32, "relu"), MLPDecoder()),
@@ -25,7 +26,10 @@ def keras() -> Experiment:
 
 
 def kl() -> Experiment:
-    """UFLDL's layer; there by 400 iterations of L-BFGS on all examples at once, here by Adam on large batches."""
+    """Builds UFLDL's sparse autoencoder of 200 sigmoid units, each to be active a tenth of the time.
+
+    UFLDL trains it by 400 iterations of L-BFGS on all examples at once; here Adam trains it on large batches.
+    """
     return Experiment(
         model=Autoencoder(MLPEncoder(), Plain(200, "sigmoid"), MLPDecoder()),
         loss=Loss(
@@ -47,7 +51,10 @@ def kl() -> Experiment:
 
 
 def top_k() -> Experiment:
-    """Makhzani & Frey 2013; the first half of training goes from 100 active units down to k, against dead ones."""
+    """Builds the k-sparse autoencoder of Makhzani & Frey 2013, with 25 of 1,000 units active in training.
+
+    The first half of training goes from 100 active units down to k, against dead units.
+    """
     return Experiment(
         model=TiedAutoencoder(latent=TopK(1000, k=25, alpha=2.0, begin=100, anneal_steps=20 * (60_000 // 128) // 2)),
         loss=Loss(Gaussian()),
@@ -62,7 +69,10 @@ def top_k() -> Experiment:
 
 
 def winner_take_all() -> Experiment:
-    """Makhzani & Frey 2015, section 2: tied weights, each unit active for 5 % of a batch in training."""
+    """Builds the winner-take-all autoencoder of Makhzani & Frey 2015, section 2, with 2,000 units.
+
+    Its weights are tied, and each unit is active for 5 % of a batch in training.
+    """
     return Experiment(
         model=TiedAutoencoder(latent=WinnerTakeAll(2000, 0.05)),
         loss=Loss(Gaussian()),

@@ -1,4 +1,4 @@
-"""Variational autoencoders. Those on MNIST train on the 60,000 images and are measured on the 10,000 of test."""
+"""Builds variational autoencoders. Those on MNIST train on the 60,000 images; the 10,000 test images measure them."""
 
 import dataclasses
 
@@ -23,7 +23,10 @@ ELBO = {"reconstruction": Reconstruction(), "kl": KL()}
 
 
 def flax() -> Experiment:
-    """One hidden layer of 500 each way; the pixels were drawn once, ours by a fixed seed."""
+    """Builds Flax's own VAE example, 784-500-20 and back, on binary pixels that are drawn once.
+
+    Here the draw has a fixed seed.
+    """
     return Experiment(
         model=VariationalAutoencoder(MLPEncoder((500,)), GaussianLatent(20), MLPDecoder((500,))),
         loss=Loss(Bernoulli(), ELBO),
@@ -36,7 +39,11 @@ def flax() -> Experiment:
 
 
 def vamp() -> Experiment:
-    """A fortieth of the paper's 2,000 epochs; the rate warms up over the first twentieth of ours."""
+    """Builds a gated VAE, 784-300-300-40 and back, with a VampPrior of 500 pseudo-inputs.
+
+    It trains for a fortieth of the paper's 2,000 epochs. The weight of the KL term warms up over the first
+    twentieth of training.
+    """
     steps = 50 * 240
     return Experiment(
         model=VariationalAutoencoder(
@@ -55,9 +62,10 @@ def vamp() -> Experiment:
 
 
 def conditional() -> Experiment:
-    """`vae-flax` with the label on both ways. It saves what the class says of an image, which is at most log 10 nats.
+    """Builds `vae-flax` as a conditional model, whose encoder and decoder are both given the label.
 
-    Of the bound it may save more: without the label the code has to say it, and normal posteriors say it badly.
+    The label saves what the class says of an image, which is at most log 10 nats. It may save more of the bound:
+    without the label the code has to say it, and normal posteriors say it badly.
     """
     twin = flax()
     parts = (twin.model.encoder, twin.model.latent, twin.model.decoder)
@@ -66,7 +74,10 @@ def conditional() -> Experiment:
 
 
 def vector_quantised() -> Experiment:
-    """7 x 7 codes of 8 bits an image. The prior over them is uniform, so no term of the loss is a rate."""
+    """Builds a VQ-VAE with 7 x 7 codes of 8 bits for each image.
+
+    The prior over the codes is uniform, so that no term of the loss is a rate.
+    """
     return Experiment(
         model=Autoencoder(ConvEncoder((32, 32)), VectorQuantised(49, 8, 256, decay=0.95), ConvDecoder((32, 32))),
         loss=Loss(Gaussian(), {"reconstruction": Reconstruction(), "commitment": Commitment(1.0)}),
@@ -85,7 +96,10 @@ def vector_quantised() -> Experiment:
 
 
 def sprites() -> Experiment:
-    """Ten latents for the five factors, and the twin of `beta_sprites`."""
+    """Builds a plain VAE on sprites, 1024-256-128-10 and back, to compare with `beta_sprites`.
+
+    It has ten latents for the data's five factors.
+    """
     return Experiment(
         model=VariationalAutoencoder(MLPEncoder((256, 128)), GaussianLatent(10), MLPDecoder((128, 256))),
         loss=Loss(Bernoulli(), ELBO),
@@ -98,7 +112,10 @@ def sprites() -> Experiment:
 
 
 def beta_sprites() -> Experiment:
-    """A heavier rate makes a latent that two factors share too dear. Higgins et al. 2017."""
+    """Builds the beta-VAE of Higgins et al. 2017 on sprites: `sprites` with a KL term of weight 16.
+
+    The heavier rate makes a latent that two factors share too costly.
+    """
     plain = sprites()
     return dataclasses.replace(
         plain,
@@ -115,7 +132,10 @@ def beta_sprites() -> Experiment:
 
 
 def keras() -> Experiment:
-    """A code of two numbers, grey pixels; dense layers where Keras' example has convolutions."""
+    """Builds a VAE with a code of two numbers on grey pixels, after Keras' example.
+
+    It has dense layers where Keras' example has convolutions.
+    """
     return Experiment(
         model=VariationalAutoencoder(MLPEncoder((512, 256)), GaussianLatent(2), MLPDecoder((256, 512))),
         loss=Loss(Bernoulli(), ELBO),
@@ -134,7 +154,7 @@ def keras() -> Experiment:
 
 
 def conv() -> Experiment:
-    """Strided convolutions on the data, in the batches and for the epochs of Flax's example."""
+    """Builds a convolutional VAE on binary pixels, with the data, batch size and epochs of Flax's example."""
     return Experiment(
         model=VariationalAutoencoder(ConvEncoder((16, 32)), GaussianLatent(20), ConvDecoder((32, 16))),
         loss=Loss(Bernoulli(), ELBO),
