@@ -1,6 +1,6 @@
-"""Pure: the step, an epoch, evaluation, keys, optimisers.
+"""Defines the pure core: step, epoch, evaluation, keys, optimisers.
 
-No device, no file, no flag, and nothing else of aejax: everything here is a pure function or a value.
+Everything here is a pure function or a value: it knows no device, file or flag, and nothing else of aejax.
 """
 
 import lazy_loader

@@ -1,6 +1,6 @@
-"""An epoch: every example once, in a fresh order, one step after the other as one program.
+"""Runs an epoch as one program: every example once, in a fresh random order, one step after the other.
 
-Which examples make a batch is a function of the seed and the step, so that a run resumes with the same bits.
+Which examples make a batch is a function of the seed and the step, so that a resumed run gives the same bits.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from aejax.core.train_step import Measure, State, step
 
 
 class Stepping(Protocol):
-    """What an epoch carries from step to step."""
+    """Describes the state that an epoch carries from step to step."""
 
     @property
     def step(self) -> Int[Array, ""]:
-        """How many steps it has made."""
+        """Returns how many steps have been made."""
 
 
 S = TypeVar("S", bound=Stepping)
@@ -40,9 +40,23 @@ def epoch(
     key: Key[Array, ""],
     batch_size: int,
 ) -> tuple[State, Metrics]:
-    """One pass over `part` in a fresh order, as one program; the metrics have an axis of steps.
+    """Trains for one pass over `part` in a fresh random order, as one program.
 
-    The examples left over by the last whole batch sit out this epoch: which ones changes every time.
+    Where the batch size does not divide the number of examples, the ones left over are not used in this epoch; a
+    fresh order leaves out others.
+
+    Args:
+        model: the model that is trained.
+        loss: the measure whose mean `loss_nats` over a batch is minimised.
+        optimizer: the optimiser.
+        preprocess: turns stored examples into the float32 batch that the model sees.
+        state: the state before the first step of the epoch.
+        part: the training examples, as stored.
+        key: the key of the run; the key of each use is derived from it and the step.
+        batch_size: the number of examples in a batch.
+
+    Returns:
+        The state after the last step, and the metrics, whose sums and counts have an axis of steps.
     """
     order = batches(key, state.step, len(part), batch_size)
     return scan_batches(partial(step, model, loss, optimizer), preprocess, state, order, key, part.take)
@@ -51,7 +65,17 @@ def epoch(
 def batches(
     key: Key[Array, ""], step: int | Int[Array, ""], size: int, batch_size: int
 ) -> Int[Array, "steps batch_size"]:
-    """Which examples make each batch of the epoch that begins at `step`."""
+    """Draws which examples make each batch of the epoch that begins at `step`.
+
+    Args:
+        key: the key of the run.
+        step: the number of steps made before the epoch.
+        size: the number of training examples.
+        batch_size: the number of examples in a batch.
+
+    Returns:
+        Indices of examples, `[steps, batch_size]`, none of them twice.
+    """
     steps = size // batch_size
     return shuffle(derive(key, Stream.ORDER, step), size)[: steps * batch_size].reshape(steps, batch_size)
 
@@ -66,7 +90,16 @@ def scan_batches(
 ) -> tuple[S, Metrics]:
     """Preprocesses one batch after the other, in the given order, and advances the state by each.
 
-    `batches` has a leading axis of steps: parts, or whatever else `take` makes a part of.
+    Args:
+        advance: makes one step, `advance(state, batch, key)`, and returns the next state and the batch's metrics.
+        preprocess: turns stored examples into the float32 batch that the model sees.
+        state: the state before the first step.
+        batches: one item for each step, stacked along a leading axis of steps.
+        key: the key of the run.
+        take: turns an item of `batches` into stored examples; the default is for items that are examples already.
+
+    Returns:
+        The state after the last step, and the metrics, whose sums and counts have an axis of steps.
     """
 
     def body(state: S, batch: Any) -> tuple[S, Metrics]:
@@ -78,10 +111,11 @@ def scan_batches(
 
 
 def shuffle(key: Key[Array, ""], size: int) -> Int[Array, " size"]:
-    """A random order of `size` examples.
+    """Returns the numbers from 0 to `size` - 1 in a random order.
 
-    Sorts words of random bits above an index, twice, so that words which tie in one pass are apart
-    in the other: a third of the cost of `jax.random.permutation`, whose sort carries a second array.
+    Sorts words of random bits above an index, and does so twice with different bits: words whose random bits tie in
+    one sort are told apart in the other. It takes a third of the time of `jax.random.permutation`, whose sort
+    carries a second array.
     """
     width = max(size - 1, 1).bit_length()
     index = jnp.arange(size, dtype=jnp.uint32)

@@ -1,4 +1,4 @@
-"""What aejax raises on purpose."""
+"""Defines the errors that aejax raises on purpose."""
 
 import difflib
 import errno
@@ -6,42 +6,52 @@ import signal
 from collections.abc import Iterable
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES)
-"""Numbers of the system's errors that are the disk's fault, and not the program's."""
+"""The system's error numbers that are the fault of the disk and not of the program."""
 
 MEMORY_FULL = "RESOURCE_EXHAUSTED"
-"""What the message of JAX's error begins with where a device has no memory left."""
+"""The beginning of the message of JAX's error for a device that has no memory left."""
 
 
 class InputError(ValueError):
-    """Input that cannot be used; its message is one sentence: what came, what was expected, what to do.
+    """Says that input cannot be used; the message is one sentence: what came, what was expected, what to do.
 
     The command line prints the message alone and exits with code 2.
     """
 
 
 class DivergedError(RuntimeError):
-    """A term of the loss became infinite or undefined; its message names the term, the step and what was kept."""
+    """Says that a term of the loss became infinite or NaN; the message names the term, the step and what was kept."""
 
 
 class DiskError(RuntimeError):
-    """A disk is full or fails; its message says what could not be written, what is kept, and how to go on."""
+    """Says that a disk is full or fails; the message says what could not be written, what is kept, and how to go on."""
 
 
 class HostLost(RuntimeError):  # noqa: N818 - it says what happened
-    """Another process that trained with this one ended or was not heard of any more; its message says how to go on."""
+    """Says that another process of a shared training ended or no longer answers; the message says how to go on."""
 
 
 class Stopped(RuntimeError):  # noqa: N818 - it is a request that was carried out, not an error
-    """Work was asked to stop, and has saved its state; its message says how to go on."""
+    """Says that work was asked to stop and has saved its state; the message says how to go on."""
 
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:
-        """`number` is that of the signal which asked."""
+        """Takes the message, and the number of the signal that asked for the stop."""
         super().__init__(message)
         self.number = number
 
 
 def require_known(kind: str, name: str, known: Iterable[str], listing: str) -> None:
-    """Raises `InputError` unless `name` is among the known; says the nearest ones and what lists them all."""
+    """Checks that a name is among the known ones.
+
+    Args:
+        kind: what the name is of, for the message.
+        name: the name to check.
+        known: all valid names.
+        listing: the command that lists them, for the message.
+
+    Raises:
+        InputError: for an unknown name; the message offers the most similar names, or else the command.
+    """
     known = list(known)
     if name in known:
         return

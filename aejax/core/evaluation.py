@@ -1,4 +1,4 @@
-"""Evaluation: what measures say of every example of a part, and their means."""
+"""Evaluates measures on every example of a part of a data set, and sums them up."""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,22 @@ def evaluate(
     first: int | Int[Array, ""] = 0,
     size: int | Int[Array, ""] | None = None,
 ) -> Metrics:
-    """Every measure over every example of `part` once; of a chunk as `outputs` has it, over those that count."""
+    """Sums every measure over the examples of `part`, each counted once.
+
+    Args:
+        model: the model, without its variables.
+        measures: what is measured; each gives named values, one for each example.
+        preprocess: turns stored examples into the float32 batch that the model sees.
+        state: the state with the model's variables.
+        part: the examples, as stored; all of a part, or a chunk of it as `outputs` describes.
+        key: the key of the run.
+        batch_size: the number of examples in a batch.
+        first: the number of the chunk's first batch.
+        size: the number of examples in the whole part; None: `part` is all of it.
+
+    Returns:
+        The sum and the count of each measure, with an axis of batches.
+    """
     values, counted = outputs(model, measures, preprocess, state, part, key, batch_size, first, size)
     return {name: jax.vmap(Mean.of)(value, counted) for name, value in values.items()}
 
@@ -39,11 +54,24 @@ def outputs(
     first: int | Int[Array, ""] = 0,
     size: int | Int[Array, ""] | None = None,
 ) -> tuple[dict[str, Float[Array, "batches batch *rest"]], Bool[Array, "batches batch"]]:
-    """What every measure says of every example of `part`, and which of them count.
+    """Returns the values of every measure for every example of `part`, and which of them count.
 
-    The last batch is filled up with the first examples, which do not count again: statistics of a
-    batch are always those of `batch_size` different examples, where `part` has as many.
-    Of a part of `size` examples, `part` may be the chunk of whole batches that begins with batch `first`.
+    The last batch is filled up with the first examples, whose values are not counted again. So a batch always has
+    `batch_size` different examples, if `part` has that many, and statistics over a batch are not distorted.
+
+    Args:
+        model: the model, without its variables.
+        measures: what is measured; each gives named values, one for each example.
+        preprocess: turns stored examples into the float32 batch that the model sees.
+        state: the state with the model's variables.
+        part: the examples, as stored; all of a part, or a chunk of whole batches of it.
+        key: the key of the run.
+        batch_size: the number of examples in a batch.
+        first: the number of the chunk's first batch.
+        size: the number of examples in the whole part; None: `part` is all of it.
+
+    Returns:
+        The values by name, `[batches, batch, ...]`, and a mask, `[batches, batch]`, that is False for fillers.
     """
     batches = -(-len(part) // batch_size)
     index = jnp.arange(batches * batch_size).reshape(batches, batch_size)

@@ -1,4 +1,4 @@
-"""Packages that only some of aejax needs, and that its extras install."""
+"""Imports packages that only parts of aejax need, and that its extras install."""
 
 import importlib
 from types import ModuleType
@@ -7,7 +7,7 @@ from aejax.core.errors import InputError
 
 
 def import_extra(package: str, extra: str) -> ModuleType:
-    """The package. Raises `InputError`, which names the extra, where it is not installed."""
+    """Imports a package. Raises `InputError`, which names the extra to install, if it cannot be imported."""
     try:
         return importlib.import_module(package)
     except ImportError:

@@ -1,7 +1,7 @@
-"""The step for many members: settings and seeds of one structure, each with a state of its own.
+"""Trains many members in one program: experiments of one structure, each with its own settings, seed and state.
 
-Members are independent: the program has no collective, and a device holds some of them whole. Pure, as
-the step is; `aejax.training` has the host's side.
+Members are independent: the program has no collective operation, and a device holds each of its members whole.
+Everything here is pure, as the step is; `aejax.training` does what the host has to do.
 """
 
 from collections.abc import Callable
@@ -24,21 +24,33 @@ from aejax.core.train_step import Measure
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Members:
-    """Their states, and whether every loss so far was finite; from the first that is not on, a state stands still."""
+    """Holds the states of all members, each leaf with a leading axis of members.
+
+    `alive` says whether every loss of a member so far was finite. From the first loss that is not, the member's
+    state no longer changes.
+    """
 
     state: train_step.State
     alive: Bool[Array, "*members"]
 
     @property
     def step(self) -> Int[Array, "*members"]:
-        """How many steps each has made."""
+        """Returns how many steps each member has made."""
         return self.state.step
 
 
 def init_members(
     model: Model, losses: Measure, optimizers: Optimizer, batch: Examples, keys: Key[Array, " members"]
 ) -> Members:
-    """Every member before its first step; each leaf of `losses` and `optimizers` has an axis of members."""
+    """Creates every member before its first step.
+
+    Args:
+        model: the model that all members share.
+        losses: the members' losses; each leaf has an axis of members.
+        optimizers: the members' optimisers; each leaf has an axis of members.
+        batch: a batch, of which only the shape matters.
+        keys: the key of each member.
+    """
     states = _each(lambda loss, optimizer, key: train_step.init(model, loss, optimizer, batch, key))(
         losses, optimizers, keys
     )
@@ -57,9 +69,23 @@ def epoch_of_members(
     start: Int[Array, ""],
     batch_size: int,
 ) -> tuple[Members, Metrics]:
-    """`epoch` of every member, from step `start`; the metrics have axes of members and steps.
+    """Trains every member for one epoch, each as `epoch` would train it alone.
 
-    With one key in place of `order_keys` all members see the same batches, which are gathered once.
+    Args:
+        model: the model that all members share.
+        losses: the members' losses; each leaf has an axis of members.
+        optimizers: the members' optimisers; each leaf has an axis of members.
+        preprocess: turns stored examples into the float32 batch that the model sees.
+        members: the members before the epoch.
+        part: the training examples, as stored, which all members share.
+        keys: the key of each member.
+        order_keys: the key of each member's order of examples; or a single key, with which all members see the
+            same batches, and each batch is gathered once.
+        start: the number of steps that the members have made.
+        batch_size: the number of examples in a batch.
+
+    Returns:
+        The members after the epoch, and the metrics, whose sums and counts have axes of members and steps.
     """
 
     def follow(
@@ -82,7 +108,20 @@ def evaluate_members(
     keys: Key[Array, " members"],
     batch_size: int,
 ) -> Metrics:
-    """`evaluate` of every member's own loss; the metrics have axes of members and batches."""
+    """Evaluates every member's own loss on a part, as `evaluate` does for one model.
+
+    Args:
+        model: the model that all members share.
+        losses: the members' losses; each leaf has an axis of members.
+        preprocess: turns stored examples into the float32 batch that the model sees.
+        members: the members.
+        part: the examples, as stored.
+        keys: the key of each member.
+        batch_size: the number of examples in a batch.
+
+    Returns:
+        The metrics, whose sums and counts have axes of members and batches.
+    """
 
     def one(loss: Measure, member: Members, key: Key[Array, ""]) -> Metrics:
         return evaluation.evaluate(model, (loss,), preprocess, member.state, part, key, batch_size)
@@ -100,7 +139,10 @@ def _advance(
 
 
 def _each(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`jax.vmap`; but one member alone is not batched: products of batches of one take 1.4 times as long on a CPU."""
+    """Maps a function over members as `jax.vmap` does, but calls it without a batch axis where there is one member.
+
+    On a CPU, products of matrices in batches of one take 1.4 times as long.
+    """
 
     def over(*arguments: Any) -> Any:
         if len(jax.tree.leaves(arguments)[0]) > 1:

@@ -1,4 +1,4 @@
-"""Settings as values: frozen dataclasses whose numbers are traced and whose structure is static."""
+"""Defines settings as values: frozen dataclasses whose numbers are traced and whose structure is static."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,27 +12,27 @@ from aejax.core.errors import InputError
 T = TypeVar("T")
 
 Number = float | jax.Array
-"""A number in a setting: a float at the edge, a traced scalar inside a program."""
+"""The type of a number in a setting: a float outside a compiled program, a traced scalar inside it."""
 
 _KNOWN: dict[str, type] = {}
 
 
 def static(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
-    """A field that shapes the computation: changing it recompiles, and it must be hashable."""
+    """Declares a field that shapes the computation: changing it recompiles, and its value must be hashable."""
     return dataclasses.field(default=default, metadata={"static": True}, **kwargs)
 
 
 def positive(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
-    """A number that must be above zero and finite; `Experiment.resolve` refuses any other."""
+    """Declares a number that must be finite and above zero; `Experiment.resolve` refuses any other."""
     return dataclasses.field(default=default, metadata={"positive": True}, **kwargs)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(static, positive, dataclasses.field))
 def configurable(cls: type[T]) -> type[T]:
-    """Makes a class a frozen dataclass, a pytree, and a name that an experiment's JSON may use.
+    """Makes a class a frozen dataclass and a pytree, and registers its name for experiments' JSON.
 
-    Every field is a leaf (a number, traced) or a pytree of them, unless it is marked `static`.
-    Linen modules are frozen dataclasses already and wholly static: they are only given a name.
+    Every field is a leaf (a traced number) or a pytree of leaves, unless it is marked `static`.
+    Linen modules are frozen dataclasses already and wholly static: they only need `known`.
     """
     if not dataclasses.is_dataclass(cls) or "__dataclass_fields__" not in cls.__dict__:
         cls = dataclasses.dataclass(frozen=True)(cls)
@@ -40,7 +40,10 @@ def configurable(cls: type[T]) -> type[T]:
 
 
 def known(cls: type[T]) -> type[T]:
-    """Gives a class a name in experiments' JSON and on the command line: its own."""
+    """Registers a class under its own name, which experiments' JSON and the command line may then use.
+
+    Raises `ValueError` where another class has the name.
+    """
     other = _KNOWN.get(cls.__name__)
     if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
         raise ValueError(f"two classes are named {cls.__name__}: {other.__module__} and {cls.__module__}")
@@ -49,7 +52,7 @@ def known(cls: type[T]) -> type[T]:
 
 
 def known_class(name: str) -> type:
-    """The class of that name. Raises `InputError` for a name nobody has registered; imports nothing."""
+    """Returns the class of that name. Raises `InputError` for a name that is not registered; imports nothing."""
     if not isinstance(name, str) or name not in _KNOWN:
         raise InputError(
             f"the class {name!r} is not one that aejax knows: import the module that defines it "
@@ -59,11 +62,11 @@ def known_class(name: str) -> type:
 
 
 def known_subclasses(base: type) -> list[type]:
-    """The registered classes below `base`, by name; `base` itself is not among them."""
+    """Returns the registered subclasses of `base`, in order of their names and without `base` itself."""
     return [cls for _, cls in sorted(_KNOWN.items()) if issubclass(cls, base) and cls is not base]
 
 
 def as_arrays(tree: T) -> T:
-    """Turns every number in a tree into a strongly typed float32 array, so that new values never retrace."""
+    """Turns every number in a tree into a strongly typed float32 array, so that a new value never causes a retrace."""
     convert: Callable[[Any], jax.Array] = lambda leaf: jnp.asarray(leaf, jnp.float32)  # noqa: E731
     return jax.tree.map(convert, tree)

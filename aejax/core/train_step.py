@@ -1,7 +1,7 @@
-"""The step: from a state and a batch to the next state and the batch's metrics.
+"""Makes a training step: from a state and a batch to the next state and the batch's metrics.
 
-`model` is a Linen module (static); `loss` and `optimizer` are pytrees of numbers (traced), so a new
-learning rate or loss weight never compiles again.
+`model` is a Linen module (static); `loss` and `optimizer` are pytrees of numbers (traced), so a new learning
+rate or loss weight never compiles again.
 """
 
 from collections.abc import Callable
@@ -21,24 +21,37 @@ from aejax.core.mean import Mean, Metrics
 from aejax.core.optimizers import Optimizer
 
 Measure = Callable[..., dict[str, Float[Array, " batch"]]]
-"""`measure(model, batch)`: named values, one for each example. A loss is one, called in training as
-`loss(model, batch, True, step)`: it minimises its `loss_nats`."""
+"""The type of `measure(model, batch)`, which returns named values, one for each example.
+
+A loss is a measure too. Training calls it as `loss(model, batch, True, step)` and minimises its `loss_nats`.
+"""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class State:
-    """Everything that training changes, and nothing but arrays."""
+    """Holds everything that training changes, all of it arrays."""
 
     step: Int[Array, ""]
+    """The number of steps made so far."""
     params: Any
+    """The model's parameters."""
     opt_state: Any
+    """The state of the optimiser."""
     collections: Any
     """Linen's mutable collections: batch statistics, codebooks, counters."""
 
 
 def init(model: Model, loss: Measure, optimizer: Optimizer, batch: Examples, key: Key[Array, ""]) -> State:
-    """The state before the first step; of `batch` only the shape matters."""
+    """Creates the state before the first step.
+
+    Args:
+        model: the model.
+        loss: the loss, which determines the parameters that the model needs.
+        optimizer: the optimiser.
+        batch: a batch, of which only the shape matters.
+        key: the key of the run.
+    """
     keys = {"params": derive(key, Stream.PARAMS), **model_keys(key, 0)}
     variables = dict(linen.init_variables(lambda model, batch: loss(model, batch, True), model, keys, batch))
     params = variables.pop("params")
@@ -48,7 +61,19 @@ def init(model: Model, loss: Measure, optimizer: Optimizer, batch: Examples, key
 def step(
     model: Model, loss: Measure, optimizer: Optimizer, state: State, batch: Examples, key: Key[Array, ""]
 ) -> tuple[State, Metrics]:
-    """One step of the optimiser down the gradient of the batch's mean loss."""
+    """Makes one step of the optimiser along the gradient of the batch's mean loss.
+
+    Args:
+        model: the model that is trained.
+        loss: the measure whose mean `loss_nats` over the batch is minimised.
+        optimizer: the optimiser.
+        state: the state before the step.
+        batch: the preprocessed batch.
+        key: the key of the run; the step's own keys are derived from it.
+
+    Returns:
+        The state after the step, and the sum and count of each of the loss's values before it.
+    """
 
     def objective(params: Any) -> tuple[Float[Array, ""], tuple[dict[str, Array], Any]]:
         variables = {"params": params, **state.collections}

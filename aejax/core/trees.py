@@ -1,4 +1,4 @@
-"""Trees of arrays: the bytes that they take, and the names of their leaves."""
+"""Measures the bytes of trees of arrays, and names their leaves."""
 
 import math
 from typing import Any
@@ -7,11 +7,11 @@ import jax
 
 
 def nbytes(tree: Any) -> int:
-    """Of all arrays in a tree."""
+    """Returns how many bytes all arrays in a tree take."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def named_leaves(tree: Any) -> list[tuple[str, Any]]:
-    """The leaves of a tree with the names of their places."""
+    """Returns the leaves of a tree, each with its path as a name, such as `encoder.kernel`."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves]

@@ -1,6 +1,6 @@
-"""Names and files to examples, and their preprocessing.
+"""Reads data sets by name or file, and preprocesses examples.
 
-The only place that knows file formats. What a model makes of the examples does not belong here.
+It is the only place that knows file formats. What a model makes of the examples does not belong here.
 """
 
 import lazy_loader

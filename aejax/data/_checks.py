@@ -1,4 +1,4 @@
-"""What arrays from outside must be, and in which types they are kept."""
+"""Checks arrays that come from outside, and converts them to the types in which aejax keeps them."""
 
 import logging
 
@@ -10,7 +10,12 @@ _log = logging.getLogger("aejax")
 
 
 def examples(values: np.ndarray, where: str) -> np.ndarray:
-    """Examples in the types and shapes of `Examples`; always a copy."""
+    """Returns a copy of the examples in the types and shapes of `Examples`.
+
+    bool becomes uint8 of 0 and 255, uint8 stays, any other real number becomes float32; `[n, h, w]` gets an axis of
+    one channel. `where` names the source in messages. Raises `InputError` for values that are not real and finite,
+    for other shapes, and for no examples at all.
+    """
     if values.dtype.kind not in "buif":
         raise InputError(f"{where} holds values of type {values.dtype}: save real numbers, as uint8 or float32")
     if values.ndim not in (2, 3, 4):
@@ -29,7 +34,7 @@ def examples(values: np.ndarray, where: str) -> np.ndarray:
 
 
 def _floats(values: np.ndarray, where: str) -> np.ndarray:
-    """The numbers as finite float32."""
+    """Returns the numbers as float32. Raises `InputError` where one of them is not finite."""
     with np.errstate(over="ignore"):
         floats = values.astype(np.float32)
     bad = ~np.isfinite(floats)
@@ -44,7 +49,16 @@ def _floats(values: np.ndarray, where: str) -> np.ndarray:
 
 
 def labels(values: np.ndarray, n: int, where: str) -> np.ndarray:
-    """Labels as int32 `[n]`."""
+    """Returns the labels as int32 `[n]`.
+
+    Args:
+        values: the labels.
+        n: the number of examples.
+        where: the source, for messages.
+
+    Raises:
+        InputError: for another shape than `[n]`, and for labels that are not whole numbers within int32.
+    """
     if values.shape != (n,):
         raise InputError(f"{where} has labels of shape {values.shape} for {n} examples: expected one an example, [{n}]")
     if values.dtype.kind not in "bui" or (values != values.astype(np.int32)).any():

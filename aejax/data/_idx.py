@@ -1,4 +1,4 @@
-"""IDX, the file format of MNIST and its kin: a magic number, the dimensions, then the bytes."""
+"""Reads IDX, the file format of MNIST and similar sets: a magic number, the dimensions, then the bytes."""
 
 import gzip
 import math
@@ -11,13 +11,13 @@ from aejax.core import InputError
 
 _UNSIGNED_BYTE = 0x08
 
-_DEFLATE_LIMIT = 1032  # no gzip file grows by more than this
+_DEFLATE_LIMIT = 1032  # unpacking multiplies the size of a gzip file by at most this
 
 
 def read_idx(path: Path, rank: int) -> np.ndarray:
-    """The uint8 array of that rank in a gzip-compressed IDX file.
+    """Returns the uint8 array in a gzip-compressed IDX file.
 
-    Raises `InputError` where the file is not gzip or IDX, is cut short, is too long, or has another rank.
+    Raises `InputError` where the file is not gzip or IDX, is cut short, is too long, or does not have `rank` axes.
     """
     try:
         with gzip.open(path, "rb") as file:
@@ -35,7 +35,7 @@ def read_idx(path: Path, rank: int) -> np.ndarray:
 
 
 def _shape(path: Path, magic: bytes, dims: bytes, rank: int) -> tuple[int, ...]:
-    """The dimensions that an IDX header states."""
+    """Returns the dimensions in an IDX header. Raises `InputError` for a header that is wrong or cut short."""
     expected = bytes([0, 0, _UNSIGNED_BYTE, rank])
     if magic != expected:
         raise _unusable(path, f"it begins with {magic.hex()} where {expected.hex()} was expected")
@@ -45,5 +45,5 @@ def _shape(path: Path, magic: bytes, dims: bytes, rank: int) -> tuple[int, ...]:
 
 
 def _unusable(path: Path, why: str) -> InputError:
-    """The one error of this module."""
+    """Makes the error for a file that cannot be used."""
     return InputError(f"{path} cannot be read as an IDX .gz file ({why}): fetch it again")

@@ -1,4 +1,4 @@
-"""A folder of images as one array."""
+"""Reads a folder of images as one array."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,24 +9,25 @@ from aejax.core import Examples, InputError
 
 _SUFFIXES = {".png", ".jpg", ".jpeg"}
 
-_WIDE_MODES = {"I", "F"}  # more than 8 bits a value
+_WIDE_MODES = {"I", "F"}  # Pillow's modes with more than 8 bits for each value
 
-_CHUNK = 256  # images that are in memory at once where not all of them are to be
+_CHUNK = 256  # images in memory at once when a folder is read in chunks
 
 
 def read_folder(folder: Path) -> Examples:
-    """The .png and .jpg images of a folder, by sorted name: uint8 `[n, h, w, c]`, c 1 (grey) or 3 (colour).
+    """Reads the .png and .jpg images of a folder, sorted by name: uint8 `[n, h, w, c]`, c 1 (grey) or 3 (colour).
 
-    Where it has subfolders with images, each is a label, numbered by sorted name. Transparency is
-    dropped. Raises `InputError` where there is no image, where images lie both beside and below,
-    and, naming the first, where a file is damaged or is not like the first in size and colour.
+    If the folder has subfolders with images, each of these is a label, numbered in the order of the sorted names.
+    Transparency is dropped. Raises `InputError` where there is no image, where images lie both in the folder and
+    in a subfolder, and, with the name of the first such file, where a file is damaged or differs from the first
+    one in size or colour.
     """
     files, labels = _listed(folder)
     return Examples(_stack(files), labels)
 
 
 def folder_chunks(folder: Path) -> Iterator[Examples]:
-    """The same, a few images at a time."""
+    """Yields the examples that `read_folder` returns, 256 images at a time."""
     files, labels = _listed(folder)
     for start in range(0, len(files), _CHUNK):
         few = slice(start, start + _CHUNK)
@@ -34,7 +35,7 @@ def folder_chunks(folder: Path) -> Iterator[Examples]:
 
 
 def _listed(folder: Path) -> tuple[list[Path], np.ndarray | None]:
-    """The files of a folder's images, and their labels where it has subfolders."""
+    """Returns the image files of a folder, and their labels if they lie in subfolders."""
     here = _images(folder)
     below = [found for sub in sorted(folder.iterdir()) if sub.is_dir() and (found := _images(sub))]
     if here and below:
@@ -46,13 +47,13 @@ def _listed(folder: Path) -> tuple[list[Path], np.ndarray | None]:
 
 
 def _images(folder: Path) -> list[Path]:
-    """The images right in a folder, hidden ones left out."""
+    """Returns the image files directly in a folder, sorted, without hidden ones."""
     found = (file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file())
     return sorted(file for file in found if not file.name.startswith("."))
 
 
 def _stack(files: list[Path]) -> np.ndarray:
-    """Images of one size and one number of channels in one array."""
+    """Reads images of one size and one number of channels into one array."""
     first = _pixels(files[0])
     stack = np.empty((len(files), *first.shape), np.uint8)
     for i, file in enumerate(files):
@@ -67,7 +68,7 @@ def _stack(files: list[Path]) -> np.ndarray:
 
 
 def _pixels(file: Path) -> np.ndarray:
-    """One image as uint8 `[h, w, c]`."""
+    """Reads one image as uint8 `[h, w, c]`."""
     from PIL import Image
 
     try:
@@ -78,6 +79,6 @@ def _pixels(file: Path) -> np.ndarray:
             pixels = np.asarray(image.convert("L" if grey else "RGB"))
     except InputError:
         raise
-    except Exception as error:  # a damaged or far too large image can fail in any way at all
+    except Exception as error:  # a damaged or far too large image can raise any exception
         raise InputError(f"{file} cannot be read as an image ({error}): replace or remove it") from error
     return pixels[..., None] if grey else pixels

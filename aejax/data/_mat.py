@@ -1,7 +1,7 @@
-"""Outlier detection benchmarks as MATLAB files: the ODDS library's `.mat` (Rayana 2016), with keys X and y.
+"""Reads benchmarks of outlier detection as MATLAB files: the ODDS library's `.mat` (Rayana 2016), with keys X and y.
 
-Reads arrays of numbers from version 5 to 7 of the format and nothing else. SciPy's reader is not used:
-a single changed byte can end the process in it.
+It reads arrays of numbers from versions 5 to 7 of the format and nothing else. SciPy's reader is not used,
+because a single changed byte in a file can make it end the process.
 """
 
 import math
@@ -24,22 +24,22 @@ _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8
 
 _MATRIX, _COMPRESSED = 14, 15
 
-_DOUBLE, _UINT64 = 6, 15  # the classes of arrays between them are numbers, those below are text, cells, objects ...
+_DOUBLE, _UINT64 = 6, 15  # the classes of arrays from 6 to 15 hold numbers; those below are text, cells, objects ...
 
 _COMPLEX = 0x0800
 
 
 def read_mat(path: Path) -> Examples:
-    """The rows of `X` as vectors `[n, d]`, float32 as they are, with `y` as labels: 1 for an outlier, else 0.
+    """Returns the rows of `X` as float32 vectors `[n, d]`, unscaled, and `y` as labels: 1 for an outlier, else 0.
 
-    Without `y` there are no labels. Raises `InputError` for a file that is no MATLAB file of version 5
-    to 7 or is damaged, and where `X` and `y` are something else.
+    Without `y` there are no labels. Raises `InputError` for a file that is damaged or not a MATLAB file of version 5
+    to 7, and where `X` or `y` is missing or holds anything else.
     """
     arrays = _load(path)
     if "X" not in arrays:
         raise InputError(f"{path} holds {', '.join(arrays) or 'nothing'}: name the examples X and the outlier flags y")
     values = _numbers(path, arrays, "X")
-    # Whole numbers too are used as they are: nothing here is a grey level.
+    # Integers become float32 too, unscaled, as nothing here is a grey level.
     x = examples(values.astype(np.result_type(values, np.float32)), str(path))
     if "y" not in arrays:
         return Examples(x)
@@ -50,7 +50,7 @@ def read_mat(path: Path) -> Examples:
 
 
 def _numbers(path: Path, arrays: dict[str, np.ndarray | None], name: str) -> np.ndarray:
-    """The array of that name, a matrix."""
+    """Returns the matrix of that name. Raises `InputError` where it is not a matrix of real numbers."""
     values = arrays[name]
     if values is None or values.ndim != 2:
         raise InputError(f"{name} in {path} is no table of real numbers: expected X as [n, d], y as [n]")
@@ -58,7 +58,7 @@ def _numbers(path: Path, arrays: dict[str, np.ndarray | None], name: str) -> np.
 
 
 def _load(path: Path) -> dict[str, np.ndarray | None]:
-    """Every array by name; None for one that does not hold real numbers."""
+    """Reads every array by name; the value is None for one that does not hold real numbers."""
     content = path.read_bytes()
     if content.startswith((b"MATLAB 7.3", _HDF5)):
         raise InputError(
@@ -72,9 +72,10 @@ def _load(path: Path) -> dict[str, np.ndarray | None]:
 
 
 def _arrays(content: bytes, order: str) -> Iterator[tuple[str, np.ndarray | None]]:
+    """Yields the name and the values of each array, those that are compressed included."""
     for kind, element in _elements(content, order):
         if kind == _COMPRESSED:
-            # Not again: each level could make it a thousand times larger.
+            # Compressed elements inside are ignored: each level could make the content a thousand times larger.
             inner = _elements(zlib.decompress(element), order)
             yield from (_array(content, order) for kind, content in inner if kind == _MATRIX)
         elif kind == _MATRIX:
@@ -82,11 +83,11 @@ def _arrays(content: bytes, order: str) -> Iterator[tuple[str, np.ndarray | None
 
 
 def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """The type and content of each data element. Raises `ValueError` where one claims more than there is."""
+    """Yields the type and the content of each data element. Raises `ValueError` where one claims more than there is."""
     at = 0
     while at < len(content):
         kind, size = (int(word) for word in np.frombuffer(content, f"{order}u4", 2, at))
-        # Elements of up to four bytes share a word between size and type, and lie in the next.
+        # An element of up to four bytes has its size and type in one word and its content in the next.
         start, kind, size = (at + 4, kind & 0xFFFF, kind >> 16) if kind >> 16 else (at + 8, kind, size)
         if start + size > len(content) or (start == at + 4 and size > 4):
             raise ValueError("it is cut short, or a size in it is wrong")
@@ -95,7 +96,7 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _array(content: bytes, order: str) -> tuple[str, np.ndarray | None]:
-    """The name and values of a matrix: its flags, shape, name and real part, in this order."""
+    """Returns the name and values of a matrix, whose elements are flags, shape, name and real part, in this order."""
     elements = _elements(content, order)
     (_, flags), (_, dims), (_, name) = (next(elements, (0, b"")) for _ in range(3))
     (flag,) = np.frombuffer(flags, f"{order}u4", 1)

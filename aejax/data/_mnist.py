@@ -1,6 +1,6 @@
-"""MNIST and the sets in its format: fetched and checked by TFDS, read here.
+"""Reads MNIST and the sets in its format: TFDS downloads and checks the files, and they are unpacked here.
 
-TFDS itself would need TensorFlow to unpack the files.
+TFDS itself would need TensorFlow to unpack them.
 """
 
 from pathlib import Path
@@ -14,10 +14,10 @@ from aejax.data._remote import quiet, reachable
 
 
 def read(name: str, source: Path | None) -> dict[str, Examples]:
-    """The train and test parts of `mnist`, `fashion_mnist` or `kmnist`: uint8 `[n, 28, 28, 1]` and labels.
+    """Returns the train and test parts of `mnist`, `fashion_mnist` or `kmnist`: uint8 `[n, 28, 28, 1]` and labels.
 
-    The four .gz files come from the folder `source`, else from an earlier download, else from the
-    network. Raises `InputError` where they cannot be had, or are not the official ones.
+    The four .gz files come from the folder `source` if it is given, else from an earlier download, else from the
+    network. Raises `InputError` where they are not available, or are not the official ones.
     """
     import tensorflow_datasets as tfds
 
@@ -30,7 +30,7 @@ def read(name: str, source: Path | None) -> dict[str, Examples]:
 
 
 def _check_source(name: str, urls: dict[str, str], infos: dict[str, Any], source: Path | None) -> None:
-    """Refuses a folder that lacks a file; without a folder, a network that does not answer."""
+    """Raises `InputError` for a folder that lacks a file; without a folder, for a network that does not answer."""
     from tensorflow_datasets.core.download import resource
 
     if source is not None:
@@ -46,7 +46,7 @@ def _check_source(name: str, urls: dict[str, str], infos: dict[str, Any], source
 
 
 def _download(name: str, urls: dict[str, str], infos: dict[str, Any], source: Path | None) -> dict[str, Path]:
-    """The files by name, through TFDS, which compares their checksums with its own."""
+    """Returns the paths of the files by name, through TFDS, which checks them against its recorded checksums."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
@@ -66,20 +66,20 @@ def _download(name: str, urls: dict[str, str], infos: dict[str, Any], source: Pa
                 f"{source / file if source else url} is not the official file of {name} (its SHA-256 is not "
                 "the one that TFDS has on record): fetch it again"
             ) from error
-        except Exception as error:  # requests, the system and TFDS each have errors of their own here
+        except Exception as error:  # requests, the system and TFDS each raise errors of their own here
             raise _missing(name, f"{url} could not be fetched") from error
     return files
 
 
 def _part(files: dict[str, Path], prefix: str) -> Examples:
-    """One part, from its file of images and its file of labels."""
+    """Reads one part from its file of images and its file of labels."""
     images = read_idx(files[f"{prefix}-images-idx3-ubyte.gz"], rank=3)
     labels = read_idx(files[f"{prefix}-labels-idx1-ubyte.gz"], rank=1)
     return Examples(images[..., None], labels.astype("int32"))
 
 
 def _missing(name: str, why: str) -> InputError:
-    """What to do without the files."""
+    """Makes the error for files that are not available, which says how to provide them."""
     return InputError(
         f"{name} is not on this machine and {why}: run `aejax data prepare {name} --from DIR` with the "
         "folder that holds its four .gz files, or use --data mnist-5k, which needs no network"

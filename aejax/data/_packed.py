@@ -1,11 +1,11 @@
-"""Packed data: a folder with each part's examples as one .npy file, however large, and an index of what they are.
+"""Writes and reads packed data: a folder with the examples of each part as one .npy file of any size, and an index.
 
     OUT/index.json                         format, and of every part examples, shape, dtype, low and high
         train.npy  test.npy ...            examples [n, *shape], uint8 or float32
         train-label.npy  test-label.npy    where there are labels, [n], int32
 
-Plain arrays, not array_record: drawn in random order, digits of MNIST come from these at 600,000 a second on
-two cores, from array_record at 150,000, and a small network trains on 600,000.
+The arrays are plain, not array_record: in random order, two cores read 600,000 digits of MNIST a second from
+them and 150,000 from array_record, and a small network trains on 600,000.
 """
 
 import json
@@ -30,14 +30,15 @@ _TYPES = {"uint8": np.uint8, "float32": np.float32}
 
 
 def is_packed(folder: Path) -> bool:
-    """Whether `write` made it."""
+    """Returns whether a folder looks like one that `write` made: whether it has an index."""
     return (folder / _INDEX).is_file()
 
 
 def write(folder: Path, parts: Mapping[str, Iterable[Examples]]) -> dict[str, int]:
-    """Packs parts, of which each comes a few examples at a time, whole or not at all; returns their sizes.
+    """Packs parts into a folder, wholly or not at all, and returns the number of examples in each.
 
-    Raises `InputError` where the folder cannot be written, and for examples that differ.
+    Each part comes a few examples at a time. Raises `InputError` where the folder cannot be written, and for
+    examples that differ in shape or type.
     """
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     try:
@@ -56,7 +57,7 @@ def write(folder: Path, parts: Mapping[str, Iterable[Examples]]) -> dict[str, in
 
 
 def _write_part(folder: Path, name: str, chunks: Iterable[Examples]) -> dict[str, Any]:
-    """Writes one part, and says of it what the index does."""
+    """Writes the files of one part and returns its entry in the index."""
     about: dict[str, Any] = {}
     labels = []
     with (folder / f"{name}.npy").open("wb") as file:
@@ -82,14 +83,20 @@ def _write_part(folder: Path, name: str, chunks: Iterable[Examples]) -> dict[str
 
 
 def _write_header(file: IO[bytes], about: dict[str, Any]) -> None:
-    """Of as many bytes whatever the number of examples: NumPy leaves room for it to grow."""
+    """Writes the header of a .npy file.
+
+    It has the same length for every number of examples, as NumPy leaves room for that number to grow.
+    """
     shape = (about["examples"], *about["shape"])
     header = {"descr": np.dtype(about["dtype"]).str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 
 def read(folder: Path) -> dict[str, Examples]:
-    """The parts of a packed folder, unread but for their labels. Raises `InputError` where it is damaged."""
+    """Returns the parts of a packed folder: labels in memory, examples left on disk.
+
+    Raises `InputError` where the folder is damaged or was not made by `write`.
+    """
     try:
         index = json.loads((folder / _INDEX).read_text())
         if index["format"] != _FORMAT:
@@ -99,14 +106,17 @@ def read(folder: Path) -> dict[str, Examples]:
         }
         parts["train"]
         return parts
-    except Exception as error:  # damage can show in any way at all, and all of them mean the same
+    except Exception as error:  # damage can raise any exception, and each means the same
         raise InputError(
             f"{folder} is not whole, or nothing that `aejax data pack` made ({error}): pack it again"
         ) from None
 
 
 def _part(folder: Path, name: str, about: dict[str, Any]) -> Stored:
-    """One part. Raises `OSError`, `ValueError`, `TypeError` or `KeyError` for anything that `write` does not write."""
+    """Opens one part.
+
+    Raises `OSError`, `ValueError`, `TypeError` or `KeyError` for anything that `write` does not write.
+    """
     dtype, shape = np.dtype(_TYPES[about["dtype"]]), (about["examples"], *about["shape"])
     if not 2 <= len(shape) <= 4 or min(shape) < 1:
         raise ValueError(f"{name} has the shape {shape}")
@@ -118,7 +128,7 @@ def _part(folder: Path, name: str, about: dict[str, Any]) -> Stored:
 
 
 def _mapped(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.memmap:
-    """An array that is what the index says, its file neither cut short nor changed; nothing is unpickled."""
+    """Maps an array into memory, and unpickles nothing. Raises `ValueError` where it is not what the index says."""
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if (array.dtype, array.shape) != (dtype, shape) or path.stat().st_size != array.offset + array.nbytes:
         raise ValueError(f"{path.name} does not hold what {_INDEX} says")

@@ -1,4 +1,4 @@
-"""What every use of TFDS needs: a quick look at the network first, and quiet."""
+"""Provides what every use of TFDS needs: a quick test of the network, and silence."""
 
 import contextlib
 import io
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 
 def reachable(url: str, seconds: float = 8) -> bool:
-    """Whether a server answers at that address (through a proxy where one is set) within that many seconds.
+    """Returns whether a server answers at that address within so many seconds, through a proxy where one is set.
 
-    TFDS itself retries for minutes, and without a time-out.
+    TFDS itself retries for minutes and sets no time-out.
     """
     import requests  # what TFDS downloads with: the same proxies and certificates apply
 

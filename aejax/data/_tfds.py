@@ -1,4 +1,4 @@
-"""Any data set of TFDS with images or vectors, as arrays."""
+"""Reads any data set of TFDS that holds images or vectors, as arrays."""
 
 import difflib
 import math
@@ -19,30 +19,32 @@ from aejax.data import cache
 from aejax.data._remote import quiet, reachable
 from aejax.data.factors import FACTORS
 
-_CHUNK = 256  # examples that are in memory at once where not all of them are to be
+_CHUNK = 256  # examples in memory at once when a split is read in chunks
 
 
 @dataclass(frozen=True)
 class Split:
-    """A split as TFDS has prepared it, in array_record files; its examples are decoded where they are asked for."""
+    """Holds a split as TFDS has prepared it, in array_record files; an example is decoded when it is asked for."""
 
     records: Any
+    """The data source of TFDS, which decodes the record at an index."""
     features: Any
+    """The features of a record, by their keys."""
     x: str
     """The key of the examples."""
     labels: tuple[str, ...]
-    """Of their class labels."""
+    """The keys of the class labels; several labels are combined into one number."""
 
     @property
     def nbytes(self) -> int:
-        """That all examples take in memory."""
+        """Returns how many bytes all examples take in memory."""
         feature = self.features[self.x]
         return len(self.records) * math.prod(feature.shape) * (1 if feature.np_dtype == np.uint8 else 4)
 
     def decode(self, which: range) -> Examples:
-        """Those records in memory: uint8 where TFDS says so, else float32; several labels become one number.
+        """Decodes the given records: uint8 where TFDS says so, else float32; several labels become one number.
 
-        Black and white images, of zeros and ones, become 0 and 255, as uint8 is grey levels everywhere.
+        Black and white images, of zeros and ones, become 0 and 255, because uint8 means grey levels everywhere.
         """
         values, numbers = self._values(which)
         values *= self._white
@@ -51,12 +53,12 @@ class Split:
 
     @cached_property
     def _white(self) -> Any:
-        """What to multiply by; the first examples speak for all."""
+        """Returns the factor on all values: 255 for images of zeros and ones, else 1; the first examples decide."""
         values, _ = self._values(range(len(self.records))[:_CHUNK])
         return np.uint8(255) if values.dtype == np.uint8 and values.max() == 1 else values.dtype.type(1)
 
     def _values(self, which: range) -> tuple[np.ndarray, np.ndarray]:
-        """Examples as TFDS has them, and their labels."""
+        """Returns examples as TFDS has them, and their labels, one column for each key."""
         feature = self.features[self.x]
         values = np.empty((len(which), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32)
         numbers = np.empty((len(which), len(self.labels)), np.int32)
@@ -67,15 +69,15 @@ class Split:
         return values, numbers
 
     def chunks(self) -> Iterator[Examples]:
-        """All of them, a few at a time."""
+        """Yields all examples, 256 at a time."""
         every = range(len(self.records))
         return (self.decode(every[start : start + _CHUNK]) for start in every[::_CHUNK])
 
 
 def read(name: str, source: Path | None) -> dict[str, Examples]:
-    """The parts of the TFDS data set `name` in memory: see `splits`, whose errors it raises.
+    """Reads the parts of the TFDS data set `name` into memory, from where `splits` finds it.
 
-    Raises `InputError` too where it is larger than this machine's memory.
+    Raises `InputError` as `splits` does, and where the data set is larger than this machine's memory.
     """
     prepared = splits(name, source)
     size = sum(split.nbytes for split in prepared.values())
@@ -89,11 +91,11 @@ def read(name: str, source: Path | None) -> dict[str, Examples]:
 
 
 def splits(name: str, source: Path | None = None) -> dict[str, Split]:
-    """The parts of the TFDS data set `name`, a configuration and a version included (`emnist/balanced`).
+    """Returns the parts of the TFDS data set `name`, with or without a configuration and a version (`emnist/balanced`).
 
-    `source` is the folder that TFDS calls `manual_dir`, or one in which TFDS has prepared it. Raises
-    `InputError` where TFDS has no such data set, cannot prepare it here, or where it holds neither
-    images of one size nor vectors.
+    `source` is the folder that TFDS calls `manual_dir`, or one in which TFDS has prepared the data set. Raises
+    `InputError` where TFDS has no such data set or cannot prepare it here, and where it holds neither images of
+    one size nor vectors.
     """
     with _explaining(name):
         builder = _builder(name, source)
@@ -107,24 +109,27 @@ def splits(name: str, source: Path | None = None) -> dict[str, Split]:
 
 @contextmanager
 def _explaining(name: str) -> Iterator[None]:
-    """TFDS in quiet, and its errors in one sentence."""
+    """Silences TFDS, and turns its errors into `InputError` with one sentence."""
     with quiet():
         try:
             yield
         except InputError:
             raise
-        except Exception as error:  # every data set of TFDS fails in a way of its own
+        except Exception as error:  # every data set of TFDS raises exceptions of its own
             raise _explained(name, error) from error
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """What to add to an error about an unknown name: the names most like it, or nothing."""
+    """Returns what to add to an error about an unknown name: the most similar names, or an empty text."""
     alike = difflib.get_close_matches(word.lower(), names)
     return f" (nearest: {', '.join(alike)})" if alike else ""
 
 
 def _builder(name: str, source: Path | None) -> Any:
-    """TFDS's builder, in the format that needs no TensorFlow to read; that of `source` if it is prepared there."""
+    """Returns TFDS's builder, in the format that can be read without TensorFlow.
+
+    It is that of `source` if the data set is prepared there, else that of the cache folder.
+    """
     import tensorflow_datasets as tfds
 
     known = tfds.list_builders(with_community_datasets=False)
@@ -137,9 +142,9 @@ def _builder(name: str, source: Path | None) -> Any:
 
 
 def _fields(name: str, info: Any) -> tuple[str, tuple[str, ...]]:
-    """The keys of the examples and of their class labels; those that TFDS calls supervised go first.
+    """Returns the keys of the examples and of their class labels; those that TFDS calls supervised come first.
 
-    Of several labels only the first is used, except those of known factors: they are all of one combination.
+    Of several labels only the first is used, except for data with known factors, whose labels are all kept.
     """
     import tensorflow_datasets as tfds
 
@@ -164,7 +169,7 @@ def _fields(name: str, info: Any) -> tuple[str, tuple[str, ...]]:
 
 
 def _prepare(name: str, builder: Any, source: Path | None) -> None:
-    """Lets TFDS download and write its files, unless it has them."""
+    """Lets TFDS download and write its files, unless it has them. Raises `InputError` if the server does not answer."""
     import tensorflow_datasets as tfds
 
     url = next(iter(builder.url_infos or ()), None)
@@ -179,7 +184,7 @@ def _prepare(name: str, builder: Any, source: Path | None) -> None:
 
 
 def _splits(name: str, splits: Iterable[str]) -> dict[str, str]:
-    """Which of TFDS's splits is which part; a single one, whatever its name, is train."""
+    """Returns TFDS's name of each part; a single split is train, whatever its name."""
     known = {part: part for part in ("train", "validation", "test") if part in splits}
     if "train" in known:
         return known
@@ -189,7 +194,10 @@ def _splits(name: str, splits: Iterable[str]) -> dict[str, str]:
 
 
 def _explained(name: str, error: BaseException) -> InputError:
-    """TFDS's error in one sentence: the one that began it, as those around it quote whole examples."""
+    """Turns an error of TFDS into one sentence.
+
+    The sentence quotes the error that caused the others, because those quote whole examples.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     text = " ".join(str(error).split())

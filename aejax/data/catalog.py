@@ -1,4 +1,4 @@
-"""Named data sets: from a name to the arrays of its three parts."""
+"""Finds data sets by name or path, and loads, prepares and packs them."""
 
 import logging
 from pathlib import Path
@@ -26,23 +26,24 @@ _EMBEDDED = {"mnist-5k": _embedded.read, "sprites": sprites.read}
 
 @configurable
 class Data:
-    """Which data set, how much of it is held out, and what happens to each example on the device."""
+    """Says which data set is used, how much of it is held out, and what happens to each example on the device."""
 
     name: str = static(default="mnist")
     """A name that `aejax data list` shows, tfds:NAME, or a path: .npy, .npz, .mat, a folder of images, packed data."""
     validation: float = static(default=0.1)
     """Fraction of the training examples held out for validation, by a fixed seed; 0 trains on all of them.
-    Not used where the data set has a validation part of its own, as mnist-5k does."""
+    Not used where the data set has a validation part of its own, as mnist-5k does.
+    """
     preprocess: Preprocess = Scale()
     """What turns stored examples into the batch that the model sees."""
 
 
 def load(data: Data) -> Dataset:
-    """The arrays of a data set as stored, in the host's memory; `data.preprocess` is for the device to apply.
+    """Loads a data set as stored, into the host's memory; `data.preprocess` is left for the device to apply.
 
     Images are `[n, h, w, c]` and vectors `[n, d]`, uint8 or float32; those of a packed folder stay on disk. A data
-    set without a test part gives a tenth of its examples to one, by the same fixed seed. Raises `InputError` where
-    it cannot be had, is not known, or is too small to be cut.
+    set without a test part gives a tenth of its examples to one, by the same fixed seed as validation. Raises
+    `InputError` where the data set is not known, not available, or too small to be split.
     """
     if not 0 <= data.validation < 1:
         raise InputError(f"validation is {data.validation}: give a fraction of at least 0 and below 1")
@@ -50,15 +51,15 @@ def load(data: Data) -> Dataset:
 
 
 def names() -> dict[str, str]:
-    """Every data set that has a name of its own, with one line about it."""
+    """Returns every data set that has a name of its own, with one line about it."""
     state = {True: "prepared", False: "not prepared yet"}
     return {name: f"{about} ({state[cache.path(name).exists()]})" for name, about in _ABOUT.items()}
 
 
 def prepare(name: str, source: Path | None = None) -> Path:
-    """Puts a data set into the cache, from the folder `source` or from where it comes; gives the file.
+    """Puts a data set into the cache, from the folder `source` or from its own source, and returns the cached file.
 
-    Raises `InputError` where the data cannot be had or the cache cannot be written.
+    Raises `InputError` where the data are not available or the cache cannot be written.
     """
     if source is not None and not source.expanduser().is_dir():
         raise InputError(f"there is no folder {source}: give the one that holds the files of {name}")
@@ -77,14 +78,14 @@ def prepare(name: str, source: Path | None = None) -> Path:
 
 
 def pack(source: str, folder: Path) -> dict[str, int]:
-    """Writes a data set in the form that can be trained on without being in memory; returns the size of each part.
+    """Writes a data set to a folder, in a form that can be trained on without being in memory.
 
-    `source` is a name or a path as anywhere, or a folder of .npy files, which are one part together. No more than a
-    few of its examples are in memory at once where it is a TFDS data set, .npy or images.
-    Raises `InputError` where it cannot be read, or the folder cannot be written or is there already.
+    `source` is a name or a path, as anywhere, or a folder of .npy files, which together are one part. Only a few
+    examples are in memory at once where they come from TFDS, .npy files or images. Returns the number of examples in
+    each part. Raises `InputError` where the data cannot be read, and where the folder cannot be written or exists.
     """
     folder = folder.expanduser()
-    if folder.exists() or not folder.parent.is_dir():  # said before the source is read
+    if folder.exists() or not folder.parent.is_dir():  # checked before the source is read, which may take long
         raise InputError(f"{folder} cannot be made: name a folder that is not there yet, in one that is")
     if source.startswith(_TFDS):
         splits = _tfds.splits(source.removeprefix(_TFDS)).items()
@@ -95,9 +96,10 @@ def pack(source: str, folder: Path) -> dict[str, int]:
 
 
 def read_examples(spec: str, split: str = "test") -> Examples:
-    """The examples behind a name or a path: all that a path holds, or the part `split` where there are parts.
+    """Returns the examples of a data set by its name or path: the only part, or the one called `split`.
 
-    Raises `InputError` as `load` does, and where there is no such part.
+    A named data set always has the parts train, validation and test. Raises `InputError` as `load` does, and where
+    there is no such part.
     """
     if _is_name(spec):
         dataset = load(Data(spec))
@@ -112,12 +114,12 @@ def read_examples(spec: str, split: str = "test") -> Examples:
 
 
 def _is_name(spec: str) -> bool:
-    """Whether it is a name, not a path; a name is never shadowed by a folder called the same."""
+    """Returns whether the text is a name and not a path; a folder called like a data set does not hide it."""
     return spec in _ABOUT or spec.startswith(_TFDS) or not files.is_path(spec)
 
 
 def _check_name(name: str) -> None:
-    """Refuses a name that nothing answers to."""
+    """Raises `InputError` for a name of no data set."""
     if name not in _ABOUT and not name.startswith(_TFDS):
         raise InputError(
             f"there is no data set named {name!r}{_tfds.nearest(name, _ABOUT)}: see `aejax data list`, "
@@ -126,7 +128,7 @@ def _check_name(name: str) -> None:
 
 
 def _parts(name: str) -> dict[str, Examples]:
-    """The parts that a data set has of its own, from the cache where it has one."""
+    """Returns the parts that a data set has of its own, from the cache if they are there, and else puts them there."""
     if not _is_name(name):
         return files.read_parts(Path(name))
     _check_name(name)
@@ -141,7 +143,7 @@ def _parts(name: str) -> dict[str, Examples]:
 
 
 def _make(name: str, source: Path | None) -> dict[str, Examples]:
-    """The parts of a named data set, from where it comes."""
+    """Makes the parts of a named data set from its source."""
     if name.startswith(_TFDS):
         return _tfds.read(name.removeprefix(_TFDS), source)
     if name not in _EMBEDDED:

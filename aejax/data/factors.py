@@ -1,4 +1,4 @@
-"""The factors of variation behind a data set: its labels number their combinations."""
+"""Describes the factors of variation of a data set whose labels number their combinations."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,22 @@ from aejax.core import InputError
 
 @dataclass(frozen=True)
 class Factors:
-    """Named factors and how many values each has; a label counts their combinations, the last factor fastest."""
+    """Holds the names of the factors, and how many values each has.
+
+    A label numbers the combinations of values from 0, and the value of the last factor changes fastest.
+    """
 
     sizes: dict[str, int]
 
     def __len__(self) -> int:
-        """The number of combinations."""
+        """Returns the number of combinations."""
         return int(np.prod(list(self.sizes.values())))
 
     def values(self, label: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n factors"]:
-        """The value of each factor, counted from 0, behind each label. Raises `InputError` for labels beyond them."""
+        """Returns the value of each factor, counted from 0, for each label: `[n, factors]`.
+
+        Raises `InputError` for labels that number no combination.
+        """
         if len(label) and not 0 <= label.min() <= label.max() < len(self):
             raise InputError(
                 f"the labels run from {label.min()} to {label.max()}, but there are {len(self)} combinations of "
@@ -41,4 +47,4 @@ FACTORS = {
         }
     ),
 }
-"""By the name of the data set."""
+"""The factors of the data sets for which they are known, by the data set's name."""

@@ -1,4 +1,4 @@
-"""The user's own data: a .npy, .npz or .mat file, a folder of images, or one that `aejax data pack` made."""
+"""Reads the user's own data: a .npy, .npz or .mat file, a folder of images, or one that `aejax data pack` made."""
 
 import math
 import os
@@ -22,14 +22,14 @@ _LABELS = ("y", "labels", "label")
 
 
 def is_path(spec: str) -> bool:
-    """Whether a data set's name is a path: it ends with .npy, .npz or .mat, has a separator, or is a folder's."""
+    """Returns whether a text is a path: it ends with .npy, .npz or .mat, has a separator, or names a folder."""
     return spec.lower().endswith((".npy", ".npz", ".mat")) or "/" in spec or os.sep in spec or Path(spec).is_dir()
 
 
 def read_array(path: Path) -> np.ndarray:
-    """The one array of examples at a path: uint8 or float32, `[n, d]` or `[n, h, w, c]`.
+    """Returns the one array of examples at a path: uint8 or float32, `[n, d]` or `[n, h, w, c]`.
 
-    Raises `InputError` as `read_parts` does, and where a .npz file holds several parts.
+    Raises `InputError` as `read_parts` does, and where the path holds several parts.
     """
     parts = read_parts(path)
     if len(parts) > 1:
@@ -38,14 +38,13 @@ def read_array(path: Path) -> np.ndarray:
 
 
 def read_parts(path: Path) -> dict[str, Examples]:
-    """What is at a path: the parts train, validation and test where a .npz file names them, else train alone.
+    """Returns the parts at a path: train, validation and test where the file names them, else train alone.
 
-    Keys of a .npz file: `x` (or images, data, X) with `y` (or labels, label), or `x_train`,
-    `x_validation`, `x_test` with `y_train` and so on. Shapes `[n, d]`, `[n, h, w]` and
-    `[n, h, w, c]`. uint8 is taken as grey levels, bool as black (0) and white (255), and every
-    other number as float32, as it is: integers that are grey levels must be saved as uint8.
-    A .mat file is one of outlier detection: see `read_mat`. Of a packed folder the examples stay on disk.
-    Raises `InputError` for a file that is missing, cut short or holds anything else.
+    A .npz file has the keys `x` (or images, data, X) with `y` (or labels, label); or `x_train`, `x_validation` and
+    `x_test` with `y_train` and so on. Shapes are `[n, d]`, `[n, h, w]` and `[n, h, w, c]`. uint8 is taken as grey
+    levels, bool as black (0) and white (255), and every other number as float32, unscaled: integers that are grey
+    levels must be saved as uint8. A .mat file is a benchmark of outlier detection: see `read_mat`. The examples of
+    a packed folder stay on disk. Raises `InputError` for a file that is missing, cut short or holds anything else.
     """
     path = path.expanduser()
     if not path.exists():
@@ -62,10 +61,10 @@ def read_parts(path: Path) -> dict[str, Examples]:
 
 
 def read_chunks(path: Path) -> dict[str, Iterator[Examples]]:
-    """The parts at a path as `read_parts` has them, but a few examples at a time.
+    """Returns the parts at a path as `read_parts` does, but each as an iterator over a few examples at a time.
 
-    Of a .npy file, of a folder of them (one part, by sorted name) and of a folder of images no more than that
-    is in memory at once.
+    A folder of .npy files is one part, in order of their names. Only a few examples are in memory at once for .npy
+    files, folders of images and packed folders; other files are read whole.
     """
     path = path.expanduser()
     shards = [path] if path.suffix.lower() == ".npy" and path.is_file() else sorted(path.glob("*.npy"))
@@ -77,24 +76,27 @@ def read_chunks(path: Path) -> dict[str, Iterator[Examples]]:
 
 
 def part_chunks(part: Examples) -> Iterator[Examples]:
-    """A part, a few examples at a time."""
+    """Yields the examples of a part in memory, a few megabytes at a time."""
     return (part.take(np.arange(few.start, few.stop)).read() for few in chunk_slices(part.x))
 
 
 def _array_chunks(path: Path) -> Iterator[Examples]:
-    """The same of a .npy file, mapped anew for each: what is mapped counts as memory of the process."""
+    """Yields the examples of a .npy file, a few megabytes at a time.
+
+    The file is mapped anew for each chunk, because the pages that are read count as memory of the process.
+    """
     for few in chunk_slices(_mapped(path)):
         yield _part(path, _mapped(path)[few], None)
 
 
 def _mapped(path: Path) -> np.ndarray:
-    """The array in a .npy file, unread."""
+    """Maps the array in a .npy file into memory, without reading it."""
     with _explained(path):
         return np.atleast_1d(np.lib.format.open_memmap(path, mode="r"))
 
 
 def _load(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-    """For each part, the arrays of examples and of labels, if any. Nothing is unpickled."""
+    """Returns, for each part, the arrays of examples and of labels, if there are any. Nothing is unpickled."""
     with _explained(path):
         with path.open("rb") as file:
             if file.read(2) == b"PK":
@@ -103,23 +105,23 @@ def _load(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
                     keys = _keys(path, arrays.files).items()
                     _check_sizes(path, arrays.zip)
                     return {part: (arrays[x], None if y is None else arrays[y]) for part, (x, y) in keys}
-        # Mapped: a header that claims more than the file holds is refused before memory is taken for it.
+        # Mapping refuses a header that claims more than the file holds, before memory is taken for it.
         return {"train": (np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)), None)}
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Anything that NumPy raises for a file that it cannot read, in one sentence."""
+    """Turns any error of NumPy about a file that it cannot read into `InputError`."""
     try:
         yield
     except InputError:
         raise
-    except Exception as error:  # a damaged file can fail in any way at all, and all of them mean the same
+    except Exception as error:  # a damaged file can raise any exception, and each means the same
         raise InputError(f"{path} cannot be read as .npy or .npz ({error}): save it again with numpy.save") from error
 
 
 def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
-    """Raises `InputError` where arrays claim more than they hold, or than this machine's memory has room for."""
+    """Raises `InputError` where arrays claim more bytes than the file holds, or than this machine has memory for."""
     members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
     for member in members:
         with archive.open(member) as file:
@@ -134,7 +136,7 @@ def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def _keys(path: Path, names: list[str]) -> dict[str, tuple[str, str | None]]:
-    """For each part, the names of its examples and of its labels, if any."""
+    """Returns, for each part, the keys of its examples and of its labels, if there are any."""
     if "x_train" in names:
         parts = [part for part in ("train", "validation", "test") if f"x_{part}" in names]
         return {part: (f"x_{part}", f"y_{part}" if f"y_{part}" in names else None) for part in parts}
@@ -148,6 +150,6 @@ def _keys(path: Path, names: list[str]) -> dict[str, tuple[str, str | None]]:
 
 
 def _part(path: Path, x: np.ndarray, label: np.ndarray | None) -> Examples:
-    """One part, checked."""
+    """Checks the arrays of one part and returns its examples."""
     checked = examples(np.asarray(x), str(path))
     return Examples(checked, None if label is None else labels(label, len(checked), str(path)))

@@ -1,24 +1,29 @@
-"""Fixed splits: the same examples in the same parts, on every machine and for good."""
+"""Splits data sets in a fixed way: the same examples into the same parts, on every machine and in every version."""
 
 import numpy as np
 
 from aejax.core import Examples, InputError
 from aejax.data.dataset import Dataset
 
-_TEST = 0.1  # of a data set that has no test part
+_TEST = 0.1  # the share of train that becomes test in a data set without a test part
 
 
 def permutation(n: int) -> np.ndarray:
-    """The one order of `n` examples that every split goes by."""
+    """Returns the fixed random order of `n` examples that every split uses."""
     # RandomState's streams are frozen for good; those of numpy.random.Generator may change.
     return np.random.RandomState(0).permutation(n)
 
 
 def cut(name: str, parts: dict[str, Examples], validation: float) -> Dataset:
-    """Cuts from train the parts that are lacking; what is left keeps its order.
+    """Cuts the parts that a data set lacks from its train part; the remaining examples keep their order.
 
-    `validation` is a fraction of train; a lacking test part takes a tenth. Raises `InputError`
-    where nothing would be left to train on.
+    Args:
+        name: the name of the data set.
+        parts: the parts that it has; train must be among them.
+        validation: the fraction of train that makes a validation part; a test part takes a tenth of train.
+
+    Raises:
+        InputError: where nothing would be left to train on.
     """
     train = parts["train"]
     n_test = 0 if "test" in parts else max(1, round(_TEST * len(train)))
@@ -28,15 +33,18 @@ def cut(name: str, parts: dict[str, Examples], validation: float) -> Dataset:
         raise InputError(f"{name} has {len(train)} examples, too few to hold {held_out} of them out: give more")
     order = permutation(len(train))
     test, valid = (train.take(np.sort(i)) for i in np.split(order[:held_out], [n_test]))
-    rest = train.take(np.sort(order[held_out:])) if held_out else train  # no copy of what stays whole
+    rest = train.take(np.sort(order[held_out:])) if held_out else train  # a part that stays whole is not copied
     return Dataset(name, rest, parts.get("validation", valid), parts.get("test", test))
 
 
 def stratified(examples: Examples, sizes: dict[str, int]) -> dict[str, Examples]:
-    """Parts that hold, of every label, the number of examples that `sizes` gives; each is in random order."""
+    """Splits examples into parts that hold, of every label, the number of examples that `sizes` gives.
+
+    Each part is in random order.
+    """
     shuffled = examples.take(permutation(len(examples)))
     label = np.asarray(shuffled.label)
-    rank = np.empty(len(label), int)  # of each example among those of its label
+    rank = np.empty(len(label), int)  # the rank of each example among those of its label
     for value in np.unique(label):
         rank[label == value] = np.arange((label == value).sum())
     part = np.searchsorted(np.cumsum(list(sizes.values())), rank, side="right")

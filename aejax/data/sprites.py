@@ -1,4 +1,4 @@
-"""sprites: a square, an ellipse or a heart of any size, rotation and place, drawn here; after dSprites (2017)."""
+"""Draws sprites: a square, an ellipse or a heart of any size, rotation and place, after dSprites (2017)."""
 
 import jax
 import jax.numpy as jnp
@@ -10,18 +10,18 @@ from aejax.data.factors import FACTORS
 from aejax.data.split import permutation
 
 SIDE = 32
-"""Pixels an image is wide and high."""
+"""Width and height of an image in pixels."""
 
-_FINER = 4  # points across a pixel: the share of them that is covered is its grey level
+_FINER = 4  # points along each side of a pixel, whose grey level is the share of points that are covered
 
 _PARTS = {"train": 33_280, "validation": 2_560, "test": 10_240}
 
 
 def read() -> dict[str, Examples]:
-    """Every combination of the factors once: 46,080 uint8 images `[n, 32, 32, 1]`, split at random but for good.
+    """Draws every combination of the factors once: 46,080 uint8 images `[n, 32, 32, 1]` in a fixed random split.
 
-    Scales run from a half to 1. Rotations are ten steps of 9 degrees, as a square repeats itself after a
-    quarter turn: no two images are the same. Places run over half the image, so that none is cut off.
+    Scales run from a half to 1. Rotations are ten steps of 9 degrees, so that no two images are the same: a square
+    repeats itself after a quarter turn. Centres lie in the middle half of each axis, so that no sprite is cut off.
     """
     factors = FACTORS["sprites"]
     label = permutation(len(factors))
@@ -40,11 +40,14 @@ def read() -> dict[str, Examples]:
 
 
 def render(shape: np.ndarray, scale: np.ndarray, rotation: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """White sprites on black, uint8 `[n, 32, 32, 1]`, from arrays `[n]`.
+    """Draws white sprites on black: uint8 `[n, 32, 32, 1]`, from arrays `[n]`.
 
-    `shape` is 0 for a square, 1 for an ellipse, 2 for a heart; `scale` 1 fits a circle of half the image's
-    width; `rotation` is in radians, counter-clockwise; `x` (to the right) and `y` (up) are the centre, in
-    an image that reaches from -1 to 1.
+    Args:
+        shape: 0 for a square, 1 for an ellipse, 2 for a heart.
+        scale: the size; at 1 the sprite fits a circle of half the image's width.
+        rotation: the angle in radians, counter-clockwise.
+        x: the centre, to the right, in an image that reaches from -1 to 1.
+        y: the centre, upwards, in the same units.
     """
     arrays = [jnp.asarray(shape), *(jnp.asarray(values, jnp.float32) for values in (scale, rotation, x, y))]
     return np.asarray(_render(arrays))
@@ -66,16 +69,16 @@ def _image(shape: Array, scale: Array, rotation: Array, x: Array, y: Array) -> A
 
 
 def _square(u: Float[Array, "h w"], v: Float[Array, "h w"]) -> Array:
-    """Inside the unit circle, as the others."""
+    """Returns where a square lies whose corners are on the unit circle."""
     return jnp.maximum(jnp.abs(u), jnp.abs(v)) < 0.5**0.5
 
 
 def _ellipse(u: Float[Array, "h w"], v: Float[Array, "h w"]) -> Array:
-    """Twice as wide as high."""
+    """Returns where an ellipse lies that is as wide as the unit circle, and half as high."""
     return u**2 + (2 * v) ** 2 < 1
 
 
 def _heart(u: Float[Array, "h w"], v: Float[Array, "h w"]) -> Array:
-    """The sextic (a^2 + b^2 - 1)^3 < a^2 b^3 about its centre of gravity, which is 0.29 up."""
+    """Returns where a heart lies: the sextic (a^2 + b^2 - 1)^3 < a^2 b^3, about its centre of gravity at b = 0.29."""
     a, b = 1.3 * u, 1.3 * v + 0.29
     return (a**2 + b**2 - 1) ** 3 < a**2 * b**3

@@ -1,4 +1,4 @@
-"""Examples that stay on disk: an array in a .npy file of which only the rows that are asked for are read."""
+"""Keeps examples on disk: an array in a .npy file, of which only the rows that are asked for are read."""
 
 import logging
 import math
@@ -14,44 +14,45 @@ from aejax.core import BUFFER, Examples, InputError
 
 _log = logging.getLogger("aejax")
 
-_CHUNK = 2**22  # bytes that a pass over a whole part holds at once
+_CHUNK = 2**22  # bytes in memory at once during a pass over a whole part
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of a .npy file, which are read where they are indexed; in all else like an array.
+    """Stands for rows of a .npy file, which are read when they are indexed; in all else it is like an array.
 
-    Each row is a read of its own. A mapped file is no faster over more rows than memory holds, counts as
-    memory of the process page by page, and where it is cut short meanwhile ends the process.
+    Each row is read by a call of its own. A mapped file would be no faster when it has more rows than fit in memory,
+    its pages would count as memory of the process, and it would end the process if it were cut short meanwhile.
     """
 
     path: Path
     start: int
-    """Bytes before the first row."""
+    """The number of bytes before the first row."""
     dtype: np.dtype
     row_shape: tuple[int, ...]
     low: float
+    """A bound below which no value lies."""
     high: float
-    """No value is lower, none higher."""
+    """A bound above which no value lies."""
     index: np.ndarray
-    """Which rows of the file, in which order."""
+    """The numbers of the rows in the file, in the order in which they stand here."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As an array's."""
+        """Returns the shape of an array of all rows."""
         return (len(self.index), *self.row_shape)
 
     @property
     def nbytes(self) -> int:
-        """That an array of them takes."""
+        """Returns how many bytes an array of all rows takes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def __len__(self) -> int:
-        """The number of rows."""
+        """Returns the number of rows."""
         return len(self.index)
 
     def __getitem__(self, which: int | slice | np.ndarray) -> np.ndarray:
-        """Those rows in memory. Raises `InputError` where the file has become shorter or cannot be read."""
+        """Reads the given rows. Raises `InputError` where the file has become shorter or cannot be read."""
         index = np.asarray(self.index[which])
         size = math.prod(self.row_shape) * self.dtype.itemsize
         try:
@@ -65,39 +66,39 @@ class Rows:
         return np.frombuffer(content, self.dtype).reshape(*index.shape, *self.row_shape)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """All of them in memory."""
+        """Reads all rows into an array."""
         return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
 
     def take(self, index: np.ndarray) -> Self:
-        """Those rows, still on disk."""
+        """Returns the given rows, still on disk."""
         return replace(self, index=self.index[index])
 
     def min(self) -> float:
-        """What no value is below."""
+        """Returns a bound below which no value of the file lies."""
         return self.low
 
     def max(self) -> float:
-        """What no value is above."""
+        """Returns a bound above which no value of the file lies."""
         return self.high
 
 
 @dataclass(frozen=True)
 class Stored(Examples):
-    """A part on disk. What is taken of it stays there; its labels, four bytes an example, are in memory."""
+    """Holds a part on disk. What is taken of it stays there; its labels, four bytes for each example, are in memory."""
 
     x: Rows
     label: np.ndarray | None = None
 
     def take(self, index: Any) -> "Stored":
-        """The examples at `index`, in that order, unread."""
+        """Returns the examples at `index`, in that order, still on disk."""
         return Stored(self.x.take(index), None if self.label is None else self.label[index])
 
     def read(self) -> Examples:
-        """The same in memory."""
+        """Reads all examples into memory."""
         return Examples(self.x[:], self.label)
 
     def within(self, gigabytes: float = BUFFER) -> Examples:
-        """In memory; where that takes more gigabytes, as many examples as fit, evenly apart."""
+        """Reads the examples into memory; if they take more than so many gigabytes, as many as fit, spread evenly."""
         fitting = len(self) if self.x.nbytes <= 1e9 * gigabytes else int(len(self) * 1e9 * gigabytes / self.x.nbytes)
         if fitting < len(self):
             _log.warning("of the %d examples in %s, %d that fit in memory are used", len(self), self.x.path, fitting)
@@ -105,11 +106,11 @@ class Stored(Examples):
 
 
 def chunk_slices(x: np.ndarray | Rows) -> Iterator[slice]:
-    """Slices of examples that take a few megabytes each, and together are all of them."""
+    """Yields slices of a few megabytes each, which together cover all examples in order."""
     size = max(1, _CHUNK * len(x) // max(x.nbytes, 1))
     return (slice(start, min(start + size, len(x))) for start in range(0, len(x), size))
 
 
 def chunks(x: np.ndarray | Rows) -> Iterator[np.ndarray]:
-    """All examples, a few megabytes at a time."""
+    """Yields all examples, a few megabytes at a time."""
     return (x[few] for few in chunk_slices(x))

@@ -1,4 +1,4 @@
-"""Terms, likelihoods and corruptions.
+"""Defines losses: their terms, likelihoods and corruptions.
 
 What is only measured, and not minimised, belongs in `metrics`.
 """

@@ -1,4 +1,4 @@
-"""The loss of a classifier on codes."""
+"""Defines the loss of a classifier on codes."""
 
 from dataclasses import field
 
@@ -13,16 +13,23 @@ from aejax.models import Classifier
 
 @configurable
 class CrossEntropy:
-    """Softmax cross-entropy of the labels in nats, and the share of wrong answers."""
+    """Measures the softmax cross-entropy of the labels in nats, and whether the answer is wrong."""
 
     corruption: Corruption = field(default_factory=Clean)
-    """What happens to the input in training, and only there."""
+    """The corruption of the input in training; evaluation uses clean input."""
 
     def __call__(
         self, model: Classifier, batch: Examples, train: bool = False, step: Int[Array, ""] | None = None
     ) -> dict[str, Float[Array, " batch"]]:
-        """`loss_nats` and `error` (0 or 1) of each example; `model` is bound to its variables."""
-        assert batch.label is not None  # `aejax.probes` refuses data without labels
+        """Returns `loss_nats` and `error` (0 or 1) of each example.
+
+        Args:
+            model: the classifier, bound to its variables.
+            batch: the examples with their labels.
+            train: whether the model is being trained.
+            step: not used.
+        """
+        assert batch.label is not None  # `aejax.evaluation.probes` refuses data without labels
         x = self.corruption(batch.x, model.make_rng("corruption")) if train else batch.x
         logits = model.classify(x, train)
         return {

@@ -1,4 +1,4 @@
-"""The contractive penalty: how fast the code moves with the encoder's input. Rifai et al. 2011."""
+"""Defines contractive penalties: how fast the code changes with the encoder's input. Rifai et al. 2011."""
 
 import jax
 import jax.numpy as jnp
@@ -12,18 +12,18 @@ from aejax.models import Autoencoder, MLPEncoder, Plain, activation
 
 @configurable
 class Contractive(Term):
-    """The squared Frobenius norm of the Jacobian of the mean code with respect to what the encoder saw.
+    """Penalises the squared Frobenius norm of the Jacobian of the mean code with respect to the encoder's input.
 
-    Rifai et al. 2011, equation 3, for any encoder, as it is at inference: with running averages in
-    place of a batch's, and without dropout. Vectors times the Jacobian, one after the other, each
-    cost about a forward pass and its gradient. Raises `InputError` for `samples` below 1.
+    Rifai et al. 2011, equation 3, for any encoder, as it is at inference: with running averages instead of a batch's
+    statistics, and without dropout. Each vector is multiplied by the Jacobian in turn, at about the cost of a forward
+    pass and its gradient.
     """
 
     samples: int | None = static(default=1)
-    """Random vectors of Hutchinson's unbiased estimate (1990); None: exact, one vector for each latent unit."""
+    """Number of random vectors in Hutchinson's unbiased estimate (1990); None: exact, one vector per latent unit."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """sum_ij (dz_i / dx_j)^2 of each example."""
+        """Returns sum_ij (dz_i / dx_j)^2 of each example. Raises `InputError` for `samples` below 1."""
         if self.samples is not None and self.samples < 1:
             raise InputError(f"Contractive.samples is {self.samples}: give at least 1, or none for the exact norm")
         model, variables = forward.model.unbind()
@@ -43,14 +43,14 @@ class Contractive(Term):
 
 @configurable
 class ContractiveLayer(Term):
-    """The same norm in closed form, for an encoder of one dense layer: no more work than encoding.
+    """Penalises the same norm as `Contractive` in closed form, for an encoder of one dense layer.
 
-    Rifai et al. 2011, equation 4, for any activation: sum_i act'(a_i)^2 |w_i|^2 with a = W x + b.
-    Raises `InputError` for any other encoder, which `Contractive` is for.
+    Rifai et al. 2011, equation 4, for any activation: sum_i act'(a_i)^2 |w_i|^2 with a = W x + b. It takes no more
+    work than encoding.
     """
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """sum_ij (dz_i / dx_j)^2 of each example."""
+        """Returns sum_ij (dz_i / dx_j)^2 of each example. Raises `InputError` for any other encoder."""
         latent = _one_layer(forward.model)
         code = forward.model.variables["params"]["latent"]["code"]
         before = flat(forward.given) @ code["kernel"] + code["bias"][None]

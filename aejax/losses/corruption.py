@@ -1,6 +1,6 @@
-"""Corruptions: what a denoising autoencoder's input goes through, fresh at every use; its target never does.
+"""Defines corruptions of a denoising autoencoder's input, drawn anew at every use; the target stays clean.
 
-Levels are traced. With `up_to`, each example draws its own level, evenly between `level` and `up_to`.
+Levels are traced. With `up_to`, each example draws its own level, uniformly between `level` and `up_to`.
 """
 
 import jax
@@ -12,7 +12,7 @@ from aejax.core import Number, configurable
 
 @configurable
 class Corruption:
-    """x to a corrupted x of the same shape."""
+    """Turns examples into corrupted examples of the same shape."""
 
     def __call__(self, x: Float[Array, "batch *shape"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
         """Corrupts a batch."""
@@ -21,10 +21,10 @@ class Corruption:
 
 @configurable
 class Clean(Corruption):
-    """No corruption."""
+    """Leaves examples as they are."""
 
     def __call__(self, x: Float[Array, "batch *shape"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """x."""
+        """Returns the batch itself."""
         return x
 
 
@@ -35,25 +35,25 @@ class GaussianNoise(Corruption):
     level: float = 0.5
     """Standard deviation of the noise."""
     up_to: float | None = None
-    """The highest level, where every example draws its own."""
+    """The highest level, if every example draws its own; None: all have `level`."""
 
     def __call__(self, x: Float[Array, "batch *shape"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """x plus noise, not clipped: see `Clip`."""
+        """Returns the batch plus noise, not clipped: see `Clip`."""
         level_key, key = jax.random.split(key)
         return x + _levels(self.level, self.up_to, x, level_key) * jax.random.normal(key, x.shape)
 
 
 @configurable
 class Masking(Corruption):
-    """Sets each value to zero with probability level. Vincent et al. 2010, section 3.3."""
+    """Sets each value to zero with probability `level`. Vincent et al. 2010, section 3.3."""
 
     level: float = 0.25
-    """Share of the values that are lost."""
+    """Share of the values that are set to zero."""
     up_to: float | None = None
-    """The highest level, where every example draws its own."""
+    """The highest level, if every example draws its own; None: all have `level`."""
 
     def __call__(self, x: Float[Array, "batch *shape"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """x with holes."""
+        """Returns the batch with zeros."""
         level_key, key = jax.random.split(key)
         lost = jax.random.uniform(key, x.shape) < _levels(self.level, self.up_to, x, level_key)
         return jnp.where(lost, 0.0, x)
@@ -61,15 +61,15 @@ class Masking(Corruption):
 
 @configurable
 class SaltAndPepper(Corruption):
-    """Sets each value to 0 or 1, evenly, with probability level. Vincent et al. 2010, section 3.3."""
+    """Replaces each value with probability `level`, by 0 or 1 with equal chances. Vincent et al. 2010, section 3.3."""
 
     level: float = 0.25
     """Share of the values that are replaced."""
     up_to: float | None = None
-    """The highest level, where every example draws its own."""
+    """The highest level, if every example draws its own; None: all have `level`."""
 
     def __call__(self, x: Float[Array, "batch *shape"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """x with black and white dots."""
+        """Returns the batch with black and white dots."""
         level_key, key = jax.random.split(key)
         uniform = jax.random.uniform(key, x.shape)
         level = _levels(self.level, self.up_to, x, level_key)
@@ -78,27 +78,27 @@ class SaltAndPepper(Corruption):
 
 @configurable
 class Clip(Corruption):
-    """Cuts values off at the ends of an interval: what a camera does to noise."""
+    """Cuts values off at the ends of an interval, as a camera does with noise."""
 
     low: float = 0.0
-    """Lower end."""
+    """Lower end of the interval."""
     high: float = 1.0
-    """Upper end."""
+    """Upper end of the interval."""
 
     def __call__(self, x: Float[Array, "batch *shape"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """x within the interval."""
+        """Returns the batch with all values within the interval."""
         return jnp.clip(x, self.low, self.high)
 
 
 @configurable
 class Composed(Corruption):
-    """Several corruptions, one after the other."""
+    """Applies several corruptions, one after the other."""
 
     parts: tuple[Corruption, ...] = (GaussianNoise(), Clip())
-    """In the order in which they are applied."""
+    """The corruptions, in the order in which they are applied."""
 
     def __call__(self, x: Float[Array, "batch *shape"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """Each part with a key of its own."""
+        """Returns the batch after all corruptions, each with a key of its own."""
         for number, part in enumerate(self.parts):
             x = part(x, jax.random.fold_in(key, number))
         return x

@@ -1,4 +1,4 @@
-"""Importance-weighted bounds: many codes for each example, weighted by how well they explain it."""
+"""Defines importance-weighted bounds: many codes for each example, weighted by how well they explain it."""
 
 import math
 from typing import TypeVar
@@ -17,20 +17,22 @@ T = TypeVar("T")
 
 @configurable
 class ImportanceWeighted(Term):
-    """-log (1/K) sum_k w_k with w_k = p(x, z_k) / q(z_k | x), a mean over M such bounds.
+    """Bounds -log p(x) by -log (1/K) sum_k w_k with w_k = p(x, z_k) / q(z_k | x), a mean over M such bounds.
 
-    M = 1 is the IWAE of Burda et al. 2016, equation 8; K = 1 is the ELBO by M samples; both above 1
-    is the MIWAE of Rainforth et al. 2018, equation 7. It holds reconstruction and rate together: no
-    other term of a loss should.
+    M = 1 is the IWAE of Burda et al. 2016, equation 8; K = 1 is the ELBO by M samples; both above 1 is the MIWAE of
+    Rainforth et al. 2018, equation 7. It includes reconstruction and rate, so that a loss needs neither as a term.
     """
 
     samples: int = static(default=50)
-    """K."""
+    """K, the number of codes in each bound."""
     bounds: int = static(default=1)
-    """M."""
+    """M, the number of bounds whose mean is taken."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The negative of the bound, in nats."""
+        """Returns the negative of the bound for each example, in nats.
+
+        Raises `InputError` for `samples` or `bounds` below 1, and for a model without densities over codes.
+        """
         return -self._mean_bound(importance_log_weights(forward, self._draws(), forward.model.make_rng("latent")))
 
     def _draws(self) -> int:
@@ -44,36 +46,42 @@ class ImportanceWeighted(Term):
 
 @configurable
 class CombinedImportanceWeighted(ImportanceWeighted):
-    """CIWAE: `beta` times the ELBO by all the codes, and the rest of the weight on the bound. Rainforth et al. 2018."""
+    """Weights the ELBO by all codes with `beta`, and the bound with 1 - `beta`: CIWAE, Rainforth et al. 2018."""
 
     beta: float = 0.5
-    """0: the importance-weighted bound alone; 1: the ELBO alone."""
+    """Weight of the ELBO; 0: the importance-weighted bound alone; 1: the ELBO alone."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The negative of the combination, in nats."""
+        """Returns the negative of the combination for each example, in nats.
+
+        Raises `InputError` as `ImportanceWeighted` does.
+        """
         weights = importance_log_weights(forward, self._draws(), forward.model.make_rng("latent"))
         return -(self.beta * jnp.mean(weights, axis=0) + (1 - self.beta) * self._mean_bound(weights))
 
 
 @configurable
 class PartiallyImportanceWeighted(ImportanceWeighted):
-    """PIWAE: decoder and prior follow one bound by all M * K codes, the encoder the mean of M. Rainforth et al. 2018.
+    """Trains decoder and prior on one bound by all M * K codes, and the encoder on the mean of M bounds: PIWAE.
 
-    The looser bound has the gradient with less noise in it for the encoder (their section 3).
+    Rainforth et al. 2018. For the encoder, the looser bound has the gradient with less noise (section 3).
     """
 
     samples: int = static(default=8)
-    """K."""
+    """K, the number of codes in each of the encoder's bounds."""
     bounds: int = static(default=8)
-    """M."""
+    """M, the number of the encoder's bounds."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The negative of the tighter bound, in nats."""
+        """Returns the negative of the tighter bound for each example, in nats.
+
+        Raises `InputError` as `ImportanceWeighted` does.
+        """
         fixed = jax.lax.stop_gradient
         model, _ = variational(forward)
         code, log_posterior = draw(forward, self._draws(), model.make_rng("latent"))
         tight = log_mean_exp(log_joint(model, forward, fixed(code)) - fixed(log_posterior))
-        # The same numbers again, which XLA computes once, with another gradient: through the codes alone.
+        # The same joint again, with a gradient through the codes alone; equal numbers are computed once by XLA.
         unbound, variables = model.unbind()
         keys = {"dropout": model.make_rng("dropout")}
         joint, _ = apply(log_joint, unbound, fixed(variables), keys, forward, code, mutable=True)
@@ -82,7 +90,18 @@ class PartiallyImportanceWeighted(ImportanceWeighted):
 
 
 def importance_log_weights(forward: Forward, samples: int, key: Key[Array, ""]) -> Float[Array, "samples batch"]:
-    """log p(x, z) - log q(z | x) for so many codes of each example, all decoded in one pass."""
+    """Returns log p(x, z) - log q(z | x) in nats for several codes of each example, `[samples, batch]`.
+
+    All codes are decoded in one pass.
+
+    Args:
+        forward: the forward pass, of which examples and posterior are used.
+        samples: the number of codes for each example.
+        key: the key of the draw.
+
+    Raises:
+        InputError: for a model without densities over codes.
+    """
     code, log_posterior = draw(forward, samples, key)
     return log_joint(variational(forward)[0], forward, code) - log_posterior
 
@@ -90,7 +109,20 @@ def importance_log_weights(forward: Forward, samples: int, key: Key[Array, ""]) 
 def draw(
     forward: Forward, samples: int, key: Key[Array, ""]
 ) -> tuple[Float[Array, "rows latent"], Float[Array, "samples batch"]]:
-    """So many codes of each example from its posterior, one batch of them below the other, and log q(z | x)."""
+    """Draws several codes of each example from its posterior, and returns them with log q(z | x).
+
+    Args:
+        forward: the forward pass, of which the posterior is used.
+        samples: the number of codes for each example.
+        key: the key of the draw.
+
+    Returns:
+        The codes, `[samples * batch, latent]`, one batch below the other, and their log-densities in nats,
+        `[samples, batch]`.
+
+    Raises:
+        InputError: for a model without densities over codes.
+    """
     posterior = tile(variational(forward)[1], samples)
     code = posterior.sample(key)
     return code, posterior.log_prob(code).reshape(samples, -1)
@@ -99,7 +131,13 @@ def draw(
 def log_joint(
     model: VariationalAutoencoder, forward: Forward, code: Float[Array, "rows latent"]
 ) -> Float[Array, "samples batch"]:
-    """log p(x, z) of the examples and codes that were drawn for them."""
+    """Returns log p(x, z) in nats of the examples and the codes that were drawn for them, `[samples, batch]`.
+
+    Args:
+        model: the model, bound to its variables.
+        forward: the forward pass, of which examples, labels and likelihood are used.
+        code: the codes as `draw` returns them, `[samples * batch, latent]`.
+    """
     samples = len(code) // len(forward.x)
     x, label = tile((forward.x, forward.label), samples)
     raw = model.decode(code, forward.train, label)
@@ -107,7 +145,7 @@ def log_joint(
 
 
 def tile(tree: T, samples: int) -> T:
-    """So many copies of a batch, one below the other."""
+    """Repeats every array of a batch so many times, one copy below the other."""
 
     def leaf_tiled(leaf: Num[Array, "batch *shape"]) -> Num[Array, "rows *shape"]:
         tiled = jnp.broadcast_to(leaf[None], (samples, *leaf.shape))
@@ -117,5 +155,5 @@ def tile(tree: T, samples: int) -> T:
 
 
 def log_mean_exp(values: Float[Array, "*bounds samples batch"]) -> Float[Array, "*bounds batch"]:
-    """log (1/K) sum_k exp v_k over the last axis but one."""
+    """Returns log (1/K) sum_k exp v_k over the last axis but one, of length K."""
     return jax.nn.logsumexp(values, axis=-2) - math.log(values.shape[-2])

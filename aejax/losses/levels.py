@@ -1,7 +1,8 @@
-"""Likelihoods of data on a grid of levels, k / (levels - 1) in [0, 1]: masses, not densities, so nats become bits.
+"""Defines likelihoods of data on a grid of levels, k / (levels - 1) in [0, 1].
 
-Grey levels k of 0 to 255 reach the loss as the float32 nearest to k / 255, and the integer nearest to
-255 x is k again, exactly. `Experiment.resolve` refuses data that lies off the grid.
+They are probability masses, not densities, so nats convert to bits of a code. Grey levels k of 0 to 255 reach the
+loss as the float32 nearest to k / 255, and the integer nearest to 255 x is exactly k again. `Experiment.resolve`
+refuses data that lies off the grid.
 """
 
 from dataclasses import dataclass
@@ -18,58 +19,62 @@ from aejax.models import positive_scale
 
 @dataclass(frozen=True)
 class Levels(Likelihood):
-    """A mass for every level of every value; raw output has a last axis of parameters."""
+    """Gives a mass to every level of every value; raw output has a last axis of parameters."""
 
     support = (0.0, 1.0)
     levels: int = static(default=256)
-    """Of each value, 0 and 1 among them."""
+    """Number of levels of each value, with 0 and 1 the lowest and highest."""
 
     def level(self, x: Float[Array, "*shape"]) -> Int[Array, "*shape"]:
-        """The integer k of x = k / (levels - 1): the nearest."""
+        """Returns the number k of the level nearest to x."""
         return jnp.round(x * (self.levels - 1)).astype(jnp.int32)
 
     def value(self, level: Int[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """k / (levels - 1)."""
+        """Returns the value k / (levels - 1) of level k."""
         return level.astype(jnp.float32) / (self.levels - 1)
 
 
 @configurable
 class Categorical(Levels):
-    """Raw output: logits of all levels of every value, on a last axis. It knows no order among them."""
+    """Takes raw output as logits of all levels of every value, on a last axis. It knows no order of the levels."""
 
     def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """`(*shape, levels)`."""
+        """Returns the shape of the decoder's output, `(*shape, levels)`."""
         return (*shape, self.levels)
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
-        """The log of the level's softmax."""
+        """Returns the logarithm of the softmax at each value's level in nats, summed over an example's values."""
         chex.assert_shape(raw, (*x.shape, self.levels))
         chosen = jnp.take_along_axis(raw, self.level(x)[..., None], axis=-1)[..., 0]
         return jnp.sum(flat(chosen - jax.nn.logsumexp(raw, axis=-1)), axis=1)
 
     def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
-        """The levels' mean."""
+        """Returns the mean of the levels' values."""
         return jax.nn.softmax(raw, axis=-1) @ self.value(jnp.arange(self.levels))
 
     def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """One of the levels."""
+        """Draws one of the levels for each value."""
         return self.value(jax.random.categorical(key, raw))
 
 
 @configurable
 class DiscretisedLogistic(Levels):
-    """Raw output: location and scale of a logistic distribution, whose mass around a level is the level's.
+    """Takes raw output as location and scale of a logistic distribution, and gives a level the mass around it.
 
-    Salimans et al. 2017 (PixelCNN++), equation 2, with one component: the lowest level takes all that
-    is below it, the highest all above.
+    Salimans et al. 2017 (PixelCNN++), equation 2, with one component: the lowest level takes all mass below it, the
+    highest all mass above it.
     """
 
     def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """`(*shape, 2)`."""
+        """Returns the shape of the decoder's output, `(*shape, 2)`."""
         return (*shape, 2)
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
-        """log (sigmoid(b) - sigmoid(a)) at the bin's edges = -softplus(-b) - softplus(a) + log(1 - e^(a - b))."""
+        """Returns the logarithm of each level's mass in nats, summed over an example's values.
+
+        With a and b the ends of the level's bin, less the location and over the scale, it is
+        log (sigmoid(b) - sigmoid(a)) = -softplus(-b) - softplus(a) + log(1 - e^(a - b)).
+        """
         chex.assert_shape(raw, (*x.shape, 2))
         level, (location, scale) = self.level(x), _parameters(raw)
         width = 1 / (self.levels - 1)
@@ -80,14 +85,14 @@ class DiscretisedLogistic(Levels):
         return jnp.sum(flat(mass), axis=1)
 
     def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
-        """The levels' mean: the mean over all inner edges of the probability of being above."""
+        """Returns the mean of the levels' values: the mean of the probabilities of lying above each inner edge."""
         location, scale = _parameters(raw)
         edges = self.value(jnp.arange(self.levels - 1)) + 0.5 / (self.levels - 1)
         above = lambda total, edge: (total + jax.nn.sigmoid((location - edge) / scale), None)  # noqa: E731
         return jax.lax.scan(above, jnp.zeros_like(location), edges)[0] / len(edges)
 
     def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """A logistic draw, moved to the nearest level."""
+        """Draws from the logistic distribution, and moves the draw to the nearest level."""
         location, scale = _parameters(raw)
         drawn = location + scale * jax.random.logistic(key, location.shape)
         return self.value(self.level(jnp.clip(drawn, 0, 1)))

@@ -1,4 +1,7 @@
-"""Likelihoods: what a decoder's raw output means. Log-probabilities are in nats, summed over an example's values."""
+"""Defines likelihoods, which give a decoder's raw output its meaning.
+
+Log-probabilities are in nats, summed over an example's values.
+"""
 
 import math
 from typing import ClassVar
@@ -14,123 +17,135 @@ from aejax.models import normal_log_density
 
 @configurable
 class Likelihood:
-    """p(x | z) with the decoder's output as its raw parameters, independent over the values of an example."""
+    """Models p(x | z), independent over an example's values, with the decoder's output as its raw parameters."""
 
     support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
-    """The closed interval that every value of the data must lie in."""
+    """The closed interval that holds every value of the data."""
 
     def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of the decoder's output for examples of `shape`."""
+        """Returns the shape of the decoder's output for an example of `shape`."""
         return shape
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
-        """log p(x | raw) in nats per example."""
+        """Returns log p(x | raw) of each example, in nats."""
         raise NotImplementedError
 
     def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
-        """The mean in data space: the reconstruction that is shown and measured."""
+        """Returns the mean in data space: the reconstruction that is shown and measured."""
         raise NotImplementedError
 
     def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """A draw from p(x | raw)."""
+        """Draws from p(x | raw)."""
         raise NotImplementedError
 
 
 @configurable
 class Bernoulli(Likelihood):
-    """Raw output: logits. On grey levels in [0, 1] its negative log-likelihood is the binary cross-entropy.
+    """Takes raw output as logits; for grey levels in [0, 1] its negative log-likelihood is the binary cross-entropy.
 
-    With grey targets that cross-entropy has a floor above zero: the entropy of the pixels themselves.
+    With grey targets the cross-entropy cannot fall below the entropy of the pixels themselves, which is above zero.
     """
 
     support = (0.0, 1.0)
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
-        """x log sigmoid(l) + (1 - x) log sigmoid(-l) = x l - softplus(l), finite at any logit."""
+        """Returns the sum of x log sigmoid(l) + (1 - x) log sigmoid(-l) over an example's values, in nats.
+
+        It is computed as x l - softplus(l), which is finite at any logit l.
+        """
         chex.assert_equal_shape([x, raw])
         x, raw = flat(x), flat(raw)
-        # Two sums, not the sum of a difference: XLA turns the first into a product of matrices.
+        # There are two sums, not the sum of a difference, because XLA turns the first into a product of matrices.
         return jnp.sum(x * raw, axis=1) - jnp.sum(softplus(raw), axis=1)
 
     def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
-        """sigmoid of the logits."""
+        """Returns the sigmoid of the logits."""
         return jax.nn.sigmoid(raw)
 
     def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """Zeros and ones."""
+        """Draws zeros and ones."""
         return jax.random.bernoulli(key, jax.nn.sigmoid(raw)).astype(raw.dtype)
 
 
 @configurable
 class Gaussian(Likelihood):
-    """Raw output: means; one fixed standard deviation. With scale 1 it is half the squared error plus a constant."""
+    """Takes raw output as means, with one fixed standard deviation.
+
+    With scale 1 the negative log-likelihood is half the squared error plus a constant.
+    """
 
     scale: float = positive(default=1.0)
     """Standard deviation of every value."""
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
-        """The normal log-density with its normalising constant."""
+        """Returns the normal log-density of each example in nats, with its normalising constant."""
         chex.assert_equal_shape([x, raw])
         return jnp.sum(normal_log_density(flat(x), flat(self.mean(raw)), jnp.asarray(self.scale)), axis=1)
 
     def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
-        """The raw output itself."""
+        """Returns the raw output itself."""
         return raw
 
     def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """The mean plus noise."""
+        """Draws the mean plus noise."""
         return self.mean(raw) + self.scale * jax.random.normal(key, raw.shape)
 
 
 @configurable
 class SigmoidGaussian(Gaussian):
-    """Raw output: logits, whose sigmoid is the mean: the squared error behind a sigmoid, for values in [0, 1].
+    """Takes raw output as logits, whose sigmoid is the mean: the squared error behind a sigmoid, for values in [0, 1].
 
-    The cost of Ng 2011 (CS294A notes), section 2, whose output units are sigmoids too.
+    It is the cost of Ng 2011 (CS294A notes), section 2, whose output units are sigmoids too.
     """
 
     def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
-        """sigmoid of the logits."""
+        """Returns the sigmoid of the logits."""
         return jax.nn.sigmoid(raw)
 
 
 @configurable
 class GaussianLearnedScale(Likelihood):
-    """Raw output: a mean and a softplus-parametrised standard deviation for every value, on a last axis of 2."""
+    """Takes raw output as a mean and, through a softplus, a standard deviation for every value, on a last axis of 2."""
 
     minimum: float = positive(default=1e-3)
-    """Added to every standard deviation: without a floor the likelihood of a constant pixel has no upper bound."""
+    """Added to every standard deviation: without it the likelihood of a constant pixel has no upper bound."""
 
     def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """`(*shape, 2)`."""
+        """Returns the shape of the decoder's output, `(*shape, 2)`."""
         return (*shape, 2)
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
-        """The normal log-density at each value's own standard deviation."""
+        """Returns the normal log-density of each example in nats, with each value's own standard deviation."""
         chex.assert_shape(raw, (*x.shape, 2))
         return jnp.sum(normal_log_density(flat(x), flat(raw[..., 0]), flat(self.scale(raw))), axis=1)
 
     def scale(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
-        """The standard deviations."""
+        """Returns the standard deviation of each value."""
         return softplus(raw[..., 1]) + self.minimum
 
     def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
-        """The means alone."""
+        """Returns the mean of each value."""
         return raw[..., 0]
 
     def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """The mean plus noise of each value's own size."""
+        """Draws the mean plus noise with each value's own standard deviation."""
         return raw[..., 0] + self.scale(raw) * jax.random.normal(key, raw[..., 0].shape)
 
 
 def flat(x: Float[Array, "batch *shape"]) -> Float[Array, "batch values"]:
-    """One axis of values an example; done before elementwise work, which then keeps the fastest layout."""
+    """Flattens each example to one axis of values.
+
+    This is done before elementwise work, which then keeps the fastest layout.
+    """
     return x.reshape(x.shape[0], -1)
 
 
 @jax.custom_jvp
 def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """log(1 + e^x), exact at both ends; its derivative is written out because XLA's own costs a second pass."""
+    """Returns log(1 + e^x), accurate for large and small x.
+
+    The derivative is written out, because the one that JAX derives costs a second pass.
+    """
     return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
 
 

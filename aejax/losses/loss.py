@@ -1,4 +1,4 @@
-"""A loss: named terms of one forward pass, and their weighted sum."""
+"""Defines a loss: named terms of one forward pass, and their weighted sum."""
 
 from dataclasses import field, replace
 from typing import Self
@@ -15,27 +15,35 @@ from aejax.models import Autoencoder
 
 @configurable
 class Loss:
-    """Encodes, decodes, and asks each term for its value. Every number in it is traced."""
+    """Encodes, decodes, and adds up the weighted terms. Every number in it is traced."""
 
     likelihood: Likelihood = field(default_factory=Bernoulli)
-    """What the decoder's output means."""
+    """The likelihood, which gives the decoder's output its meaning."""
     terms: dict[str, Term] = field(default_factory=lambda: {"reconstruction": Reconstruction()})
-    """What is added up, by name."""
+    """The terms that are added up, by name."""
     corruption: Corruption = field(default_factory=Clean)
-    """What happens to the input, and not to the target."""
+    """The corruption of the input; the target stays clean."""
 
     def for_data(self, examples: int) -> Self:
-        """With what its terms need to know of the data: how many examples an epoch trains on."""
+        """Returns the loss with the number of examples that an epoch trains on filled in, for terms that need it."""
         return replace(self, terms={name: term.for_data(examples) for name, term in self.terms.items()})
 
     def __call__(
         self, model: Autoencoder, batch: Examples, train: bool = False, step: Int[Array, ""] | None = None
     ) -> dict[str, Float[Array, " batch"]]:
-        """Every term before its weight, and `loss_nats`, their weighted sum: what is minimised.
+        """Returns every term before its weight, `NAME_nats`, and their weighted sum `loss_nats`, which is minimised.
 
-        `model` is bound to its variables; all values are in nats per example. Weights are those of
-        `step` of training; without one, as in evaluation, those that they end at. Raises `InputError`
-        for a term that is named as the total is.
+        Args:
+            model: the model, bound to its variables.
+            batch: the examples.
+            train: whether the model is being trained.
+            step: the step of training, which sets the weights; None, as in evaluation: those that warm-up ends at.
+
+        Returns:
+            Values for each example, in nats.
+
+        Raises:
+            InputError: for a term named `loss`.
         """
         if "loss" in self.terms:
             raise InputError("a term cannot be named 'loss', which is the name of the total: choose another name")
@@ -47,7 +55,14 @@ class Loss:
     def forward(
         self, model: Autoencoder, batch: Examples, train: bool = False, step: Int[Array, ""] | None = None
     ) -> Forward:
-        """The pass that the terms see: corrupt, encode, draw a code, decode."""
+        """Makes the forward pass that the terms see: it corrupts, encodes, draws a code and decodes.
+
+        Args:
+            model: the model, bound to its variables.
+            batch: the examples.
+            train: whether the model is being trained.
+            step: the step of training; None in evaluation.
+        """
         given = self.corruption(batch.x, model.make_rng("corruption"))
         posterior = model.encode(given, train, batch.label)
         code = posterior.sample(model.make_rng("latent"))

@@ -1,4 +1,4 @@
-"""The maximum mean discrepancy of codes from the prior: the InfoVAE's and the Wasserstein autoencoder's term."""
+"""Defines the maximum mean discrepancy of codes from the prior: the term of InfoVAE and Wasserstein autoencoder."""
 
 from dataclasses import field
 
@@ -12,58 +12,65 @@ from aejax.models import VariationalAutoencoder
 
 @configurable
 class Kernel:
-    """k(a, b) in (0, 1], of |a - b|^2 / (2 d s^2): 1 on average between two draws of N(0, s^2 I) in d dimensions."""
+    """Measures how alike two codes are, in (0, 1], from the ratio r = |a - b|^2 / (2 d s^2) in d dimensions.
+
+    For two draws of N(0, s^2 I) the ratio is 1 on average.
+    """
 
     scale: float = positive(default=1.0)
-    """s."""
+    """The standard deviation s."""
 
     def of(self, ratio: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
-        """The kernel, given that ratio."""
+        """Returns the kernel at the given ratios."""
         raise NotImplementedError
 
     def __call__(
         self, a: Float[Array, "rows latent"], b: Float[Array, "columns latent"]
     ) -> Float[Array, "rows columns"]:
-        """k of every pair."""
+        """Returns the kernel of every pair of rows."""
         squared = jnp.sum(jnp.square(a[:, None] - b[None]), axis=2)
         return self.of(squared / (2 * a.shape[1] * jnp.square(self.scale)))
 
 
 @configurable
 class RBF(Kernel):
-    """exp(-r): the Gaussian kernel of Zhao et al. 2019."""
+    """Computes the Gaussian kernel exp(-r) of Zhao et al. 2019."""
 
     def of(self, ratio: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
-        """exp(-r)."""
+        """Returns exp(-r)."""
         return jnp.exp(-ratio)
 
 
 @configurable
 class IMQ(Kernel):
-    """1 / (1 + r): the inverse multiquadratic of Tolstikhin et al. 2018, section 4; far codes feel it too."""
+    """Computes the inverse multiquadratic kernel 1 / (1 + r) of Tolstikhin et al. 2018, section 4.
+
+    Its gradient also reaches codes that are far from the prior.
+    """
 
     def of(self, ratio: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
-        """C / (C + |a - b|^2) with C = 2 d s^2."""
+        """Returns 1 / (1 + r), which is C / (C + |a - b|^2) with C = 2 d s^2."""
         return 1 / (1 + ratio)
 
 
 @configurable
 class MMD(Term):
-    """The squared maximum mean discrepancy between a batch of codes and as many draws from the prior.
+    """Measures the squared maximum mean discrepancy between a batch of codes and as many draws from the prior.
 
-    Beside `Reconstruction` alone it is the WAE-MMD of Tolstikhin et al. 2018, algorithm 2, also with
-    deterministic codes (a `Plain` latent); beside a `KL` of weight 1 - alpha, with a weight of
-    alpha + lambda - 1, the InfoVAE of Zhao et al. 2019, section 3. The estimate is the unbiased one of
-    Gretton et al. 2012, equation 3: without an example's kernel with itself, it may be below zero.
+    Beside `Reconstruction` alone it is the WAE-MMD of Tolstikhin et al. 2018, algorithm 2, also with deterministic
+    codes (a `Plain` latent). Beside a `KL` of weight 1 - alpha, with a weight of alpha + lambda - 1, it is the InfoVAE
+    of Zhao et al. 2019, section 3. The estimate is the unbiased one of Gretton et al. 2012, equation 3, which leaves
+    out the kernel of a code with itself and so may be below zero.
     """
 
     of_batch = True
     weight: float = 10.0
-    """In nats: the discrepancy itself is a number below 2."""
+    """The weight in nats, as the discrepancy itself is a number below 2."""
     kernel: Kernel = field(default_factory=IMQ)
+    """The kernel by which codes are compared."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """Each code's part, whose mean is the estimate. Raises `InputError` for a model without a prior."""
+        """Returns each code's part, whose mean is the estimate. Raises `InputError` for a model without a prior."""
         model, z = forward.model, forward.code
         if not isinstance(model, VariationalAutoencoder):
             raise InputError(f"MMD needs a prior, which {type(model).__name__} has not: use VariationalAutoencoder")

@@ -1,4 +1,4 @@
-"""Codes whose dimensions are uncorrelated and of unit variance over the batch."""
+"""Defines a term for codes whose dimensions are uncorrelated and have unit variance over the batch."""
 
 from typing import Literal
 
@@ -12,22 +12,23 @@ from aejax.losses.variational import diagonal
 
 @configurable
 class DIP(Term):
-    """The squared distance of the codes' covariance from the identity, beside the KL. Kumar et al. 2018 (DIP-VAE).
+    """Penalises the squared distance of the codes' covariance from the identity: DIP-VAE, Kumar et al. 2018.
 
-    I: of the posteriors' means, equation 6. II: of the codes themselves, equation 7: the means'
-    covariance plus the mean of the posteriors' variances. Covariances are sums over the batch divided by its size.
+    It is used beside the KL divergence. Kind I takes the covariance of the posteriors' means, equation 6. Kind II takes
+    that of the codes themselves, equation 7: the covariance of the means plus the mean of the posteriors' variances.
+    Covariances are sums over the batch divided by its size.
     """
 
     of_batch = True
     weight: float = 10.0
-    """lambda_od."""
+    """lambda_od, the weight of the covariances off the diagonal."""
     diagonal: float = 10.0
-    """lambda_d / lambda_od; the paper has 10 for I and 1 for II."""
+    """lambda_d / lambda_od, the relative weight of the variances; the paper has 10 for I and 1 for II."""
     kind: Literal["I", "II"] = static(default="I")
-    """Which of the two. II raises `InputError` for a posterior that is not a diagonal normal."""
+    """Which covariance is taken. II raises `InputError` for a posterior that is not a diagonal normal."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The penalty, the same for every example."""
+        """Returns the penalty, the same for every example."""
         mean = forward.posterior.mean
         centred = mean - jnp.mean(mean, axis=0, keepdims=True)
         covariance = centred.T @ centred / len(mean)

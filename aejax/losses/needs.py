@@ -1,4 +1,4 @@
-"""What a model needs of a loss: parts of it that train to nothing of use without a term of their own."""
+"""Lists which terms a model needs in its loss, because a part of the model does not train usefully without one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,15 +16,16 @@ from aejax.models import Autoencoder, VariationalAutoencoder, VectorQuantised
 
 @dataclass(frozen=True)
 class Need:
-    """A part of a model, and the terms of which a loss must have one."""
+    """Names a part of a model, and the terms of which a loss must have at least one."""
 
     part: str
+    """What the part is called in messages."""
     concerns: Callable[[Autoencoder], bool]
     """Whether a model has that part."""
     terms: tuple[type[Term], ...]
-    """Any will do, whatever its weight; the usual one is first."""
+    """The terms, of which any will do, whatever its weight; the usual one is first."""
     otherwise: str
-    """What happens without."""
+    """What happens without such a term, for messages."""
 
 
 NEEDS = (
@@ -47,10 +48,10 @@ NEEDS = (
         "nothing brings the codes to it",
     ),
 )
-"""A part that needs a term is added here."""
+"""All needs; a part that requires a term is added here."""
 
 
 def unmet(model: Autoencoder, loss: Loss) -> list[Need]:
-    """The needs of the model that the loss does not meet."""
+    """Returns the needs of the model that the loss does not meet."""
     terms = tuple(loss.terms.values())
     return [need for need in NEEDS if need.concerns(model) and not any(isinstance(term, need.terms) for term in terms)]

@@ -1,6 +1,7 @@
-"""The terms of a vector-quantising autoencoder: squared distances between features and their codes.
+"""Defines the terms of a vector-quantising autoencoder: squared distances between features and their codes.
 
-Summed over an example's code, as the reconstruction is over its values; no weight depends on the batch's size.
+They are summed over an example's code, as the reconstruction is over its values, so that no weight depends on the
+batch's size.
 """
 
 import jax
@@ -14,25 +15,34 @@ from aejax.models import Quantised
 
 @configurable
 class Commitment(Term):
-    """|z_e(x) - sg[e]|^2: keeps the encoder near the codes. The third term of van den Oord et al. 2017, equation 3."""
+    """Keeps the encoder near the codes by |z_e(x) - sg[e]|^2.
+
+    The third term of van den Oord et al. 2017, equation 3.
+    """
 
     weight: float = 0.25
-    """beta, in nats per unit of squared distance, as the paper has it."""
+    """beta, in nats per unit of squared distance, as in the paper."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The squared distance; its gradient moves the encoder alone."""
+        """Returns the squared distance, whose gradient moves the encoder alone.
+
+        Raises `InputError` for a latent without a codebook.
+        """
         posterior = _quantised(forward)
         return _squared_distance(posterior.features, jax.lax.stop_gradient(posterior.code))
 
 
 @configurable
 class Codebook(Term):
-    """|sg[z_e(x)] - e|^2: brings the codes to the features. The second term of van den Oord et al. 2017, equation 3."""
+    """Brings the codes to the features by |sg[z_e(x)] - e|^2.
+
+    The second term of van den Oord et al. 2017, equation 3.
+    """
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The squared distance; its gradient moves the codebook alone.
+        """Returns the squared distance, whose gradient moves the codebook alone.
 
-        Raises `InputError` for a codebook that is learned by averages.
+        Raises `InputError` for a latent without a codebook, and for a codebook that is learned by averages.
         """
         posterior = _quantised(forward)
         if getattr(forward.model.latent, "learning", None) == "average":

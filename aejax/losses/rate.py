@@ -1,4 +1,4 @@
-"""Other ways to hold the rate: at a capacity, or not below a few free nats in each dimension."""
+"""Defines other terms on the rate: a capacity that it is held at, or a few nats that are free in each dimension."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -11,38 +11,41 @@ from aejax.models import StandardNormal
 
 @configurable
 class Capacity(Term):
-    """|KL(q(z | x) || p(z)) - C|, C rising in a line to `capacity`: each example is to spend just that many nats.
+    """Holds each example's rate at C nats by |KL(q(z | x) || p(z)) - C|, where C rises in a line to `capacity`.
 
-    Burgess et al. 2018 (Understanding disentangling in beta-VAE), equation 8, in place of `KL`.
+    It replaces `KL`. Burgess et al. 2018 (Understanding disentangling in beta-VAE), equation 8.
     """
 
     weight: float = 1000.0
-    """gamma."""
+    """gamma, the weight of the distance from C."""
     capacity: float = 25.0
-    """What C ends at, in nats; evaluation uses it."""
+    """The value that C ends at, in nats; evaluation uses it."""
     capacity_steps: float = 100_000.0
-    """Steps of training over which C rises."""
+    """Number of training steps over which C rises."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """How far each example's rate is from C."""
+        """Returns how far each example's rate is from C, in nats. Raises `InputError` for a model without densities."""
         share = 1.0 if forward.step is None else ramp(forward.step, self.capacity_steps)
         return jnp.abs(KL()(forward) - self.capacity * share)
 
 
 @configurable
 class FreeBits(Term):
-    """KL(q(z | x) || p(z)) with a floor below which the batch's mean rate of a dimension costs no less.
+    """Measures KL(q(z | x) || p(z)) with a floor, below which a dimension's mean rate over the batch costs no less.
 
-    Kingma et al. 2016 (Improved variational inference with inverse autoregressive flow), equation 15,
-    with one dimension a group, in place of `KL`. Raises `InputError` without a rate for each dimension.
+    It replaces `KL`. Kingma et al. 2016 (Improved variational inference with inverse autoregressive flow),
+    equation 15, with one dimension in each group.
     """
 
     of_batch = True
     free: float = positive(default=0.1)
-    """lambda: nats that every dimension may spend."""
+    """lambda, the floor: the nats that every dimension may spend at no cost."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """An example's own rate in the dimensions whose mean is above the floor, and the floor in the others."""
+        """Returns the example's own rate in each dimension whose mean is above the floor, plus the floor in the others.
+
+        The sum is in nats. Raises `InputError` where the rate of a dimension has no closed form.
+        """
         model, posterior = diagonal(forward)
         if not isinstance(model.prior, StandardNormal):
             raise InputError(

@@ -1,8 +1,8 @@
-"""Restricted Boltzmann machines: a `TiedAutoencoder` of one layer, trained by contrastive divergence.
+"""Trains restricted Boltzmann machines, `TiedAutoencoder`s of one layer, by contrastive divergence.
 
-Energy E(v, h) = -b v - c h - v W h for hidden units of 0 and 1 (a sigmoid code), and with (h - c)^2 / 2 in
-place of -c h for linear ones with unit variance (a linear code). Visible units are 0 or 1; grey
-levels stand for their probabilities. Hinton & Salakhutdinov 2006, equation 1 and note 8.
+The energy is E(v, h) = -b v - c h - v W h for hidden units of 0 and 1 (a sigmoid code). For linear hidden units
+with unit variance (a linear code), (h - c)^2 / 2 takes the place of -c h. Visible units are 0 or 1; grey levels
+stand for their probabilities. Hinton & Salakhutdinov 2006, equation 1 and note 8.
 """
 
 import math
@@ -20,26 +20,31 @@ from aejax.models import Plain, TiedAutoencoder
 
 @configurable
 class FreeEnergy(Term):
-    """-log sum_h exp(-E(v, h)) of each example: -log p(v) less the log-partition, which no example changes."""
+    """Measures the free energy -log sum_h exp(-E(v, h)) of each example.
+
+    It is -log p(v) less the logarithm of the partition function, which is the same for all examples.
+    """
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The free energy in nats."""
+        """Returns the free energy of each example in nats. Raises `InputError` for a model that is not an RBM."""
         return free_energy(machine(forward), flat(forward.x))
 
 
 @configurable
 class ContrastiveDivergence(Term):
-    """Its gradient is that of CD-k: the free energy of the data less that of where k Gibbs steps lead from it.
+    """Has the gradient of CD-k: the free energy of the data less that of where k Gibbs steps lead from it.
 
-    Hinton 2002, equation 5. The value itself is no bound on anything: watch the reconstruction.
-    Raises `InputError` for a model that is no RBM, or for `steps` below 1.
+    Hinton 2002, equation 5. The value itself bounds nothing; the reconstruction shows the progress of training.
     """
 
     steps: int = static(default=1)
-    """k."""
+    """k, the number of Gibbs steps."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """F(data) - F(chain) in nats; no gradient goes through the chain."""
+        """Returns F(data) - F(chain) of each example in nats; no gradient goes through the chain.
+
+        Raises `InputError` for a model that is not an RBM, and for `steps` below 1.
+        """
         if self.steps < 1:
             raise InputError(f"ContrastiveDivergence.steps is {self.steps}: give at least 1")
         rbm, data = machine(forward), flat(forward.x)
@@ -51,19 +56,20 @@ class ContrastiveDivergence(Term):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class RBM:
-    """The parameters of one machine."""
+    """Holds the parameters of one machine."""
 
     kernel: Float[Array, "visible hidden"]
+    """W, the weights between visible and hidden units."""
     visible: Float[Array, " visible"]
-    """b."""
+    """b, the biases of the visible units."""
     hidden: Float[Array, " hidden"]
-    """c."""
+    """c, the biases of the hidden units."""
     linear: bool = field(default=False, metadata={"static": True})
-    """Hidden units are normal with unit variance, not 0 or 1."""
+    """Whether hidden units are normal with unit variance, rather than 0 or 1."""
 
 
 def machine(forward: Forward) -> RBM:
-    """The machine that a tied autoencoder is. Raises `InputError` for a model that is none."""
+    """Returns the machine that a tied autoencoder is. Raises `InputError` for a model that is not an RBM."""
     model = forward.model
     kind = model.latent.activation if isinstance(model.latent, Plain) else ""
     tied = isinstance(model, TiedAutoencoder) and not model.encoder.hidden
@@ -78,7 +84,7 @@ def machine(forward: Forward) -> RBM:
 
 
 def free_energy(rbm: RBM, v: Float[Array, "batch visible"]) -> Float[Array, " batch"]:
-    """-log of the sum, or the integral, of exp(-E(v, h)) over all h."""
+    """Returns -log of the sum, or the integral for linear units, of exp(-E(v, h)) over all h, in nats."""
     given = v @ rbm.kernel + rbm.hidden[None]
     if rbm.linear:
         shift = 0.5 * jnp.sum(jnp.square(rbm.hidden)) - 0.5 * len(rbm.hidden) * math.log(2 * math.pi)
@@ -89,7 +95,13 @@ def free_energy(rbm: RBM, v: Float[Array, "batch visible"]) -> Float[Array, " ba
 
 
 def gibbs(rbm: RBM, v: Float[Array, "batch visible"], key: Key[Array, ""]) -> Float[Array, "batch visible"]:
-    """Draws h given v, then v given h."""
+    """Makes one Gibbs step: draws h given v, then v given h.
+
+    Args:
+        rbm: the machine.
+        v: the visible units.
+        key: the key of the draws.
+    """
     for_hidden, for_visible = jax.random.split(key)
     given = v @ rbm.kernel + rbm.hidden[None]
     if rbm.linear:

@@ -1,4 +1,4 @@
-"""A likelihood that outliers hardly move."""
+"""Defines a likelihood that outliers hardly affect."""
 
 import math
 
@@ -13,21 +13,24 @@ from aejax.losses.likelihoods import Likelihood, flat
 
 @configurable
 class Cauchy(Likelihood):
-    """Raw output: medians; one fixed scale. An error far above the scale costs its logarithm, not its square."""
+    """Takes raw output as medians, with one fixed scale.
+
+    An error far above the scale costs in proportion to its logarithm, not to its square.
+    """
 
     scale: float = positive(default=1.0)
-    """Half the distance between the quartiles of every value."""
+    """Half the distance between the quartiles of the distribution of each value."""
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
-        """-log(pi s (1 + ((x - m) / s)^2)), summed over an example's values."""
+        """Returns -log(pi s (1 + ((x - m) / s)^2)), summed over an example's values, in nats."""
         chex.assert_equal_shape([x, raw])
         error = flat(x - raw) / self.scale
         return -jnp.sum(jnp.log1p(jnp.square(error)) + jnp.log(math.pi * jnp.asarray(self.scale)), axis=1)
 
     def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
-        """The median: a Cauchy distribution has no mean."""
+        """Returns the median, as a Cauchy distribution has no mean."""
         return raw
 
     def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """The median plus noise with heavy tails."""
+        """Draws the median plus noise with heavy tails."""
         return raw + self.scale * jax.random.cauchy(key, raw.shape)

@@ -1,4 +1,4 @@
-"""Terms that ask for sparse codes: few units active for an example, or each unit active for few examples."""
+"""Defines terms for sparse codes: few units are active for an example, or each unit is active for few examples."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -7,40 +7,43 @@ from aejax.core import InputError, configurable, positive
 from aejax.losses.terms import Forward, Term
 
 _EDGE = 1e-6
-"""Mean activations are kept this far from 0 and 1, where the divergence is infinite."""
+"""The least distance of mean activations from 0 and 1, where the divergence is infinite."""
 
 
 @configurable
 class CodeL1(Term):
-    """The sum of absolute activations of an example's code. Ng 2011 (CS294A notes) calls it sparsity by L1.
+    """Penalises the sum of absolute activations of an example's code. Ng 2011 (CS294A notes) calls it sparsity by L1.
 
-    Its weight is in nats per unit of activation, beside a reconstruction that is summed over pixels:
-    a weight quoted beside a mean over d pixels (Keras') is d times as large here. A decoder whose
-    rows may grow halves the term by doubling them and changes nothing else: `UnitNormDecoder` may not.
+    Its weight is in nats per unit of activation, beside a reconstruction that is summed over pixels: a weight that is
+    quoted beside a mean over d pixels (as in Keras) is d times as large here. A decoder whose rows may grow can halve
+    the term by doubling them, without any other change; `UnitNormDecoder` prevents this.
     """
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The L1 norm of each code."""
+        """Returns the L1 norm of each code."""
         return jnp.sum(jnp.abs(forward.code), axis=1)
 
 
 @configurable
 class KLSparsity(Term):
-    """KL(rho || rho_hat_j) summed over units, rho_hat_j the batch's mean activation of unit j; for sigmoid codes.
+    """Penalises KL(rho || rho_hat_j) summed over units, where rho_hat_j is the batch's mean activation of unit j.
 
-    Ng 2011, Sparse autoencoder (CS294A notes), section 3, and UFLDL. Their cost is the mean over
-    examples of half the squared error plus beta times this sum: nats per example for a Gaussian of
-    scale 1, so the weight is beta. They take rho_hat over the whole training set; a batch's is noisier.
+    It is for sigmoid codes. Ng 2011, Sparse autoencoder (CS294A notes), section 3, and UFLDL. Their cost is the mean
+    over examples of half the squared error plus beta times this sum: nats per example for a Gaussian of scale 1, so
+    the weight is beta. They take rho_hat over the whole training set; that of a batch is noisier.
     """
 
     of_batch = True
     weight: float = 3.0
-    """beta."""
+    """beta, the weight of the sum."""
     rho: float = positive(default=0.1)
-    """The mean activation that every unit is to have, below 1."""
+    """The mean activation that every unit should have, below 1."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The sum of divergences, the same for every example. Raises `InputError` for codes outside (0, 1)."""
+        """Returns the sum of divergences, the same for every example.
+
+        Raises `InputError` for a latent whose activation is not the sigmoid.
+        """
         activation = getattr(forward.model.latent, "activation", "sigmoid")
         if activation != "sigmoid":
             raise InputError(
@@ -52,5 +55,5 @@ class KLSparsity(Term):
 
 
 def bernoulli_divergence(p: Float[Array, ""], q: Float[Array, " units"]) -> Float[Array, " units"]:
-    """KL(Bernoulli(p) || Bernoulli(q)) in nats, for p and q between 0 and 1."""
+    """Returns KL(Bernoulli(p) || Bernoulli(q)) in nats, for p and q between 0 and 1."""
     return p * (jnp.log(p) - jnp.log(q)) + (1 - p) * (jnp.log1p(-p) - jnp.log1p(-q))

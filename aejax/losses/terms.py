@@ -1,4 +1,4 @@
-"""The terms that losses are made of: each is an array `[batch]` in nats per example, before its weight."""
+"""Defines the terms that losses are made of: each gives an array `[batch]` in nats, before its weight."""
 
 from typing import ClassVar, NamedTuple, Self
 
@@ -11,58 +11,69 @@ from aejax.models import Autoencoder, Posterior
 
 
 class Forward(NamedTuple):
-    """One forward pass, as the terms see it."""
+    """Holds one forward pass, as the terms see it."""
 
     model: Autoencoder
-    """Bound to its variables."""
+    """The model, bound to its variables."""
     x: Float[Array, "batch *shape"]
     """The target."""
     given: Float[Array, "batch *shape"]
-    """What the encoder saw: the target, corrupted where the loss says so."""
+    """The encoder's input: the target, corrupted where the loss says so."""
     posterior: Posterior
+    """The posterior over codes that the encoder inferred."""
     code: Float[Array, "batch latent"]
+    """The code that was drawn from the posterior."""
     raw: Float[Array, "batch *raw"]
+    """The decoder's output for that code."""
     likelihood: Likelihood
+    """The likelihood, which gives the decoder's output its meaning."""
     label: Int[Array, " batch"] | None = None
+    """The class of each example; None where the data has none."""
     train: bool = False
+    """Whether the model is being trained."""
     step: Int[Array, ""] | None = None
-    """Of training; None in evaluation."""
+    """The step of training; None in evaluation."""
 
 
 @configurable
 class Term:
-    """A named part of a loss."""
+    """Computes a named part of a loss; the base of all terms."""
 
     of_batch: ClassVar[bool] = False
-    """Whether an example's value depends on the others of its batch, which a device that is given a share does not
-    see: `pmap` refuses such terms."""
+    """Whether an example's value depends on the other examples of its batch.
+
+    A device with only a share of the batch does not see the rest, so `pmap` refuses such terms.
+    """
     weight: float = 1.0
-    """What this term is multiplied by in the total; it is logged without it."""
+    """Factor on this term in the total; the term is logged without it."""
     warmup_steps: float = 0.0
-    """Steps of training over which the weight rises in a line to what it is. Bowman et al. 2016, section 3.1."""
+    """Number of training steps over which the weight rises in a line to `weight`. Bowman et al. 2016, section 3.1."""
 
     def for_data(self, examples: int) -> Self:
-        """The term with what only the data can say filled in: how many examples an epoch trains on."""
+        """Returns the term with the number of examples that an epoch trains on filled in, if it uses that."""
         return self
 
     def weight_at(self, step: Int[Array, ""] | None) -> Number:
-        """The weight at a step of training, counted from 0; None: the one it ends at."""
+        """Returns the weight at a step of training, counted from 0; for None, the weight that warm-up ends at."""
         return self.weight if step is None else self.weight * ramp(step, self.warmup_steps)
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The term's value for each example, in nats."""
+        """Returns the term's value for each example, in nats."""
         raise NotImplementedError
 
 
 @configurable
 class Reconstruction(Term):
-    """-log p(x | z): the cross-entropy for Bernoulli, the squared error for Gaussian."""
+    """Measures -log p(x | z), which is the cross-entropy for Bernoulli, and a squared error for Gaussian.
+
+    For a Gaussian of scale 1 it is half the squared error plus a constant.
+    """
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """Negative log-likelihood."""
+        """Returns the negative log-likelihood of each example, in nats."""
         return -forward.likelihood.log_prob(forward.x, forward.raw)
 
 
 def ramp(step: Int[Array, ""], steps: Number) -> Float[Array, ""]:
-    """1 / steps at step 0, rising in a line to 1: what is annealed follows it."""
+    """Returns a factor that rises in a line from 1 / steps at step 0 to 1, and then stays there: it anneals weights."""
     return jnp.minimum((step.astype(jnp.float32) + 1) / jnp.maximum(steps, 1.0), 1.0)

@@ -1,4 +1,4 @@
-"""The terms of the evidence lower bound: with `Reconstruction`, `KL` is its negative."""
+"""Defines the rate, the KL divergence of a VAE: with `Reconstruction` it adds up to the negative ELBO."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -10,14 +10,14 @@ from aejax.models import Density, Normal, StandardNormal, VariationalAutoencoder
 
 @configurable
 class KL(Term):
-    """KL(q(z | x) || p(z)), the rate: in closed form for two normals, elsewhere by the one code drawn.
+    """Measures the rate KL(q(z | x) || p(z)), in closed form for a normal posterior and a standard normal prior.
 
-    Kingma & Welling 2014, equations 3 and 7. A weight other than 1 is the beta of Higgins et al.
-    2017, equation 4; `warmup_steps` anneals it. Raises `InputError` for a model without densities.
+    Elsewhere the one code that was drawn estimates it. Kingma & Welling 2014, equations 3 and 7. A weight other than 1
+    is the beta of Higgins et al. 2017, equation 4; `warmup_steps` anneals it.
     """
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The divergence of each example's posterior."""
+        """Returns the rate of each example in nats. Raises `InputError` for a model without densities over codes."""
         model, posterior = variational(forward)
         if isinstance(model.prior, StandardNormal) and isinstance(posterior, Normal):
             return jnp.sum(posterior.kl_to_standard(), axis=1)
@@ -25,7 +25,7 @@ class KL(Term):
 
 
 def variational(forward: Forward) -> tuple[VariationalAutoencoder, Density]:
-    """The model and the posterior. Raises `InputError` where one of them has no density over codes."""
+    """Returns the model and the posterior. Raises `InputError` where one of them has no density over codes."""
     model, posterior = forward.model, forward.posterior
     if not isinstance(model, VariationalAutoencoder) or not isinstance(posterior, Density):
         raise InputError(
@@ -36,7 +36,7 @@ def variational(forward: Forward) -> tuple[VariationalAutoencoder, Density]:
 
 
 def diagonal(forward: Forward) -> tuple[VariationalAutoencoder, Normal]:
-    """The model and the posterior. Raises `InputError` where the latter's dimensions are not independent normals."""
+    """Returns the model and the posterior. Raises `InputError` where the posterior is not a diagonal normal."""
     model, posterior = variational(forward)
     if not isinstance(posterior, Normal):
         raise InputError(

@@ -1,4 +1,7 @@
-"""Penalties on weights: the same for every example. Biases, and a normalisation's scales and shifts, go free."""
+"""Defines penalties on weights, which are the same for every example.
+
+Biases, and the scales and shifts of a normalisation, are not penalised.
+"""
 
 from collections.abc import Callable
 
@@ -12,25 +15,25 @@ from aejax.losses.terms import Forward, Term
 
 @configurable
 class WeightL1(Term):
-    """The sum of absolute weights; biases are not counted.
+    """Penalises the sum of absolute weights; biases are not counted.
 
     Tibshirani 1996, section 1: the negative log of a Laplace prior on the weights, less its constant.
     """
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The sum over every parameter of two or more axes."""
+        """Returns the sum over every parameter of two or more axes, the same for every example."""
         return _summed(forward, jnp.abs)
 
 
 @configurable
 class WeightL2(Term):
-    """Half the sum of squared weights, the same for every example; biases are not counted.
+    """Penalises half the sum of squared weights; biases are not counted.
 
     Krogh & Hertz 1991, equation 2: the negative log of a normal prior on the weights, less its constant.
     """
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """The sum over every parameter of two or more axes."""
+        """Returns the sum over every parameter of two or more axes, the same for every example."""
         return 0.5 * _summed(forward, jnp.square)
 
 

@@ -1,6 +1,6 @@
-"""Measures of arrays, or of a model and a batch.
+"""Defines measures of arrays, or of a model and a batch.
 
-Pure: what needs a trained model, a file or a figure belongs in `evaluation`.
+They are pure: what needs a trained model, a file or a figure belongs in `evaluation`.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Anomaly detection: a score for each example, higher for what is less like the training data.
+"""Detects anomalies by a score for each example, which is higher for what is less like the training data.
 
 Thresholds are chosen on scores of the validation part, whose examples all count as normal.
 """
@@ -17,22 +17,33 @@ from aejax.losses import Bernoulli, Likelihood, flat
 from aejax.models import Autoencoder
 
 Score = Literal["squared_error", "nats"]
-"""Summed over an example's values: the squared error of its reconstruction, or its negative log-likelihood."""
+"""The names of the scores, each summed over an example's values.
+
+`squared_error` is that of the reconstruction, `nats` the negative log-likelihood.
+"""
 
 
 @configurable
 class AnomalyScore:
-    """An example's distance from its own reconstruction, both as the model sees them; nothing is corrupted."""
+    """Measures an example's distance from its own reconstruction, both as the model sees them; nothing is corrupted."""
 
     likelihood: Likelihood = field(default_factory=Bernoulli)
+    """The likelihood, which gives the decoder's output its meaning."""
     kind: Score = static(default="squared_error")
+    """Which score is taken."""
 
     def __call__(
         self, model: Autoencoder, x: Float[Array, "batch *shape"], label: Int[Array, " batch"] | None = None
     ) -> Float[Array, " batch"]:
-        """The score of each example at its mean code; `model` is bound to its variables.
+        """Returns the score of each example, reconstructed from its mean code.
 
-        Raises `InputError` for another kind of score.
+        Args:
+            model: the model, bound to its variables.
+            x: the examples.
+            label: the class of each example, for a conditional model.
+
+        Raises:
+            InputError: where `kind` is not the name of a score.
         """
         if self.kind not in get_args(Score):
             raise InputError(f"the score is {self.kind!r}: give one of {', '.join(get_args(Score))}")
@@ -43,9 +54,10 @@ class AnomalyScore:
 
 
 def threshold_at_rate(normal: Float[np.ndarray, " n"], rate: float) -> float:
-    """The lowest of these scores that at most the share `rate` of them exceeds.
+    """Returns the lowest of these scores that at most the share `rate` of them exceeds.
 
-    `rate` is between 0 and 1. Raises `InputError` for one that so few scores cannot tell from zero.
+    `rate` is above 0 and below 1. Raises `InputError` for one that is too low for so few scores, as not one of them may
+    exceed the threshold.
     """
     allowed = int(np.floor(rate * len(normal) + 1e-9))
     if allowed == 0:
@@ -57,18 +69,18 @@ def threshold_at_rate(normal: Float[np.ndarray, " n"], rate: float) -> float:
 
 
 def threshold_at_quantile(normal: Float[np.ndarray, " n"], quantile: float) -> float:
-    """The quantile of these scores, between two of them by linear interpolation."""
+    """Returns the quantile of these scores, interpolated linearly between two of them."""
     return float(np.quantile(normal, quantile))
 
 
 Rule = Callable[[Float[np.ndarray, " n"]], float]
-"""From the scores of the validation part to a threshold."""
+"""The type of a function from the scores of the validation part to a threshold."""
 
 _RULES = {"fpr": threshold_at_rate, "quantile": threshold_at_quantile}
 
 
 def parse_threshold(text: str) -> Rule:
-    """The rule that `fpr=RATE` or `quantile=Q` names. Raises `InputError` for any other text."""
+    """Returns the rule that `fpr=RATE` or `quantile=Q` names. Raises `InputError` for any other text."""
     name, _, number = text.partition("=")
     try:
         value = float(number)
@@ -82,11 +94,11 @@ def parse_threshold(text: str) -> Rule:
 
 
 def detection_metrics(scores: Float[np.ndarray, " n"], anomaly: Shaped[np.ndarray, " n"]) -> dict[str, float]:
-    """`auroc` and `average_precision` of the scores, with `anomaly` 1 where one is and 0 elsewhere.
+    """Returns `auroc` and `average_precision` of the scores, where `anomaly` is 1 for an anomaly and 0 otherwise.
 
-    AUROC is the chance that an anomaly scores above a normal example, ties counting half (Hanley & McNeil
-    1982); average precision sums precision over the steps of recall, without interpolation. Raises `InputError`
-    unless both kinds are present.
+    AUROC is the probability that an anomaly scores above a normal example, ties counting half (Hanley & McNeil 1982);
+    average precision sums precision over the steps of recall, without interpolation. Raises `InputError` unless both
+    kinds are present.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 

@@ -1,4 +1,4 @@
-"""How well noise is removed: PSNR and SSIM of corrupted examples before and after, at several levels."""
+"""Measures how far denoised or corrupted examples are from clean ones: PSNR and SSIM."""
 
 import numpy as np
 from jaxtyping import Float
@@ -6,13 +6,16 @@ from scipy.ndimage import gaussian_filter
 
 
 def psnr_db(x: Float[np.ndarray, "n *shape"], clean: Float[np.ndarray, "n *shape"]) -> float:
-    """Peak signal-to-noise ratio of values in [0, 1], in dB, mean over examples."""
+    """Returns the peak signal-to-noise ratio of values in [0, 1] in dB, the mean over examples.
+
+    An example's squared error counts as 1e-12 at least, so that no ratio is above 120 dB.
+    """
     error = np.square(x - clean).reshape(len(x), -1).mean(axis=1)
     return float(np.mean(-10 * np.log10(np.maximum(error, 1e-12))))
 
 
 def ssim(x: Float[np.ndarray, "n h w c"], clean: Float[np.ndarray, "n h w c"]) -> float:
-    """Structural similarity of images in [0, 1], mean over pixels, channels and examples.
+    """Returns the structural similarity of images in [0, 1], the mean over pixels, channels and examples.
 
     Wang et al. 2004, equation 13, with their Gaussian window of 11 pixels and sigma 1.5, K1 0.01, K2 0.03.
     """

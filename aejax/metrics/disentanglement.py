@@ -1,9 +1,9 @@
-"""How well single latents stand for single factors of variation, on data whose factors are known.
+"""Measures how well single latents stand for single factors of variation, on data whose factors are known.
 
-Every score compares codes `[n, latents]`, of two latents or more, with the values of the factors
+Every score compares codes `[n, latents]`, with at least two latents, with the values of the factors
 `[n, factors]`, which count from 0. The protocol is disentanglement_lib's (Locatello et al. 2019), with two
-departures: what shares a factor is drawn among the examples given, and codes are standardised, so that no
-score depends on the order, signs or scales of latents. Everything random has a fixed seed.
+departures: examples that share a factor are drawn from the given ones, and codes are standardised, so that no score
+depends on the order, signs or scales of latents. All randomness has a fixed seed.
 """
 
 from collections.abc import Callable
@@ -17,20 +17,26 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 SAMPLES = 15_000
-"""Examples, or batches of them, for a classifier at most: two thirds fit it, the rest measure it."""
+"""Largest number of examples, or batches of them, for a classifier: two thirds fit it, the rest measure it."""
 
 TREE_SAMPLES = 1_500
-"""Likewise for the trees of DCI; with the protocol's 15,000 they take minutes."""
+"""Largest number of examples for the trees of DCI; with the protocol's 15,000 they take minutes."""
 
 BINS, BATCH = 20, 64
+"""Number of bins of a latent, and number of examples or pairs in a batch."""
 
 Codes = Float[np.ndarray, "n latents"]
+"""The type of codes."""
 
 Values = Int[np.ndarray, "n factors"]
+"""The type of the factors' values, each counted from 0."""
 
 
 def known_shares(codes: Codes, factors: Values) -> Float[np.ndarray, "latents factors"]:
-    """The mutual information of each latent, cut into 20 bins of equal width, with each factor, over its entropy."""
+    """Returns the mutual information of each latent with each factor, as a share of the factor's entropy.
+
+    Each latent is first cut into 20 bins of equal width.
+    """
     edges = np.linspace(codes.min(axis=0), codes.max(axis=0), BINS + 1)[1:-1]
     binned = (codes[:, None] >= edges[None]).sum(axis=1)
     joint = np.array([[_information(latent, factor) for factor in factors.T] for latent in binned.T])
@@ -38,19 +44,19 @@ def known_shares(codes: Codes, factors: Values) -> Float[np.ndarray, "latents fa
 
 
 def mig(codes: Codes, factors: Values) -> float:
-    """The mutual information gap: 0 to 1. Chen et al. 2018, equation 6.
+    """Returns the mutual information gap, 0 to 1. Chen et al. 2018, equation 6.
 
-    By how much the latent that tells most about a factor leads the second, as a share of the factor's
-    entropy; the mean over factors.
+    It is by how much the mutual information of a factor with the latent that has most of it exceeds that with the
+    second, as a share of the factor's entropy; the mean over factors.
     """
     return _gap(known_shares(codes, factors))
 
 
 def sap(codes: Codes, factors: Values) -> float:
-    """Separated attribute predictability: 0 to 1 less chance. Kumar et al. 2018, section 3.
+    """Returns the separated attribute predictability: 0 to 1 less chance. Kumar et al. 2018, section 3.
 
-    By how much the latent from which a linear classifier best predicts a factor leads the second, in
-    accuracy; the mean over factors.
+    A linear classifier predicts a factor from one latent at a time. The score is by how much the accuracy of the best
+    latent exceeds that of the second; the mean over factors.
     """
     fit, rest, fit_factors, rest_factors = _split(_standardised(codes), factors)
 
@@ -64,11 +70,11 @@ def sap(codes: Codes, factors: Values) -> float:
 
 
 def dci(codes: Codes, factors: Values) -> dict[str, float]:
-    """Disentanglement, completeness and informativeness: 0 to 1. Eastwood & Williams 2018, section 2.
+    """Returns disentanglement, completeness and informativeness, each 0 to 1. Eastwood & Williams 2018, section 2.
 
-    Boosted trees predict each factor from all latents, and say how much they use each. A latent is disentangled
-    that is used for one factor, a factor complete that is predicted from one latent: 1 less the entropy of the
-    uses, on average weighted by use. Informativeness is the mean accuracy.
+    Boosted trees predict each factor from all latents, and say how much they use each. A latent is disentangled if it
+    is used for one factor only, and a factor is complete if it is predicted from one latent only: 1 less the entropy
+    of the uses, averaged with the uses as weights. Informativeness is the mean accuracy.
     """
     fit, rest, fit_factors, rest_factors = _split(codes, factors, TREE_SAMPLES)
     trees = [GradientBoostingClassifier(random_state=0).fit(fit, factor) for factor in fit_factors.T]
@@ -82,9 +88,10 @@ def dci(codes: Codes, factors: Values) -> dict[str, float]:
 
 
 def beta_vae_score(codes: Codes, factors: Values) -> float:
-    """The accuracy of a linear classifier that names the factor which pairs have in common. Higgins et al. 2017.
+    """Returns the accuracy of a linear classifier that names the factor which pairs of examples have in common.
 
-    It sees how far apart a pair's codes are in each latent, on average over 64 pairs (section 3).
+    It sees the mean distance between a pair's codes in each latent, over 64 pairs with the same factor in common.
+    Higgins et al. 2017, section 3.
     """
     codes = _standardised(codes)
 
@@ -98,9 +105,10 @@ def beta_vae_score(codes: Codes, factors: Values) -> float:
 
 
 def factor_vae_score(codes: Codes, factors: Values) -> float:
-    """The accuracy of a majority vote that names the factor which a batch has in common. Kim & Mnih 2018, section 4.
+    """Returns the accuracy of a majority vote that names the factor which the examples of a batch have in common.
 
-    The latent whose variance over a batch of 64 is the smallest share of its variance over all votes.
+    A batch of 64 examples votes by one latent: the one whose variance over the batch is the smallest share of its
+    variance over all examples. Kim & Mnih 2018, section 4.
     """
     collapsed, codes = np.ptp(codes, axis=0) == 0, _standardised(codes)
 
@@ -116,7 +124,7 @@ def factor_vae_score(codes: Codes, factors: Values) -> float:
 
 
 def _information(a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> float:
-    """The mutual information of two variables that count from 0, in nats; with itself, the entropy."""
+    """Returns the mutual information of two variables that count from 0, in nats; of one with itself, the entropy."""
     joint = np.zeros((a.max() + 1, b.max() + 1))
     np.add.at(joint, (a, b), 1 / len(a))
     apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
@@ -130,7 +138,10 @@ def _gap(scores: Float[np.ndarray, "latents factors"]) -> float:
 
 
 def _concentration(uses: Float[np.ndarray, "rows columns"]) -> float:
-    """1 less the entropy of each row in units of the largest possible, weighted by the rows' sums; 0 of nothing."""
+    """Returns 1 less each row's entropy as a share of the largest possible, averaged with the rows' sums as weights.
+
+    Where all is zero it returns 0.
+    """
     total = uses.sum(axis=1, keepdims=True)
     share = np.divide(uses, total, out=np.full_like(uses, 1 / uses.shape[1]), where=total > 0)
     entropy = -np.sum(share * np.log(np.maximum(share, 1e-12)), axis=1) / np.log(uses.shape[1])
@@ -142,13 +153,16 @@ def _standardised(codes: Codes) -> Codes:
 
 
 def _split(x: np.ndarray, y: np.ndarray, most: int = SAMPLES) -> list[np.ndarray]:
-    """A random two thirds of `most` rows of `x`, another third, and of `y` likewise."""
+    """Returns a random two thirds of `most` rows of `x`, another third, and the same rows of `y`."""
     third = min(len(x), most) // 3
     return train_test_split(x, y, train_size=2 * third, test_size=third, random_state=0)
 
 
 def _batches(factors: Values, feature: Callable[..., np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """`feature(factor, n, rng)` of as many batches for each factor, and the number of the one that each shares."""
+    """Returns features of as many batches for each factor, and the number of the factor that each batch shares.
+
+    `feature(factor, n, rng)` makes the features of `n` batches.
+    """
     rng, count = np.random.default_rng(0), factors.shape[1]
     features = [feature(factor, SAMPLES // count, rng) for factor in factors.T]
     return np.concatenate(features), np.repeat(np.arange(count), SAMPLES // count)
@@ -157,7 +171,7 @@ def _batches(factors: Values, feature: Callable[..., np.ndarray]) -> tuple[np.nd
 def _with_value(
     factor: Int[np.ndarray, " n"], value: Int[np.ndarray, "*shape"], rng: np.random.Generator
 ) -> Int[np.ndarray, "*shape"]:
-    """For each of these values, an example drawn among those whose factor has it."""
+    """Returns, for each of the values, the number of a random example whose factor has it."""
     order, counts = np.argsort(factor, kind="stable"), np.bincount(factor)
     first = np.cumsum(counts) - counts
     return order[first[value] + (rng.random(value.shape) * counts[value]).astype(int)]

@@ -1,4 +1,4 @@
-"""How likely a variational autoencoder holds unseen examples to be: importance sampling with many codes of each."""
+"""Estimates the likelihood of unseen examples under a variational autoencoder, by importance sampling of codes."""
 
 import math
 from dataclasses import field
@@ -12,30 +12,34 @@ from aejax.losses import Bernoulli, Likelihood, Loss, importance_log_weights
 from aejax.models import Autoencoder
 
 Sum = tuple[Float[Array, " batch"], Float[Array, " batch"]]
-"""A sum of exponentials for each example: the highest exponent, and the sum after it is taken from all of them."""
+"""A sum of exponentials for each example: the highest exponent, and the sum after subtracting it from all of them."""
 
 
 @configurable
 class NegativeLogLikelihood:
-    """-log (1/K) sum_k p(x, z_k) / q(z_k | x): -log p(x), or more by what K samples miss.
+    """Estimates -log p(x) by -log (1/K) sum_k p(x, z_k) / q(z_k | x), which on average is too high.
 
-    Burda et al. 2016, equation 8 and section 5; for any posterior with a density, prior and likelihood.
-    K is part of the metric's name, as no other K gives the same number. Raises `InputError` for a K below 1.
+    Burda et al. 2016, equation 8 and section 5; for any posterior with a density, prior and likelihood. K is part of
+    the metric's name, as no other K gives the same number.
     """
 
     likelihood: Likelihood = field(default_factory=Bernoulli)
+    """The likelihood, which gives the decoder's output its meaning."""
     samples: int = static(default=5000)
-    """K."""
+    """K, the number of codes for each example."""
     rows: int = static(default=1000)
-    """Most codes that are decoded at once, or one of each example: what bounds the memory."""
+    """Largest number of codes that are decoded at once, but at least one for each example: it bounds the memory."""
 
     @property
     def name(self) -> str:
-        """Of the metric: nll_5000_nats for 5,000 samples."""
+        """Returns the name of the metric: nll_5000_nats for 5,000 samples."""
         return f"nll_{self.samples}_nats"
 
     def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, " batch"]]:
-        """The estimate for each example, in nats; `model` is bound to its variables."""
+        """Returns the estimate for each example, in nats; `model` is bound to its variables.
+
+        Raises `InputError` for `samples` below 1, and for a model without densities over codes.
+        """
         if self.samples < 1:
             raise InputError(f"samples is {self.samples}: give at least 1")
         chunks = -(-self.samples // max(self.rows // len(batch), 1))
@@ -57,7 +61,7 @@ class NegativeLogLikelihood:
 
 
 def add_exponentials(total: Sum, values: Float[Array, "samples batch"]) -> Sum:
-    """The sum with more exponents in it: it stays exact however many are added, whatever their size."""
+    """Returns the sum with more exponents added, which stays accurate whatever their size and number."""
     before, sum_before = total
     highest = jnp.maximum(before, jnp.max(values, axis=0))
     added = jnp.sum(jnp.exp(values - highest[None]), axis=0)
@@ -65,5 +69,5 @@ def add_exponentials(total: Sum, values: Float[Array, "samples batch"]) -> Sum:
 
 
 def bits_per_dim(nats: float, shape: tuple[int, ...]) -> float:
-    """Nats of an example of `shape` as bits for each of its values."""
+    """Converts nats of an example of `shape` to bits for each of its values."""
     return nats / math.prod(shape) / math.log(2)

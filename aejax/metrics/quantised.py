@@ -1,4 +1,4 @@
-"""How much of a codebook is used, and the bits that its indices take."""
+"""Measures how much of a codebook is used, and how many bits its indices take."""
 
 import math
 
@@ -11,24 +11,30 @@ from aejax.models import Autoencoder, Quantised
 def code_indices(
     model: Autoencoder, x: Float[Array, "batch *shape"], label: Int[Array, " batch"] | None = None
 ) -> Int[Array, "batch slots"]:
-    """Which codes stand for each example: `trained.apply(index, x, label)`; `model` is bound to its variables."""
+    """Returns the numbers of the codes that stand for each example, as in `trained.apply(code_indices, x, label)`.
+
+    Args:
+        model: the model, bound to its variables; its latent has a codebook.
+        x: the examples.
+        label: the class of each example, for a conditional model.
+    """
     posterior = model.encode(x, label=label)
     assert isinstance(posterior, Quantised)
     return posterior.index
 
 
 def code_shares(indices: Int[np.ndarray, "n slots"], codes: int) -> Float[np.ndarray, " codes"]:
-    """The share of all slots of all examples that hold each code."""
+    """Returns, for each code, the share of all slots of all examples that hold it."""
     return np.bincount(indices.reshape(-1), minlength=codes) / indices.size
 
 
 def codebook_metrics(shares: Float[np.ndarray, " codes"], slots: int) -> dict[str, float]:
-    """Perplexity, dead codes and bits, of the shares of a whole part.
+    """Returns perplexity, dead codes and bits from the shares of a whole part.
 
-    `perplexity`: e to the entropy of the shares, 1 where one code is used alone and their number
-    where all are used alike. `dead_codes`: those never used. `index_bits`: of an example's indices,
-    all codes written at one length. `index_entropy_bits`: at best, if slots are coded one by one and
-    all by these shares.
+    `perplexity` is e to the entropy of the shares: 1 where a single code is used, the number of codes where all are
+    used equally. `dead_codes` is the number of codes that are never used. `index_bits` is how many bits an example's
+    indices take if all codes have one length. `index_entropy_bits` is how many they take at best, if slots are coded
+    one by one and all by these shares.
     """
     alive = shares[shares > 0]
     entropy = -float(np.sum(alive * np.log(alive)))

@@ -1,4 +1,4 @@
-"""How far a reconstruction is from its original."""
+"""Measures how far a reconstruction is from its original."""
 
 import math
 from collections.abc import Mapping
@@ -14,19 +14,20 @@ from aejax.models import Autoencoder
 
 @configurable
 class ReconstructionError:
-    """`squared_error`: summed over an example's values, between it and the mean that its mean code decodes to."""
+    """Measures `squared_error`, summed over an example's values, of its reconstruction from its mean code."""
 
     likelihood: Likelihood = field(default_factory=Bernoulli)
+    """The likelihood, whose mean is the reconstruction."""
 
     def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, " batch"]]:
-        """The squared error of each example; `model` is bound to its variables."""
+        """Returns the squared error of each example; `model` is bound to its variables."""
         code = model.encode(batch.x, label=batch.label).mean
         mean = self.likelihood.mean(model.decode(code, label=batch.label))
         return {"squared_error": jnp.sum(jnp.square(flat(batch.x - mean)), axis=1)}
 
 
 def per_value(metrics: Mapping[str, float], shape: tuple[int, ...]) -> dict[str, float]:
-    """Derives what is quoted per value: nats and squared error per pixel, bits per dimension.
+    """Returns what is quoted per value: nats and squared error per pixel, bits per dimension.
 
     `metrics` are means over examples of `shape`; images count every channel of every pixel.
     """

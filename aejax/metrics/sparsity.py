@@ -1,6 +1,7 @@
-"""How sparse codes are, and what they explain. Codes are those of the encoder that is used at inference.
+"""Measures how sparse codes are, and how much of the data they explain.
 
-A unit is active where its code is beyond `threshold`, in absolute value: 0 for codes that can be exactly zero.
+Codes are those that the encoder gives at inference. A unit is active where the absolute value of its code is above
+`threshold`, which is 0 for codes that can be exactly zero.
 """
 
 import numpy as np
@@ -8,10 +9,11 @@ from jaxtyping import Float
 
 
 def sparsity_metrics(codes: Float[np.ndarray, "n units"], threshold: float = 0.0) -> dict[str, float]:
-    """L0, activation and dead units of the codes of a whole part.
+    """Returns active units, activation and dead units of the codes of a whole part.
 
-    `l0`: active units of an example, on average. `mean_activation`: over units and examples, with
-    the extremes of the units' own means beside it. `dead_units`: how many are active for no example.
+    `l0` is the mean number of active units of an example. `mean_activation` is the mean over units and examples, and
+    beside it stand the lowest and the highest unit's own mean. `dead_units` is the number of units that are active for
+    no example.
     """
     active, means = np.abs(codes) > threshold, codes.mean(axis=0, dtype=np.float64)
     return {
@@ -24,10 +26,10 @@ def sparsity_metrics(codes: Float[np.ndarray, "n units"], threshold: float = 0.0
 
 
 def variance_unexplained(x: Float[np.ndarray, "n *shape"], reconstruction: Float[np.ndarray, "n *shape"]) -> float:
-    """The fraction of variance unexplained: a ratio of two sums over all values of all examples.
+    """Returns the fraction of variance unexplained: a ratio of two sums over all values of all examples.
 
-    Squared error over squared distance from the mean example of `x`: 1 for that mean, 0 for `x`
-    itself, nan where all examples are the same.
+    It is squared error over squared distance from the mean example of `x`: 1 for that mean, 0 for `x` itself, nan where
+    all examples are the same.
     """
     mean = x.mean(axis=0, keepdims=True, dtype=np.float64).astype(x.dtype)
     variance = np.square(x - mean).sum(dtype=np.float64)

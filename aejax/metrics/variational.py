@@ -1,9 +1,9 @@
-"""What a variational autoencoder's bound is made of, how much of its code it uses, and how likely it holds examples.
+"""Measures the parts of a variational autoencoder's bound, and how much of its code it uses.
 
-The parts of the rate follow Hoffman & Johnson 2016 (ELBO surgery), section 2: mutual information of
-example and code, and the divergence of the aggregate posterior q(z) from the prior; Chen et al. 2018,
-equation 2, divide the latter further where the prior's dimensions are independent. q(z) mixes the
-posteriors of the part that is measured, so that no mutual information is above the log of their number.
+The parts of the rate follow Hoffman & Johnson 2016 (ELBO surgery), section 2: mutual information of example and
+code, and the divergence of the aggregate posterior q(z) from the prior. Chen et al. 2018, equation 2, divide the
+latter further where the prior's dimensions are independent. q(z) mixes the posteriors of the part that is measured,
+so that no mutual information is above the log of their number.
 """
 
 from dataclasses import field
@@ -19,20 +19,28 @@ from aejax.losses import KL, Bernoulli, Likelihood, Loss, Reconstruction, mixtur
 from aejax.models import Normal, VariationalAutoencoder
 
 ACTIVE = 0.01
-"""A unit is active where the variance of its posterior mean is above this: Burda et al. 2016, section 5.1."""
+"""A unit is active if the variance of its posterior mean is above this: Burda et al. 2016, section 5.1."""
 
 MOST_CODES = 1000
-"""Codes at which q(z) is asked for, of examples spread evenly over the part; all its posteriors make up q(z)."""
+"""Largest number of codes at which q(z) is evaluated, of examples spread evenly over the part.
+
+q(z) itself is made of the posteriors of all examples.
+"""
 
 
 @configurable
 class Bound:
-    """The negative evidence lower bound in its two parts, every weight 1, and the posterior that it rests on."""
+    """Measures the negative evidence lower bound and its two parts, with every weight 1, and its posterior."""
 
     likelihood: Likelihood = field(default_factory=Bernoulli)
+    """The likelihood, which gives the decoder's output its meaning."""
 
     def __call__(self, model: VariationalAutoencoder, batch: Examples) -> dict[str, Float[Array, "batch *latent"]]:
-        """In nats of each example; `mean`, `code` and, of a normal posterior, `scale` have an axis of latents."""
+        """Returns the bound and its parts for each example, in nats, and the posterior that they rest on.
+
+        The parts of `negative_elbo_nats` are `distortion_nats` and `rate_nats`; `prior` is log p(z). `mean`, `code` and
+        (of a normal posterior) `scale` are `[batch, latent]`. `model` is bound to its variables.
+        """
         forward = Loss(self.likelihood).forward(model, batch)
         distortion, rate = Reconstruction()(forward), KL()(forward)
         terms = {"negative_elbo_nats": distortion + rate, "distortion_nats": distortion, "rate_nats": rate}
@@ -42,15 +50,16 @@ class Bound:
 
 
 def active_units(mean: Float[np.ndarray, "n latent"]) -> np.ndarray:
-    """Which dimensions' posterior means vary with the example."""
+    """Returns, for each dimension, whether its posterior mean varies with the example by more than `ACTIVE`."""
     return mean.var(axis=0, dtype=np.float64) > ACTIVE
 
 
 def rate_parts(values: dict[str, Float[np.ndarray, "n *latent"]], factorial: bool) -> dict[str, float]:
-    """The parts of the rate by at most `MOST_CODES` codes, as which they add up to it, in nats.
+    """Returns the parts of the rate in nats, estimated from at most `MOST_CODES` drawn codes.
 
-    `mutual_information` and `marginal_kl`, KL(q(z) || p(z)); of the latter, with a factorial prior,
-    `total_correlation` and `dimension_kl`.
+    The parts are `mutual_information_nats` and `marginal_kl_nats`, KL(q(z) || p(z)), which add up to the rate of these
+    codes. With a factorial prior the latter is also given as its own parts, `total_correlation_nats` and
+    `dimension_kl_nats`. `values` are those of `Bound` with a normal posterior, for all examples of a part.
     """
     mean, scale, code = (jnp.asarray(values[name]) for name in ("mean", "scale", "code"))
     chosen = np.linspace(0, len(code) - 1, min(MOST_CODES, len(code))).round().astype(int)
@@ -65,7 +74,7 @@ def rate_parts(values: dict[str, Float[np.ndarray, "n *latent"]], factorial: boo
 
 @jax.jit
 def _mixed(code: Float[Array, "codes latent"], posteriors: Normal) -> Any:
-    """`mixed` with all posteriors alike, one code after the other: memory for one code's pairs."""
+    """Evaluates `mixture_log_density` with equal weights, one code after the other, which needs less memory."""
     even = jnp.full((1, len(posteriors.mean)), -jnp.log(len(posteriors.mean)))
     joint, marginals = jax.lax.map(lambda z: mixture_log_density(z[None], posteriors, even), code)
     return joint[:, 0], marginals[:, 0]

@@ -1,6 +1,6 @@
-"""Linen modules and densities.
+"""Defines models as Linen modules, and distributions over codes.
 
-No loss, no training: a forward pass returns raw parameters, which a likelihood gives their meaning.
+It has no loss and no training: a decoder returns raw parameters, to which a likelihood gives their meaning.
 """
 
 import lazy_loader

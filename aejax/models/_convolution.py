@@ -1,8 +1,8 @@
-"""One convolution for encoders and decoders, whose gradients XLA's CPU compiler runs fast inside a loop.
+"""Defines the convolution of encoders and decoders, whose gradients XLA's CPU compiler runs fast inside a loop.
 
-Its passes bring the layouts of convolutions into the one form that has a fast kernel, but not those
-inside the body of a loop, which is where an epoch's are. So the two gradients are written out here
-in that form: `[batch, height, width, channels]` and kernels `[height, width, in, out]`.
+XLA's passes bring the layouts of convolutions into the one form that has a fast kernel, but not inside the body
+of a loop, where the steps of an epoch are. So the two gradients are written here in that form:
+images `[batch, height, width, channels]` and kernels `[height, width, in, out]`.
 """
 
 from functools import partial
@@ -15,26 +15,32 @@ from jaxtyping import Array, Float
 from aejax.models.layers import glorot
 
 Padding = tuple[tuple[int, int], ...]
+"""The zeros before and after each of the two axes of an image."""
 
 Image = Float[Array, "_ _ _ _"]
-"""`[batch, height, width, channels]`."""
+"""The type of images, `[batch, height, width, channels]`."""
 
 Kernel = Float[Array, "_ _ _ _"]
-"""`[height, width, in, out]`."""
+"""The type of kernels, `[height, width, in, out]`."""
 
 
 class Convolution(nn.Module):
-    """A convolution to an image of the given size, padded with zeros on all sides as evenly as it goes."""
+    """Convolves images to the given size, padded with zeros as evenly on both sides as possible."""
 
     channels: int
+    """Number of channels of the output."""
     size: tuple[int, ...]
+    """Height and width of the output."""
     kernel: int = 3
+    """Height and width of the kernel."""
     stride: int = 1
+    """Pixels between two places of the kernel: the output is smaller by this factor."""
     dilation: int = 1
+    """Pixels between two values of the input after zeros are put between them: the output is larger by this factor."""
 
     @nn.compact
     def __call__(self, x: Image) -> Image:
-        """`[batch, *size, channels]`: smaller by the stride, or larger by the dilation."""
+        """Returns images `[batch, *size, channels]`."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.channels)
         kernel = self.param("kernel", glorot, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
@@ -47,9 +53,9 @@ class Convolution(nn.Module):
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def convolve(x: Image, kernel: Kernel, stride: int, padding: Padding, dilation: int) -> Image:
-    """Correlates `x`, with `dilation - 1` zeros put between its pixels, with `kernel`.
+    """Correlates images, with `dilation - 1` zeros put between their pixels, with a kernel.
 
-    With a stride it shrinks the image; with a dilation it enlarges it (a transposed convolution).
+    A stride makes the image smaller; a dilation makes it larger (a transposed convolution).
     """
     return _convolve(x, kernel, stride, padding, dilation)
 
@@ -77,7 +83,10 @@ def _forward(
 def _backward(
     stride: int, padding: Padding, dilation: int, saved: tuple[Image, Kernel], gradient: Image
 ) -> tuple[Image, Kernel]:
-    """Both gradients are convolutions too: stride and dilation change places, batch and channels do."""
+    """Returns the gradients with respect to images and kernel, which are convolutions too.
+
+    For both, stride and dilation change places; for the kernel's, so do the axes of batch and channels.
+    """
     x, kernel = saved
     to_x, to_kernel = [], []
     for axis, (before, _) in enumerate(padding, start=1):

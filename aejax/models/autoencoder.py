@@ -1,4 +1,4 @@
-"""The autoencoder: encoder, latent and decoder, and what each of them promises."""
+"""Defines the autoencoder, and what its encoder, latent and decoder take and return."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
@@ -11,85 +11,104 @@ from jaxtyping import Array, Float, Int, Key
 from aejax.core import known
 
 Precision = Literal["float32", "bfloat16"]
+"""The type of numbers in which encoder and decoder compute."""
 
 
 @runtime_checkable
 class Posterior(Protocol):
-    """What an encoder infers about a code."""
+    """Describes what an encoder infers about the codes of a batch: one distribution for each example."""
 
     @property
     def mean(self) -> Float[Array, "batch latent"]:
-        """The one code that stands for the example in evaluation."""
+        """Returns the one code that stands for each example in evaluation."""
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "batch latent"]:
-        """A code drawn by the reparameterisation that training differentiates through."""
+        """Draws a code for each example by a reparameterisation, through which training differentiates."""
 
 
 @runtime_checkable
 class Density(Posterior, Protocol):
-    """A posterior that can also say how likely a code is. It is a pytree with one row for each example."""
+    """Describes a posterior that also has a density. It is a pytree with one row for each example."""
 
     def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
-        """log q(z | x) in nats."""
+        """Returns log q(z | x) of one code for each example, in nats."""
 
 
 class Encoder(nn.Module):
-    """`encoder(x, train)`: examples `[batch, *shape]` to features `[batch, features]`."""
+    """Turns examples `[batch, *shape]` into features `[batch, features]`, called as `encoder(x, train)`."""
 
 
 class Latent(nn.Module):
-    """`latent(features, train)`: features to a `Posterior` over codes `[batch, latent]`."""
+    """Turns features into a `Posterior` over codes `[batch, latent]`, called as `latent(features, train)`."""
 
     of_batch: ClassVar[bool] = False
-    """Whether training it on an example depends on the others of its batch: see `Term.of_batch`."""
+    """Whether an example's training depends on the other examples of its batch: see `Term.of_batch`."""
 
 
 class Decoder(nn.Module):
-    """`decoder(z, shape, train)`: codes to raw parameters `[batch, *shape]`; the likelihood gives them meaning."""
+    """Turns codes into raw parameters of a likelihood, `[batch, *shape]`, called as `decoder(z, shape, train)`."""
 
 
 @known
 class Autoencoder(nn.Module):
-    """An encoder, a latent and a decoder, as three modules that know nothing of each other.
+    """Joins an encoder, a latent and a decoder, three modules that know nothing of each other.
 
-    Labels are offered to both ways; only a conditional model makes use of them.
+    Both `encode` and `decode` accept labels, which only a conditional model uses.
     """
 
     encoder: Encoder
     latent: Latent
     decoder: Decoder
     shape: tuple[int, ...] = ()
-    """Shape of the decoder's output; empty: taken from the data and the likelihood when training starts."""
+    """Shape of the decoder's output for one example; empty: taken from the data and the likelihood before training."""
     precision: Precision = "float32"
     """What encoder and decoder compute in. Parameters, latents, the decoder's output and losses are float32."""
     remat: bool = False
-    """The gradient computes the decoder again, in place of keeping all it has computed: less memory, more time."""
+    """Whether the gradient computes the decoder again instead of keeping its activations: less memory, more time."""
 
     @nn.nowrap
     def for_data(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:
-        """The model with the shapes filled in: of one example, and of the decoder's output for it."""
+        """Returns the model for examples of `shape`, for which the decoder's output has the shape `raw_shape`."""
         return self.clone(shape=raw_shape)
 
     def encode(
         self, x: Float[Array, "batch *shape"], train: bool = False, label: Int[Array, " batch"] | None = None
     ) -> Posterior:
-        """The posterior over codes."""
+        """Returns the posterior over codes.
+
+        Args:
+            x: the examples.
+            train: whether the model is being trained, which turns on dropout and the statistics of the batch.
+            label: the class of each example, for a conditional model; this one ignores it.
+        """
         return self.latent(self.features(x, train), train)
 
     def decode(
         self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
     ) -> Float[Array, "batch *raw"]:
-        """Raw parameters of the likelihood."""
+        """Returns the raw parameters of the likelihood.
+
+        Args:
+            z: the codes.
+            train: whether the model is being trained, which turns on dropout and the statistics of the batch.
+            label: the class of each example, for a conditional model; this one ignores it.
+        """
         return self.raw(z, train)
 
     def features(self, x: Float[Array, "batch *shape"], train: bool) -> Float[Array, "batch features"]:
-        """What the encoder makes of the examples, in the model's precision."""
+        """Returns the encoder's features of the examples, computed in the model's precision."""
         return _in(self.precision, lambda encoder, x: encoder(x, train), self.encoder, x)
 
     def raw(
         self, z: Float[Array, "batch code"], train: bool, *more: tuple[Float[Array, "_ _"], ...]
     ) -> Float[Array, "batch *raw"]:
-        """What the decoder makes of codes, and of what else it takes, in the model's precision."""
+        """Returns the decoder's output, computed in the model's precision.
+
+        Args:
+            z: what the decoder decodes: codes, and whatever else is joined to them.
+            train: whether the model is being trained.
+            more: further arguments of the decoder.
+        """
 
         def decode(decoder: Decoder, z: Array, *more: Any) -> Array:
             return decoder(z, self.shape, train, *more)
@@ -99,7 +118,7 @@ class Autoencoder(nn.Module):
 
 
 def _in(precision: Precision, function: Callable[..., Array], module: nn.Module, *args: Any) -> Array:
-    """`function(module, *args)` with parameters and arrays of that precision; the result is float32 again."""
+    """Calls `function(module, *args)` with parameters and arrays of a precision, and returns the result as float32."""
     if precision == "float32" or module.is_initializing():
         return function(module, *args)
     converted = nn.map_variables(function, "params", _half)

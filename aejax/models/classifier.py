@@ -1,4 +1,4 @@
-"""A classifier on top of an autoencoder's encoder."""
+"""Defines a classifier on top of an autoencoder's encoder."""
 
 import flax.linen as nn
 from jaxtyping import Array, Float
@@ -8,16 +8,17 @@ from aejax.models.layers import glorot
 
 
 class Classifier(nn.Module):
-    """An encoder and a latent, under the names that they have in an autoencoder, and a linear layer of classes."""
+    """Puts a linear layer of classes on an encoder and a latent, which keep the names they have in an autoencoder."""
 
     encoder: Encoder
     latent: Latent
     classes: int
+    """Number of classes."""
 
     def setup(self) -> None:
-        """The layer on top."""
+        """Makes the linear layer."""
         self.head = nn.Dense(self.classes, kernel_init=glorot)
 
     def classify(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch classes"]:
-        """Logits of the classes, from the posterior's mean."""
+        """Returns the logits of the classes, from the posterior's mean."""
         return self.head(self.latent(self.encoder(x, train), train).mean)

@@ -1,4 +1,4 @@
-"""The conditional variational autoencoder: both ways know the label."""
+"""Defines the conditional variational autoencoder, whose encoder and decoder both know the label."""
 
 import jax
 import jax.numpy as jnp
@@ -11,24 +11,44 @@ from aejax.models.variational import VariationalAutoencoder
 
 @known
 class ConditionalAutoencoder(VariationalAutoencoder):
-    """p(z) p(x | y, z) and q(z | x, y): Kingma et al. 2014 (semi-supervised), equation 2; Sohn et al. 2015.
+    """Models p(z) p(x | y, z), with the approximate posterior q(z | x, y) for the label y.
 
-    The label joins the encoder's features and the decoder's code, one value for each class. The code
-    is independent of it beforehand, so that it is left with what the class does not say.
+    The label joins the encoder's features and the decoder's code as one value for each class. The prior does not
+    depend on it, so the code is left with what the class does not say. Kingma et al. 2014 (semi-supervised),
+    equation 2; Sohn et al. 2015.
     """
 
     classes: int = 10
+    """Number of classes; a label is a whole number from 0 to one less than this."""
 
     def encode(
         self, x: Float[Array, "batch *shape"], train: bool = False, label: Int[Array, " batch"] | None = None
     ) -> Posterior:
-        """The posterior over codes, given the label. Raises `InputError` without one."""
+        """Returns the posterior over codes, given the label.
+
+        Args:
+            x: the examples.
+            train: whether the model is being trained.
+            label: the class of each example.
+
+        Raises:
+            InputError: without labels.
+        """
         return self.latent(self._joined(self.features(x, train), label), train)
 
     def decode(
         self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
     ) -> Float[Array, "batch *raw"]:
-        """Raw parameters of the likelihood, given the label. Raises `InputError` without one."""
+        """Returns the raw parameters of the likelihood, given the label.
+
+        Args:
+            z: the codes.
+            train: whether the model is being trained.
+            label: the class of each example.
+
+        Raises:
+            InputError: without labels.
+        """
         return self.raw(self._joined(z, label), train)
 
     def _joined(

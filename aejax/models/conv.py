@@ -1,4 +1,4 @@
-"""Convolutional encoders and decoders for images `[batch, height, width, channels]` of any size."""
+"""Defines convolutional encoders and decoders for images `[batch, height, width, channels]` of any size."""
 
 import math
 
@@ -13,19 +13,22 @@ from aejax.models.layers import Activation, Finish, Norm, glorot
 
 @known
 class ConvEncoder(Encoder):
-    """Convolutions of stride 2, each halving height and width (rounded up), then flattened."""
+    """Applies convolutions of stride 2, each halving height and width (rounded up), and flattens the result."""
 
     channels: tuple[int, ...] = (16, 8, 8)
+    """Number of channels after each convolution."""
     kernel: int = 3
+    """Height and width of every kernel."""
     activation: Activation = "relu"
+    """The function after each convolution, by name."""
     norm: Norm = "none"
-    """What the channels of each hidden image are normalised over."""
+    """Normalisation of each hidden image: none, over the batch, or over the channels of each pixel (`layer`)."""
     dropout: float = 0.0
-    """Share of each hidden image's values that are dropped in training."""
+    """Share of each hidden image's values that are set to zero in training."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch features"]:
-        """The flattened feature maps. Raises `InputError` where examples are not images."""
+        """Returns the flattened feature maps. Raises `InputError` where examples are not images."""
         require_image(x.shape[1:])
         for channels in self.channels:
             size = halved(x.shape[1:3])
@@ -36,25 +39,37 @@ class ConvEncoder(Encoder):
 
 @known
 class ConvDecoder(Decoder):
-    """A dense layer to a small image, then transposed convolutions that each double height and width.
+    """Applies a dense layer to a small image, then transposed convolutions that each double height and width.
 
-    `channels` are those of the small image and of every image between it and the output. The sizes
-    are the ones that a `ConvEncoder` of as many layers goes through: 28, 14, 7, 4 from the far end.
+    The sizes are those that a `ConvEncoder` of as many layers goes through, in reverse: 4, 7, 14, 28 for images of
+    28 x 28 and three layers.
     """
 
     channels: tuple[int, ...] = (8, 8, 16)
+    """Number of channels of the small image, and of every image between it and the output."""
     kernel: int = 3
+    """Height and width of every kernel."""
     activation: Activation = "relu"
+    """The function before each convolution, by name."""
     norm: Norm = "none"
-    """What the channels of each hidden image are normalised over."""
+    """Normalisation of each hidden image: none, over the batch, or over the channels of each pixel (`layer`)."""
     dropout: float = 0.0
-    """Share of each hidden image's values that are dropped in training."""
+    """Share of each hidden image's values that are set to zero in training."""
 
     @nn.compact
     def __call__(
         self, z: Float[Array, "batch latent"], shape: tuple[int, ...], train: bool = False
     ) -> Float[Array, "batch *shape"]:
-        """Raw parameters of the likelihood, `[batch, *shape]`. Raises `InputError` where they are not images."""
+        """Returns the raw parameters of the likelihood, `[batch, *shape]`.
+
+        Args:
+            z: the codes.
+            shape: the shape of the output for one example.
+            train: whether the model is being trained.
+
+        Raises:
+            InputError: where the output is not an image.
+        """
         require_image(shape)
         sizes = [shape[:2]]
         for _ in self.channels:
@@ -68,12 +83,12 @@ class ConvDecoder(Decoder):
 
 
 def halved(size: tuple[int, ...]) -> tuple[int, ...]:
-    """Half of each, rounded up."""
+    """Returns half of each length, rounded up."""
     return tuple(-(-length // 2) for length in size)
 
 
 def require_image(shape: tuple[int, ...]) -> None:
-    """Raises `InputError` unless an example's shape is height, width, channels."""
+    """Raises `InputError` unless the shape of an example has the axes height, width and channels."""
     if len(shape) < 3:
         raise InputError(
             f"a convolutional model needs images of shape (height, width, channels), but the data's examples "

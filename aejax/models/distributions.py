@@ -1,4 +1,4 @@
-"""Distributions over codes, as pytrees of their parameters: one row of them for each example."""
+"""Defines distributions over codes, as pytrees of their parameters with one row for each example."""
 
 import math
 from dataclasses import dataclass
@@ -8,52 +8,59 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 LOG_2_PI = math.log(2 * math.pi)
+"""The natural logarithm of 2 pi."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Point:
-    """All the mass on one code: what a deterministic autoencoder infers."""
+    """Puts all probability on one code for each example, as a deterministic autoencoder does."""
 
     mean: Float[Array, "batch latent"]
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "batch latent"]:
-        """The code itself."""
+        """Returns the code itself."""
         return self.mean
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Normal:
-    """Independent normal dimensions: the diagonal Gaussian posterior of Kingma & Welling 2014, equation 9."""
+    """Represents a diagonal Gaussian over codes: the posterior of Kingma & Welling 2014, equation 9."""
 
     mean: Float[Array, "batch latent"]
     scale: Float[Array, "batch latent"]
-    """Standard deviations."""
+    """Standard deviation of each dimension."""
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "batch latent"]:
-        """mean + scale * noise: the reparameterisation trick."""
+        """Draws mean + scale * noise, the reparameterisation trick."""
         return self.mean + self.scale * jax.random.normal(key, self.mean.shape)
 
     def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
-        """The log-density of one code for each example, in nats."""
+        """Returns the log-density of one code for each example, in nats."""
         return jnp.sum(normal_log_density(z, self.mean, self.scale), axis=1)
 
     def log_prob_each(self, z: Float[Array, "n latent"]) -> Float[Array, "n batch"]:
-        """The log-density of every code under every row, in nats."""
-        # Squares written out: products of matrices, not an array of [n, batch, latent].
+        """Returns the log-density of every code under every row's distribution, `[n, batch]`, in nats."""
+        # The squares are written out as products of matrices, which need no array of [n, batch, latent].
         precision = jnp.square(1 / self.scale)
         squares = jnp.square(z) @ precision.T - 2 * z @ (self.mean * precision).T
         constant = jnp.sum(jnp.square(self.mean) * precision + 2 * jnp.log(self.scale) + LOG_2_PI, axis=1)
         return -0.5 * (squares + constant[None])
 
     def kl_to_standard(self) -> Float[Array, "batch latent"]:
-        """KL(self || N(0, 1)) of each dimension, in nats: Kingma & Welling 2014, appendix B."""
+        """Returns KL(self || N(0, 1)) of each dimension, in nats: Kingma & Welling 2014, appendix B."""
         return 0.5 * (jnp.square(self.mean) + jnp.square(self.scale) - 1) - jnp.log(self.scale)
 
 
 def normal_log_density(
     x: Float[Array, "*shape"], mean: Float[Array, "*shape"], scale: Float[Array, "..."]
 ) -> Float[Array, "*shape"]:
-    """log N(x; mean, scale^2), elementwise, in nats."""
+    """Returns log N(x; mean, scale^2) elementwise, in nats.
+
+    Args:
+        x: the values.
+        mean: the means.
+        scale: the standard deviations, of a shape that broadcasts with `x`.
+    """
     return -0.5 * jnp.square((x - mean) / scale) - jnp.log(scale) - 0.5 * LOG_2_PI

@@ -1,7 +1,7 @@
-"""Several stochastic layers: z1 given x, z2 given z1 and so on, and downwards p(zL) ... p(z1 | z2) p(x | z1).
+"""Defines codes with several stochastic layers: q(z1 | x) q(z2 | z1) ... and p(zL) ... p(z1 | z2) p(x | z1).
 
-To everything else such a code is one vector, its layers side by side, the lowest first. Only three
-modules know of the layers: the latent, the prior, and a decoder that reads the lowest.
+To all other modules such a code is one vector, its layers side by side with the lowest first. Only three modules
+know of the layers: the latent, the prior, and a decoder that reads the lowest layer.
 """
 
 import itertools
@@ -23,27 +23,28 @@ from aejax.models.mlp import MLPDecoder
 from aejax.models.variational import EncodeInputs, Prior
 
 Conditional = Callable[[Float[Array, "batch _"]], Normal]
+"""The type of a function from a draw of one layer to the distribution of the next."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Chain:
-    """A normal layer, and each following layer normal given the one before it."""
+    """Chains layers: the first is normal, and each following one is normal given the one before it."""
 
     first: Normal
     following: tuple[Conditional, ...] = field(metadata={"static": True})
 
     @property
     def mean(self) -> Float[Array, "batch latent"]:
-        """Each layer's mean, given the mean of the one before."""
+        """Returns each layer's mean, given the mean of the layer before."""
         return self._walk(lambda number, layer: layer.mean)
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "batch latent"]:
-        """A draw of every layer, reparameterised, given the draw of the one before."""
+        """Draws every layer, reparameterised, given the draw of the layer before."""
         return self._walk(lambda number, layer: layer.sample(jax.random.fold_in(key, number)))
 
     def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
-        """The log-density of the layers together, in nats."""
+        """Returns the log-density of all layers together, in nats."""
         total, layer, start = jnp.zeros(len(z)), self.first, 0
         for following in (*self.following, None):
             part = z[:, start : start + layer.mean.shape[1]]
@@ -60,11 +61,14 @@ class Chain:
 
 
 class Ladder(nn.Module):
-    """For each pair of neighbouring layers, hidden layers and a Gaussian: the next given the one before."""
+    """Computes the distribution of each layer given the one before, by hidden layers and a Gaussian for every pair."""
 
     sizes: tuple[int, ...]
+    """Sizes of the stochastic layers, in the order in which each is given to the next."""
     hidden: tuple[int, ...]
+    """Sizes of the deterministic layers between two stochastic ones."""
     activation: Activation
+    """The function after each deterministic layer, by name."""
 
     def setup(self) -> None:
         """Makes the layers."""
@@ -72,27 +76,31 @@ class Ladder(nn.Module):
         self.gaussians = [GaussianLatent(size) for size in self.sizes[1:]]
 
     def __call__(self, number: int, z: Float[Array, "batch _"]) -> Normal:
-        """Layer `number + 1` given layer `number`."""
+        """Returns the distribution of layer `number + 1`, given a draw of layer `number`."""
         return self.gaussians[number](self.stacks[number](z))
 
     def following(self) -> tuple[Conditional, ...]:
-        """What follows the first layer."""
+        """Returns the functions from each layer to the distribution of the next."""
         return tuple(partial(self, number) for number in range(len(self.sizes) - 1))
 
 
 @known
 class HierarchicalLatent(Latent):
-    """q(z1 | x) q(z2 | z1) ...: Burda et al. 2016, equation 5 and section 5.1."""
+    """Infers several stochastic layers: q(z1 | x) q(z2 | z1) ...
+
+    Burda et al. 2016, equation 5 and section 5.1.
+    """
 
     sizes: tuple[int, ...] = (100, 50)
-    """Of the layers, the lowest first."""
+    """Sizes of the stochastic layers, the lowest first."""
     hidden: tuple[int, ...] = (100, 100)
-    """Deterministic layers between two stochastic ones."""
+    """Sizes of the deterministic layers between two stochastic ones."""
     activation: Activation = "tanh"
+    """The function after each deterministic layer, by name."""
 
     @property
     def size(self) -> int:
-        """Of the whole code."""
+        """Returns the size of the whole code."""
         return sum(self.sizes)
 
     def setup(self) -> None:
@@ -101,30 +109,43 @@ class HierarchicalLatent(Latent):
         self.ladder = Ladder(self.sizes, self.hidden, self.activation)
 
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Chain:
-        """The posterior over codes of `size`."""
+        """Returns the posterior over codes of `size`."""
         return Chain(self.first(features), self.ladder.following())
 
 
 @known
 class HierarchicalPrior(Prior):
-    """p(zL) ... p(z1 | z2), the highest layer standard normal. Burda et al. 2016, equation 1."""
+    """Models p(zL) ... p(z1 | z2), with the highest layer standard normal. Burda et al. 2016, equation 1."""
 
     sizes: tuple[int, ...] = (100, 50)
-    """Those of the latent, in its order."""
+    """Sizes of the stochastic layers as the latent has them, the lowest first."""
     hidden: tuple[int, ...] = (100, 100)
-    """Deterministic layers between two stochastic ones."""
+    """Sizes of the deterministic layers between two stochastic ones."""
     activation: Activation = "tanh"
+    """The function after each deterministic layer, by name."""
 
     def setup(self) -> None:
         """Makes the layers."""
         self.ladder = Ladder(self.sizes[::-1], self.hidden, self.activation)
 
     def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
-        """The log-density of the layers together, in nats."""
+        """Returns the log-density of all layers together, in nats.
+
+        Raises `InputError` where the code's size is not the sum of `sizes`.
+        """
         return self._chain(len(z)).log_prob(self._reversed(z, self.sizes))
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
-        """Each layer drawn given the one above."""
+        """Draws codes from the highest layer down, each layer given the one above.
+
+        Args:
+            key: the key of the draw.
+            shape: the number of codes and their size, (n, latent).
+            encode: not used.
+
+        Raises:
+            InputError: where the size is not the sum of `sizes`.
+        """
         return self._reversed(self._chain(shape[0]).sample(key), self.sizes[::-1])
 
     def _chain(self, rows: int) -> Chain:
@@ -140,14 +161,21 @@ class HierarchicalPrior(Prior):
 
 @known
 class BottomDecoder(Decoder):
-    """Decodes the lowest layer of the code alone: p(x | z1)."""
+    """Decodes only the lowest layer of the code: p(x | z1)."""
 
     decoder: Decoder = MLPDecoder()
+    """The decoder of the lowest layer."""
     size: int = 100
-    """Of the lowest layer."""
+    """Size of the lowest layer."""
 
     def __call__(
         self, z: Float[Array, "batch latent"], shape: tuple[int, ...], train: bool = False
     ) -> Float[Array, "batch *shape"]:
-        """Raw parameters of the likelihood, `[batch, *shape]`."""
+        """Returns the raw parameters of the likelihood, `[batch, *shape]`.
+
+        Args:
+            z: the codes, all layers side by side.
+            shape: the shape of the output for one example.
+            train: whether the model is being trained.
+        """
         return self.decoder(z[:, : self.size], shape, train)

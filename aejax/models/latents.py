@@ -1,4 +1,4 @@
-"""Latents: how an encoder's features become a posterior over codes."""
+"""Defines how an encoder's features become a posterior over codes."""
 
 from typing import Literal
 
@@ -12,40 +12,43 @@ from aejax.models.distributions import Normal, Point
 from aejax.models.layers import Activation, activation, glorot
 
 LOG_SCALE_BOUND = 10.0
-"""The logarithm of a scale stays within this of zero: beyond it float32 overflows in a log-density."""
+"""Bound on the absolute value of a scale's logarithm: beyond it float32 overflows in a log-density."""
 
 
 @known
 class Plain(Latent):
-    """A dense layer and an activation: the code of a plain autoencoder."""
+    """Applies a dense layer and an activation, for the code of a plain autoencoder."""
 
     size: int = positive(default=32)
+    """Size of the code."""
     activation: Activation = "linear"
+    """The function after the dense layer, by name."""
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Point:
-        """The code, `[batch, size]`."""
+        """Returns the code, `[batch, size]`, as a `Point`."""
         return Point(activation(self.activation)(nn.Dense(self.size, kernel_init=glorot, name="code")(features)))
 
 
 @known
 class GaussianLatent(Latent):
-    """Two dense layers: the mean and the scale of a diagonal Gaussian. Kingma & Welling 2014, appendix C.2."""
+    """Applies two dense layers for the mean and scale of a diagonal Gaussian. Kingma & Welling 2014, appendix C.2."""
 
     size: int = positive(default=20)
+    """Size of the code."""
     scale: Literal["exp", "softplus"] = "exp"
-    """How the second layer's output becomes a standard deviation: by a bounded exponential or by softplus."""
+    """How the second layer's output becomes a standard deviation: by a bounded exponential, or by softplus."""
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Normal:
-        """The posterior over codes of `size`."""
+        """Returns the posterior over codes of `size`."""
         mean = nn.Dense(self.size, kernel_init=glorot, name="code")(features)
         raw = nn.Dense(self.size, kernel_init=glorot, name="scale")(features)
         return Normal(mean, positive_scale(raw, self.scale))
 
 
 def positive_scale(raw: Float[Array, "*shape"], kind: Literal["exp", "softplus"] = "exp") -> Float[Array, "*shape"]:
-    """A standard deviation from a layer's output: within e^-10 and e^10, or softplus plus e^-10."""
+    """Turns a layer's output into a standard deviation: between e^-10 and e^10, or softplus plus e^-10."""
     if kind == "softplus":
         return nn.softplus(raw) + jnp.exp(-LOG_SCALE_BOUND)
     return jnp.exp(LOG_SCALE_BOUND * jnp.tanh(raw / LOG_SCALE_BOUND))

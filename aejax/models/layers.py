@@ -1,4 +1,4 @@
-"""What encoders and decoders share: activations by name, initialisation, what follows a layer, a stack of them."""
+"""Defines what encoders and decoders share: activations, initialisation, normalisation, dropout, dense stacks."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -9,37 +9,47 @@ from jaxtyping import Array, Float
 from aejax.core import InputError, mapped_batch_axis
 
 Activation = Literal["linear", "relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus"]
+"""The names of the activations; `linear` leaves values as they are."""
 
 Hidden = Literal[Activation, "glu"]
-"""A hidden layer may also be gated: the first half of twice as many values, times the sigmoid of the second.
-Dauphin et al. 2017, equation 1."""
+"""The names of a hidden layer's activations, which include the gated `glu`.
+
+A gated layer computes twice as many values, and multiplies the first half by the sigmoid of the second.
+Dauphin et al. 2017, equation 1.
+"""
 
 Norm = Literal["none", "batch", "layer"]
+"""The names of the normalisations that may follow a layer."""
 
 glorot = nn.initializers.glorot_uniform()
-"""Glorot & Bengio 2010, equation 16: Keras' default, and so that of the published examples."""
+"""Initialises kernels as Glorot & Bengio 2010, equation 16: Keras' default, and so that of the published examples."""
 
 
 def activation(name: Hidden) -> Callable[[Float[Array, "*shape"]], Float[Array, "*out"]]:
-    """The function of that name."""
+    """Returns the activation of that name."""
     return (lambda x: x) if name == "linear" else getattr(nn, name)
 
 
 class Finish(nn.Module):
-    """What follows a layer: normalisation over the last axis, activation, dropout.
+    """Applies what follows a layer: normalisation, activation and dropout.
 
-    Batch: Ioffe & Szegedy 2015, algorithms 1 and 2, over all devices that share the batch; running
-    averages, kept in the state's collections, take its place in evaluation. Layer: Ba et al. 2016,
-    equation 4. Dropout: Srivastava et al. 2014, scaled up in training so that evaluation needs nothing.
+    Batch normalisation is Ioffe & Szegedy 2015, algorithms 1 and 2, over all devices that share the batch; evaluation
+    uses running averages, which are kept in the state's collections. Layer normalisation, over the last axis, is Ba
+    et al. 2016, equation 4. Dropout is Srivastava et al. 2014, scaled up in training so that evaluation needs nothing.
     """
 
     activation: Hidden = "relu"
     norm: Norm = "none"
+    """The normalisation, by name."""
     dropout: float = 0.0
+    """Share of the values that are set to zero in training."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch *out"]:
-        """The same shape, or gated half of the last axis. Raises `InputError` for a share dropped outside [0, 1)."""
+        """Returns values of the same shape, or of half the last axis for `glu`.
+
+        Raises `InputError` where the share dropped is not in [0, 1).
+        """
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}: give a share of at least 0 and below 1")
         if self.norm == "batch":
@@ -50,16 +60,17 @@ class Finish(nn.Module):
 
 
 class Stack(nn.Module):
-    """A stack of dense layers, each with its finish: `[batch, features]` to `[batch, sizes[-1]]`."""
+    """Applies dense layers in turn, each with its `Finish`: `[batch, features]` to `[batch, sizes[-1]]`."""
 
     sizes: tuple[int, ...]
+    """Width of each layer."""
     activation: Hidden = "relu"
     norm: Norm = "none"
     dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch features"], train: bool = False) -> Float[Array, "batch out"]:
-        """Applies the layers in turn."""
+        """Returns the output of the last layer."""
         doubled = 2 if self.activation == "glu" else 1
         for size in self.sizes:
             dense = nn.Dense(doubled * size, kernel_init=glorot)

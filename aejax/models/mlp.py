@@ -1,4 +1,4 @@
-"""Fully connected encoders and decoders."""
+"""Defines fully connected encoders and decoders."""
 
 import math
 
@@ -12,39 +12,49 @@ from aejax.models.layers import Hidden, Norm, Stack, glorot
 
 @known
 class MLPEncoder(Encoder):
-    """Flattens the example and applies the hidden layers; without any, the features are the values themselves."""
+    """Flattens examples and applies hidden layers; without any, the features are the values themselves."""
 
     hidden: tuple[int, ...] = ()
+    """Width of each hidden layer."""
     activation: Hidden = "relu"
+    """The function after each hidden layer, by name."""
     norm: Norm = "none"
-    """What each hidden layer's values are normalised over."""
+    """Normalisation of each hidden layer: none, over the batch, or over the layer's values of each example."""
     dropout: float = 0.0
-    """Share of each hidden layer's values that are dropped in training."""
+    """Share of each hidden layer's values that are set to zero in training."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch features"]:
-        """The last hidden layer, `[batch, hidden[-1]]`."""
+        """Returns the values of the last hidden layer, `[batch, hidden[-1]]`."""
         return Stack(self.hidden, self.activation, self.norm, self.dropout)(x.reshape(x.shape[0], -1), train)
 
 
 @known
 class MLPDecoder(Decoder):
-    """The hidden layers, then a linear layer as wide as the output."""
+    """Applies hidden layers, then a linear layer as wide as the output."""
 
     hidden: tuple[int, ...] = ()
+    """Width of each hidden layer."""
     activation: Hidden = "relu"
+    """The function after each hidden layer, by name."""
     norm: Norm = "none"
-    """What each hidden layer's values are normalised over."""
+    """Normalisation of each hidden layer: none, over the batch, or over the layer's values of each example."""
     dropout: float = 0.0
-    """Share of each hidden layer's values that are dropped in training."""
+    """Share of each hidden layer's values that are set to zero in training."""
     bias: float = 0.0
-    """Where every bias of the output starts: logits learn faster from the log-odds of the data's mean value."""
+    """Initial value of every output bias: logits learn faster from the log-odds of the data's mean value."""
 
     @nn.compact
     def __call__(
         self, z: Float[Array, "batch latent"], shape: tuple[int, ...], train: bool = False
     ) -> Float[Array, "batch *shape"]:
-        """Raw parameters of the likelihood, `[batch, *shape]`."""
+        """Returns the raw parameters of the likelihood, `[batch, *shape]`.
+
+        Args:
+            z: the codes.
+            shape: the shape of the output for one example.
+            train: whether the model is being trained.
+        """
         features = Stack(self.hidden, self.activation, self.norm, self.dropout)(z, train)
         bias = nn.initializers.constant(self.bias)
         out = nn.Dense(math.prod(shape), kernel_init=glorot, bias_init=bias, name="out")

@@ -1,4 +1,4 @@
-"""Learned priors: mixtures of Gaussians, with parameters of their own or made of the model's own posteriors."""
+"""Defines learned priors: mixtures of Gaussians, with parameters of their own or made of the model's posteriors."""
 
 import math
 from typing import Self
@@ -15,25 +15,35 @@ from aejax.models.variational import EncodeInputs, Prior
 
 @known
 class MixturePrior(Prior):
-    """A mixture of diagonal Gaussians whose weights, means and scales are learned."""
+    """Mixes diagonal Gaussians, and learns their weights, means and scales."""
 
     components: int = 10
+    """Number of Gaussians."""
 
     @nn.compact
     def mixture(self, latent: int) -> tuple[Float[Array, " components"], Normal]:
-        """The logarithms of the weights, and a row of the normal for each component."""
+        """Returns the logarithms of the weights, and a `Normal` with one row for each component.
+
+        Raises `InputError` for less than one component.
+        """
         shape = (_positive(self.components), latent)
         logits = self.param("logits", nn.initializers.zeros, shape[:1])
         mean = self.param("mean", nn.initializers.normal(1.0), shape)
         return jax.nn.log_softmax(logits), Normal(mean, positive_scale(self.param("scale", nn.zeros_init(), shape)))
 
     def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
-        """The log of the weighted sum of densities."""
+        """Returns log p(z) of each code in nats, the logarithm of the weighted sum of densities."""
         log_weights, components = self.mixture(z.shape[1])
         return jax.nn.logsumexp(components.log_prob_each(z) + log_weights[None], axis=1)
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
-        """Each code from a component of its own, chosen by the weights."""
+        """Draws each code from a component that is chosen at random, by the weights.
+
+        Args:
+            key: the key of the draw.
+            shape: the number of codes and their size, (n, latent).
+            encode: not used.
+        """
         log_weights, components = self.mixture(shape[1])
         choice, noise = jax.random.split(key)
         chosen = jax.random.categorical(choice, log_weights, shape=shape[:1])
@@ -42,25 +52,25 @@ class MixturePrior(Prior):
 
 @known
 class VampPrior(Prior):
-    """The mean of the posteriors of learned examples, the pseudo-inputs: Tomczak & Welling 2018, equation 9.
+    """Takes the mean of the posteriors of learned examples, the pseudo-inputs: Tomczak & Welling 2018, equation 9.
 
-    A sigmoid keeps the pseudo-inputs in [0, 1]: it is for data that lies there. They pass the encoder as
-    examples do in evaluation, in training too: by running averages, and without dropout.
+    A sigmoid keeps the pseudo-inputs in [0, 1], so the data must lie there. They pass through the encoder as examples
+    do in evaluation, also in training: with running averages, and without dropout.
     """
 
     components: int = 500
-    """Pseudo-inputs."""
+    """Number of pseudo-inputs."""
     shape: tuple[int, ...] = ()
-    """Of one example; taken from the data when training starts."""
+    """Shape of one example; taken from the data when training starts."""
 
     @nn.nowrap
     def for_data(self, shape: tuple[int, ...]) -> Self:
-        """With pseudo-inputs of that shape."""
+        """Returns the prior with pseudo-inputs of the given shape."""
         return self.clone(shape=shape)
 
     @nn.compact
     def pseudo_inputs(self) -> Float[Array, "components *shape"]:
-        """The learned examples. They start dark and unlike each other, as most images are."""
+        """Returns the pseudo-inputs. They start dark and different from each other, as most images are."""
 
         def start(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "components *shape"]:
             return 2 * jax.random.normal(key, shape) - 2
@@ -68,11 +78,23 @@ class VampPrior(Prior):
         return jax.nn.sigmoid(self.param("pseudo_inputs", start, (_positive(self.components), *self.shape)))
 
     def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
-        """The log of the mean of densities."""
+        """Returns log p(z) of each code in nats, the logarithm of the mean of the posteriors' densities.
+
+        Raises `InputError` where the posteriors are not normal.
+        """
         return jax.nn.logsumexp(self._posteriors(encode).log_prob_each(z), axis=1) - math.log(self.components)
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
-        """Each code from the posterior of a pseudo-input of its own."""
+        """Draws each code from the posterior of a pseudo-input that is chosen at random.
+
+        Args:
+            key: the key of the draw.
+            shape: the number of codes and their size, (n, latent).
+            encode: the model's own encoder, from examples to posteriors.
+
+        Raises:
+            InputError: where the posteriors are not normal.
+        """
         choice, noise = jax.random.split(key)
         chosen = jax.random.randint(choice, shape[:1], 0, self.components)
         return jax.tree.map(lambda leaf: leaf[chosen], self._posteriors(encode)).sample(noise)

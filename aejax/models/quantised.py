@@ -1,4 +1,4 @@
-"""Codes from a codebook: each part of an example's code is the nearest of a few learned vectors."""
+"""Defines codes from a codebook: each part of an example's code is the nearest of a few learned vectors."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,65 +13,73 @@ from aejax.models.autoencoder import Latent
 from aejax.models.layers import glorot
 
 _SMOOTHING = 1e-6
-"""Added to each code's share of the features, by which its move is divided; with it comes as much of
-the code itself, so that one that nothing is nearest to stays, where the usual smoothing shrinks it."""
+"""Added to each code's share of the vectors, by which its move towards them is divided.
+
+A code that no vector is nearest to stays where it is, while the usual smoothing would shrink it towards zero.
+"""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Quantised:
-    """All the mass on one choice of codes: the posterior of van den Oord et al. 2017, equation 1."""
+    """Puts all probability on one choice of codes: the posterior of van den Oord et al. 2017, equation 1."""
 
     features: Float[Array, "batch latent"]
-    """z_e(x): what was quantised, slot after slot."""
+    """z_e(x), the vectors that were quantised, slot after slot."""
     code: Float[Array, "batch latent"]
-    """z_q(x), the nearest codes; its gradient goes to the codebook, where that has parameters."""
+    """z_q(x), the nearest codes. Their gradient goes to the codebook, if that has parameters."""
     index: Int[Array, "batch slots"]
-    """Which codes they are."""
+    """The numbers of the nearest codes in the codebook."""
 
     @property
     def mean(self) -> Float[Array, "batch latent"]:
-        """The codes, exactly; the gradient passes straight through them to the features. Section 3.2."""
+        """Returns the codes exactly; their gradient passes straight through to the features. Section 3.2."""
         return jax.lax.stop_gradient(self.code) + (self.features - jax.lax.stop_gradient(self.features))
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "batch latent"]:
-        """The codes themselves."""
+        """Returns the codes themselves."""
         return self.mean
 
 
 @known
 class VectorQuantised(Latent):
-    """The nearest vectors of a learned codebook in place of the encoder's: van den Oord et al. 2017 (VQ-VAE).
+    """Replaces the encoder's vectors by the nearest ones of a learned codebook: van den Oord et al. 2017 (VQ-VAE).
 
-    The features are cut into `slots` equal parts, and one dense layer, the same for all, turns each
-    into `dimension` numbers. The parts of a convolutional encoder's features are the places of its
-    last maps; those of an MLP's, neighbouring units.
+    The features are cut into `slots` equal parts, and one dense layer, the same for all, turns each part into
+    `dimension` numbers. With a convolutional encoder a part is one place of its last maps; with an MLP, a group of
+    neighbouring units.
 
-    The codebook follows the encoder by moving averages (appendix A.1), or by gradient (equation 3):
-    then the loss needs the term `Codebook`. With either it needs `Commitment`.
+    The codebook follows the encoder by moving averages (appendix A.1) or by gradient (equation 3). By gradient, the
+    loss needs the term `Codebook`. Either way it needs `Commitment`.
     """
 
     of_batch = True
     slots: int = 49
-    """Codes an example has: 7 * 7 for a `ConvEncoder` of two layers on images of 28 x 28."""
+    """Number of codes for each example: 7 * 7 for a `ConvEncoder` of two layers on images of 28 x 28."""
     dimension: int = 8
+    """Size of each code."""
     codes: int = 256
-    """The codebook's size."""
+    """Number of codes in the codebook."""
     learning: Literal["average", "gradient"] = "average"
+    """How the codebook is learned: by moving averages or by gradient."""
     decay: float = 0.99
-    """What a step leaves of the moving averages."""
+    """The share of the moving averages that a step keeps."""
     patience: int | None = 100
-    """Steps without a feature nearest to it after which a code moves to a random one of the batch's
-    features; None: codes never do. The first batch places all codes that it leaves unused."""
+    """Number of steps without a vector nearest to it after which a code moves to a random vector of the batch; None:
+    codes never do. The first batch moves all codes that it leaves unused.
+    """
 
     @property
     def size(self) -> int:
-        """Numbers in an example's code."""
+        """Returns how many numbers an example's code has."""
         return self.slots * self.dimension
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Quantised:
-        """The nearest codes, and in training the next codebook. Raises `InputError` for settings that do not fit."""
+        """Returns the nearest codes, and in training also moves the codebook.
+
+        Raises `InputError` for settings that do not fit together or do not fit the features.
+        """
         self._check(features.shape[1])
         batch = len(features)
         parts = features.reshape(batch * self.slots, -1)
@@ -90,7 +98,7 @@ class VectorQuantised(Latent):
 
     @nn.nowrap
     def codebook(self, variables: Variables) -> Float[Array, "codes dimension"]:
-        """The learned vectors, out of the latent's own variables."""
+        """Returns the codebook, `[codes, dimension]`, from the latent's own variables."""
         placed = variables["codebook"]["placed"]
         return placed + variables["params"]["moved"] if self.learning == "gradient" else placed
 
@@ -104,7 +112,7 @@ class VectorQuantised(Latent):
         codebook: Float[Array, "codes dimension"],
         index: Int[Array, " vectors"],
     ) -> Float[Array, "codes dimension"]:
-        """How each code moves after this step, gradients apart."""
+        """Returns by how much each code moves after this step, apart from its gradient."""
         chosen = jax.nn.one_hot(index, self.codes)
         move = jnp.zeros_like(codebook)
         if self.learning == "average":
@@ -121,7 +129,10 @@ class VectorQuantised(Latent):
         codebook: Float[Array, "codes dimension"],
         chosen: Float[Array, "vectors codes"],
     ) -> Float[Array, "codes dimension"]:
-        """Appendix A.1 with e for m / N, in shares of the batch for its counts: no batch size comes in."""
+        """Returns the move towards the moving averages of appendix A.1, with the code e in place of m / N.
+
+        Counts are shares of the batch, so that the batch's size has no effect.
+        """
         share = self.variable("codebook", "share", jnp.full, self.codes, 1 / self.codes, jnp.float32)
         now = chosen.mean(axis=0)
         if not self.is_initializing():
@@ -130,7 +141,7 @@ class VectorQuantised(Latent):
         return (1 - self.decay) * pull / (share.value + _SMOOTHING)[:, None]
 
     def _dead(self, used: Bool[Array, " codes"], patience: int) -> Bool[Array, " codes"]:
-        """Which codes have been without a feature for too long; they are given as much time again."""
+        """Returns which codes have been without a vector for too long, and gives each of these as much time again."""
         unused = self.variable("codebook", "unused", jnp.full, self.codes, patience, jnp.int32)
         steps = jnp.where(used, 0, unused.value + 1)
         dead = steps >= patience
@@ -154,6 +165,6 @@ class VectorQuantised(Latent):
 def nearest(
     vectors: Float[Array, "vectors dimension"], codebook: Float[Array, "codes dimension"]
 ) -> Int[Array, " vectors"]:
-    """The code at the least squared distance from each vector; of equals, the first."""
-    # |v - e|^2 less |v|^2, which is the same for all codes: one product of matrices.
+    """Returns the number of the code at the least squared distance from each vector; of equal ones, the first."""
+    # |v|^2 is left out of |v - e|^2, as it is the same for all codes: one product of matrices is enough.
     return jnp.argmin(jnp.sum(jnp.square(codebook), axis=1)[None] - 2 * vectors @ codebook.T, axis=1)

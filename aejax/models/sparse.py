@@ -1,6 +1,6 @@
-"""Sparse codes by competition, and a decoder whose units cannot grow.
+"""Defines sparse codes by competition, and a decoder whose units cannot grow.
 
-The losers of a competition are set to zero, and the gradient passes through the winners alone.
+The losers of a competition are set to zero, so the gradient passes through the winners alone.
 """
 
 import math
@@ -18,25 +18,26 @@ from aejax.models.layers import glorot
 
 @known
 class TopK(Latent):
-    """A dense layer and ReLU, of which the k largest activations of each example are kept.
+    """Applies a dense layer and ReLU, and keeps the k largest activations of each example.
 
-    Makhzani & Frey 2013 (k-Sparse Autoencoders), algorithm 1; theirs has no ReLU. Training may begin
-    with more survivors, which keeps units from dying: their number falls linearly, one count a step.
+    Makhzani & Frey 2013 (k-Sparse Autoencoders), algorithm 1, which has no ReLU. Training may begin with more active
+    units, so that none dies early: their number then falls linearly from `begin` to k over `anneal_steps` steps.
     """
 
     size: int = 1000
+    """Size of the code."""
     k: int = 25
-    """Active units of an example in training."""
+    """Number of active units of an example in training."""
     alpha: float = 1.0
-    """Outside training alpha * k are kept, rounded: section 2.2."""
+    """Factor on k outside training, where alpha * k activations are kept, rounded: section 2.2."""
     begin: int | None = None
-    """Active units at the first step; None: k."""
+    """Number of active units at the first step; None: k."""
     anneal_steps: int = 1
-    """Steps that the way from `begin` down to k takes."""
+    """Number of steps over which the number of active units falls from `begin` to k."""
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Point:
-        """The code, `[batch, size]`. Raises `InputError` for a k that does not fit the size."""
+        """Returns the code, `[batch, size]`. Raises `InputError` for settings that do not fit each other."""
         kept, begin = round(self.alpha * self.k), self.k if self.begin is None else self.begin
         if not 1 <= self.k <= begin <= self.size or not 1 <= kept <= self.size or self.anneal_steps < 1:
             raise InputError(
@@ -49,7 +50,7 @@ class TopK(Latent):
         return Point(largest(rectified, self.k if begin == self.k else self._annealed(begin), begin))
 
     def _annealed(self, begin: int) -> Int[Array, ""]:
-        """How many are kept at this step of training, by a counter that every step of training moves on."""
+        """Returns how many activations are kept at this step of training, and counts the step."""
         steps = self.variable("counters", "steps", jnp.zeros, (), jnp.int32)
         share = jnp.minimum(steps.value / self.anneal_steps, 1)
         if not self.is_initializing():
@@ -59,20 +60,21 @@ class TopK(Latent):
 
 @known
 class WinnerTakeAll(Latent):
-    """A dense layer and ReLU, of which each unit keeps its largest activations over the batch in training.
+    """Applies a dense layer and ReLU; in training each unit keeps only its largest activations over the batch.
 
-    Makhzani & Frey 2015 (Winner-Take-All Autoencoders), section 2: lifetime sparsity. Every unit learns
-    from the examples it answers most to, however weakly. Outside training nothing is set to zero.
+    Makhzani & Frey 2015 (Winner-Take-All Autoencoders), section 2: lifetime sparsity. Every unit learns from the
+    examples that activate it most, however weakly. Outside training nothing is set to zero.
     """
 
     of_batch = True
     size: int = positive(default=2000)
+    """Size of the code."""
     rate: float = 0.05
-    """The share of a batch's examples for which a unit is active; at least one example."""
+    """Share of a batch's examples for which a unit is active; it is active for at least one."""
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Point:
-        """The code, `[batch, size]`. Raises `InputError` for a rate outside (0, 1]."""
+        """Returns the code, `[batch, size]`. Raises `InputError` for a rate outside (0, 1]."""
         if not 0 < self.rate <= 1:
             raise InputError(f"the rate of WinnerTakeAll is {self.rate}: it must be above 0 and at most 1")
         rectified = _rectified(self.size, features)
@@ -82,20 +84,20 @@ class WinnerTakeAll(Latent):
 
 @known
 class SpatialWinnerTakeAll(Latent):
-    """A convolutional encoder's feature maps, of which each keeps its one largest activation in training.
+    """Keeps, in training, only the largest activation of each of a convolutional encoder's feature maps.
 
-    Makhzani & Frey 2015, section 3.1. The code is the maps themselves, flattened: there is no layer
-    here. Outside training nothing is set to zero but what ReLU does.
+    Makhzani & Frey 2015, section 3.1. The code is the maps themselves after ReLU, flattened: there is no dense layer.
+    Outside training only ReLU sets values to zero.
     """
 
     size: int = 128
-    """Values of all maps together: 4 * 4 * 8 for the default `ConvEncoder` on images of 28 x 28."""
+    """Number of values of all maps together: 4 * 4 * 8 for the default `ConvEncoder` on images of 28 x 28."""
     maps: int = 8
-    """The encoder's last number of channels."""
+    """Number of maps, the encoder's last number of channels."""
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Point:
-        """The code, `[batch, size]`. Raises `InputError` for features that are not `maps` maps of that size."""
+        """Returns the code, `[batch, size]`. Raises `InputError` for features that are not `maps` maps of that size."""
         if features.shape[1] != self.size or self.size % self.maps:
             raise InputError(
                 f"SpatialWinnerTakeAll has size={self.size} in maps={self.maps}, but the encoder gives "
@@ -108,18 +110,23 @@ class SpatialWinnerTakeAll(Latent):
 
 @known
 class UnitNormDecoder(Decoder):
-    """A linear layer whose kernel is scaled, in the forward pass, so that each unit's row has length 1.
+    """Applies a linear layer whose kernel is scaled, in the forward pass, so that the row of each unit has length 1.
 
-    What is trained is the kernel before the scaling, a reparametrisation: its gradient has no part
-    along the row, as after the projection that Bricken et al. 2023 renormalise with. Salimans &
-    Kingma 2016, equation 2, with g = 1.
+    The trained parameter is the kernel before scaling. So the gradient has no part along the row, as after the
+    projection with which Bricken et al. 2023 renormalise. Salimans & Kingma 2016, equation 2, with g = 1.
     """
 
     @nn.compact
     def __call__(
         self, z: Float[Array, "batch latent"], shape: tuple[int, ...], train: bool = False
     ) -> Float[Array, "batch *shape"]:
-        """Raw parameters of the likelihood, `[batch, *shape]`."""
+        """Returns the raw parameters of the likelihood, `[batch, *shape]`.
+
+        Args:
+            z: the codes.
+            shape: the shape of the output for one example.
+            train: whether the model is being trained; it makes no difference here.
+        """
         dense = nn.Dense(math.prod(shape), kernel_init=glorot, name="out")
         return nn.WeightNorm(dense, use_scale=False, feature_axes=0)(z).reshape(-1, *shape)
 
@@ -127,9 +134,14 @@ class UnitNormDecoder(Decoder):
 def largest(
     values: Float[Array, "rows columns"], count: int | Int[Array, ""], most: int
 ) -> Float[Array, "rows columns"]:
-    """The `count` largest values of each row, and zeros; `count` may be traced and is at most `most`.
+    """Keeps the `count` largest values of each row and sets the others to zero.
 
-    Values equal to the smallest survivor survive with it.
+    Values equal to the smallest one that is kept are kept too.
+
+    Args:
+        values: the rows.
+        count: how many values are kept, which may be a traced number.
+        most: a static upper bound on `count`.
     """
     ranked, _ = jax.lax.top_k(jax.lax.stop_gradient(values), most)
     smallest = jax.lax.dynamic_index_in_dim(ranked, count - 1, axis=1)

@@ -1,4 +1,4 @@
-"""Tied weights: an autoencoder with one set of kernels, which its decoder uses transposed."""
+"""Defines autoencoders with tied weights: there is one set of kernels, which the decoder uses transposed."""
 
 import math
 
@@ -13,21 +13,24 @@ from aejax.models.mlp import MLPEncoder
 
 
 class Transposed(nn.Module):
-    """A dense layer whose kernel is another's, transposed; only the bias is its own."""
+    """Applies a dense layer whose kernel is another layer's, transposed; only the bias is its own."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch out"], kernel: Float[Array, "in out"]) -> Float[Array, "batch in"]:
-        """`x @ kernel.T` and a bias."""
+        """Returns `x @ kernel.T` plus the bias."""
         return x @ kernel.T + self.param("bias", nn.initializers.zeros, (kernel.shape[0],))[None]
 
 
 @known
 class TransposedDecoder(Decoder):
-    """A tied autoencoder's decoder: its layers are the encoder's, backwards."""
+    """Decodes in a tied autoencoder: its layers are the encoder's, in reverse."""
 
     activation: Activation = "relu"
+    """The function after each hidden layer, by name."""
     norm: Norm = "none"
+    """Normalisation of each hidden layer: none, over the batch, or over the layer's values of each example."""
     dropout: float = 0.0
+    """Share of each hidden layer's values that are set to zero in training."""
 
     @nn.compact
     def __call__(
@@ -37,9 +40,16 @@ class TransposedDecoder(Decoder):
         train: bool = False,
         kernels: tuple[Float[Array, "_ _"], ...] = (),
     ) -> Float[Array, "batch *shape"]:
-        """Raw parameters of the likelihood, `[batch, *shape]`, by the encoder's kernels in its own order.
+        """Returns the raw parameters of the likelihood, `[batch, *shape]`.
 
-        Raises `InputError` without kernels, and where the output is not as wide as the input.
+        Args:
+            z: the codes.
+            shape: the shape of the output for one example.
+            train: whether the model is being trained.
+            kernels: the kernels of encoder and latent, in the order in which these apply them.
+
+        Raises:
+            InputError: without kernels, and where the output is not as wide as the encoder's input.
         """
         if not kernels:
             raise InputError("a TransposedDecoder has no kernels of its own: use it in a TiedAutoencoder")
@@ -56,20 +66,30 @@ class TransposedDecoder(Decoder):
 
 @known
 class TiedAutoencoder(Autoencoder):
-    """An `Autoencoder` of dense layers whose decoder has no kernels of its own. Vincent et al. 2010, section 2.2.
+    """Ties the weights of an `Autoencoder` of dense layers: its decoder has no kernels of its own.
 
-    With one layer of sigmoid codes it is a restricted Boltzmann machine too: see `ContrastiveDivergence`.
+    Vincent et al. 2010, section 2.2. With one layer of sigmoid or linear codes it is also a restricted Boltzmann
+    machine: see `ContrastiveDivergence`.
     """
 
     encoder: MLPEncoder = MLPEncoder()
     latent: Latent = Plain()
-    """Any whose dense layer is named `code`."""
+    """Any latent whose dense layer is named `code`."""
     decoder: TransposedDecoder = TransposedDecoder()
 
     def decode(
         self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
     ) -> Float[Array, "batch *raw"]:
-        """Raw parameters of the likelihood. Raises `InputError` for layers that cannot be gone through backwards."""
+        """Returns the raw parameters of the likelihood.
+
+        Args:
+            z: the codes.
+            train: whether the model is being trained.
+            label: not used.
+
+        Raises:
+            InputError: for layers that cannot be applied in reverse.
+        """
         params = self.variables.get("params", {})
         if "code" not in params.get("latent", {}):
             raise InputError(

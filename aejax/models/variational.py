@@ -1,4 +1,4 @@
-"""The variational autoencoder: an autoencoder that also says how its codes are distributed beforehand."""
+"""Defines the variational autoencoder, which adds a prior over codes to the autoencoder."""
 
 from collections.abc import Callable
 from typing import Self
@@ -13,51 +13,68 @@ from aejax.models.autoencoder import Autoencoder, Posterior
 from aejax.models.distributions import normal_log_density
 
 EncodeInputs = Callable[[Float[Array, "n *shape"]], Posterior]
+"""The type of a function from examples to their posteriors."""
 
 
 class Prior(nn.Module):
-    """p(z). `encode` is the model's own, for priors that are made of posteriors."""
+    """Models p(z). Its methods get the model's own `encode`, for priors that are made of posteriors."""
 
     @nn.nowrap
     def for_data(self, shape: tuple[int, ...]) -> Self:
-        """The prior with the shape of one example filled in, where it has a use for it."""
+        """Returns the prior with the shape of one example filled in, if it uses that."""
         return self
 
     def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
-        """log p(z) of each code, in nats."""
+        """Returns log p(z) of each code, in nats."""
         raise NotImplementedError
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
-        """Draws codes, `shape` being (n, latent)."""
+        """Draws codes from p(z).
+
+        Args:
+            key: the key of the draw.
+            shape: the number of codes and their size, (n, latent).
+            encode: the model's own encoder, from examples to posteriors.
+        """
         raise NotImplementedError
 
 
 @known
 class StandardNormal(Prior):
-    """Independent dimensions of zero mean and unit variance; nothing is learned."""
+    """Models codes as standard normal: independent dimensions of mean 0 and variance 1, with nothing to learn."""
 
     def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
-        """The normal log-density."""
+        """Returns the normal log-density of each code, in nats."""
         return jnp.sum(normal_log_density(z, jnp.zeros_like(z), jnp.ones_like(z)), axis=1)
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
-        """Normal noise."""
+        """Draws normal noise.
+
+        Args:
+            key: the key of the draw.
+            shape: the number of codes and their size, (n, latent).
+            encode: not used.
+        """
         return jax.random.normal(key, shape)
 
 
 @known
 class VariationalAutoencoder(Autoencoder):
-    """p(z) p(x | z), and its latent's approximate posterior q(z | x). Kingma & Welling 2014; Rezende et al. 2014."""
+    """Models p(z) p(x | z), and the approximate posterior q(z | x) by its latent.
+
+    Kingma & Welling 2014; Rezende et al. 2014.
+    """
 
     prior: Prior = StandardNormal()
+    """The distribution p(z) of codes before any example is seen."""
 
     @nn.nowrap
     def for_data(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:
-        """Its prior's shape filled in, too."""
+        """Returns the model for examples of `shape`, with that shape filled in for the prior too."""
         return super().for_data(shape, raw_shape).clone(prior=self.prior.for_data(shape))
 
     def prior_log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
-        """log p(z) of each code, in nats."""
+        """Returns log p(z) of each code, in nats."""
         return self.prior.log_prob(z, self.encode)
 
     def sample_prior(self, key: Key[Array, ""], n: int) -> Float[Array, "n latent"]:
