@@ -13,7 +13,7 @@ import tyro
 from aejax import core
 from aejax.cli._commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
 from aejax.cli._devices import DevicesFlags, HostsFlags
-from aejax.core import DISK_ERRORS, MEMORY_FULL, DiskError, DivergedError, HostLost, InputError, Stopped
+from aejax.core import DISK_ERRORS, MEMORY_FULL, DiskError, DivergedError, HostLost, InputError, Stopped, first_line
 from aejax.experiment import registry
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def main() -> None:
     except RuntimeError as error:
         if not str(error).startswith(MEMORY_FULL):
             raise
-        _exit(1, f"the device's memory is full ({str(error).partition(chr(10))[0]}): smaller batches take less of it")
+        _exit(1, f"the device's memory is full ({first_line(error)}): smaller batches take less of it")
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise

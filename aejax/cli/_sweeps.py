@@ -121,8 +121,7 @@ class SweepCommand(_Training):
         if self.plan:
             return
 
-        from aejax.sweeps import Sweep as Folder
-        from aejax.sweeps import run_sweep
+        from aejax.sweeps import Sweep as Folder, run_sweep
 
         enable_compilation_cache()
         sweep = Folder.create(self.folder, trials)
@@ -219,8 +218,7 @@ class SweepShowCommand:
 
     def __call__(self) -> None:
         """Prints a row for each setting, by validation the best first, and writes what is asked for."""
-        from aejax.sweeps import Sweep as Folder
-        from aejax.sweeps import summary
+        from aejax.sweeps import Sweep as Folder, summary
 
         for path in (path for path in (self.page, self.export) if path is not None):
             check_out(path)

@@ -53,8 +53,17 @@ def require_known(kind: str, name: str, known: Iterable[str], listing: str) -> N
         InputError: for an unknown name; the message offers the most similar names, or else the command.
     """
     known = list(known)
-    if name in known:
-        return
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    guess = f"did you mean {' or '.join(near)}?" if near else f"`{listing}` shows them all"
-    raise InputError(f"there is no {kind} {name!r}: {guess}")
+    if name not in known:
+        raise InputError(f"there is no {kind} {name!r}: {nearest(name, known) or f'`{listing}` shows them all'}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Returns a question that offers the known names most similar to an unknown one, or an empty text."""
+    spelled = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(spelled[each] for each in near)}?" if near else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message, or the name of its class where it has none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -3,20 +3,10 @@ from .cache import (
 )
 from .catalog import (
     Data as Data,
-)
-from .catalog import (
     load as load,
-)
-from .catalog import (
     names as names,
-)
-from .catalog import (
     pack as pack,
-)
-from .catalog import (
     prepare as prepare,
-)
-from .catalog import (
     read_examples as read_examples,
 )
 from .dataset import (
@@ -24,8 +14,6 @@ from .dataset import (
 )
 from .factors import (
     FACTORS as FACTORS,
-)
-from .factors import (
     Factors as Factors,
 )
 from .files import (
@@ -33,20 +21,10 @@ from .files import (
 )
 from .preprocess import (
     Binarise as Binarise,
-)
-from .preprocess import (
     Preprocess as Preprocess,
-)
-from .preprocess import (
     Scale as Scale,
-)
-from .preprocess import (
     Standardise as Standardise,
-)
-from .preprocess import (
     StaticBinarise as StaticBinarise,
-)
-from .preprocess import (
     scaled as scaled,
 )
 from .split import (
@@ -54,10 +32,6 @@ from .split import (
 )
 from .stored import (
     Rows as Rows,
-)
-from .stored import (
     Stored as Stored,
-)
-from .stored import (
     chunks as chunks,
 )

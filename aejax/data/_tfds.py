@@ -1,6 +1,5 @@
 """Reads any data set of TFDS that holds images or vectors, as arrays."""
 
-import difflib
 import math
 import os
 import re
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, nearest
 from aejax.data import cache
 from aejax.data._remote import quiet, reachable
 from aejax.data.factors import FACTORS
@@ -119,12 +118,6 @@ def _explaining(name: str) -> Iterator[None]:
             raise _explained(name, error) from error
 
 
-def nearest(word: str, names: Iterable[str]) -> str:
-    """Returns what to add to an error about an unknown name: the most similar names, or an empty text."""
-    alike = difflib.get_close_matches(word.lower(), names)
-    return f" (nearest: {', '.join(alike)})" if alike else ""
-
-
 def _builder(name: str, source: Path | None) -> Any:
     """Returns TFDS's builder, in the format that can be read without TensorFlow.
 
@@ -135,7 +128,7 @@ def _builder(name: str, source: Path | None) -> Any:
     known = tfds.list_builders(with_community_datasets=False)
     base = re.split("[/:]", name)[0]
     if base not in known:
-        raise InputError(f"TFDS has no data set named {base!r}{nearest(base, known)}: see its catalogue")
+        raise InputError(f"TFDS has no data set named {base!r}: {nearest(base, known) or 'see its catalogue'}")
     folders = [cache.cache_folder() / "tfds"] if source is None else [source, cache.cache_folder() / "tfds"]
     builders = [tfds.builder(name, data_dir=folder, file_format="array_record") for folder in folders]
     return next((builder for builder in builders if builder.is_prepared()), builders[-1])

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from aejax.core import Examples, InputError, configurable, static
+from aejax.core import Examples, InputError, configurable, nearest, static
 from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites
 from aejax.data.dataset import Dataset
 from aejax.data.preprocess import Preprocess, Scale
@@ -121,10 +121,9 @@ def _is_name(spec: str) -> bool:
 def _check_name(name: str) -> None:
     """Raises `InputError` for a name of no data set."""
     if name not in _ABOUT and not name.startswith(_TFDS):
-        raise InputError(
-            f"there is no data set named {name!r}{_tfds.nearest(name, _ABOUT)}: see `aejax data list`, "
-            "or give a path to a .npy, .npz or .mat file or a folder of images"
-        )
+        otherwise = "`aejax data list` shows all, or give a path to a .npy, .npz or .mat file or a folder of images"
+        guess = " ".join(filter(None, (nearest(name, _ABOUT), otherwise)))
+        raise InputError(f"there is no data set named {name!r}: {guess}")
 
 
 def _parts(name: str) -> dict[str, Examples]:

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from aejax.core import MEMORY_FULL, DiskError, DivergedError, HostLost, InputError, Stopped
+from aejax.core import MEMORY_FULL, DiskError, DivergedError, HostLost, InputError, Stopped, first_line
 from aejax.devices import _watch
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ def joined(coordinator: str | None, processes: int | None, process: int | None, 
         except jax.errors.JaxRuntimeError as error:
             if str(error).startswith(MEMORY_FULL):
                 raise
-            raise HostLost(f"{_lost()} ({str(error).partition(chr(10))[0]})") from None
+            raise HostLost(f"{_lost()} ({first_line(error)})") from None
         except _AGREED:
             _part(over)
             raise

@@ -2,9 +2,8 @@ from .checkpoints import (
     Saving as Saving,
 )
 from .files import (
+    locked as locked,
     read_json as read_json,
-)
-from .files import (
     write_atomically as write_atomically,
 )
 from .metric_log import (
@@ -12,17 +11,11 @@ from .metric_log import (
 )
 from .provenance import (
     hardware as hardware,
-)
-from .provenance import (
     versions as versions,
 )
 from .run import (
     FRESH as FRESH,
-)
-from .run import (
     NEWEST as NEWEST,
-)
-from .run import (
     Run as Run,
 )
 from .template import (
@@ -30,13 +23,7 @@ from .template import (
 )
 from .timing import (
     Profile as Profile,
-)
-from .timing import (
     Recording as Recording,
-)
-from .timing import (
     record_duration as record_duration,
-)
-from .timing import (
     span as span,
 )

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aejax.core import DiskError, InputError, named_leaves
+from aejax.core import DiskError, InputError, first_line, named_leaves
 from aejax.runs.timing import span
 
 Tree = TypeVar("Tree")
@@ -127,7 +127,7 @@ class Checkpoints:
                         self._remove(old)
         except Exception as error:  # Orbax raises many kinds
             shutil.rmtree(hidden, ignore_errors=True)
-            reason = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
+            reason = error.strerror if isinstance(error, OSError) else first_line(error)
             raise DiskError(f"the checkpoint of step {step} cannot be written to {self.folder} ({reason})") from error
 
     def _remove(self, step: int) -> None:
@@ -148,8 +148,8 @@ class Checkpoints:
             try:
                 return self._restore(step, like)
             except Exception as error:  # damage can raise any exception, and all of them mean the same
-                reason = str(error).partition("\n")[0]
-                log.warning("the checkpoint of step %d in %s is damaged (%s)", step, self.folder.parent, reason)
+                where = self.folder.parent
+                log.warning("the checkpoint of step %d in %s is damaged (%s)", step, where, first_line(error))
         raise InputError(f"{self.folder.parent} has no checkpoint that can be loaded: train it again")
 
     def _restore(self, step: int, like: Tree) -> Tree:

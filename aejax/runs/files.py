@@ -1,10 +1,14 @@
 """Writes files whole or not at all, and reads JSON that may have been made by anybody."""
 
+import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+from aejax.core import InputError
 
 _DEEPEST = 100
 """Largest number of nested levels in JSON that is read: an experiment has a dozen."""
@@ -27,6 +31,20 @@ def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, *, refusal: str = "") -> Iterator[None]:
+    """Holds the lock of a file, which is made where it is missing; the system frees it however its holder dies.
+
+    Waits while another process holds it. With a `refusal` it does not wait and raises `InputError` with that message.
+    """
+    with path.open("w") as file:  # a file, as NFS cannot lock a folder
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
+        except BlockingIOError:
+            raise InputError(refusal) from None
+        yield
 
 
 def read_json(path: Path) -> Any:

@@ -12,7 +12,6 @@ Each file is there whole or not at all, whenever the process is killed: it is wr
 renamed. Only the last row of metrics may be cut short.
 """
 
-import fcntl
 import json
 import math
 import time
@@ -27,7 +26,7 @@ import numpy as np
 from aejax.core import DISK_ERRORS, DiskError, InputError, named_leaves
 from aejax.experiment import Experiment, from_json, to_json
 from aejax.runs.checkpoints import Checkpoints
-from aejax.runs.files import read_json, write_atomically
+from aejax.runs.files import locked, read_json, write_atomically
 from aejax.runs.metric_log import TensorBoardMirror, validation_losses, whole_rows
 from aejax.runs.provenance import commit, hardware, versions
 
@@ -102,7 +101,8 @@ class Run:
         Raises `InputError` where another process writes to it, and `DiskError` where it cannot be written.
         """
         try:
-            with _locked(self.path):
+            busy = f"another process writes to {self.path}: wait until it has ended, or stop it"
+            with locked(self.path / "lock", refusal=busy):
                 try:
                     yield
                 finally:
@@ -197,20 +197,6 @@ class Run:
                 f"{self.path / 'experiment.json'} is damaged: its shape is {self.shape}, its steps_per_epoch "
                 f"{self.steps_per_epoch}, its params {self.params}"
             )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Holds the lock of a run's folder. The system gives it back however its holder dies.
-
-    Raises `InputError` where another process holds it.
-    """
-    with (folder / "lock").open("w") as file:  # NFS cannot lock the folder itself
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another process writes to {folder}: wait until it has ended, or stop it") from None
-        yield
 
 
 def _write_experiment(

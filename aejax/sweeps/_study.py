@@ -1,7 +1,7 @@
 """The trials of a search as an Optuna study that its workers share: each is proposed once, and told once.
 
 A trial's number is its place in the search. Workers send heartbeats: each counts up an attribute of the
-study that is its own. A worker whose count a watcher has seen stand still for `store.LEASE` seconds is
+study that is its own. A worker whose count a watcher has seen stand still for `claims.LEASE` seconds is
 dead, and what it was at work on returns to the queue, with its number and its settings. (Optuna's own
 heartbeats run in `study.optimize` alone, are not there for a journal, and miss a worker that dies before
 the first of them.) No two clocks are compared, so the workers may be on different machines.
@@ -13,9 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from aejax.core import InputError, import_extra
-from aejax.sweeps import store
-from aejax.sweeps._workers import repeating, worker_name
+from aejax.core import InputError, first_line, import_extra
+from aejax.sweeps import claims
 from aejax.sweeps.store import Result
 
 SAMPLERS = {"tpe": "TPESampler", "random": "RandomSampler"}
@@ -52,7 +51,7 @@ class Study:
         """
         self._optuna: Any = import_extra("optuna", "sweep")
         self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
-        self.worker = worker_name()
+        self.worker = claims.worker_name()
         self._distributions, self._sampler = distributions, SAMPLERS[sampler]
         self._seen: dict[tuple[Any, ...], float] = {}
         try:
@@ -66,7 +65,7 @@ class Study:
             self._id = self._storage.get_study_id_from_name(name)
             there = self._study.user_attrs.get("about")
         except Exception as error:  # each driver of a database has errors of its own
-            raise InputError(f"{_shown(storage)} cannot hold a study: {_first_line(error)}") from None
+            raise InputError(f"{_shown(storage)} cannot hold a study: {first_line(error)}") from None
         if there not in (None, about):
             raise InputError(
                 f"{_shown(storage)} holds another search by the name of {name}: give this one another --study"
@@ -105,17 +104,17 @@ class Study:
             with contextlib.suppress(lost):  # the next may reach it
                 self._study.set_user_attr(f"heartbeats of {self.worker}", next(count))
 
+        def release() -> None:
+            for trial in self._trials("RUNNING"):
+                if trial.user_attrs.get("worker") == self.worker:
+                    self._give_back(trial.number)
+
         beat()
         try:
-            try:
-                with repeating(beat, store.LEASE / 6):
-                    yield
-            finally:
-                for trial in self._trials("RUNNING"):
-                    if trial.user_attrs.get("worker") == self.worker:
-                        self._give_back(trial.number)
+            with claims.held(beat, release):
+                yield
         except lost as error:
-            raise InputError(f"the study cannot be reached, the same command goes on: {_first_line(error)}") from None
+            raise InputError(f"the study cannot be reached, the same command goes on: {first_line(error)}") from None
 
     def finish(self, number: int, value: float | None, result: Result) -> None:
         """Tells what a trial came to, None where it failed; nothing where another worker has taken it over."""
@@ -143,7 +142,7 @@ class Study:
         for trial in self._trials("RUNNING"):
             worker = trial.user_attrs.get("worker")
             sign = (trial.number, worker, heartbeats.get(f"heartbeats of {worker}"))
-            if now - self._seen.setdefault(sign, now) > store.LEASE:
+            if now - self._seen.setdefault(sign, now) > claims.LEASE:
                 self._give_back(trial.number)
 
     def _give_back(self, number: int) -> None:
@@ -175,7 +174,3 @@ class Study:
 def _shown(storage: str) -> str:
     """Without its password."""
     return import_extra("sqlalchemy", "sweep").make_url(storage).render_as_string() if "://" in storage else storage
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aejax.core import InputError, import_extra
+from aejax.core import InputError, first_line, import_extra
 
 MINUTES = 24 * 60
 """A job's time where none is given."""
@@ -50,7 +50,7 @@ def submit(work: Callable[[], None], workers: int, folder: Path, slurm: str | No
         with _errors_into(folder / "submitit.err"), _heeding_interrupts(), executor.batch():
             return [executor.submit(Worker(work)) for _ in range(workers)]
     except (AssertionError, NameError, RuntimeError, ValueError) as error:
-        raise InputError(f"no job can be started: {str(error).partition(chr(10))[0]}") from None
+        raise InputError(f"no job can be started: {first_line(error)}") from None
 
 
 @contextlib.contextmanager

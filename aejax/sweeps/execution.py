@@ -12,7 +12,7 @@ from aejax.data import load
 from aejax.devices import peak_memory
 from aejax.runs import hardware
 from aejax.sweeps._thumbnails import thumbnails
-from aejax.sweeps._workers import worker_name
+from aejax.sweeps.claims import worker_name
 from aejax.sweeps.plan import Trial
 from aejax.sweeps.store import Result, Sweep
 from aejax.trained import Trained

@@ -1,7 +1,6 @@
 """Plans of sweeps: axes of settings, the trials that their grid makes, and which of them train as one program."""
 
 import dataclasses
-import difflib
 import hashlib
 import itertools
 import json
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aejax.core import InputError
+from aejax.core import InputError, nearest
 from aejax.data import Dataset, load
 from aejax.experiment import Experiment, choose_parts, from_json, part_choices, registry, to_json
 from aejax.runs import checkpoint_template
@@ -99,8 +98,7 @@ def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
     for name in parents:
         inner = inner.get(name) if isinstance(inner, dict) else None
     if not isinstance(inner, dict) or last not in inner or last == "class" or isinstance(inner[last], dict):
-        near = difflib.get_close_matches(path, known := list(_paths(content)), n=3, cutoff=0.5)
-        guess = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}"
+        guess = nearest(path, known := list(_paths(content))) or f"it has {', '.join(known)}"
         raise InputError(f"{experiment.name} has no setting {path!r}: {guess}")
     inner[last] = list(value) if isinstance(value, tuple) else value
     return from_json(content)

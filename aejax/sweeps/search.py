@@ -23,7 +23,7 @@ from aejax.data import Dataset, load
 from aejax.experiment import Experiment, to_json
 from aejax.metrics import HIGHER_IS_BETTER
 from aejax.runs import checkpoint_template
-from aejax.sweeps import execution, plan, store
+from aejax.sweeps import claims, execution, plan
 from aejax.sweeps._study import Claimed, Study
 from aejax.sweeps.execution import MeasureTrained, SweepEvents
 from aejax.sweeps.plan import Trial
@@ -138,7 +138,7 @@ def run_search(
             if claimed:
                 _train(search, there, claimed, shared_order, events)
             else:
-                time.sleep(store.LEASE / 6)
+                time.sleep(claims.LEASE / 6)
 
 
 def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], shared_order: bool, events: SweepEvents) -> None:

@@ -1,7 +1,7 @@
 """Sweeps on disk: trials are claimed, trained as populations, and each leaves one result file.
 
 Any number of processes may work on one folder. A claim is a file that its worker touches while it
-lives; one that has not been touched for `LEASE` seconds belongs to a dead worker, and its trial is
+lives; one that has not been touched for `claims.LEASE` seconds belongs to a dead worker, and its trial is
 taken over, with those that were claimed beside it: they go on where they were.
 
     sweep.json         the plan
@@ -11,7 +11,6 @@ taken over, with those that were claimed beside it: they go on where they were.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -24,9 +23,8 @@ from typing import Any
 
 from aejax.core import InputError
 from aejax.experiment import Experiment, from_json, to_json
-from aejax.runs import read_json, versions, write_atomically
-from aejax.sweeps import plan
-from aejax.sweeps._workers import repeating
+from aejax.runs import locked, read_json, versions, write_atomically
+from aejax.sweeps import claims, plan
 from aejax.sweeps.plan import Trial
 
 Result = dict[str, Any]
@@ -34,9 +32,6 @@ Result = dict[str, Any]
 
 _ID = re.compile("[0-9a-f]{16}")
 """Names of files are made of it."""
-
-LEASE = 30.0
-"""Seconds after which an untouched claim is a dead worker's."""
 
 
 @dataclass(frozen=True)
@@ -154,17 +149,13 @@ class Sweep:
                     if self._owner(trial) == worker:
                         os.utime(self._claim(trial))
 
-        try:
-            with repeating(touch, LEASE / 6):
-                yield
-        finally:
-            self.release(worker, trials)
+        with claims.held(touch, lambda: self.release(worker, trials)):
+            yield
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Nobody else holds it meanwhile; the system gives it back when its holder dies, however it dies."""
-        with (self.folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with locked(self.folder / "lock"):
             yield
 
     @cached_property
@@ -179,7 +170,7 @@ class Sweep:
 
     def _taken(self, trial: Trial) -> bool:
         try:
-            return time.time() - self._claim(trial).stat().st_mtime < LEASE
+            return time.time() - self._claim(trial).stat().st_mtime < claims.LEASE
         except FileNotFoundError:
             return False
 

@@ -1,10 +1,6 @@
 from .compression import (
     compress as compress,
-)
-from .compression import (
     decompress as decompress,
-)
-from .compression import (
     has_codebook as has_codebook,
 )
 from .quantise import (
@@ -12,7 +8,5 @@ from .quantise import (
 )
 from .trained import (
     Trained as Trained,
-)
-from .trained import (
     load as load,
 )

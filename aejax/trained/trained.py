@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
 from aejax import core, devices
-from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, means
+from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, first_line, means
 from aejax.data import Preprocess
 from aejax.experiment import Experiment
 from aejax.losses import Clean, Likelihood
@@ -274,13 +274,11 @@ def load(run: str | Path) -> Trained:
         experiment = opened.experiment.filled(opened.shape, opened.steps_per_epoch)
         like = checkpoint_template(experiment, opened.shape)
     except Exception as error:  # settings that no model can be made of fail in ways of their own
-        raise InputError(f"{path / 'experiment.json'} makes no model ({_first_line(error)}): train it again") from error
+        raise InputError(
+            f"{path / 'experiment.json'} makes no model ({type(error).__name__}: {first_line(error)}): train it again"
+        ) from error
     state, preprocess = opened.restore(like, which)
     return Trained(experiment, opened.shape, preprocess, state, opened.rows(), opened)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def in_chunks(function: Callable[..., Array], *arrays: np.ndarray | None) -> np.ndarray:

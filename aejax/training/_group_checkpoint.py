@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from flax import serialization
 
-from aejax.core import named_leaves
+from aejax.core import first_line, named_leaves
 from aejax.experiment import Experiment, dumps
 from aejax.runs import write_atomically
 from aejax.training._group import Group, GroupEpoch, Program
@@ -97,8 +97,7 @@ class GroupCheckpoint:
             except FileNotFoundError:
                 continue
             except Exception as error:  # damage can raise any exception, and all of them mean the same
-                reason = str(error).partition("\n")[0]
-                log.warning("%s is damaged (%s): its trials start again", path, reason)
+                log.warning("%s is damaged (%s): its trials start again", path, first_line(error))
         return None
 
     def remove(self) -> None:

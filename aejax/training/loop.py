@@ -14,8 +14,7 @@ import numpy as np
 
 from aejax import core, devices
 from aejax.core import BUFFER, DivergedError, InputError, Metrics, Stopped, as_arrays, blank_example, means
-from aejax.data import Dataset
-from aejax.data import load as load_data
+from aejax.data import Dataset, load as load_data
 from aejax.devices import ALL_DEVICES, Parallel, hosts
 from aejax.experiment import Experiment, differences
 from aejax.runs import FRESH, Run, Saving, checkpoint_template, record_duration, stopping

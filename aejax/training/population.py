@@ -16,8 +16,7 @@ import jax
 
 from aejax import devices
 from aejax.core import InputError, as_arrays
-from aejax.data import Dataset, Preprocess
-from aejax.data import load as load_data
+from aejax.data import Dataset, Preprocess, load as load_data
 from aejax.devices import step_flop
 from aejax.experiment import Experiment, differences
 from aejax.training._group import Group, Program

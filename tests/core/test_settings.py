@@ -5,8 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax.core import InputError, as_arrays, configurable, known, known_class, known_subclasses, static
-from aejax.core import settings as settings_module
+from aejax.core import (
+    InputError,
+    as_arrays,
+    configurable,
+    known,
+    known_class,
+    known_subclasses,
+    settings as settings_module,
+    static,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -210,7 +210,7 @@ def test_what_is_larger_than_memory_is_refused_with_what_to_do(monkeypatch):
 
 
 def test_an_unknown_name_gets_its_nearest():
-    with pytest.raises(InputError, match=r"TFDS has no data set named 'mnits' \(nearest: mnist"):
+    with pytest.raises(InputError, match=r"TFDS has no data set named 'mnits': did you mean mnist"):
         load(Data("tfds:mnits"))
 
 

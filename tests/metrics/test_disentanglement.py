@@ -8,8 +8,7 @@ import aejax
 from aejax.core import Examples, InputError
 from aejax.data import FACTORS, Data, Dataset
 from aejax.data.factors import Factors
-from aejax.evaluation import disentanglement as evaluated
-from aejax.evaluation import suite
+from aejax.evaluation import disentanglement as evaluated, suite
 from aejax.metrics import beta_vae_score, dci, disentanglement, factor_vae_score, known_shares, mig, sap
 
 SIZES = {"a": 2, "b": 3, "c": 4}

@@ -21,7 +21,7 @@ from aejax import training
 from aejax.cli._sweeps import SweepSearchCommand, SweepShowCommand
 from aejax.core import InputError
 from aejax.experiment import to_json
-from aejax.sweeps import Search, Sweep, parse_search_axis, plan, run_search, store
+from aejax.sweeps import Search, Sweep, claims, parse_search_axis, plan, run_search
 from aejax.sweeps.space import Range
 from aejax.training import population
 from tests.helpers import pretended
@@ -185,7 +185,7 @@ def test_machines_that_share_a_study_alone_each_have_every_result(base, tmp_path
 
 
 def test_a_trial_that_was_taken_over_is_another_s(base, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "LEASE", 0.05)
+    monkeypatch.setattr(claims, "LEASE", 0.05)
     mine, other = (opened(base, SPACE, tmp_path / "sweep", trials=1).study for _ in range(2))
     (claimed,) = mine.claim(1, 1)
     assert other.claim(1, 1) == []  # seen for the first time, it might be alive
@@ -280,10 +280,10 @@ from pathlib import Path
 from tests.helpers import pretended
 from aejax import training
 from aejax.experiment import from_json
-from aejax.sweeps import Search, run_search, store
+from aejax.sweeps import Search, run_search, claims
 from aejax.sweeps.space import Range
 
-store.LEASE = 1.0
+claims.LEASE = 1.0
 folder, storages = Path(sys.argv[1]), sys.argv[2:]
 base = from_json(json.loads((folder / "base.json").read_text()))
 space = {"optimizer.learning_rate": Range(1e-5, 1e-1, "log")}
@@ -370,7 +370,7 @@ def test_what_a_killed_worker_was_at_work_on_is_done_by_another(kind, base, tmp_
         worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path), *storages], env=environment)
         try:
             wait_until(lambda: worker.poll() is not None or len(list(tmp_path.glob("* hangs"))) == len(storages))
-            monkeypatch.setattr(store, "LEASE", 1.0)
+            monkeypatch.setattr(claims, "LEASE", 1.0)
             space = {LR: SPACE[LR]}
             searches = [
                 opened(base, space, tmp_path / str(number), trials=10, storage=storage, name=f"study {number}")

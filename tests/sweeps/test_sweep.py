@@ -18,7 +18,7 @@ from aejax import devices, training
 from aejax.cli._sweeps import SweepCommand as Command
 from aejax.core import InputError
 from aejax.data import load
-from aejax.sweeps import Sweep, SweepEvents, plan, run_sweep, store, summary
+from aejax.sweeps import Sweep, SweepEvents, claims, plan, run_sweep, summary
 from aejax.sweeps.plan import Trial
 from aejax.training import population
 
@@ -146,7 +146,7 @@ def test_a_claim_keeps_others_away_until_its_worker_is_dead(base, tmp_path, monk
     assert [trial.settings["seed"] for trial in mine] == [0, 1]
     assert [trial.settings["seed"] for trial in theirs] == [2]
     assert made.claim("another", 5) == []
-    long_ago = time.time() - store.LEASE - 1
+    long_ago = time.time() - claims.LEASE - 1
     for trial in mine:
         os.utime(made._claim(trial), (long_ago, long_ago))
     assert made.claim("another", 5) == mine
@@ -156,7 +156,7 @@ def test_a_claim_keeps_others_away_until_its_worker_is_dead(base, tmp_path, monk
 
 
 def test_a_living_worker_s_claims_do_not_grow_old(base, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "LEASE", 0.6)
+    monkeypatch.setattr(claims, "LEASE", 0.6)
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0]}))
     mine = made.claim("me", 1)
     with made.touching("me", mine):
@@ -247,8 +247,8 @@ WORKER = """
 import sys, time
 from pathlib import Path
 from aejax import training
-from aejax.sweeps import Sweep, run_sweep, store
-store.LEASE = 1.0
+from aejax.sweeps import Sweep, claims, run_sweep
+claims.LEASE = 1.0
 
 def fit(experiments, **options):  # as long as training, and as ready to be killed
     time.sleep(0.03 * len(experiments))

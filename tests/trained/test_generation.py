@@ -12,8 +12,7 @@ from aejax.data import Dataset
 from aejax.evaluation import _generation, suite
 from aejax.losses import KL, Bernoulli, Gaussian, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
-from aejax.trained import codes
-from aejax.trained import trained as trained_module
+from aejax.trained import codes, trained as trained_module
 from tests.helpers.small import DATASET, EXPERIMENT
 
 ELBO = Loss(Bernoulli(), {"reconstruction": Reconstruction(), "kl": KL()})
