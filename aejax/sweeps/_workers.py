@@ -1,4 +1,4 @@
-"""What a process needs that shares work with others: a name, and a sign of life that it gives meanwhile."""
+"""Gives a process that shares work with others a name, and a thread for its signs of life."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def repeating(action: Callable[[], object], seconds: float) -> Iterator[None]:
-    """Calls `action` in a thread meanwhile, every so many seconds."""
+    """Calls `action` in a thread every so many seconds, for the length of the context."""
     done = threading.Event()
 
     def repeat() -> None:
@@ -27,5 +27,5 @@ def repeating(action: Callable[[], object], seconds: float) -> Iterator[None]:
 
 
 def worker_name() -> str:
-    """A name that no other worker has, wherever it runs."""
+    """Returns a name that no other worker has, on any machine."""
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
