@@ -1,12 +1,12 @@
-"""PCA as a code of so many bits an image, allotted to its components as well as they can be.
+"""Measures PCA as a code with a given number of bits an image, allotted to its components as well as possible.
 
     python experiments/allotted_pca.py [DATA]      mnist-5k by default
 
-What a code of indices, such as that of `vq-vae-mnist`, is held against. Each bit goes to the component
-whose squared error on the training part it lowers most (greedily: Gersho & Gray 1992, chapter 8);
-each component has evenly spaced levels, their range fitted to the first 10,000 training images.
+It is the baseline for a code of indices, such as that of `vq-vae-mnist`. Each bit goes to the component
+whose squared error on the training part it lowers most (greedily: Gersho & Gray 1992, chapter 8).
+Each component has evenly spaced levels, whose range is fitted to the first 10,000 training images.
 
-Found on MNIST, on test: 98 bits leave 12.547, 196 bits 7.348, 294 bits 5.079, 392 bits 3.769.
+Found on MNIST, squared error of a test image: 12.547 with 98 bits, 7.348 with 196, 5.079 with 294, 3.769 with 392.
 """
 
 import sys
@@ -22,17 +22,17 @@ dataset = load(Data(name, validation=0.0))
 train, test = (part.x.reshape(len(part), -1) / np.float32(255) for part in (dataset.train, dataset.test))
 pca = PCA(256, random_state=0).fit(train)
 codes = {"train": pca.transform(train), "test": pca.transform(test)}
-left = {  # by the components that are not coded at all
+left = {  # the squared error from the components that are not coded at all
     "train": np.square(train - pca.inverse_transform(codes["train"])).sum(axis=1).mean(),
     "test": np.square(test - pca.inverse_transform(codes["test"])).sum(axis=1).mean(),
 }
-error = {part: [np.square(code).mean(axis=0)] for part, code in codes.items()}  # a row for each number of bits
+error = {part: [np.square(code).mean(axis=0)] for part, code in codes.items()}  # a row for each number of bits, from 0
 for bits in range(1, 9):
     quantizer = Quantizer.fit(codes["train"][:10_000], bits)
     for part, code in codes.items():
         error[part].append(np.square(quantizer.restore(quantizer.quantise(code)) - code).mean(axis=0))
 
-gain = -np.diff(np.stack(error["train"]), axis=0, append=np.inf)  # of the next bit; a ninth is not to be had
+gain = -np.diff(np.stack(error["train"]), axis=0, append=np.inf)  # of one more bit, 8 at most
 allotted, components = np.zeros(256, int), np.arange(256)
 print(f"{'bits an image':>13} {'components':>10} {'squared error on test':>21}")
 for total in range(1, 393):

@@ -1,11 +1,12 @@
-"""What depth is worth, by the size of the code: autoencoders against PCA with as many components.
+"""Measures what depth is worth by the size of the code: autoencoders against PCA with as many components.
 
     python experiments/code_size.py            a few epochs on the 5,000 embedded digits, seconds
     python experiments/code_size.py mnist-5k   all of it on those
     python experiments/code_size.py mnist      on all of MNIST, with a figure, and the result as JSON
 
-784-256-size-256-784. Every size is a structure of its own; its seeds train as one population. Found on the 5,000 digits
-(10 epochs): 32 numbers have a third less error than 32 principal components, 9.2 against 13.7, two 38.9 against 44.0.
+The model is 784-256-size-256-784. Every size is a structure of its own, whose seeds train as one population. Found on
+the 5,000 digits (10 epochs): a code of 32 numbers has a third less squared error than 32 principal components, 9.2
+against 13.7; a code of two has 38.9 against 44.0.
 """
 
 import sys

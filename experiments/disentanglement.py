@@ -1,10 +1,10 @@
-"""Does a heavier rate disentangle? vae-sprites and beta-vae-sprites, alike but for the weight of their KL, by seed.
+"""Measures whether a heavier rate disentangles: vae-sprites and beta-vae-sprites differ in their KL's weight alone.
 
-    python experiments/disentanglement.py         one seed of a tenth of the data (too little), and the data's picture
-    python experiments/disentanglement.py full    five seeds as registered, and writes results/disentanglement.json
+    python experiments/disentanglement.py         one seed, a tenth of the data (too little), and a picture of the data
+    python experiments/disentanglement.py full    five seeds as registered, and the result as JSON
 
-Scores of the 10,240 test images, whose combinations of factors are in no other part. The weight of 16 was chosen
-over 4 and 8 by the MIG of the validation part, on seeds 10 to 12.
+The scores are those of the 10,240 test images, whose combinations of factors are in no other part. The weight of 16
+was chosen over 4 and 8 by the MIG of the validation part, on seeds 10 to 12.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ NAMES = {"vae": "vae-sprites", "beta_vae": "beta-vae-sprites"}
 
 
 def picture() -> None:
-    """A heart in the middle, and each factor changed alone."""
+    """Draws a heart in the middle of the image, with one factor changed in each row, and writes sprites.png."""
     middle = {"shape": 2, "scale": 1.0, "rotation": 0.0, "x": 0.0, "y": 0.0}
     changes = {
         "shape": np.arange(8) % 3,

@@ -1,11 +1,11 @@
-"""The table of Burda et al. 2016: how likely models of one and two stochastic layers hold the digits of MNIST.
+"""Builds the table of Burda et al. 2016: the likelihood of MNIST under models of one and two stochastic layers.
 
     python experiments/iwae.py              one layer, two epochs on the 5,000 embedded digits
     python experiments/iwae.py mnist        the first 13 of the paper's 3,280 epochs, and the result as JSON
-    python experiments/iwae.py mnist full   all of them, for an accelerator
+    python experiments/iwae.py mnist full   all 3,280 epochs, for an accelerator
 
-Figures: -log p(x) of a test digit in nats, by 5,000 importance samples on all of MNIST, and how many latent
-dimensions vary with the digit, in all layers together. Runs lie below `runs/`; what is finished there is not
+It measures -log p(x) of a test digit in nats, on all of MNIST by 5,000 importance samples, and how many latent
+dimensions vary with the digit, in all layers together. Runs are below `runs/`; a run that is finished there is not
 trained again, so that the runs of `scripts/reproduce.py` serve here too.
 """
 
@@ -31,23 +31,23 @@ RESULT = Path(__file__).parent / "results" / "iwae.json"
 
 
 def quick(name: str, cell: Experiment) -> Experiment:
-    """On the embedded digits."""
+    """Returns the experiment for two epochs on the embedded digits, under another name."""
     data = dataclasses.replace(cell.data, name="mnist-5k")
     return dataclasses.replace(cell, name=f"{name}-quick", data=data, epochs=2)
 
 
 def shortened(name: str, cell: Experiment) -> Experiment:
-    """As in the zoo."""
+    """Returns the experiment as in the zoo, with its registered name."""
     return dataclasses.replace(cell, name=name)
 
 
 def full(name: str, cell: Experiment) -> Experiment:
-    """As long as the paper."""
+    """Returns the experiment for the paper's 3,280 epochs, under another name."""
     return dataclasses.replace(cell, name=f"{name}-full", epochs=3280)
 
 
 def result(experiment: Experiment, samples: int) -> dict[str, Any]:
-    """That of the newest finished run, or of a new one."""
+    """Returns the result of the newest finished run, or trains one and measures it with so many importance samples."""
     kept = sorted(Path("runs", experiment.name).glob("*/result.json"))
     if kept:
         return json.loads(kept[-1].read_text())

@@ -1,13 +1,13 @@
-"""k-sparse autoencoders: what logistic regression makes of codes of which k units are active.
+"""Measures logistic regression on the codes of k-sparse autoencoders, in which k units are active.
 
     python experiments/k_sparse.py         a small code of the 5,000 embedded digits, seconds
     python experiments/k_sparse.py mnist   1,000 units on all of MNIST, and the result as JSON
 
-Makhzani & Frey 2013; their errors on test are quoted from memory, unverified: k = 10 2.10 %, 25 1.35 %,
-40 1.54 %, raw pixels 7.20 %. Trained with k active units, encoded with 4 k: their alpha, of which 4 was better
-than 2 on 6,000 training images that were held out, as codes as they are were better than standardised ones.
-Every regression has scikit-learn's C = 1. PCA has 100 components, as many as a code of k = 25 has active units.
-A finished run of `sae-topk` below `runs/` is not trained again.
+The experiment is that of Makhzani & Frey 2013. Their errors on test are quoted from memory and unverified: 2.10 % with
+k = 10, 1.35 % with 25, 1.54 % with 40, and 7.20 % of raw pixels. Models are trained with k active units and encode with
+4 k; the factor is the paper's alpha. On 6,000 training images that were held out, 4 was better than 2, and codes as
+they are were better than standardised ones. Every regression has scikit-learn's C = 1. PCA has 100 components, as many
+as a code of k = 25 has active units. A finished run of `sae-topk` below `runs/` is not trained again.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ ALPHA = 4.0
 
 
 def variant(k: int) -> Experiment:
-    """`sae-topk` with another k."""
+    """Returns the experiment `sae-topk` with another k, which is part of its name."""
     entry = aejax.get("sae-topk")
     if k == entry.model.latent.k:
         return entry
@@ -41,38 +41,38 @@ def variant(k: int) -> Experiment:
 
 
 def quick(experiment: Experiment) -> Experiment:
-    """With a small code, on the embedded digits."""
+    """Returns an experiment with a small code, on the embedded digits."""
     model = experiment.model.clone(latent=experiment.model.latent.clone(size=200, anneal_steps=60))
     data = dataclasses.replace(experiment.data, name="mnist-5k")
     return dataclasses.replace(experiment, name=f"{experiment.name}-quick", model=model, data=data, epochs=4)
 
 
 def finished(experiment: Experiment, dataset: Dataset) -> Trained:
-    """The newest finished run, as `scripts/reproduce.py` leaves one, or a new one that is not kept."""
+    """Loads the newest finished run, such as `scripts/reproduce.py` leaves, or trains a model that is not kept."""
     results = sorted(Path("runs", experiment.name).glob("*/result.json"))
     return aejax.load(results[-1].parent) if results else aejax.fit(experiment, dataset=dataset)
 
 
 def training_seconds(model: Trained) -> float:
-    """Of the run, whenever it was."""
+    """Returns the seconds that the model's training took, whenever that was."""
     return sum(row["seconds"] for row in model.history if row["split"] == "train")
 
 
 def wider(trained: Trained) -> Trained:
-    """The same model with `ALPHA` times k active units in every code."""
+    """Returns the same model with `ALPHA` times k active units in every code."""
     model = trained.experiment.model
     model = model.clone(latent=model.latent.clone(alpha=ALPHA))
     return dataclasses.replace(trained, experiment=dataclasses.replace(trained.experiment, model=model))
 
 
 def error(dataset: Dataset, features: Callable[[np.ndarray], np.ndarray]) -> float:
-    """The share of wrong answers on test, in percent."""
+    """Fits logistic regression to features of the images, and returns the share of wrong answers on test in percent."""
     fitted = LogisticRegression(max_iter=1000).fit(features(dataset.train.x), dataset.train.label)
     return 100 * (1 - fitted.score(features(dataset.test.x), dataset.test.label))
 
 
 def flat(x: np.ndarray) -> np.ndarray:
-    """Pixels in [0, 1]."""
+    """Returns each image as a vector of pixels in [0, 1]."""
     return scaled(x).reshape(len(x), -1)
 
 

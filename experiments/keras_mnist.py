@@ -1,4 +1,4 @@
-"""The article's section 5: train the simple autoencoder on MNIST, use encoder and decoder apart, show the digits.
+"""Trains the simple autoencoder of section 5 of the article on MNIST, uses encoder and decoder apart, shows the digits.
 
 python experiments/keras_mnist.py            the 5,000 embedded digits, half a minute
 python experiments/keras_mnist.py mnist      all 60,000, as published: test cross-entropy 0.0916 per pixel
@@ -13,7 +13,7 @@ from aejax.data import Data, load
 from aejax.evaluation import figures
 
 name = sys.argv[1] if len(sys.argv) > 1 else "mnist-5k"
-batch_size = 32 if name == "mnist-5k" else 256  # a fifteenth of the data: smaller batches, so that the steps suffice
+batch_size = 32 if name == "mnist-5k" else 256  # less data needs smaller batches for enough steps
 experiment = dataclasses.replace(aejax.get("ae-keras"), data=Data(name, validation=0.0), batch_size=batch_size)
 dataset = load(experiment.data)
 trained = aejax.fit(experiment, dataset=dataset, show_progress=True)

@@ -1,9 +1,9 @@
-"""A linear autoencoder trained by gradient descent ends in PCA's subspace, and at PCA's error.
+"""Shows that a linear autoencoder trained by gradient descent ends in PCA's subspace and at PCA's error.
 
     python experiments/linear_pca.py [DATA]      mnist-5k by default; mnist gives the published 13.193
 
-Bourlard & Kamp 1988; Baldi & Hornik 1989. Prints the squared error of both on test and the
-cosines of the principal angles between the two subspaces: 1 means the same direction.
+The theory is that of Bourlard & Kamp 1988 and Baldi & Hornik 1989. The script prints the squared error of both on test
+and the cosines of the principal angles between the two subspaces: 1 means the same direction.
 """
 
 import dataclasses

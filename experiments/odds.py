@@ -1,17 +1,17 @@
-"""Tabular anomaly detection by PyOD's own protocol: twelve sets of ODDS, one autoencoder for all of them.
+"""Measures tabular anomaly detection by PyOD's own protocol: twelve sets of ODDS, one autoencoder for all of them.
 
     python experiments/odds.py         two small sets (a generated one where ../shared is absent), seconds
     python experiments/odds.py full    all twelve, and writes experiments/results/odds.json
 
-Trained on a random 60 % with the outliers in it and without labels, standardised there; AUROC on the
-other 40 %, averaged over ten such splits (`RandomState(0)` to `(9)`). A wide denoising autoencoder whose noise
-is several times the data's spread learns no more than the bulk of the data, and a Cauchy likelihood keeps the
-few outliers from pulling it; the score is the negative log-likelihood, averaged over seeds.
+A model is trained on a random 60 % of a set, outliers included, without labels and standardised on that part. AUROC is
+measured on the other 40 % and averaged over ten such splits (`RandomState(0)` to `(9)`). A wide denoising autoencoder
+whose noise is several times the data's spread learns no more than the bulk of the data, and a Cauchy likelihood keeps
+the few outliers from pulling it. The score is the negative log-likelihood, averaged over seeds.
 
 The one default was chosen by the mean AUROC over all sets on further 60/40 splits inside the training 60 % of
-split 0 alone. So the 40 % of split 0 played no part in it, and its means are kept apart; rows of the other
-splits' 40 % did. PCA (PyOD's score, by its formula) and scikit-learn's isolation forest run beside it
-to show that the protocol is PyOD's: they come out at the published numbers.
+split 0 alone. So the 40 % of split 0 played no part in the choice, and its means are kept apart; rows of the other
+splits' 40 % did. PCA (PyOD's score, by its formula) and scikit-learn's isolation forest run beside the autoencoder, to
+show that the protocol is PyOD's: they reach the published numbers.
 """
 
 import json
@@ -56,7 +56,7 @@ PUBLISHED = {  # PyOD's benchmark: AutoEncoder, PCA, IForest
 
 
 def default(examples: int, seed: int) -> Experiment:
-    """The one autoencoder for every set: the same number of steps, however many examples there are."""
+    """Returns the one experiment for every set: about `STEPS` steps, however many training examples there are."""
     batch_size = min(64, examples)
     return Experiment(
         Autoencoder(MLPEncoder(), Plain(256, "tanh"), MLPDecoder()),
@@ -70,14 +70,20 @@ def default(examples: int, seed: int) -> Experiment:
 
 
 def autoencoder(train: np.ndarray, test: np.ndarray, seeds: int) -> np.ndarray:
-    """Mean of the seeds' negative log-likelihoods."""
+    """Scores test rows by their negative log-likelihood under autoencoders, averaged over seeds.
+
+    Args:
+        train: the rows that are trained on.
+        test: the rows that are scored.
+        seeds: the number of autoencoders, each with a seed of its own.
+    """
     dataset = Dataset("odds", Examples(train), Examples(train[:0]), Examples(test))
     fits = (aejax.fit(default(len(train), seed), dataset=dataset) for seed in range(seeds))
     return np.mean([fitted.score(test, "nats") for fitted in fits], axis=0)
 
 
 def pca(train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """PyOD's score: distances to the principal directions, each over the share of variance it explains."""
+    """Scores test rows as PyOD's PCA: by the distances to the principal directions, each over its share of variance."""
     scaler = StandardScaler().fit(train)
     fitted = PCA().fit(scaler.transform(train))
     share = np.maximum(fitted.explained_variance_ratio_, 1e-16)  # constant columns explain nothing
@@ -85,12 +91,18 @@ def pca(train: np.ndarray, test: np.ndarray) -> np.ndarray:
 
 
 def iforest(train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """scikit-learn's isolation forest."""
+    """Scores test rows by scikit-learn's isolation forest."""
     return -IsolationForest(random_state=0).fit(train).score_samples(test)
 
 
 def measure(part: Examples, split: int, seeds: int) -> list[float]:
-    """The AUROC of each method, in the order of METHODS."""
+    """Measures the AUROC of each method on one split, in the order of METHODS.
+
+    Args:
+        part: the rows of a set, labelled 1 where they are outliers.
+        split: the number of the split, which seeds it.
+        seeds: the number of autoencoders that are averaged.
+    """
     parts = train_test_split(part.x, part.label, test_size=0.4, random_state=np.random.RandomState(split))
     train, test, _, outlier = parts
     scores = (autoencoder(train, test, seeds), pca(train, test), iforest(train, test))
@@ -98,7 +110,7 @@ def measure(part: Examples, split: int, seeds: int) -> list[float]:
 
 
 def generated() -> Examples:
-    """Rows on a plane with noise, and a tenth of them anywhere."""
+    """Generates rows on a plane with noise, a tenth of which are replaced by outliers."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 8)) + 0.1 * rng.normal(size=(400, 8))
     x[:40] = rng.normal(size=(40, 8)) * x.std(axis=0)
@@ -106,14 +118,14 @@ def generated() -> Examples:
 
 
 def sets(names: list[str]) -> dict[str, Examples]:
-    """The sets by name, or a generated one."""
+    """Reads the sets of these names, or generates one where they are absent."""
     if not ODDS.is_dir():
         return {"generated": generated()}
     return {name: read_examples(str(ODDS / f"{name}.mat")) for name in names}
 
 
 def named(values: np.ndarray) -> dict[str, float]:
-    """The numbers of the methods."""
+    """Returns one number for each method, by the method's name."""
     return dict(zip(METHODS, values.tolist(), strict=True))
 
 

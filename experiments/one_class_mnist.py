@@ -1,12 +1,12 @@
-"""One-class MNIST: trained on one digit, does a model's error tell the other nine apart?
+"""Measures one-class MNIST: how well the error of a model trained on one digit tells the other nine apart.
 
     python experiments/one_class_mnist.py         three digits of mnist-5k, seconds
     python experiments/one_class_mnist.py full    all ten of mnist, and writes experiments/results/one_class_mnist.json
 
-One denoising autoencoder with the same settings for every digit, beside PCA with 32 components, the optimal
-linear autoencoder. Trained on the digit's training images; AUROC over all test images, the digit against the rest,
-scored by the squared error of the reconstruction. Settings were chosen on digits 2 and 8 with 10,000
-of the training images in place of the test images.
+A denoising autoencoder, with the same settings for every digit, stands beside PCA with 32 components, the optimal
+linear autoencoder. Both are trained on the digit's training images. The score is the squared error of the
+reconstruction, and AUROC is that of the digit against the rest over all test images. Settings were chosen on digits 2
+and 8, with 10,000 of the training images in place of the test images.
 """
 
 import json
@@ -31,7 +31,7 @@ COMPONENTS = 32
 
 
 def settings(data: str, epochs: int) -> Experiment:
-    """The same for every digit."""
+    """Returns the experiment, which is the same for every digit, on that data set."""
     return Experiment(
         Autoencoder(MLPEncoder((512,)), Plain(64), MLPDecoder((512,))),
         Loss(Gaussian(), corruption=GaussianNoise(0.3)),
@@ -43,13 +43,13 @@ def settings(data: str, epochs: int) -> Experiment:
 
 
 def one_class(dataset: Dataset, digit: int) -> Dataset:
-    """Its training images, and every test image."""
+    """Returns the data set with the training images of one digit, and every test image."""
     of_digit = dataset.train.take(np.flatnonzero(dataset.train.label == digit))
     return Dataset(f"{dataset.name}, {digit}", of_digit, of_digit.take(np.arange(0)), dataset.test)
 
 
 def pca_error(train: Examples, test: Examples) -> np.ndarray:
-    """The squared error of PCA's reconstruction."""
+    """Returns the squared error of each test image in PCA's reconstruction, summed over pixels in [0, 1]."""
     fit, x = (part.x.reshape(len(part), -1) / np.float32(255) for part in (train, test))
     pca = PCA(COMPONENTS, random_state=0).fit(fit)
     return np.square(x - pca.inverse_transform(pca.transform(x))).sum(axis=1)

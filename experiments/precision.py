@@ -1,10 +1,11 @@
-"""Mixed precision: convolutional models whose encoder and decoder compute in bfloat16, beside float32.
+"""Measures mixed precision: convolutional models whose encoder and decoder compute in bfloat16, beside float32.
 
-    python experiments/precision.py         one epoch of one of them on mnist-5k
-    python experiments/precision.py 15      so many epochs of both with five seeds, and the result as JSON
+    python experiments/precision.py         one epoch of one model on mnist-5k
+    python experiments/precision.py 15      15 epochs of two models with five seeds, and the result as JSON
 
-With a seed in common both start from the same parameters and see the same batches. Equal quality is a loss on test
-that is at most 1 % higher in bfloat16, as the mean of the seeds' ratios; how far seeds lie apart stands beside it.
+With the same seed both precisions start from the same parameters and see the same batches. The quality counts as equal
+if the loss on test is at most 1 % higher in bfloat16, by the mean of the seeds' ratios. The spread over seeds stands
+beside it.
 """
 
 import dataclasses
@@ -24,7 +25,14 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 def loss_on_test(name: str, precision: str, seed: int, epochs: int) -> float:
-    """In nats, of an experiment trained for a few epochs on the embedded digits."""
+    """Trains an experiment on the embedded digits, and returns its loss on test in nats.
+
+    Args:
+        name: the experiment.
+        precision: "float32" or "bfloat16", in which encoder and decoder compute.
+        seed: the seed.
+        epochs: the number of epochs.
+    """
     base = aejax.get(name)
     data, model = dataclasses.replace(base.data, name="mnist-5k"), base.model.clone(precision=precision)
     experiment = dataclasses.replace(base, data=data, model=model, batch_size=32, epochs=epochs, seed=seed)

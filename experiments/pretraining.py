@@ -1,10 +1,10 @@
-"""What greedy pretraining gives a deep sigmoid autoencoder: none, by autoencoders, and by RBMs.
+"""Compares starts of a deep sigmoid autoencoder: random weights, and greedy pretraining by autoencoders or by RBMs.
 
     python experiments/pretraining.py [DATA]      mnist-5k by default
 
-Hinton & Salakhutdinov 2006: from random weights, deep sigmoid layers learn next to nothing but the
-mean image; layers trained one by one beforehand are a start from which they do. Prints the squared
-error on test after the same few epochs of fine-tuning.
+Hinton & Salakhutdinov 2006: from random weights deep sigmoid layers learn little more than the mean image, and from
+layers that were trained one by one beforehand they learn more. The script prints the squared error on test after the
+same few epochs of fine-tuning.
 """
 
 import dataclasses

@@ -1,15 +1,15 @@
-"""Rate against distortion: codes of a deep autoencoder at 1 to 8 bits a dimension, PCA's of the same size, JPEG, PNG.
+"""Measures rate against distortion: codes of a deep autoencoder and of PCA at 1 to 8 bits a dimension, JPEG and PNG.
 
     python experiments/rate_distortion.py            the 5,000 embedded digits, a few seconds
     python experiments/rate_distortion.py mnist      all 60,000, and the result as JSON
 
 Found on all of MNIST: 4 bits a dimension (111 bits an image) have half the squared error of PCA that is not
-quantised at all (6.7 against 13.2), 5 bits come within 7 % of 8, and 8 (192 bits) take a third less than JPEG's
-smallest file, which has nearly twice the error. At 2 bits and more the autoencoder's curve lies below that of
-PCA; at 1 bit PCA loses less, in a larger file.
+quantised at all (6.7 against 13.2), and 5 bits come within 7 % of the error of 8. Codes of 8 bits (192 bits an image)
+take a third less than JPEG's smallest file, which has nearly twice the error. At 2 bits and more the autoencoder's
+curve lies below that of PCA; at 1 bit PCA loses less, in a larger file.
 
-Rates are bits per test image of whole files: headers, ranges and entropy coding included. JPEG and
-PNG are given one sheet of all images, so that they too pay for a header only once.
+Rates are bits per test image of whole files, with headers, ranges and entropy coding. JPEG and PNG get one sheet of
+all images, so that they too pay for a header only once.
 """
 
 import dataclasses
@@ -38,12 +38,19 @@ RESULT = Path(__file__).parent / "results" / "rate_distortion.json"
 
 
 def squared_error(test: np.ndarray, back: np.ndarray) -> float:
-    """Summed over the pixels of an image, in [0, 1], and averaged over images."""
+    """Returns the squared error, summed over the pixels of an image, in [0, 1], and averaged over images."""
     return float(np.square(test - back.reshape(test.shape)).sum(axis=1).mean())
 
 
 def quantised(train, test, decode, original):
-    """For each number of bits, the rate of the test codes and the squared error of what they decode to."""
+    """Yields for each number of bits the rate of the test codes and the squared error of what they decode to.
+
+    Args:
+        train: the codes [n, size] to which the quantiser is fitted.
+        test: the codes [n, size] that are quantised.
+        decode: decodes codes to images.
+        original: the test images [n, 784], in [0, 1].
+    """
     for bits in range(1, 9):
         quantizer = Quantizer.fit(train, bits)
         levels = quantizer.quantise(test)
@@ -52,7 +59,7 @@ def quantised(train, test, decode, original):
 
 
 def as_sheet(images, **options):
-    """The rate of all images as one sheet, and their squared error."""
+    """Returns the rate and the squared error of all images as one sheet, in the format that the options name."""
     n, side = len(images), images.shape[1]
     sheet = images.reshape(n // WIDTH, WIDTH, side, side).swapaxes(1, 2).reshape(-1, WIDTH * side)
     Image.fromarray(sheet).save(file := io.BytesIO(), **options)

@@ -1,11 +1,11 @@
-"""Self-taught learning: sparse features of the digits 5 to 9, without labels, serve to tell 0 to 4 apart.
+"""Measures self-taught learning: sparse features of the digits 5 to 9, without labels, serve to tell 0 to 4 apart.
 
     python experiments/self_taught.py         on the 5,000 embedded digits, a few seconds
     python experiments/self_taught.py mnist   on the 60,000 of MNIST's training part, and the result as JSON
 
-UFLDL, Self-taught learning (after Raina et al. 2007): 784-196, rho 0.1, beta 3, weight decay 3e-3, by 400
-iterations of L-BFGS on all examples at once; a softmax with a decay of 1e-4 on the codes of half the
-digits 0 to 4 gets 98.2 % of the other half. As there, all digits are from MNIST's training part.
+The recipe is that of UFLDL, Self-taught learning (after Raina et al. 2007): 784-196, rho 0.1, beta 3, weight decay
+3e-3, 400 iterations of L-BFGS on all examples at once. There a softmax with a decay of 1e-4, trained on the codes of
+half the digits 0 to 4, gets 98.2 % of the other half right. As there, all digits are from MNIST's training part.
 """
 
 import sys
@@ -29,11 +29,17 @@ from aejax.trained import Trained
 EXPECTED = Expected("accuracy", 0.982, 0.0, "UFLDL, Self-taught learning, digits 0 to 4", "V", True)
 RESULT = Path(__file__).parent / "results" / "self_taught.json"
 DECAY = 1e-4
-"""Of the softmax: half of it times the squared weights stands beside the mean loss of an example."""
+"""Weight decay of the softmax: half of it, times the squared weights, is added to the mean loss of an example."""
 
 
 def minimised(experiment: Experiment, dataset: Dataset, iterations: int) -> Trained:
-    """The experiment's model and loss by L-BFGS: every example in every step, so that mean activations are exact."""
+    """Trains the experiment's model by L-BFGS, with all examples in every step, so that mean activations are exact.
+
+    Args:
+        experiment: the experiment.
+        dataset: the data, whose train part is trained on.
+        iterations: the largest number of iterations.
+    """
     experiment, key = experiment.resolve(dataset), jax.random.key(experiment.seed)
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     batch = Examples(jnp.asarray(scaled(dataset.train.x)))
@@ -54,7 +60,7 @@ def minimised(experiment: Experiment, dataset: Dataset, iterations: int) -> Trai
 
 
 def main() -> None:
-    """Trains on 5 to 9, fits a softmax to 0 to 4, and prints its accuracy."""
+    """Trains on the digits 5 to 9, fits a softmax to half of 0 to 4, and prints its accuracy on the other half."""
     full = sys.argv[1:] == ["mnist"]
     data = Data("mnist" if full else "mnist-5k", validation=0.0)
     dataset, start = load(data), time.perf_counter()

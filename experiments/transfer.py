@@ -1,14 +1,14 @@
-"""Transfer: codes learned on one domain, probed on another, beside PCA learned likewise and raw pixels.
+"""Measures transfer: codes learned on one domain and probed on another, beside PCA learned likewise and raw pixels.
 
     python experiments/transfer.py                        digits 0-4 to digits 5-9 of mnist-5k
     python experiments/transfer.py mnist                  the same of all of MNIST, and the result as JSON
     python experiments/transfer.py mnist fashion_mnist    all of one data set to all of another
 
-The probe is logistic regression on standardised features: it is trained on the target's training
-part and scored on its test part. The codes and PCA never see the target; beside them stand the
-same two learned on the target itself, without its labels. Found on all of MNIST: codes of the digits 0-4 serve
-5-9 as well as codes of their own (0.929 both), and better than raw pixels (0.925) or PCA (0.919 of the
-source, 0.925 of the target). On the 5,000 embedded digits codes of the target itself are better (0.956 against 0.924).
+The probe is logistic regression on standardised features, trained on the target's training part and scored on its test
+part. The codes and PCA of the source have never seen the target; beside them stand those learned on the target itself,
+without its labels. Found on all of MNIST: codes of the digits 0-4 serve 5-9 as well as codes of their own (accuracy
+0.929 for both), and better than raw pixels (0.925) or PCA (0.919 of the source, 0.925 of the target). On the 5,000
+embedded digits codes of the target itself are better (0.956 against 0.924).
 """
 
 import dataclasses
@@ -28,12 +28,18 @@ from aejax.data import Data, Dataset, load
 from aejax.evaluation import write_study
 from aejax.experiment import Expected
 
-MOST = 10_000  # examples the probe is trained on
+MOST = 10_000  # training examples of the probe
 RESULT = Path(__file__).parent / "results" / "transfer.json"
 
 
 def only(dataset: Dataset, first: int, last: int) -> Dataset:
-    """The examples with those labels."""
+    """Returns the data set with the examples whose labels are from `first` to `last`, both included.
+
+    Args:
+        dataset: the data set.
+        first: the least label.
+        last: the greatest label.
+    """
     parts = (
         part.take(np.flatnonzero((part.label >= first) & (part.label <= last))) if len(part) else part
         for part in (dataset.train, dataset.validation, dataset.test)
@@ -42,7 +48,10 @@ def only(dataset: Dataset, first: int, last: int) -> Dataset:
 
 
 def probe(features, target: Dataset) -> float:
-    """Accuracy on the target's test part."""
+    """Trains a probe on features of the target's training part, and returns its accuracy on the test part.
+
+    `features` takes a part to its features [n, size].
+    """
     train = target.train.take(np.arange(min(MOST, len(target.train))))
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
     classifier.fit(features(train), train.label)
@@ -50,12 +59,15 @@ def probe(features, target: Dataset) -> float:
 
 
 def flat(part: Examples) -> np.ndarray:
-    """Pixels in [0, 1]."""
+    """Returns each image of a part as a vector of pixels in [0, 1]."""
     return part.x.reshape(len(part), -1) / np.float32(255)
 
 
 def learned(dataset: Dataset):
-    """The codes of an autoencoder and the components of PCA, both learned on that data set's training part."""
+    """Trains an autoencoder and PCA on a data set's training part.
+
+    Returns two functions that take a part to its features: the codes of the one and the components of the other.
+    """
     base = aejax.get("ae-deep")
     batch_size, epochs = (256, 50) if len(dataset.train) > 10_000 else (32, 20)
     experiment = dataclasses.replace(base, data=Data(dataset.name), batch_size=batch_size, epochs=epochs)

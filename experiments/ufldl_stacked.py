@@ -1,10 +1,10 @@
-"""Stanford's UFLDL exercise: two layers of KL-sparse codes, trained one by one, then a softmax fine-tuned on them.
+"""Trains the stack of Stanford's UFLDL exercise: two layers of KL-sparse codes one by one, then a softmax.
 
     python experiments/ufldl_stacked.py         on the 5,000 embedded digits, a few seconds
     python experiments/ufldl_stacked.py mnist   784-200-200-10 on all of MNIST, and the result as JSON
 
-UFLDL, Stacked autoencoders: rho 0.1, beta 3, weight decay 3e-3; about 97 % after fine-tuning. There
-by 400 iterations of L-BFGS on the whole training set, here by Adam on batches.
+The recipe is that of UFLDL, Stacked autoencoders: rho 0.1, beta 3, weight decay 3e-3, with an accuracy of about 97 %
+after fine-tuning. There it is trained by 400 iterations of L-BFGS on the whole training set, here by Adam on batches.
 """
 
 import dataclasses

@@ -1,12 +1,12 @@
-"""The fully connected winner-take-all autoencoder: what a linear SVM makes of its 2,000 codes.
+"""Measures a linear SVM on the 2,000 units of the fully connected winner-take-all autoencoder.
 
     python experiments/winner_take_all.py         a small code of the 5,000 embedded digits, seconds
     python experiments/winner_take_all.py mnist   as published, on all of MNIST, and the result as JSON
 
-Makhzani & Frey 2015: 5 % lifetime sparsity in training, no sparsity but ReLU's after it: 98.80 % of the test
-images right, 98.62 % by a replication. Beside it stands the same SVM on pixels. On 6,000 training images that
-were held out, codes as they are were better than standardised ones, and a C of 0.1 than one of 1.
-A finished run below `runs/sae-wta/` is not trained again.
+The model is that of Makhzani & Frey 2015, with 5 % lifetime sparsity in training, and after it no sparsity but ReLU's.
+They report 98.80 % of the test images right, and a replication 98.62 %. Beside it stands the same SVM on pixels. On
+6,000 training images that were held out, codes as they are were better than standardised ones, and a C of 0.1 was
+better than 1. A finished run below `runs/sae-wta/` is not trained again.
 """
 
 import dataclasses
@@ -29,14 +29,14 @@ RESULT = Path(__file__).parent / "results" / "winner_take_all.json"
 
 
 def quick(experiment: Experiment) -> Experiment:
-    """With a small code, on the embedded digits."""
+    """Returns an experiment with a small code, on the embedded digits."""
     model = experiment.model.clone(latent=experiment.model.latent.clone(size=100))
     data = dataclasses.replace(experiment.data, name="mnist-5k")
     return dataclasses.replace(experiment, name="sae-wta-quick", model=model, data=data, batch_size=100)
 
 
 def accuracy(dataset: Dataset, features: Callable[[np.ndarray], np.ndarray]) -> float:
-    """The share of right answers on test."""
+    """Fits a linear SVM to features of the images, and returns the share of right answers on test."""
     fitted = LinearSVC(C=0.1, dual=False).fit(features(dataset.train.x), dataset.train.label)
     return fitted.score(features(dataset.test.x), dataset.test.label)
 

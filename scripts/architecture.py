@@ -13,17 +13,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DRAWING = ROOT / "docs" / "architecture.svg"
 WIDTH, ROW, BOX, HEIGHT = 900, 76, 400, 46
-"""Of the picture, from row to row, and of a package; in pixels."""
+"""Width of the picture, distance from row to row, and width and height of a package's box, in pixels."""
 
 
 def layers() -> list[list[str]]:
-    """The packages, the highest layer first, as the contract of imports in pyproject.toml has them."""
+    """Returns the packages of each layer, the highest layer first, from the contract of imports in pyproject.toml."""
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
     return [[name.strip() for name in layer.split("|")] for layer in contract["layers"]]
 
 
 def arrows(packages: list[str]) -> set[tuple[str, str]]:
-    """Which package imports which other one."""
+    """Returns the pairs of packages of which the first imports the second, as the source says."""
     found = set()
     for package in packages:
         for path in (ROOT / "aejax" / package).rglob("*.py"):
@@ -37,13 +37,13 @@ def arrows(packages: list[str]) -> set[tuple[str, str]]:
 
 
 def charter(package: str) -> str:
-    """The first line of what a package says of itself."""
+    """Returns the first line of a package's docstring, without its full stop."""
     docstring = ast.get_docstring(ast.parse((ROOT / "aejax" / package / "__init__.py").read_text())) or ""
     return docstring.splitlines()[0].rstrip(".")
 
 
 def reduced(pairs: set[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The arrows that no others imply: without one, no path from its package to the other is left."""
+    """Returns, sorted, the arrows that no others imply: those beside which no other path leads to the same package."""
     reach: dict[str, set[str]] = {}
 
     def below(package: str) -> set[str]:
@@ -60,7 +60,7 @@ def reduced(pairs: set[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def drawing() -> str:
-    """The picture as SVG: a row for each layer, a box for each package, the arrows that no others imply."""
+    """Draws the picture as SVG: a row for each layer, a box for each package, the arrows that no others imply."""
     rows = layers()
     center = {
         name: (WIDTH * (2 * place + 1) / (2 * len(row)), ROW * number + 42)
@@ -76,8 +76,8 @@ def drawing() -> str:
     ]
     for package, other in reduced(arrows(list(center))):
         (x, y), (to_x, to_y) = center[package], center[other]
-        # Above and below one another the arrow is straight; to the next column it leaves nearer to that side, and
-        # over a row it passes between the boxes there.
+        # In one column the arrow is straight. To another column it leaves and arrives nearer to that side; past a
+        # row between the two it ends at the corner of the box, so that it runs between the boxes of that row.
         side = (to_x > x) - (to_x < x)
         leave, arrive = (0.22, 0.22) if to_y - y <= ROW else (0.0, 0.49)
         start = (x + side * leave * BOX, y + HEIGHT / 2)
@@ -97,7 +97,7 @@ def drawing() -> str:
 
 
 def main() -> None:
-    """Writes the drawing, or compares it."""
+    """Writes the drawing, or with --check exits with 1 where it is not what the source says."""
     if "--check" in sys.argv[1:]:
         sys.exit(
             0 if DRAWING.read_text() == drawing() else "docs/architecture.svg is old: python scripts/architecture.py"

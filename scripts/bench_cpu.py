@@ -2,8 +2,8 @@
 
     pip install -e ".[bench]" && aejax data prepare mnist --from DIR && python scripts/bench_cpu.py
 
-Every contender runs in a process of its own that stays alive and trains one epoch at a time in
-turn, so that a disturbance of the machine hits all of them; what counts is the median. All train
+Every contender runs in a process of its own that stays alive. They train one epoch at a time in
+turn, so that a disturbance of the machine hits all of them; medians are compared. All train
 the same network on the same data (full MNIST where it is prepared) to the same loss.
 """
 
@@ -25,13 +25,15 @@ SMALL = {"hidden": [], "code": 32, "activation": "relu", "batch": 256, "contende
 LARGE = {"hidden": [512], "code": 16, "activation": "linear", "batch": 128, "contenders": ["aejax", "torch"]}
 RESULTS = Path(__file__).parent / "results" / "bench_cpu.json"
 WHOLE_EPOCHS = 50
+"""Number of epochs in a process that is timed from start to end."""
 
 
-# Contenders: each is a function of the data and the network that returns a function of one epoch and one of the loss.
+# Contenders: each takes the data's path and the network, and returns a function that trains one epoch, one that
+# measures the loss, and a dictionary of further facts.
 
 
 def aejax(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """The pure epoch, compiled, as `aejax.fit` runs it."""
+    """Makes aejax a contender: its compiled epoch, as `aejax.fit` runs it."""
     from training import Training
 
     from aejax.losses import Loss
@@ -52,7 +54,7 @@ def aejax(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]
 
 
 def keras(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """Keras as its blog writes it: `fit` with the data in memory."""
+    """Makes Keras a contender: `fit` with the data in memory, as Keras' blog does it."""
     import keras
     import numpy as np
 
@@ -72,7 +74,7 @@ def keras(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]
 
 
 def torch(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """A plain loop over index batches of a tensor in memory."""
+    """Makes PyTorch a contender: a plain loop over batches that are indexed out of a tensor in memory."""
     import numpy as np
     import torch
     from torch import nn
@@ -105,7 +107,7 @@ def torch(path: str, network: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]
 
 
 def _matrix_rate(network: dict[str, Any]) -> dict[str, float]:
-    """GFLOP/s of one large product, and of the network's own products one after the other."""
+    """Measures the GFLOP/s of one large matrix product, and of the network's own products one after the other."""
     import jax
     import jax.numpy as jnp
 
@@ -133,7 +135,10 @@ def _matrix_rate(network: dict[str, Any]) -> dict[str, float]:
 
 
 def _flops(network: dict[str, Any], examples: int) -> int:
-    """Of the matrix products of forward and backward: three for each layer, less the gradient of the input."""
+    """Counts the operations of the matrix products in forward and backward pass on so many examples.
+
+    There are three products for each layer, but the gradient by the input is not computed.
+    """
     sizes = [784, *network["hidden"], network["code"], *reversed(network["hidden"]), 784]
     layers = [2 * a * b for a, b in pairwise(sizes)]
     return examples * (3 * sum(layers) - layers[0])
@@ -143,7 +148,13 @@ CONTENDERS = {"aejax": aejax, "keras-jax": keras, "keras-tensorflow": keras, "to
 
 
 def trained_in_turn(network: dict[str, Any], path: Path, rounds: int) -> dict[str, Any]:
-    """The contest, and the share of the machine's matrix rate that aejax's epoch attains."""
+    """Runs the contest, and adds the share of the machine's matrix rate that aejax's epoch attains.
+
+    Args:
+        network: the network and its contenders, as `SMALL` and `LARGE`.
+        path: the .npy file with the training images.
+        rounds: the number of epochs of each contender that are counted.
+    """
     result = contest(__file__, network, path, rounds)
     own = result["rows"]["aejax"]
     rate = _flops(network, 60000) / own["epoch_seconds"] / 1e9
@@ -152,7 +163,10 @@ def trained_in_turn(network: dict[str, Any], path: Path, rounds: int) -> dict[st
 
 
 def whole_process(contenders: list[str], path: Path) -> dict[str, float]:
-    """Seconds from start to end of a process that trains 50 epochs, with nothing compiled beforehand."""
+    """Measures the seconds from start to end of a process that trains 50 epochs, with nothing compiled beforehand.
+
+    Returns them for each of the contenders, by name; `path` is the .npy file with the training images.
+    """
     seconds = {}
     for name in contenders:
         with tempfile.TemporaryDirectory() as folder:
@@ -166,9 +180,9 @@ def whole_process(contenders: list[str], path: Path) -> dict[str, float]:
 
 
 def _whole_command(name: str, path: Path, folder: str) -> list[str]:
-    if name == "aejax train":  # what a user types: with checkpoints, test metrics and figures besides
+    if name == "aejax train":  # what a user types: it also writes checkpoints, test metrics and figures
         return [sys.executable, "-m", "aejax", "train", "ae-keras", "--epochs", str(WHOLE_EPOCHS), "--out", folder]
-    if name == "aejax":  # what Keras' process does: training alone
+    if name == "aejax":  # training alone, as in Keras' process
         return [sys.executable, "-c", "import aejax; aejax.fit(aejax.get('ae-keras'))"]
     return [sys.executable, __file__, "--whole", name, str(path)]
 

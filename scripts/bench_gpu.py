@@ -2,11 +2,11 @@
 
     pip install -e . torch && python scripts/bench_gpu.py
 
-Needs a JAX with CUDA and a PyTorch with CUDA, a C compiler for PyTorch's, no network, and less than eight
-minutes: what could not end by then is left out. In five parts: a profile that shows whether the host interrupts
-an epoch; float32 and bfloat16; the contest with PyTorch, eager, compiled, and with CUDA graphs; 64 settings at
-once; and examples a second by batch size. The images are drawn here, or read: `--data FILE.npy`, uint8,
-[n, 28, 28]. What is done is kept if a later part fails.
+It needs a JAX with CUDA, a PyTorch with CUDA, a C compiler for torch.compile, no network, and less than eight
+minutes: what could not begin in time is left out. After the device's ceilings there are five parts: a profile that
+shows whether the host interrupts an epoch; float32 and bfloat16; the contest with PyTorch, eager, compiled, and with
+CUDA graphs; 64 settings at once; and examples a second by batch size. The images are drawn by the script, or read
+from `--data FILE.npy`, uint8, [n, 28, 28]. The results of finished parts are kept if a later part fails.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from gpu_models import CONTENDERS, MODELS, SIDE
 
 RESULTS = Path(__file__).parent / "results" / "bench_gpu.json"
 TARGETS = {"torch": 10.0, "torch-compile-graphs": 1.3}
-"""How many times as fast as each contender aejax is to be, at the smallest batch."""
+"""How many times as fast as each of these contenders aejax should be, at the first batch size."""
 MOST_CODES = 50 * 4096
-"""A batch whose codes are more does not fit the memory beside its gradients."""
+"""Largest number of codes in a batch: more do not fit the memory beside their gradients."""
 FULL = {
     "models": list(MODELS),
     "contenders": list(CONTENDERS),
@@ -48,11 +48,17 @@ SMALL = FULL | {
     "members": 3,
     "size": 64,
 }
-"""What a CPU does in seconds: it shows that everything runs."""
+"""Sizes that take a CPU seconds, to see that everything runs."""
 
 
 def images(path: Path, examples: int, given: Path | None) -> None:
-    """So many black and white images, repeated if need be, as bytes 0 and 255."""
+    """Writes black and white images as bytes 0 and 255, [examples, 28, 28, 1], each pixel drawn from its grey level.
+
+    Args:
+        path: the .npy file to write.
+        examples: the number of images; they are repeated where there are fewer.
+        given: a .npy file of grey images, uint8; None: strokes are drawn.
+    """
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -70,7 +76,16 @@ def images(path: Path, examples: int, given: Path | None) -> None:
 
 
 def against_torch(path: Path, sizes: dict[str, Any], in_time: Callable[[], bool]) -> dict[str, Any]:
-    """Every model at every batch size; what fails says why, and the others go on."""
+    """Runs the contest with PyTorch for every model at every batch size; where one fails, the others go on.
+
+    Args:
+        path: the .npy file of images.
+        sizes: the settings of the benchmark, as `FULL`.
+        in_time: tells whether there is time for another one.
+
+    Returns:
+        The result of each contest by its name, or why it failed.
+    """
     results = {}
     for batch, name in itertools.product(sizes["batches"], sizes["models"]):
         if not in_time():
@@ -86,10 +101,15 @@ def against_torch(path: Path, sizes: dict[str, Any], in_time: Callable[[], bool]
 
 
 def measure(path: Path, sizes: dict[str, Any], in_time: Callable[[], bool]) -> Iterator[tuple[str, Any]]:
-    """Each part's name and results, as it is done; nothing begins that is not in time.
+    """Runs the parts one after the other, and yields the name and the results of each as soon as it is done.
 
-    The contest comes after what trains alone: programs that are tuned while others use the GPU may be worse, and its
-    contenders find these in the cache.
+    The contest comes after the parts that train alone, because programs that are tuned while others use the GPU may be
+    worse: the contenders find well-tuned ones in the cache.
+
+    Args:
+        path: the .npy file of images.
+        sizes: the settings of the benchmark, as `FULL`.
+        in_time: tells whether there is time for another measurement; without it none begins.
     """
     import gpu_ceilings as ceilings
 
@@ -114,7 +134,7 @@ def measure(path: Path, sizes: dict[str, Any], in_time: Callable[[], bool]) -> I
 
 
 def judged(results: dict[str, Any], sizes: dict[str, Any]) -> dict[str, bool]:
-    """Which targets are met, of those that were measured."""
+    """Tells for each target that was measured whether it is met."""
     met = {}
     for name, result in results["contest"].items():
         for other, times in TARGETS.items():
@@ -127,7 +147,7 @@ def judged(results: dict[str, Any], sizes: dict[str, Any]) -> dict[str, bool]:
 
 
 def main() -> None:
-    """Runs every part and writes JSON and figures. Exits with 2 where there is no GPU, unless it is to be small."""
+    """Runs every part and writes JSON and figures. Exits with 2 where there is no GPU, unless --small is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="images as .npy, uint8, [n, 28, 28], in place of drawn ones")
     parser.add_argument("--small", action="store_true", help="sizes for a CPU, and aejax alone")
@@ -138,14 +158,14 @@ def main() -> None:
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
-        # The contenders need memory too, and what one process has compiled the others need not.
+        # No process takes the memory that others need, and programs that one has compiled are shared by a cache.
         cache = {"JAX_COMPILATION_CACHE_DIR": folder, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
         os.environ |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} | cache
         run(arguments, Path(folder) / "images.npy")
 
 
 def run(arguments: argparse.Namespace, path: Path) -> None:
-    """All parts, on images that are written to `path`."""
+    """Runs all parts, on images that are written to `path`, and writes the results after each part."""
     import gpu_figures
     import jax
 

@@ -2,8 +2,8 @@
 
     aejax data prepare mnist --from DIR && python scripts/bench_stream.py
 
-Both ways are processes of their own that train in turn, several epochs a turn, on all 60,000 images. The share
-of the time that is spent waiting for input is an upper bound: the device may still be at work meanwhile.
+Each way runs in a process of its own. The two train in turn, one or more epochs a turn, on all 60,000 images. The
+share of the time that is spent waiting for input is an upper bound: the device may still be at work meanwhile.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 from contest import contest, work
 
 BUFFER = 0.03
-"""Gigabytes: MNIST takes 0.047."""
+"""Gigabytes of memory for streaming; the whole of MNIST takes 0.047."""
 WAYS = ["in memory", "streamed"]
 SETTINGS = {
     "ae-keras": {"experiment": "ae-keras", "epochs": 10, "contenders": WAYS},
@@ -26,7 +26,17 @@ RESULTS = Path(__file__).parent / "results" / "bench_stream.json"
 
 
 def contender(path: str, setting: dict[str, Any], buffer: float) -> tuple[Any, Any, dict[str, Any]]:
-    """Some epochs a turn, the first turn of which compiles and counts for nothing."""
+    """Makes a contender that trains some epochs in a turn. The first turn compiles, and is not counted.
+
+    Args:
+        path: the folder of packed data.
+        setting: the experiment's name and the number of epochs in a turn.
+        buffer: gigabytes; a larger training part is streamed from disk.
+
+    Returns:
+        A function that trains one turn, one that measures the loss on test in nats, and a dictionary of facts, to which
+        the latter adds the seconds of a turn that were spent waiting for input.
+    """
     import dataclasses
 
     import jax
@@ -43,7 +53,7 @@ def contender(path: str, setting: dict[str, Any], buffer: float) -> tuple[Any, A
     given = aejax.get(setting["experiment"])
     data = dataclasses.replace(given.data, name=path, validation=0.0)
     dataset = load(data)
-    # Of epochs enough that reading ahead never ends.
+    # So many epochs that reading ahead never comes to an end.
     experiment = dataclasses.replace(given, data=data, epochs=10**6).resolve(dataset)
     preprocess = as_arrays(data.preprocess)
     parallel = Parallel().resolve(experiment)
@@ -75,11 +85,17 @@ CONTENDERS = {
 
 
 def measured(name: str, path: Path, rounds: int) -> dict[str, Any]:
-    """The contest, with throughput in memory and streamed, and the share of the time that input is waited for."""
+    """Runs the contest of an experiment, and adds throughput and the share of the time spent waiting for input.
+
+    Args:
+        name: the setting, one of `SETTINGS`.
+        path: the folder of packed data.
+        rounds: the number of turns of each way that are counted.
+    """
     setting = SETTINGS[name]
     result = contest(__file__, setting, path, rounds)
     rows = result["rows"]
-    for row in rows.values():  # of a turn, until here
+    for row in rows.values():  # the contest's seconds are those of a turn
         row["epoch_seconds"] /= setting["epochs"]
         row["input_wait_seconds"] /= setting["epochs"]
         row["examples_per_second"] = 60_000 / row["epoch_seconds"]
@@ -91,7 +107,7 @@ def measured(name: str, path: Path, rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs both and writes them as JSON."""
+    """Runs both ways for each setting and writes the results as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="turns of each that are counted")
     parser.add_argument("--out", type=Path, default=RESULTS)

@@ -1,11 +1,11 @@
-"""Measures a sweep of 32 settings against the same as single runs, as processes, and as PyTorch loops.
+"""Measures a sweep of 32 settings against the same settings as single runs, as processes, and as PyTorch loops.
 
     pip install -e ".[bench]" && aejax data prepare mnist --from DIR && python scripts/bench_sweep.py
 
-The settings are 8 learning rates and 4 seeds of ae-keras, 5 epochs each. Every way of running them is a
-process of its own from start to end, imports, compiling and reading data included; they run in turn, each
-`--rounds` times, and the medians count. The processes of `aejax train`, which take long, run once. Less than
-twelve minutes on two cores.
+The settings are 8 learning rates and 4 seeds of ae-keras, 5 epochs each. Every way of running them is timed as a
+process of its own from start to end, imports, compiling and reading data included. The ways run in turn, each
+`--rounds` times, and medians are compared; the processes of `aejax train`, which take long, run once. All of it
+takes less than twelve minutes on two cores.
 """
 
 import argparse
@@ -30,10 +30,11 @@ AXES = [f"optimizer.learning-rate={','.join(map(str, RATES))}", f"seed=0..{len(S
 
 TRIALS = len(RATES) * len(SEEDS)
 ONCE = "train processes"
+"""The way that runs once."""
 
 
 def sweep(epochs: int) -> None:
-    """`aejax sweep`, with every result on disk."""
+    """Runs `aejax sweep`, which writes every result to disk, and prints the mean test loss."""
     with tempfile.TemporaryDirectory() as folder:
         _aejax("sweep", "ae-keras", *AXES, f"epochs={epochs}", "--out", f"{folder}/sweep")
         results = [json.loads(path.read_text()) for path in Path(folder).glob("sweep/results/*.json")]
@@ -42,7 +43,10 @@ def sweep(epochs: int) -> None:
 
 
 def fits(epochs: int) -> None:
-    """32 calls of `aejax.fit`, one after the other in this process: one compiled program serves them all."""
+    """Calls `aejax.fit` 32 times in this process, and prints the mean test loss.
+
+    One compiled program serves all calls.
+    """
     import dataclasses
 
     import aejax
@@ -59,7 +63,7 @@ def fits(epochs: int) -> None:
 
 
 def processes(epochs: int) -> None:
-    """32 processes of `aejax train`, one after the other."""
+    """Runs 32 processes of `aejax train`, one after the other, and prints the mean test loss."""
     with tempfile.TemporaryDirectory() as folder:
         for rate in RATES:
             for seed in SEEDS:
@@ -70,7 +74,7 @@ def processes(epochs: int) -> None:
 
 
 def loops(epochs: int) -> None:
-    """32 PyTorch loops in this process, the data in memory."""
+    """Runs 32 PyTorch loops in this process, with the data in memory, and prints the mean test loss."""
     import numpy as np
     import torch
 
@@ -112,9 +116,9 @@ WAYS = {"sweep": sweep, "fit calls": fits, "PyTorch loops": loops, ONCE: process
 
 
 def measured(way: str, epochs: int) -> dict[str, float]:
-    """Seconds and peak resident memory of one way, that of its largest process, and the mean test loss it reached."""
+    """Measures one way: its seconds, the peak resident memory of its largest process, and the mean test loss."""
     with tempfile.TemporaryDirectory() as folder:
-        # Nothing compiled beforehand, for anybody; among a way's own processes the cache works as it does for users.
+        # Every way begins with an empty compilation cache, which its own processes share as they do for users.
         environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": folder}
         command = [sys.executable, __file__, "--way", way, str(epochs)]
         start = time.perf_counter()

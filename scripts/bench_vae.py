@@ -1,10 +1,10 @@
-"""Measures aejax's VAE and IWAE against Pythae's, and its likelihoods, side by side on one machine.
+"""Measures aejax's VAE, its IWAE and its estimate of the likelihood against Pythae's, side by side on one machine.
 
     pip install -e ".[bench]" && aejax data prepare mnist --from DIR && python scripts/bench_vae.py
 
-Same architecture, same binary pixels, same optimiser. Pythae trains by its own trainer, and once
+Both have the same architecture, binary pixels and optimiser. Pythae trains by its own trainer, and once
 more by a plain PyTorch loop around its model with the data in memory. The likelihoods are those of
-one and the same set of parameters, trained by aejax and copied into Pythae's model.
+one set of parameters, which aejax has trained and which are copied into Pythae's model.
 """
 
 import argparse
@@ -27,11 +27,12 @@ ON_CPU = ["aejax", "pythae", "pythae-loop"]
 RESULTS = Path(__file__).parent / "results" / "bench_vae.json"
 
 
-# Contenders: each is a function of the data and the setting that returns a function of one epoch and one of the loss.
+# Contenders: each takes the data's path and the setting, and returns a function that trains one epoch, one that
+# measures the loss, and a dictionary of further facts.
 
 
 def aejax(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """The pure epoch, compiled, as `aejax.fit` runs it."""
+    """Makes aejax a contender: its compiled epoch, as `aejax.fit` runs it."""
     training = _training(path, setting)
     return training.epoch, (lambda: training.mean(training.loss, "loss_nats", training.part, 200)), {}
 
@@ -46,7 +47,7 @@ def _training(path: str, setting: dict[str, Any]) -> Any:
 
 
 def aejax_model(setting: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The model and the terms of its bound."""
+    """Returns aejax's VAE or IWAE, and the terms of its bound."""
     from aejax.losses import KL, ImportanceWeighted, Reconstruction
     from aejax.models import GaussianLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
 
@@ -60,7 +61,7 @@ def aejax_model(setting: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def pythae(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """Pythae's trainer, an epoch at a time."""
+    """Makes Pythae a contender: its own trainer, an epoch at a time."""
     import logging
 
     from pythae.data.datasets import BaseDataset
@@ -82,14 +83,14 @@ def pythae(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]
 
 
 def pythae_loop(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """A plain loop around Pythae's model."""
+    """Makes Pythae's model a contender in a plain PyTorch loop, with the data in memory."""
     x, device = _tensor(path)
     model = pythae_model(setting).to(device)
     return _loop(model, lambda batch: model({"data": batch}).loss, x, setting)
 
 
 def pythae_model(setting: dict[str, Any]) -> Any:
-    """Pythae's VAE or IWAE with our layers and initialisation."""
+    """Returns Pythae's VAE or IWAE with aejax's layers and initialisation."""
     import torch
     from torch import nn
 
@@ -163,7 +164,7 @@ def _loop(model: Any, objective: Any, x: Any, setting: dict[str, Any]) -> tuple[
 
 
 def _bound(model: Any, x: Any, setting: dict[str, Any]) -> float:
-    """The negative bound of the data with the setting's samples, in nats."""
+    """Measures the negative bound of the data with the setting's number of samples, in nats per example."""
     import torch
 
     with torch.no_grad():
@@ -188,9 +189,17 @@ def _log_mean_weights(model: Any, x: Any, setting: dict[str, Any]) -> Any:
 
 
 def likelihoods(path: Path, images: int, samples: int = 5000) -> dict[str, Any]:
-    """Seconds an image, and the mean in nats, of the same parameters' likelihood of the same binary test images.
+    """Estimates the likelihood of the same binary test images with the same parameters, by aejax and by Pythae.
 
-    aejax: of all `images`, compiled before. Pythae goes through them one at a time: a tenth of them will do.
+    aejax estimates all images, and is compiled before. Pythae goes through them one by one, and gets a tenth of them.
+
+    Args:
+        path: the .npy file of images on which aejax trains the parameters.
+        images: the number of test images.
+        samples: the number of importance samples of each image.
+
+    Returns:
+        The seconds for an image and the mean negative log-likelihood in nats of both, and the ratio of the seconds.
     """
     import jax
     import numpy as np
@@ -235,7 +244,10 @@ def likelihoods(path: Path, images: int, samples: int = 5000) -> dict[str, Any]:
 
 
 def _copy(params: Any, peer: Any) -> None:
-    """Our parameters into Pythae's model: kernels are transposed, and its second head is a log-variance."""
+    """Copies aejax's parameters into Pythae's model, whose kernels are transposed.
+
+    Its second head gives the log-variance, and aejax's the log-scale up to a soft bound: it is doubled.
+    """
     import numpy as np
     import torch
 
@@ -255,7 +267,16 @@ CONTENDERS = {"aejax": aejax, "pythae": pythae, "pythae-loop": pythae_loop}
 
 
 def binary_mnist(folder: Path, examples: int = 60_000, data: str = "mnist") -> Path:
-    """Where so many training images, repeated if need be, each pixel drawn once, are written as bytes 0 and 255."""
+    """Writes binary training images as bytes 0 and 255, each pixel drawn once from its grey level.
+
+    Args:
+        folder: the folder of the file.
+        examples: the number of images; they are repeated where there are fewer.
+        data: the name of the data set.
+
+    Returns:
+        The path of the .npy file, [examples, 784].
+    """
     import numpy as np
 
     from aejax.data import Data, load

@@ -1,8 +1,8 @@
-"""Contenders that train in turn: each in a process of its own, one epoch at a time.
+"""Lets contenders train in turn: each in a process of its own, one epoch at a time.
 
-A disturbance of the machine then hits all of them alike; what counts is the median. A benchmark
-script hands `work` its contenders by name: each is a function of the data's path and the setting
-that returns a function of one epoch, one of the loss, and a dictionary that may hold more facts.
+A disturbance of the machine then hits all of them alike; medians are compared. A benchmark script hands its
+contenders to `work` by name. A contender is a function of the data's path and the setting; it returns a function that
+trains one epoch, one that measures the loss, and a dictionary that may hold more facts.
 """
 
 import contextlib
@@ -21,7 +21,17 @@ Contender = Callable[[str, dict[str, Any]], tuple[Callable[[], Any], Callable[[]
 
 
 def work(contenders: dict[str, Contender], name: str, path: str, setting: str) -> None:
-    """The contender's side: each line on standard input is answered with an epoch's seconds, `end` with the facts."""
+    """Runs the contender's side of a contest, in a process of its own.
+
+    It answers each line on standard input with the seconds of an epoch that it trains, and the line `end` with its
+    facts, both as JSON.
+
+    Args:
+        contenders: the contenders by name.
+        name: the contender to run.
+        path: the path of the data.
+        setting: the setting, as JSON.
+    """
     epoch, final, facts = contenders[name](path, json.loads(setting))
     for line in sys.stdin:
         if line.strip() == "end":
@@ -35,7 +45,10 @@ def work(contenders: dict[str, Contender], name: str, path: str, setting: str) -
 
 
 def peak_megabytes() -> float:
-    """The most that this process has held. The count of `resource` begins with what its parent held."""
+    """Returns the most megabytes that this process has held.
+
+    It does not ask `resource`, whose count begins with what the parent process held.
+    """
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) / 1024
 
@@ -43,12 +56,22 @@ def peak_megabytes() -> float:
 def contest(
     script: str, setting: dict[str, Any], path: Path, rounds: int, within: float = 1.04, excused: bool = False
 ) -> dict[str, Any]:
-    """One epoch of each of the setting's contenders in turn, `rounds` times after one that is not counted.
+    """Lets contenders train one epoch each in turn, several times, after a first turn that is not counted.
 
-    That one, in which they compile, they make at the same time. Medians, the ratio of the first
-    contender's to each other's, and the facts that each ends with. Ends the script where one fails, or
-    where the losses differ by more than the factor `within`. With `excused`, others than the first may fail in the
-    turn that is not counted: it is said why, and the rest go on.
+    In the first turn they compile, all at the same time. Ends the script where a contender fails, or where the losses
+    differ too much.
+
+    Args:
+        script: the script whose `--work` runs a contender.
+        setting: the setting, which names its `contenders`.
+        path: the path of the data.
+        rounds: the number of turns that are counted.
+        within: the factor by which the losses may differ.
+        excused: whether contenders other than the first may fail in the first turn: why is printed, the rest go on.
+
+    Returns:
+        The setting; a row for each contender, with its median seconds and the facts that it ends with; the ratio of the
+        first contender's seconds to those of each other one; and those that failed, with the reason.
     """
     with contextlib.ExitStack() as stack:
         processes = {name: stack.enter_context(_started(script, name, path, setting)) for name in setting["contenders"]}
@@ -61,7 +84,7 @@ def contest(
 
 
 def _first_turn(processes: dict[str, subprocess.Popen], excused: bool) -> dict[str, str]:
-    """Of all at the same time; what those said that failed."""
+    """Runs the first turn of all at the same time, and returns the errors of the contenders that failed, by name."""
     for process in processes.values():
         _tell(process, "epoch")
     failed = {}
@@ -77,7 +100,7 @@ def _first_turn(processes: dict[str, subprocess.Popen], excused: bool) -> dict[s
 
 
 def _rows(processes: dict[str, subprocess.Popen], rounds: int) -> dict[str, dict[str, Any]]:
-    """What `contest` says of each contender."""
+    """Runs the turns that are counted, and returns the row of each contender."""
     seconds: dict[str, list[float]] = {name: [] for name in processes}
     for number in range(rounds):
         for name, process in processes.items():
@@ -88,20 +111,23 @@ def _rows(processes: dict[str, subprocess.Popen], rounds: int) -> dict[str, dict
 
 
 def check_same_loss(losses: dict[str, float], within: float = 1.04) -> None:
-    """Ends the script unless all, having trained as many epochs, are about as good: else the times compare nothing."""
-    if not all(loss <= within * min(losses.values()) for loss in losses.values()):  # of NaN neither holds
+    """Ends the script unless all losses lie within a factor of the lowest: else the times cannot be compared.
+
+    `losses` are those of contenders that have trained as many epochs.
+    """
+    if not all(loss <= within * min(losses.values()) for loss in losses.values()):  # `not all`, so that NaN fails
         sys.exit(f"the contenders do not reach the same loss: {losses}")
 
 
 def environment(name: str) -> dict[str, str]:
-    """What a contender's process finds in its environment; JAX leaves the others their part of a GPU's memory."""
+    """Returns the environment of a contender's process, in which JAX leaves memory of the GPU to the others."""
     backend = {"KERAS_BACKEND": name.removeprefix("keras-")} if name.startswith("keras") else {}
     return os.environ | backend | {"TF_CPP_MIN_LOG_LEVEL": "3", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 @contextlib.contextmanager
 def _started(script: str, name: str, path: Path, setting: dict[str, Any]) -> Iterator[subprocess.Popen]:
-    """The contender's process, which does not outlive the contest; its `stderr` is a file."""
+    """Starts a contender's process, which does not outlive the context; its `stderr` is a file."""
     command = [sys.executable, script, "--work", name, str(path), json.dumps(setting)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with (
@@ -125,7 +151,7 @@ def _ask(process: subprocess.Popen, line: str) -> Any:
 
 
 def _tell(process: subprocess.Popen, line: str) -> None:
-    with contextlib.suppress(BrokenPipeError):  # then it does not answer either
+    with contextlib.suppress(BrokenPipeError):  # the process has ended, which `_answer` notices
         process.stdin.write(line + "\n")
         process.stdin.flush()
 

@@ -1,4 +1,4 @@
-"""How near training comes to what the device itself can do, and whether the host interrupts an epoch."""
+"""Measures how near training comes to what the device itself can do, and whether the host interrupts an epoch."""
 
 import dataclasses
 import gzip
@@ -24,9 +24,9 @@ from aejax.training import best_seconds, fit_many
 
 
 def ceilings(size: int) -> dict[str, float]:
-    """What the device reaches at its best: FLOP/s of a square matrix product, and bytes/s of adding one to an array.
+    """Measures what the device reaches at its best: FLOP/s of a matrix product, and bytes/s of adding one to an array.
 
-    The product is of float32 as JAX multiplies it by default, and of bfloat16.
+    The matrices have `size` rows and columns, of float32 as JAX multiplies them by default, and of bfloat16.
     """
 
     def product(dtype: Any) -> float:
@@ -44,9 +44,18 @@ def ceilings(size: int) -> dict[str, float]:
 def throughput(
     name: str, path: str, batch: int, best: dict[str, float], rounds: int, **settings: Any
 ) -> dict[str, float]:
-    """Examples a second at that batch size, and what share that is of the ceilings.
+    """Measures the examples a second of a model in training, and its shares of the ceilings.
 
-    Operations and bytes are XLA's count of one compiled step: what its kernels read and write, each by itself.
+    Operations and bytes are XLA's count of one compiled step; the bytes are the sum of what each of its kernels reads
+    and writes.
+
+    Args:
+        name: the model, one of `MODELS`.
+        path: the .npy file of images.
+        batch: the batch size.
+        best: the ceilings, as `ceilings` returns them.
+        rounds: how often the epochs are timed; the median counts.
+        settings: other settings of the model, such as `precision`.
     """
     made = training(name, path, batch, **settings)
     made.epoch()
@@ -64,7 +73,14 @@ def throughput(
 
 
 def members(path: str, many: int, epochs: int, batch: int) -> dict[str, Any]:
-    """Seconds an epoch of `ae-keras` alone, and of a population of `many` learning rates and seeds."""
+    """Measures the seconds of an epoch of `ae-keras` alone, and of a population of learning rates and seeds.
+
+    Args:
+        path: the .npy file of images.
+        many: the number of members of the population.
+        epochs: the number of epochs, of which the first compiles and is not counted.
+        batch: the batch size.
+    """
     x = np.load(path)
     dataset = Dataset("images", Examples(x), Examples(x[:0]), Examples(x[:0]))
     base = dataclasses.replace(aejax.get("ae-keras"), epochs=epochs, batch_size=batch)
@@ -74,21 +90,31 @@ def members(path: str, many: int, epochs: int, batch: int) -> dict[str, Any]:
 
 
 def _seconds_an_epoch(settings: list[Any], dataset: Dataset) -> float:
-    """Of all together, after the first, which compiles; groups of them may train side by side."""
+    """Returns the seconds of an epoch of all members together, after the first one, which compiles.
+
+    Where the members are in several groups, these may train side by side.
+    """
     ends: list[tuple[float, int]] = []
     fit_many(settings, dataset=dataset, on_epoch=lambda count: ends.append((time.perf_counter(), count)))
     return len(settings) * (ends[-1][0] - ends[0][0]) / sum(count for _, count in ends[1:])
 
 
 def timed(function: Any) -> float:
-    """Seconds of one call."""
+    """Returns the seconds that one call of a function takes."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
 def interruptions(name: str, path: str, batch: int, epochs: int = 3) -> dict[str, Any]:
-    """What a profile shows of so many epochs, dispatched one after the other: see `summary`."""
+    """Profiles epochs that are dispatched one after the other, and returns what `summary` says of them.
+
+    Args:
+        name: the model, one of `MODELS`.
+        path: the .npy file of images.
+        batch: the batch size.
+        epochs: the number of epochs.
+    """
     made = training(name, path, batch)
     made.epoch()
     options = jax.profiler.ProfileOptions()
@@ -103,8 +129,11 @@ def interruptions(name: str, path: str, batch: int, epochs: int = 3) -> dict[str
 
 
 def summary(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Kernels on the GPU's streams, the share of the time between the first and the last that one of them ran, and
-    copies to the host before the last: each would be the host waiting inside an epoch.
+    """Counts kernels and copies to the host on the GPU's streams, from the events of a profile.
+
+    `busy_share` is the share of the time from the first kernel's start to the last one's end in which a kernel ran.
+    `copies_to_host_inside` counts copies to the host before the last kernel: each means that the host waited inside an
+    epoch.
     """
     events = list(events)
     devices = {

@@ -1,4 +1,4 @@
-"""The figures of bench_gpu.py."""
+"""Draws the figures of bench_gpu.py."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def draw(results: dict[str, Any], out: Path) -> None:
 
 
 def contest(contests: dict[str, dict[str, Any]]) -> Figure:
-    """How long each contender takes, in units of aejax's time."""
+    """Draws how long each contender takes, in units of the first contender's time, which is aejax's by default."""
     figure = Figure(figsize=(8, 1 + 0.7 * len(contests)), layout="constrained")
     axes = figure.subplots()
     names = list(dict.fromkeys(name for rows in contests.values() for name in rows))
@@ -44,7 +44,7 @@ def contest(contests: dict[str, dict[str, Any]]) -> Figure:
 
 
 def batch_sizes(curves: dict[str, dict[Any, dict[str, float]]]) -> Figure:
-    """Examples a second by batch size, and the shares of the device's ceilings that they take."""
+    """Draws the examples a second by batch size, and the shares of the device's ceilings that are reached."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     speed, shares = figure.subplots(1, 2)
     for number, (name, rows) in enumerate(curves.items()):

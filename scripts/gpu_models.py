@@ -1,6 +1,6 @@
-"""The contenders of bench_gpu.py: registered experiments, and the same models in PyTorch as its users would run them.
+"""Holds the contenders of bench_gpu.py: registered experiments, and the same models in PyTorch.
 
-Every one trains by Adam at 1e-3 on binary images that lie on the device, in a fresh order each epoch.
+Each of them trains by Adam at 1e-3 on binary images that are on the device, in a fresh order each epoch.
 """
 
 import math
@@ -10,27 +10,34 @@ from typing import Any
 
 SIDE = 28
 MODELS = {
-    # the most epochs that a contender trains between two looks at the clock: a short one is measured badly
+    # `epochs` are timed together, because a single short epoch is measured badly
     "ae-keras": {"epochs": 8, "samples": 0},
     "vae-conv": {"epochs": 2, "samples": 1},
     "iwae-k50": {"epochs": 1, "samples": 50},
 }
-"""By the name of the experiment."""
+"""The number of epochs that are timed together, and of samples in the bound, by the name of the experiment."""
 
 
 def aejax(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """The pure epoch, compiled, as `aejax.fit` runs it."""
+    """Makes aejax a contender: its compiled epoch, as `aejax.fit` runs it."""
     made = training(setting["model"], path, setting["batch"])
     final = lambda: made.mean(made.loss, "loss_nats", made.part.take(FIRST), 100)  # noqa: E731
     return partial(made.epoch, setting["epochs"]), final, {}
 
 
 FIRST = slice(0, 1000)
-"""Examples whose loss is compared in the end."""
+"""The examples on which the contenders' losses are compared in the end."""
 
 
 def training(name: str, path: str, batch: int, **settings: Any) -> Any:
-    """A registered experiment in training on the images of a file, its model with other settings."""
+    """Prepares the training of a registered experiment on the images of a file.
+
+    Args:
+        name: the experiment.
+        path: the .npy file of images.
+        batch: the batch size.
+        settings: other settings of its model.
+    """
     from training import Training
 
     from aejax.experiment import registry
@@ -40,8 +47,16 @@ def training(name: str, path: str, batch: int, **settings: Any) -> Any:
 
 
 def torch_contender(path: str, setting: dict[str, Any], mode: str) -> tuple[Any, Any, dict[str, Any]]:
-    """PyTorch: `eager`, `default` (torch.compile), `reduce-overhead` (with CUDA graphs of the forward and backward
-    passes), or `graph`: one CUDA graph of the whole eager step, the optimiser too.
+    """Makes PyTorch a contender.
+
+    Args:
+        path: the .npy file of images.
+        setting: the model's name, the batch size, and the numbers of epochs and samples.
+        mode: `eager`; `default` (torch.compile); `reduce-overhead` (torch.compile with CUDA graphs of the forward and
+            the backward pass); or `graph`, one CUDA graph of the whole eager step with the optimiser.
+
+    Returns:
+        A function that trains the epochs, one that measures the loss in nats, and PyTorch's version.
     """
     import numpy as np
     import torch
@@ -78,7 +93,10 @@ def torch_contender(path: str, setting: dict[str, Any], mode: str) -> tuple[Any,
 
 
 def captured(step: Any, batch: Any) -> Any:
-    """The step as one CUDA graph, which is given each batch in the place of the first."""
+    """Captures a step as one CUDA graph, and returns a function that copies a batch into it and replays it.
+
+    `batch` is the tensor that the graph reads; the step runs on it a few times before it is captured.
+    """
     import torch
 
     side = torch.cuda.Stream()
@@ -99,7 +117,13 @@ def captured(step: Any, batch: Any) -> Any:
 
 
 def negative_bound(model: Any, x: Any, samples: int) -> Any:
-    """Of each example, in nats: the cross-entropy where there are no samples, else the bound of so many."""
+    """Returns the loss of each example in nats: the cross-entropy, or the negative bound with so many samples.
+
+    Args:
+        model: the encoder and the decoder.
+        x: the pixels [n, 784], 0 or 1.
+        samples: the number of samples in the bound; 0: the model is no VAE, and its loss the cross-entropy.
+    """
     import torch
     from torch.nn.functional import softplus
 
@@ -121,7 +145,10 @@ def negative_bound(model: Any, x: Any, samples: int) -> Any:
 
 
 def dense(name: str) -> Any:
-    """784-32-784, or 784-200-200-50 and back; each encoder ends in all that the code is made of."""
+    """Builds a dense model: 784-32-784 for `ae-keras`, else 784-200-200-50 and back.
+
+    The encoder ends in all that the code is made of: the code before its ReLU, or its mean and raw scale.
+    """
     from torch import nn
 
     down, code, activation = ([784], 32, nn.ReLU) if name == "ae-keras" else ([784, 200, 200], 50, nn.Tanh)
@@ -135,10 +162,10 @@ def dense(name: str) -> Any:
 
 
 def conv_vae() -> Any:
-    """28-14-7 by strided convolutions of 16 and 32 channels, 20 numbers, and back."""
+    """Builds a VAE: 28-14-7 pixels by strided convolutions of 16 and 32 channels, 20 latents, and back."""
     from torch import nn
 
-    pad = nn.ZeroPad2d((0, 1, 0, 1))  # as the registered one pads even sizes
+    pad = nn.ZeroPad2d((0, 1, 0, 1))  # as the registered experiment pads even sizes
     encoder = nn.Sequential(
         nn.Unflatten(-1, (1, SIDE, SIDE)),
         *(pad, nn.Conv2d(1, 16, 3, 2), nn.ReLU()),
@@ -154,7 +181,13 @@ def conv_vae() -> Any:
 
 
 def initialised(encoder: Any, decoder: Any, bias: float) -> Any:
-    """Both with the registered experiments' initialisation."""
+    """Initialises both as the registered experiments do, and returns them as one module.
+
+    Args:
+        encoder: the encoder.
+        decoder: the decoder, which ends in its last layer or one module after it.
+        bias: the initial bias of the decoder's last layer.
+    """
     from torch import nn
 
     for parameter in (*encoder.parameters(), *decoder.parameters()):

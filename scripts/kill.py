@@ -2,9 +2,9 @@
 
     python scripts/kill.py --kills 20
 
-A run is killed and resumed until it ends, then the next one begins, until there were as many kills. Moments are
-spread over a whole run, from the start of its process to its last figure; every second kill, by lot, waits from there
-on until a checkpoint is being written or removed.
+A run is killed and resumed until it ends, and then the next one begins, until there were as many kills. The moments
+are spread over a whole run, from the start of its process to its last figure. Half of the kills, by chance, wait from
+such a moment until a checkpoint is being written or removed.
 """
 
 import argparse
@@ -25,10 +25,17 @@ import aejax
 from aejax.trained import Trained
 
 TIMES = ("seconds", "examples_per_second")
+"""The metrics that differ from run to run."""
 
 
 def command(name: str, folder: Path, epochs: int) -> list[str]:
-    """What begins a run in a folder, or goes on with the one that is there."""
+    """Returns the command that begins a run in a folder, or resumes the run that is there.
+
+    Args:
+        name: the experiment.
+        folder: the folder below which the run is.
+        epochs: the number of epochs.
+    """
     runs = [path.parent for path in folder.rglob("experiment.json")]
     where = ["--resume", str(runs[0])] if runs else ["--out", str(folder), "--data", "mnist-5k"]
     saving = ["--save-epochs", "1", "--keep", "2"]
@@ -36,7 +43,7 @@ def command(name: str, folder: Path, epochs: int) -> list[str]:
 
 
 def bits(folder: Path) -> list[bytes]:
-    """All that a run ends with, but times: the newest state, the best, the rows and the test metrics."""
+    """Returns all that a run ends with but times: the newest state, the best, the rows and the test metrics."""
     (path,) = [path.parent for path in folder.rglob("experiment.json")]
     rows = [json.dumps({k: v for k, v in row.items() if k not in TIMES}).encode() for row in aejax.load(path).history]
     test = json.dumps(json.loads((path / "result.json").read_text())["test"]).encode()
@@ -48,7 +55,7 @@ def _leaves(trained: Trained) -> list[bytes]:
 
 
 def moment(folder: Path) -> str:
-    """What a kill has interrupted, by what it left behind."""
+    """Returns what a kill has interrupted, judged by what it left behind."""
     runs = [path.parent for path in folder.rglob("experiment.json")]
     if not runs:
         return "before the run began"
@@ -59,7 +66,7 @@ def moment(folder: Path) -> str:
 
 
 def main() -> None:
-    """Prints what was hit, and fails unless all runs ended alike."""
+    """Kills runs, prints what the kills interrupted, and fails unless all runs end with the same bits."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--name", default="vae-flax", help="the experiment")
@@ -83,7 +90,17 @@ def main() -> None:
 
 
 def killed(arguments: list[str], folder: Path, seconds: float, left: int) -> bool:
-    """Runs a command, and kills it if kills are left and it has not ended before. Whether it was killed."""
+    """Runs a command, and kills it at a random moment unless it ends before.
+
+    Args:
+        arguments: the command.
+        folder: the folder below which its run is.
+        seconds: the length of a whole run, within which the moment is.
+        left: the number of kills that are left; 0: the command is not killed.
+
+    Returns:
+        Whether it was killed.
+    """
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         said = process.communicate(timeout=random.uniform(0, seconds) if left else None)[0]

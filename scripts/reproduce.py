@@ -3,7 +3,7 @@
     python scripts/reproduce.py            every experiment
     python scripts/reproduce.py ae-keras   only that one
 
-Each writes experiments/results/NAME.json; `python scripts/tables.py` puts them into README.md.
+Each experiment writes experiments/results/NAME.json; `python scripts/tables.py` puts the results into README.md.
 """
 
 import argparse
@@ -17,11 +17,20 @@ from aejax.evaluation import finish
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results"
 SAMPLES = 5000
-"""What published likelihoods are estimated with."""
+"""Number of importance samples of each example with which published likelihoods are estimated."""
 
 
 def reproduce(name: str, folder: Path, samples: int = SAMPLES) -> bool:
-    """Trains one experiment below `folder`, keeps its result, and says whether it meets the published figure."""
+    """Trains one experiment, and keeps its result.
+
+    Args:
+        name: the experiment.
+        folder: the folder of the run directories.
+        samples: the number of importance samples of each example for a likelihood.
+
+    Returns:
+        Whether the published figure is met.
+    """
     experiment = aejax.get(name)
     dataset = load(experiment.data)
     trained = aejax.fit(experiment, folder=folder, dataset=dataset, show_progress=True)
@@ -32,7 +41,7 @@ def reproduce(name: str, folder: Path, samples: int = SAMPLES) -> bool:
 
 
 def main() -> None:
-    """Exits with 1 where a figure is not met."""
+    """Trains the experiments of the command line, and exits with 1 where a figure is not met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="registered experiments; all of them by default")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the run directories")

@@ -18,7 +18,7 @@ TITLES = {"aejax": "aejax", "keras-jax": "Keras on JAX", "keras-tensorflow": "Ke
 
 
 def entries() -> str:
-    """Published against measured, a row for each registered experiment."""
+    """Returns a table of published and measured figures, with a row for each registered experiment."""
     rows = [
         "| experiment | what | metric on test | published | measured | seed | time |",
         "|---|---|---|---|---|---|---|",
@@ -37,7 +37,7 @@ def entries() -> str:
 
 
 def studies() -> str:
-    """What the scripts under experiments/ measured, a row for each that has a committed result."""
+    """Returns a table of what the scripts under experiments/ measured, with a row for each that has a result."""
     rows = ["| script | measured | published |", "|---|---|---|"]
     for path in sorted((ROOT / "experiments").glob("*.py")):
         kept = ROOT / "experiments" / "results" / f"{path.stem}.json"
@@ -205,7 +205,7 @@ STUDIES = {
 
 
 def speed() -> str:
-    """Seconds an epoch of each contender and aejax's share of them, then the whole process and the matrix rate."""
+    """Returns a table of each contender's seconds for an epoch, and a text on the whole process and the matrix rate."""
     bench = _bench("bench_cpu")
     parts = {"small": "784-32-784, batch 256", "large": "784-512-16-512-784, batch 128"}
     rows = [f"| one epoch of 60,000 images | {' | '.join(parts.values())} |", "|---|---|---|"]
@@ -236,7 +236,7 @@ def _cell(part: dict[str, Any], name: str) -> str:
 
 
 def vae_speed() -> str:
-    """The VAE, the IWAE and the likelihoods beside Pythae's."""
+    """Returns a table of the speed of the VAE, the IWAE and the likelihood, beside Pythae's."""
     bench = _bench("bench_vae")
     steps = bench["iwae"]["setting"]["batch"]
     heads = {
@@ -267,7 +267,7 @@ def vae_speed() -> str:
 
 
 def sweep_speed() -> str:
-    """32 settings, run in every way."""
+    """Returns a table of the time that a sweep of 32 settings takes, beside other ways to run them."""
     bench = _bench("bench_sweep")
     rows = [f"| {bench['trials']} settings of `ae-keras`, {bench['epochs']} epochs each | time |", "|---|---|"]
     for name, row in bench["rows"].items():
@@ -278,7 +278,7 @@ def sweep_speed() -> str:
 
 
 def stream_speed() -> str:
-    """MNIST read from disk while it is trained on."""
+    """Returns a table of the speed of training on MNIST from disk, beside that in memory."""
     if not (ROOT / "scripts" / "results" / "bench_stream.json").exists():
         return "`python scripts/bench_stream.py` measures its speed beside that in memory; it has not been run yet."
     bench = _bench("bench_stream")
@@ -302,7 +302,7 @@ def _machine(bench: dict[str, Any]) -> str:
 
 
 def fill(text: str) -> str:
-    """The README with each marked table made anew."""
+    """Returns the text of the README with each marked table made anew."""
     tables = {
         "entries": entries,
         "studies": studies,
@@ -318,7 +318,7 @@ def fill(text: str) -> str:
 
 
 def main() -> None:
-    """Rewrites or checks."""
+    """Rewrites README.md's tables, or with --check exits with 1 where they are not what the results say."""
     text = README.read_text()
     if sys.argv[1:] == ["--check"]:
         sys.exit(0 if fill(text) == text else "README.md's tables are not what the results say: run scripts/tables.py")

@@ -1,4 +1,4 @@
-"""A model in training as `aejax.fit` runs it, for benchmarks: one compiled call an epoch, the data on the device."""
+"""Trains a model for benchmarks as `aejax.fit` does: one compiled call for an epoch, with the data on the device."""
 
 from typing import Any
 
@@ -14,7 +14,14 @@ from aejax.training import ResidentSource
 
 
 class Training:
-    """Trains `model` on the rows of a .npy file by Adam at 1e-3, on one device."""
+    """Trains a model on the examples in a .npy file by Adam at 1e-3, on one device.
+
+    Args:
+        model: the model.
+        loss: its loss.
+        path: the .npy file.
+        batch: the batch size.
+    """
 
     def __init__(self, model: Any, loss: Any, path: str, batch: int) -> None:
         x = np.load(path)
@@ -30,14 +37,21 @@ class Training:
         self.state, self.metrics = parallel.place(state), None
 
     def epoch(self, times: int = 1) -> None:
-        """One pass over the data, or several, the last one waited for; nothing is read."""
+        """Trains one epoch or several, and waits for the last one; no metrics are read."""
         for _ in range(times):
             for state, metrics in self.feed.train(self.state):
                 self.state, self.metrics = state, metrics
         jax.block_until_ready((self.state, self.metrics))
 
     def mean(self, measure: Any, name: str, part: Examples, batch_size: int) -> float:
-        """The mean over `part` of what a measure names so."""
+        """Returns the mean over a part of one metric of a measure.
+
+        Args:
+            measure: the measure.
+            name: the metric's name.
+            part: the examples.
+            batch_size: the number of examples that are measured at once.
+        """
         settings = (self.model, (measure,), Scale(), self.state, part, self.key)
         metric = devices.evaluate(*settings, batch_size=batch_size)[name]
         return float(metric.sum.sum() / metric.count.sum())

@@ -1,6 +1,6 @@
-"""The commands.
+"""Parses and runs the commands of aejax.
 
-Nothing is computed here that Python could not call elsewhere.
+All that the commands compute can be called from Python in the other packages.
 """
 
 import lazy_loader

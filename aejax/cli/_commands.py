@@ -1,6 +1,6 @@
-"""The commands of `aejax`, one dataclass each: its fields are the flags, calling it runs it.
+"""Lists the commands of `aejax`. Each is a dataclass, whose fields are the flags and whose call runs the command.
 
-Imports are inside the calls: only a command that needs JAX waits for it.
+Heavy modules are imported inside the calls, so that only a command that needs JAX waits for it.
 """
 
 from collections.abc import Callable
@@ -56,4 +56,4 @@ DATA_COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 SWEEP_COMMANDS: dict[str, Callable[..., Any]] = {"search": SweepSearchCommand, "show": SweepShowCommand}
-"""Beside `aejax sweep NAME`."""
+"""The commands under `aejax sweep`, beside `aejax sweep NAME`."""

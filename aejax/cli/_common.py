@@ -1,4 +1,4 @@
-"""What the commands share: loading a run, refusing bad places to write, writing, listing."""
+"""Holds what the commands share: loading a run, refusing bad places to write, writing, listing."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ Split = Literal["train", "validation", "test"]
 
 
 def load_run(run: Path) -> Any:
-    """The trained model of a run directory, with compiled programs kept."""
+    """Loads the trained model of a run directory, and turns on the cache of compiled programs."""
     from aejax.devices import enable_compilation_cache
     from aejax.trained import load
 
@@ -23,7 +23,13 @@ def load_run(run: Path) -> Any:
 
 
 def examples(data: str, split: Split, label: int | None) -> tuple[Any, Any]:
-    """The examples behind a name or a path, and their labels: `label` for all of them where it is given."""
+    """Reads the examples behind a name or a path, and their labels.
+
+    Args:
+        data: the data set's name, or a path.
+        split: the part of a data set that has a name.
+        label: the label of all examples; None: the data's own labels, if it has any.
+    """
     import numpy as np
 
     from aejax.data import read_examples
@@ -33,13 +39,13 @@ def examples(data: str, split: Split, label: int | None) -> tuple[Any, Any]:
 
 
 def check_out(path: Path) -> None:
-    """Raises `InputError` unless a file can be written there: said before the work, not after it."""
+    """Raises `InputError` unless a file can be written there. Commands call it before the work, not after it."""
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"{path} cannot be written: give a file in a folder that exists and may be written to")
 
 
 def save_array(path: Path, array: Any) -> None:
-    """Writes a .npy file whole, and prints where, of what shape and type."""
+    """Writes an array to a .npy file, whole or not at all, and prints the path, the shape and the type."""
     import numpy as np
 
     from aejax.runs import write_atomically
@@ -49,7 +55,7 @@ def save_array(path: Path, array: Any) -> None:
 
 
 def print_names(lines: dict[str, str]) -> None:
-    """Prints names with their lines beside them."""
+    """Prints names, each with a line of text beside it."""
     width = max(len(name) for name in lines)
     for name, line in lines.items():
         print(f"{name:{width}}  {line}")
@@ -57,7 +63,17 @@ def print_names(lines: dict[str, str]) -> None:
 
 @contextlib.contextmanager
 def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
-    """The events of a sweep as a progress bar of its trials; Ctrl-C and SIGTERM raise `Stopped` meanwhile."""
+    """Shows a progress bar of a sweep's trials for the length of the context.
+
+    Ctrl-C and SIGTERM raise `Stopped` meanwhile.
+
+    Args:
+        total: the number of trials.
+        finished: returns how many trials have a result.
+
+    Yields:
+        The sweep's events, which move the bar.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""Commands on data sets."""
+"""Holds the commands on data sets."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ class DataListCommand:
     """Lists the data sets that have a name."""
 
     def __call__(self) -> None:
-        """Prints a line for each, and what else can be named."""
+        """Prints a line for each data set, and what else can be given as one."""
         from aejax.data import names
 
         print_names(
@@ -42,7 +42,7 @@ class DataPrepareCommand:
     """A folder with the data set's original files; by default they are downloaded."""
 
     def __call__(self) -> None:
-        """Prints where it went."""
+        """Prepares the data set, and prints where it is."""
         from aejax.data import prepare
 
         print(prepare(self.name, self.source))
@@ -50,15 +50,15 @@ class DataPrepareCommand:
 
 @dataclass(frozen=True)
 class DataPackCommand:
-    """Writes a data set in the form that is trained on without being in memory: for data that does not fit."""
+    """Writes a data set in the form that is streamed from disk in training: for data that does not fit in memory."""
 
     source: Positional[str]
-    """A data set's name, a path that any command reads, or a folder of .npy files that are one data set together."""
+    """A data set's name, a path that any command reads, or a folder of .npy files that together are one data set."""
     out: Positional[Path]
     """The folder to make; give it as --data."""
 
     def __call__(self) -> None:
-        """Prints how many examples went where."""
+        """Packs the data set, and prints how many examples each part has."""
         from aejax.data import pack
 
         sizes = pack(self.source, self.out)

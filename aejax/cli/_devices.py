@@ -1,4 +1,4 @@
-"""The flags that say what trains: devices, how they share the work, and processes on other hosts."""
+"""Holds the flags that say what trains: devices, how they share the work, and processes on other hosts."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,20 +8,20 @@ from aejax.core import InputError
 
 @dataclass(frozen=True)
 class DevicesFlags:
-    """What `train` and `bench` ask of the machine; results differ by rounding alone."""
+    """Says which devices `train` and `bench` use, and how; with jit, results differ by rounding alone."""
 
     parallel: Literal["jit", "pmap"] = "jit"
-    """How devices share each batch: jit divides the program of one device, its noise too; pmap maps it, with noise of
-    each device's own."""
+    """How devices share each batch: jit divides the program of one device, its noise too; pmap maps it over them, and
+    each device draws noise of its own."""
     devices: int | None = None
-    """How many train together; by default as many of those there are as can share a batch evenly."""
+    """Number of devices that train together; by default as many of those there are as can share a batch evenly."""
     tensor: int = 1
-    """With jit, so many devices hold each wide layer together."""
+    """With jit, number of devices that hold each wide layer together, a part each."""
     wide: str = "kernel$"
-    """Which layers those are: a regular expression for paths of parameters, such as decoder.*kernel$."""
+    """Which layers are wide: a regular expression for paths of parameters, such as decoder.*kernel$."""
 
     def layout(self) -> Any:
-        """As the loop takes it."""
+        """Returns the layout that these flags describe."""
         from aejax.devices import Parallel
 
         return Parallel(self.parallel, self.devices, self.tensor, self.wide)
@@ -29,19 +29,22 @@ class DevicesFlags:
 
 @dataclass(frozen=True)
 class HostsFlags:
-    """The processes that train together: the same command on each; SLURM, Open MPI, GKE and TPUs need no flags."""
+    """Says which processes train together, each by the same command; SLURM, Open MPI, GKE and TPUs need no flags."""
 
     coordinator: str | None = None
     """HOST:PORT of the first process."""
     processes: int | None = None
-    """How many there are."""
+    """Number of processes that train together."""
     process: int | None = None
-    """Which one this is, from 0; that one alone writes, prints and measures."""
+    """Number of this process, from 0; process 0 alone writes, prints and measures."""
     patience: int = 60
     """Seconds after which a process that is not heard of is given up, and the others with it."""
 
     def joined(self) -> Any:
-        """A context in which they train together."""
+        """Returns a context in which the processes train together.
+
+        Raises `InputError` where only some of the three flags are given, or one is out of range.
+        """
         from aejax.devices import hosts
 
         given = (self.coordinator, self.processes, self.process)

@@ -1,4 +1,4 @@
-"""The command line: parses first, and imports what is heavy afterwards."""
+"""Runs the command line: parses it first, and imports heavy modules afterwards."""
 
 import itertools
 import logging
@@ -33,7 +33,10 @@ ABOUT_SETTINGS = {
 
 
 def main() -> None:
-    """Runs one command; exits with 0, 1 (it failed), 2 (bad input), 130 (stopped by Ctrl-C) or 143 (by SIGTERM)."""
+    """Runs one command of the command line.
+
+    The exit code is 0, 1 (the command failed), 2 (bad input), 130 (stopped by Ctrl-C) or 143 (stopped by SIGTERM).
+    """
     logging.basicConfig(format="aejax: %(message)s")
     try:
         _run(sys.argv[1:])
@@ -44,7 +47,7 @@ def main() -> None:
     except Stopped as error:
         print(f"aejax: {error}", file=sys.stderr, flush=True)
         sys.stdout.flush()
-        os._exit(128 + error.number)  # an epoch that is under way would hold up any other end
+        os._exit(128 + error.number)  # any other way to end would wait for the epoch that is under way
     except KeyboardInterrupt:
         _exit(130, "stopped")
     except BrokenPipeError:
@@ -78,7 +81,7 @@ def _gives_name(arguments: list[str]) -> bool:
 
 
 def _train(name: str, arguments: list[str]) -> None:
-    """Parses the settings of one experiment, every field a flag, and trains it."""
+    """Parses the settings of one experiment, in which every field is a flag, and trains it."""
     from aejax.core import BUFFER
     from aejax.experiment import Experiment
     from aejax.runs import Saving
@@ -89,12 +92,12 @@ def _train(name: str, arguments: list[str]) -> None:
         out: Path = Path("runs")
         """Folder of the run directories: the run goes to OUT/NAME/ID."""
         resume: Path | None = None
-        """A run directory to go on with; its own settings are the defaults then."""
+        """A run directory to go on with; its settings are then the defaults."""
         saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
         buffer: float = BUFFER
         """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
         profile: bool = False
-        """Leave a JAX profile of the first epochs in the run directory, and say where the time went."""
+        """Leave a JAX profile of the first epochs in the run directory, and print where the time went."""
         on: Annotated[DevicesFlags, tyro.conf.arg(name="")] = field(default_factory=DevicesFlags)
         hosts: Annotated[HostsFlags, tyro.conf.arg(name="")] = field(default_factory=HostsFlags)
 
@@ -138,7 +141,7 @@ def _bench(name: str, arguments: list[str]) -> None:
     class Options:
         experiment: Annotated[Experiment, tyro.conf.arg(name="")]
         rounds: int = 3
-        """Epochs that are timed, after one that compiles; their median counts."""
+        """Number of epochs that are timed, after one that compiles; their median counts."""
         buffer: float = BUFFER
         """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
         on: Annotated[DevicesFlags, tyro.conf.arg(name="")] = field(default_factory=DevicesFlags)
@@ -157,7 +160,7 @@ def _bench(name: str, arguments: list[str]) -> None:
 
 
 def _parse(command: str, options: Any, experiment: "Experiment", arguments: list[str]) -> Any:
-    """The options of a command on one experiment, whose settings are among the flags."""
+    """Parses the options of a command on one experiment, whose settings are among the flags."""
     from aejax.experiment import choose_parts, part_choices
 
     experiment, left = choose_parts(experiment, arguments)
@@ -170,7 +173,7 @@ def _parse(command: str, options: Any, experiment: "Experiment", arguments: list
 
 
 def _base(name: str, arguments: list[str]) -> "Experiment":
-    """The registered experiment, or with --resume the one that the run was made with."""
+    """Returns the registered experiment, or with --resume that of the run."""
     experiment = registry.get(name)
     flags = dict(itertools.pairwise(arguments)) | dict(
         argument.split("=", 1) for argument in arguments if "=" in argument
@@ -187,6 +190,6 @@ def _base(name: str, arguments: list[str]) -> "Experiment":
 
 def _exit(code: int, error: object) -> None:
     print(f"aejax: {error}", file=sys.stderr)
-    if "aejax.devices.hosts" in sys.modules:  # where other processes train with this one, it must not wait for them
+    if "aejax.devices.hosts" in sys.modules:  # other processes may train with this one: do not wait
         sys.modules["aejax.devices.hosts"].leave(code)
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""Commands that take examples through a trained model."""
+"""Holds the commands that take examples through a trained model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,18 @@ from aejax.core import InputError
 
 @dataclass(frozen=True)
 class _OverExamples:
-    """What the commands share that take examples through a trained model."""
+    """Holds the flags that commands share which take examples through a trained model."""
 
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
-    """A data set's name, .npy, .npz, .mat or a folder of images."""
+    """A data set's name, a .npy, .npz or .mat file, or a folder of images."""
     out: Path
     """The .npy file to write."""
     split: Split = "test"
-    """Which part of a data set that has a name."""
+    """The part to take of a data set that has a name."""
     label: int | None = None
-    """The class of all of them, for a conditional model; by default the data's own labels."""
+    """The class of all examples, for a conditional model; by default the data's own labels."""
 
     def _examples(self) -> tuple[Any, Any]:
         return examples(self.data, self.split, self.label)
@@ -34,7 +34,7 @@ class EncodeCommand(_OverExamples):
     """Encodes examples and writes their codes."""
 
     def __call__(self) -> None:
-        """Writes codes `[n, latent]`, float32."""
+        """Writes the codes `[n, latent]`, float32."""
         check_out(self.out)
         x, label = self._examples()
         save_array(self.out, load_run(self.run).encode(x, label))
@@ -42,7 +42,7 @@ class EncodeCommand(_OverExamples):
 
 @dataclass(frozen=True)
 class DecodeCommand:
-    """Decodes codes and writes the examples they stand for."""
+    """Decodes codes and writes the examples that they stand for."""
 
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
@@ -51,10 +51,10 @@ class DecodeCommand:
     out: Path
     """The .npy file to write."""
     label: int | None = None
-    """The class that a conditional model decodes all of them as."""
+    """The class as which a conditional model decodes all codes."""
 
     def __call__(self) -> None:
-        """Writes examples `[n, *shape]`, float32."""
+        """Writes the examples `[n, *shape]`, float32."""
         import numpy as np
 
         from aejax.data import read_array
@@ -70,7 +70,7 @@ class ReconstructCommand(_OverExamples):
     """Encodes and decodes examples, and writes the reconstructions."""
 
     def __call__(self) -> None:
-        """Writes reconstructions `[n, *shape]`, float32."""
+        """Writes the reconstructions `[n, *shape]`, float32."""
         check_out(self.out)
         x, label = self._examples()
         save_array(self.out, load_run(self.run).reconstruct(x, label))
@@ -78,21 +78,21 @@ class ReconstructCommand(_OverExamples):
 
 @dataclass(frozen=True)
 class DenoiseCommand(ReconstructCommand):
-    """Removes the noise from examples, and writes them clean: what a denoising model reconstructs."""
+    """Removes noise from examples: writes what a denoising model reconstructs of them."""
 
 
 @dataclass(frozen=True)
 class ScoreCommand(_OverExamples):
-    """Scores how unlike the training data each example is, and flags those above a threshold."""
+    """Scores how unlike the training data each example is, and counts those above a threshold."""
 
     threshold: str = "fpr=0.01"
-    """Chosen on the validation part of the run's own data: fpr=RATE lets at most that share of it be flagged,
-    quantile=Q is that quantile of its scores."""
+    """How the threshold is chosen on the validation part of the run's own data: fpr=RATE flags at most that share of
+    it, quantile=Q is that quantile of its scores."""
     kind: Literal["squared_error", "nats"] = "squared_error"
-    """Squared error of the reconstruction, or its negative log-likelihood."""
+    """The score: the squared error of the reconstruction, or its negative log-likelihood in nats."""
 
     def __call__(self) -> None:
-        """Writes scores `[n]`, float32, and prints the threshold and the share above it."""
+        """Writes the scores `[n]`, float32, and prints the threshold and the share of examples above it."""
         from aejax.data import load
         from aejax.metrics import parse_threshold
 
@@ -112,23 +112,24 @@ class ScoreCommand(_OverExamples):
 
 @dataclass(frozen=True)
 class CompressCommand:
-    """Compresses examples to their codes in one small file: a few bits a dimension, or a codebook's indices."""
+    """Compresses examples to their codes in one small file: a few bits a dimension, or indices of a codebook."""
 
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
-    """A data set's name, .npy, .npz, .mat or a folder of images."""
+    """A data set's name, a .npy, .npz or .mat file, or a folder of images."""
     out: Path
-    """The file to write: x.aej."""
+    """The file to write, such as x.aej."""
     bits: int | None = None
-    """For each dimension of the code, 1 to 8, before entropy coding; 4 by default. Indices are whole as they are."""
+    """Bits for each dimension of the code, 1 to 8, before entropy coding; 4 by default. A codebook's indices take no
+    such setting."""
     split: Split = "test"
-    """Which part of a data set that has a name."""
+    """The part to take of a data set that has a name."""
     label: int | None = None
-    """The class of all of them, for a conditional model; by default the data's own labels. The file keeps them."""
+    """The class of all examples, for a conditional model; by default the data's own labels. The file keeps them."""
 
     def __call__(self) -> None:
-        """Writes the file, and prints its size. The quantiser is fitted on codes of the run's training part."""
+        """Writes the file, and prints its size. The quantiser is fitted to codes of the run's training part."""
         from aejax.runs import write_atomically
         from aejax.trained import compress
 
@@ -156,14 +157,14 @@ class DecompressCommand:
     """Decodes a file that `aejax compress` wrote, with the run that it was written with."""
 
     run: Positional[Path]
-    """The run directory that compressed it."""
+    """The run directory with which the file was compressed."""
     file: Positional[Path]
     """A file that `aejax compress` wrote."""
     out: Path
     """The .npy file to write."""
 
     def __call__(self) -> None:
-        """Writes examples `[n, *shape]`, float32."""
+        """Writes the decoded examples `[n, *shape]`, float32."""
         from aejax.trained import decompress
 
         check_out(self.out)

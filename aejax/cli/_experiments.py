@@ -1,4 +1,4 @@
-"""Commands on experiments and their runs: list, show, train, measure, draw."""
+"""Holds the commands on experiments and their runs: list, show, train, measure, draw."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +16,19 @@ class ListCommand:
     """Lists the registered experiments."""
 
     def __call__(self) -> None:
-        """Prints a line for each."""
+        """Prints a line for each experiment."""
         print_names(registry.names())
 
 
 @dataclass(frozen=True)
 class ShowCommand:
-    """Shows all that an experiment says, as JSON."""
+    """Shows every setting of an experiment, as JSON."""
 
     name: Positional[str]
     """A name that `aejax list` shows."""
 
     def __call__(self) -> None:
-        """Prints the JSON form."""
+        """Prints the experiment as JSON."""
         from aejax.experiment import dumps
 
         print(dumps(registry.get(self.name)))
@@ -38,7 +38,7 @@ class ShowCommand:
 class TrainCommand:
     """Trains an experiment, and leaves a run directory with metrics, checkpoints and figures.
 
-    `aejax train NAME --help` lists every setting of that experiment: each can be given.
+    `aejax train NAME --help` lists every setting of that experiment, each of which can be given.
     """
 
     name: Positional[str]
@@ -47,9 +47,9 @@ class TrainCommand:
 
 @dataclass(frozen=True)
 class BenchCommand:
-    """Measures how fast an experiment trains here: examples and FLOP a second, share of the peak, memory.
+    """Measures how fast an experiment trains here: examples and FLOP per second, share of the peak, memory.
 
-    `aejax bench NAME --help` lists every setting of that experiment: each can be given.
+    `aejax bench NAME --help` lists every setting of that experiment, each of which can be given.
     """
 
     name: Positional[str]
@@ -63,11 +63,12 @@ class EvalCommand:
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str | None = None
-    """Another data set, or a file; by default the one that the model was trained on."""
+    """Another data set, or a file; by default the data set that the model was trained on."""
     split: Split = "test"
-    """Which part of it."""
+    """The part to measure."""
     samples: int = 50
-    """Importance samples of each example for a variational model's likelihood: published figures take 5000."""
+    """Number of importance samples of each example for a variational model's likelihood: published figures take
+    5000."""
 
     def __call__(self) -> None:
         """Prints the metrics as a table."""
@@ -83,17 +84,17 @@ class EvalCommand:
 
 @dataclass(frozen=True)
 class ProbeCommand:
-    """Measures how much the codes say about the labels, beside raw values and PCA of the same size."""
+    """Measures how much the codes tell about the labels, beside raw values and PCA of the same size."""
 
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     kinds: tuple[Literal["logistic", "svm", "knn", "kmeans"], ...] = ("logistic", "knn")
-    """Logistic regression, linear SVM, nearest neighbour, or clusters matched to classes."""
+    """The probes: logistic regression, linear SVM, nearest neighbour, or clusters matched to classes."""
     most: int = 10_000
-    """At most so many training examples are used."""
+    """Largest number of training examples that the probes are fitted on."""
 
     def __call__(self) -> None:
-        """Prints a row for each input of the probes."""
+        """Prints a row of metrics for each input of the probes."""
         import numpy as np
 
         from aejax.data import Dataset, load
@@ -113,7 +114,7 @@ class FiguresCommand:
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
 
     def __call__(self) -> None:
-        """Writes PNG files into RUN/figures."""
+        """Writes the figures as PNG files into RUN/figures, and prints their paths."""
         from aejax.data import load
         from aejax.evaluation import report
 

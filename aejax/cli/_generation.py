@@ -1,4 +1,4 @@
-"""Commands that make new examples."""
+"""Holds the commands that make new examples."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,26 +13,26 @@ from aejax.core import InputError
 
 @dataclass(frozen=True)
 class SampleCommand:
-    """Draws codes and decodes them: new examples."""
+    """Generates new examples: draws codes and decodes them."""
 
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     out: Path
-    """The file to write: .npy, or .png for a picture of them."""
+    """The file to write: .npy, or .png for a picture of the examples."""
     n: int = 64
-    """How many."""
+    """Number of examples."""
     source: Annotated[Literal["prior", "posterior"], tyro.conf.arg(name="from")] = "prior"
-    """Where codes are drawn: the model's prior, or a mixture of Gaussians fitted to codes of its training examples
+    """Where codes are drawn from: the model's prior, or a mixture of Gaussians fitted to codes of its training examples
     (for a model without a prior)."""
     label: int | None = None
-    """The class of all of them, for a conditional model; by default the classes in turn."""
+    """The class of all examples, for a conditional model; by default the classes in turn."""
     draw: bool = False
-    """Each value drawn from the likelihood too; by default its mean."""
+    """Draw each value from the likelihood too; by default it is the likelihood's mean."""
     seed: int = 0
-    """Of all that is drawn."""
+    """Seed of all draws."""
 
     def __call__(self) -> None:
-        """Writes samples `[n, *shape]`, float32, or their grid."""
+        """Writes the samples `[n, *shape]`, float32, or a picture of them in a grid."""
         from aejax.data import load
 
         _check_file(self.out)
@@ -45,28 +45,28 @@ class SampleCommand:
 
 @dataclass(frozen=True)
 class InterpolateCommand:
-    """Decodes what lies between the codes of the first example and the second, the third and the fourth, and so on."""
+    """Decodes what lies between the codes of two examples: the first and the second, the third and the fourth, ..."""
 
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
-    """A data set's name, .npy, .npz, .mat or a folder of images."""
+    """A data set's name, a .npy, .npz or .mat file, or a folder of images."""
     out: Path
     """The file to write: .npy, or .png for a picture with a row for each pair."""
     pairs: int = 8
-    """How many, at most."""
+    """Largest number of pairs."""
     steps: int = 10
-    """Codes on the way, both ends included."""
+    """Number of codes on the way, both ends included."""
     path: Literal["line", "arc"] = "line"
-    """Straight, or through the angle between the two codes."""
+    """The way: a straight line, or an arc through the angle between the two codes."""
     split: Split = "test"
-    """Which part of a data set that has a name."""
+    """The part to take of a data set that has a name."""
     label: int | None = None
-    """The class of all of them, for a conditional model; by default each end has the data's own label, and the way
-    changes from one to the other in its middle."""
+    """The class of all examples, for a conditional model; by default each end has the data's own label, and the label
+    changes in the middle of the way."""
 
     def __call__(self) -> None:
-        """Writes the decoded codes `[pairs, steps, *shape]`, float32, or their grid."""
+        """Writes the decoded codes `[pairs, steps, *shape]`, float32, or a picture with a row for each pair."""
         _check_file(self.out)
         x, label = examples(self.data, self.split, self.label)
         pairs = min(self.pairs, len(x) // 2)
@@ -98,7 +98,7 @@ def _check_drawable(path: Path, trained: Any) -> None:
 
 
 def _write(path: Path, drawn: Any, columns: int | None) -> None:
-    """An array, or its grid with so many columns."""
+    """Writes an array, or a picture of its images in a grid with so many columns."""
     if path.suffix == ".npy":
         save_array(path, drawn)
         return

@@ -1,4 +1,4 @@
-"""`aejax sweep`, `aejax sweep search` and `aejax sweep show`: their fields are the flags, calling them runs them."""
+"""Holds the commands `aejax sweep`, `aejax sweep search` and `aejax sweep show`: the fields of each are its flags."""
 
 import dataclasses
 import time
@@ -17,31 +17,32 @@ from aejax.experiment import registry
 
 @dataclass(frozen=True)
 class _Training:
-    """What grids and searches are told in the same words."""
+    """Holds the flags that grids and searches share."""
 
     name: Positional[str]
     """The experiment that is varied; a name that `aejax list` shows."""
     axes: Positional[tuple[str, ...]] = ()
-    """PATH=VALUES, as many as there are."""
+    """The axes, each as PATH=VALUES."""
     out: Path | None = None
     """The sweep's folder; sweeps/NAME by default."""
     width: int = 32
-    """At most so many trials are claimed at once: a GPU trains them side by side, each core of a CPU a few of them."""
+    """Largest number of trials claimed at once: a GPU trains them side by side, each core of a CPU a few of them."""
     shared_order: bool = False
-    """All trials of a group see the data in one order: faster on a GPU, and less independent."""
+    """Let all trials of a group see the data in one order: faster on a GPU, but the trials are less independent."""
     measure_all: bool = False
-    """Measure all that `aejax eval` does, not the loss, its terms and the squared error alone: slower."""
+    """Measure all that `aejax eval` does, not only the loss, its terms and the squared error: slower."""
     workers: int = 0
-    """Train in so many processes that submitit starts, here on the CPU or with --slurm as jobs, not in this one."""
+    """Number of worker processes that submitit starts, here on the CPU or with --slurm as jobs; by default this process
+    trains."""
     slurm: str | None = None
     """Settings of the workers' jobs: partition=gpu,timeout_min=60,gpus_per_node=1, and any other of SLURM's."""
 
     def __call__(self) -> None:
-        """Trains."""
+        """Runs the command."""
         raise NotImplementedError
 
     def check(self) -> None:
-        """Raises `InputError` for numbers that are out of range."""
+        """Raises `InputError` where --width or --workers is out of range, or --slurm is given without workers."""
         if self.width < 1:
             raise InputError(f"--width is {self.width}, but at least 1 trial must train at once")
         if self.workers < 0 or (self.slurm is not None and not self.workers):
@@ -49,11 +50,11 @@ class _Training:
 
     @property
     def folder(self) -> Path:
-        """Of the sweep."""
+        """Returns the folder of the sweep."""
         return Path("sweeps") / self.name if self.out is None else self.out
 
     def measure(self) -> Any:
-        """What is measured of each trained model."""
+        """Returns the function that measures each trained model."""
         if self.measure_all:
             from aejax.evaluation import suite  # two seconds of imports
 
@@ -63,7 +64,13 @@ class _Training:
         return Trained.evaluate
 
     def run(self, total: int, finished: Callable[[], int], work: Callable[[Any], None]) -> None:
-        """Works, or has workers run this same command, beside a progress bar; says how far it came."""
+        """Runs the work, or has workers run this same command, under a progress bar, and prints how far it came.
+
+        Args:
+            total: the number of trials.
+            finished: returns how many trials have a result.
+            work: trains the trials, and calls the events that it is given.
+        """
         if not self.workers:
             with watched(total, finished) as events:
                 work(events)
@@ -82,26 +89,27 @@ class _Training:
 
 @dataclass(frozen=True)
 class SweepCommand(_Training):
-    """Trains every combination of settings; those that differ in numbers alone train as one program.
+    """Trains every combination of settings; trials that differ in numbers alone train together as one program.
 
-    An axis is PATH=VALUES, with the paths that `aejax show NAME` shows: lr as optimizer.learning-rate=1e-4,1e-3 or
-    1e-4:1e-2:log:5 (five values evenly apart), seed=0..9 (ten seeds), model.latent.size=2,8,32,
-    model.encoder.hidden=[128,64],[256], optimizer=adam,sgd, experiment=ae-keras,vae-flax, epochs=5.
-    The same command goes on with a sweep that was stopped, and shares the work of one that runs.
-    Beside it there are `aejax sweep search NAME`, which does not train every combination, and `aejax sweep show DIR`.
+    An axis is PATH=VALUES, with the paths that `aejax show NAME` shows: optimizer.learning-rate=1e-4,1e-3 or
+    optimizer.learning-rate=1e-4:1e-2:log:5 (five values evenly apart), seed=0..9 (ten seeds),
+    model.latent.size=2,8,32, model.encoder.hidden=[128,64],[256], optimizer=adam,sgd,
+    experiment=ae-keras,vae-flax, epochs=5.
+    The same command goes on with a sweep that was stopped, and shares the work of one that is running.
+    There are also `aejax sweep search NAME`, which trains proposed combinations alone, and `aejax sweep show DIR`.
     """
 
     grid: Path | None = None
     """A YAML file of more axes, as Weights & Biases writes grids."""
     patience: int | None = None
-    """End a trial once its validation loss has not fallen for so many epochs."""
+    """Number of epochs without a lower validation loss after which a trial ends."""
     halving: tuple[int, ...] = ()
-    """After each of these epochs the worse half of the trials that are claimed together ends: 5 10 20."""
+    """Epochs, such as 5 10 20, after each of which the worse half of the trials that are claimed together ends."""
     plan: Annotated[bool, tyro.conf.arg(name="plan-only")] = False
     """Only show the plan."""
 
     def __call__(self) -> None:
-        """Shows the plan, then a progress bar of trials."""
+        """Prints the plan, and trains under a progress bar of trials."""
         from aejax.sweeps import check, grid, groups, parse_axis, read_axes
 
         self.check()
@@ -143,31 +151,32 @@ class SweepCommand(_Training):
 
 @dataclass(frozen=True)
 class SweepSearchCommand(_Training):
-    """Trains settings that Optuna proposes a group at a time, each group after what those before it came to.
+    """Trains settings that Optuna proposes, a group at a time, each group guided by the results of those before it.
 
-    An axis is PATH=RANGE: optimizer.learning-rate=1e-4:1e-2:log, loss.terms.kl.weight=0.5:4:lin, whole numbers
-    model.latent.size=2..64; or PATH=VALUES as in `aejax sweep`: model.latent.size=2,8,32, epochs=5. Trials of one
-    structure train as one program, so few structures are faster than many.
-    The same command goes on with a search that was stopped, and shares the work of one that runs: in the same folder
-    or, with --storage postgresql://, on any machine. What a killed worker was at work on, the others do.
+    An axis is PATH=RANGE: optimizer.learning-rate=1e-4:1e-2:log, loss.terms.kl.weight=0.5:4:lin, or for whole numbers
+    model.latent.size=2..64; or it is PATH=VALUES as in `aejax sweep`: model.latent.size=2,8,32, epochs=5. Trials of one
+    structure train as one program, so that few structures are faster than many.
+    The same command goes on with a search that was stopped, and shares the work of one that is running: in the same
+    folder or, with --storage postgresql://, on any machine. The trials of a killed worker are trained by the others.
     """
 
     width: int = 8
-    """At most so many are proposed and train at once: the fewer, the more each is guided; the more, the faster."""
+    """Largest number of trials proposed and trained at once: with fewer, each is guided by more results; with more, the
+    search is faster."""
     trials: int = 64
-    """How many there are, those of all workers and of earlier calls together."""
+    """Number of trials in all, those of all workers and of earlier calls together."""
     metric: str = "loss_nats"
-    """Of the validation part: the least is best, of an accuracy and the like the most."""
+    """The metric of the validation part to search by: the least is best, of an accuracy and the like the greatest."""
     sampler: Literal["tpe", "random"] = "tpe"
-    """What proposes: the tree-structured Parzen estimator, or chance."""
+    """What proposes settings: the tree-structured Parzen estimator, or chance."""
     storage: str | None = None
     """Where workers meet: postgresql://USER:PASSWORD@HOST/DATABASE, sqlite:///FILE, or the path of a journal; by
     default SQLite in the folder."""
     study: str | None = None
-    """Its name in the storage; the experiment's by default."""
+    """The name of the study in the storage; by default the experiment's."""
 
     def __call__(self) -> None:
-        """Shows a progress bar of trials."""
+        """Searches under a progress bar of trials."""
         from aejax.devices import enable_compilation_cache
         from aejax.sweeps import Search, parse_search_axis, run_search
 
@@ -203,21 +212,21 @@ def _distinct(axes: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SweepShowCommand:
-    """Shows what a sweep came to: for each setting the mean over its seeds, with a 95 % interval, and the best seed."""
+    """Shows a sweep's results: for each setting the mean over its seeds, with a 95 % interval, and the best seed."""
 
     folder: Positional[Path]
     """A folder that `aejax sweep` has made."""
     metric: str = "loss_nats"
-    """One of those that were measured."""
+    """The metric to show, one of those that were measured."""
     part: Literal["validation", "test"] | None = None
-    """By default validation, the part to choose by, where the data holds one out."""
+    """The part that was measured; by default validation, the part to choose by, where the data holds one out."""
     page: Path | None = None
     """Also write all of it, with figures, as one HTML page: sweep.html."""
     export: Path | None = None
     """Also write every trial as a line of a .csv or .parquet file."""
 
     def __call__(self) -> None:
-        """Prints a row for each setting, by validation the best first, and writes what is asked for."""
+        """Prints a row for each setting, on validation the best first, and writes the files that are asked for."""
         from aejax.sweeps import Sweep as Folder, summary
 
         for path in (path for path in (self.page, self.export) if path is not None):

@@ -1,6 +1,6 @@
-"""What is measured and drawn: the suite, probes, figures.
+"""Measures trained models, probes codes, draws figures.
 
-Measures that need no trained model are in `metrics`.
+The measures of arrays, or of a model and a batch, are in `metrics`.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""How well noise is removed: PSNR and SSIM of corrupted examples before and after, at several levels."""
+"""Measures how well noise is removed: PSNR and SSIM of corrupted examples, before and after, at several levels."""
 
 import dataclasses
 from typing import Any
@@ -18,11 +18,14 @@ from aejax.metrics import psnr_db, ssim
 from aejax.trained import Trained
 
 FACTORS = (0.5, 1.0, 1.5)
-"""Of the level trained at: below it, at it, and beyond anything seen in training."""
+"""The levels of noise, as multiples of the one in training: below it, at it, and beyond all that training has seen."""
 
 
 def scaled_level(corruption: Any, factor: float) -> Any:
-    """The same corruption with every level times `factor`, and no range: one level for all examples."""
+    """Returns the same corruption with every level multiplied by `factor`.
+
+    A corruption that draws its levels from a range gets one level for all examples: `factor` times the highest.
+    """
     if isinstance(corruption, tuple):
         return tuple(scaled_level(part, factor) for part in corruption)
     changes: dict[str, Any] = {}
@@ -37,14 +40,24 @@ def scaled_level(corruption: Any, factor: float) -> Any:
 
 
 def corrupted(trained: Trained, clean: np.ndarray, factor: float) -> Float[np.ndarray, "n *shape"]:
-    """Examples through the experiment's corruption at `factor` times its level, by the run's own seed."""
+    """Corrupts examples as the experiment does, at `factor` times its level.
+
+    Args:
+        trained: the trained model, whose experiment has the corruption and the seed of the noise.
+        clean: the examples, in the data's units.
+        factor: the multiple of the level in training.
+    """
     corruption: Corruption = scaled_level(trained.experiment.loss.corruption, factor)
     key = derive(jax.random.key(trained.experiment.seed), Stream.EVALUATION)
     return np.asarray(corruption(jnp.asarray(clean), derive(key, Stream.CORRUPTION)))
 
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
-    """PSNR in dB, and SSIM of images, of the corrupted and of the denoised examples at every level."""
+    """Measures the corrupted and the denoised examples of a part against the clean ones, at every level.
+
+    Returns the PSNR in dB, the squared error (summed over an example, averaged over examples) and, of images, the
+    SSIM.
+    """
     clean = scaled(part.x)
     metrics = {}
     for factor in FACTORS:
@@ -59,7 +72,7 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """Clean examples, then corrupted and denoised ones below, level by level."""
+    """Draws clean test examples, and below them, level by level, the corrupted and the denoised ones."""
     part = dataset.test.take(np.arange(min(10, len(dataset.test))))
     clean = scaled(part.x)
     rows = {"clean": clean}
@@ -70,5 +83,5 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 
 def suits(experiment: Experiment) -> bool:
-    """Whether the loss corrupts its input, in the units of the data."""
+    """Tells whether the loss corrupts its input, and the data is preprocessed by scaling alone."""
     return not isinstance(experiment.loss.corruption, Clean) and isinstance(experiment.data.preprocess, Scale)

@@ -1,4 +1,4 @@
-"""Pictures of what a model of images generates, each example the mean of its likelihood."""
+"""Draws what a model of images generates. Each example is the mean of its likelihood."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,13 +11,14 @@ from aejax.models import ConditionalAutoencoder, Plain, VariationalAutoencoder
 from aejax.trained import Trained, codes
 
 SAMPLES, PAIRS, STEPS, SIDE = 64, 5, 8, 20
+"""Number of samples, of interpolated pairs, of steps between the two of a pair, and of images on the plane's side."""
 
 MOST = 5000
-"""Examples that say how far a dimension goes, and draws that say how a plane is laid out."""
+"""Largest number of test examples that give each dimension's range, and number of codes that lay out the plane."""
 
 
 def suits(experiment: Experiment) -> bool:
-    """Whether codes can be drawn: from a prior, or from a mixture fitted to dense codes of few dimensions."""
+    """Tells whether codes can be drawn: from a prior, or from a mixture fitted to dense codes of few dimensions."""
     latent = experiment.model.latent
     return isinstance(experiment.model, VariationalAutoencoder) or (
         isinstance(latent, Plain) and latent.size <= codes.MOST_FULL
@@ -25,7 +26,10 @@ def suits(experiment: Experiment) -> bool:
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """Samples, interpolations and traversals; the plane of a 2-d code; of a conditional model samples by class."""
+    """Draws traversals, samples and interpolations, and for a code of two dimensions its plane.
+
+    A conditional model gets traversals and samples by class. Examples that are no images give no figure.
+    """
     if len(trained.shape) != 3:
         return {}
     model, test = trained.experiment.model, dataset.test.take(np.arange(min(MOST, len(dataset.test))))
@@ -42,13 +46,19 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 
 def traversals(trained: Trained, part: Examples) -> Figure:
-    """A row for each dimension of the first example's code, the most active first."""
+    """Draws the first example with one dimension of its code changed in each row, the most active one on top."""
     dimensions, moved = trained.traverse(part.x, part.label)
     return figures.image_rows({f"dimension {number}": row for number, row in zip(dimensions, moved, strict=True)})
 
 
 def interpolations(trained: Trained, part: Examples, path: codes.Route) -> Figure:
-    """A row for each pair of examples, between the two themselves."""
+    """Draws a row for each pair of examples: the decoded way from one to the other, between the two themselves.
+
+    Args:
+        trained: the trained model.
+        part: the examples, of which the first ones are paired.
+        path: whether codes go along a line or an arc.
+    """
     pairs = min(PAIRS, len(part) // 2)
     first, second = part.x[:pairs], part.x[pairs : 2 * pairs]
     between = trained.interpolate(first, second, steps=STEPS, path=path)
@@ -57,12 +67,12 @@ def interpolations(trained: Trained, part: Examples, path: codes.Route) -> Figur
 
 
 def plane(trained: Trained, like: Examples | None) -> Figure:
-    """What the codes of a grid decode to."""
+    """Draws what a grid of codes decodes to, laid out by codes of the prior or, with `like`, of training examples."""
     ticks, grid = codes.plane(trained.draw_codes(MOST, like=like), SIDE)
     return figures.image_plane(trained.decode(grid), ticks[:, 0], ticks[:, 1])
 
 
 def classes(trained: Trained, number: int) -> Figure:
-    """A row for each class, of the same codes."""
+    """Draws a row for each of `number` classes, all of them decoded from the same codes."""
     z = trained.draw_codes(10)
     return figures.image_rows({str(label): trained.decode(z, np.full(len(z), label)) for label in range(number)})

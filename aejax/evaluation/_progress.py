@@ -1,4 +1,4 @@
-"""Progress bars, on standard error: of a training run, and of anything else that takes long."""
+"""Shows a progress bar on standard error while a measure takes long."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -10,6 +10,9 @@ T = TypeVar("T")
 
 
 def track(items: Sequence[T], what: str) -> Iterator[T]:
-    """The items one after the other, with a bar of how far they are on a terminal, gone when they are done."""
+    """Yields the items one after the other, with a progress bar beside the label `what`.
+
+    The bar is shown on a terminal alone, and goes away at the end.
+    """
     console = Console(stderr=True)
     yield from rich.progress.track(items, what, console=console, transient=True, disable=not console.is_terminal)

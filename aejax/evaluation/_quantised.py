@@ -1,4 +1,4 @@
-"""How much of a codebook is used, and the bits that its indices take."""
+"""Measures how much of a codebook is used, and how many bits its indices take."""
 
 import numpy as np
 from jaxtyping import Float
@@ -14,17 +14,17 @@ from aejax.trained import Trained
 
 
 def suits(experiment: Experiment) -> bool:
-    """Whether its codes come from a codebook."""
+    """Tells whether the model's codes come from a codebook."""
     return isinstance(experiment.model.latent, VectorQuantised)
 
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
-    """Perplexity, dead codes and bits on the part."""
+    """Measures the codebook's perplexity, its dead codes, and the bits of an example's indices, on a part."""
     return codebook_metrics(_usage(trained, part), trained.experiment.model.latent.slots)
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """How often each code is used on the test part."""
+    """Draws how often each code is used on the test part."""
     return {"codebook": figures.code_usage(_usage(trained, dataset.test))}
 
 

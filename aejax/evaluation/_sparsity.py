@@ -1,6 +1,7 @@
-"""How sparse codes are, and what they explain. Codes are those of the encoder that is used at inference.
+"""Measures how sparse codes are, and how much of the data they explain.
 
-A unit is active where its code is beyond `threshold`, in absolute value: 0 for codes that can be exactly zero.
+The codes are those that `Trained.encode` returns. A unit is active where the absolute value of its code is above a
+threshold, which is 0 for codes that can be exactly zero.
 """
 
 import numpy as np
@@ -17,13 +18,13 @@ from aejax.trained import Trained
 
 
 def suits(experiment: Experiment) -> bool:
-    """Whether its codes compete, or a term of its loss asks for sparse ones."""
+    """Tells whether the model's units compete to be active, or a term of the loss asks for sparse codes."""
     sparse_terms = [term for term in experiment.loss.terms.values() if isinstance(term, CodeL1 | KLSparsity)]
     return bool(sparse_terms) or isinstance(experiment.model.latent, TopK | WinnerTakeAll | SpatialWinnerTakeAll)
 
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
-    """Sparsity of the part's codes, and `fvu`: the fraction of its variance that they leave unexplained."""
+    """Measures the sparsity of a part's codes, and `fvu`, the fraction of variance that they leave unexplained."""
     codes = trained.encode(part.x, part.label)
     explained = trained.decode(codes, part.label)
     return sparsity_metrics(codes, _threshold(trained.experiment)) | {
@@ -32,7 +33,7 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """How often units of the test part's codes are active, and how strongly."""
+    """Draws how often the units of the test part's codes are active, and how strongly."""
     codes, threshold = trained.encode(dataset.test.x, dataset.test.label), _threshold(trained.experiment)
     active = np.abs(codes) > threshold
     drawn = {"activation_density": figures.activation_density(active.mean(axis=0))}
@@ -40,5 +41,8 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 
 def _threshold(experiment: Experiment) -> float:
-    """A sigmoid is never zero: such a unit is active where it is nearer to 1 than to 0."""
+    """Returns the absolute value above which a unit is active.
+
+    A sigmoid is never zero: such a unit is active where it is nearer to 1 than to 0.
+    """
     return 0.5 if getattr(experiment.model.latent, "activation", None) == "sigmoid" else 0.0

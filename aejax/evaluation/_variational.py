@@ -1,9 +1,9 @@
-"""What a variational autoencoder's bound is made of, how much of its code it uses, and how likely it holds examples.
+"""Measures the parts of a variational autoencoder's bound, its use of the code, and the likelihood of examples.
 
-The parts of the rate follow Hoffman & Johnson 2016 (ELBO surgery), section 2: mutual information of
-example and code, and the divergence of the aggregate posterior q(z) from the prior; Chen et al. 2018,
-equation 2, divide the latter further where the prior's dimensions are independent. q(z) mixes the
-posteriors of the part that is measured, so that no mutual information is above the log of their number.
+The parts of the rate follow Hoffman & Johnson 2016 (ELBO surgery), section 2: the mutual information of
+example and code, and the KL divergence of the aggregate posterior q(z) from the prior. Chen et al. 2018,
+equation 2, divide the latter further where the prior's dimensions are independent. q(z) is the mixture of the
+posteriors of the part that is measured, so that the mutual information is at most the log of their number.
 """
 
 import logging
@@ -25,19 +25,22 @@ from aejax.models import GaussianLatent, HierarchicalLatent, Latent, Normal, Sta
 from aejax.trained import Trained
 
 IMAGES = 100
-"""Examples whose likelihood is estimated at once: Ctrl-C waits for so many."""
+"""Number of examples whose likelihood is estimated at once: Ctrl-C takes effect between two such batches."""
 
 log = logging.getLogger("aejax")
 
 
 def suits(experiment: Experiment) -> bool:
-    """Whether it is a variational autoencoder whose latent has a density."""
+    """Tells whether the model is a variational autoencoder whose posterior has a density."""
     model = experiment.model
     return isinstance(model, VariationalAutoencoder) and isinstance(model.latent, GaussianLatent | HierarchicalLatent)
 
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
-    """The bound's parts, active units, and the parts of the rate; warns of a posterior that has collapsed."""
+    """Measures the parts of the bound and of the rate, in nats, and the number of active units, on a part.
+
+    It logs a warning where fewer than a tenth of the units are active: the posterior has collapsed.
+    """
     values = outputs(trained, part)
     metrics = {name: float(value.mean(dtype=np.float64)) for name, value in values.items() if name.endswith("_nats")}
     active = active_units(values["mean"])
@@ -56,7 +59,13 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
 
 
 def estimate(trained: Trained, part: Examples, samples: int) -> dict[str, float]:
-    """The negative log-likelihood by so many importance samples of each example, in nats and bits per dimension."""
+    """Estimates the negative log-likelihood of a part by importance sampling, in nats and in bits per dimension.
+
+    Args:
+        trained: the trained model.
+        part: the examples.
+        samples: the number of importance samples of each example.
+    """
     experiment = trained.experiment
     likelihood, preprocess = as_arrays((experiment.loss.likelihood, trained.preprocess))
     negative, placed = NegativeLogLikelihood(likelihood, samples), trained.place(part)
@@ -71,7 +80,7 @@ def estimate(trained: Trained, part: Examples, samples: int) -> dict[str, float]
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """How much each latent dimension is used by the test part."""
+    """Draws how much the test part uses each latent dimension."""
     values = outputs(trained, dataset.test)
     rate = None
     if "scale" in values and isinstance(trained.experiment.model.prior, StandardNormal):
@@ -81,7 +90,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 
 def outputs(trained: Trained, part: Examples) -> dict[str, Float[np.ndarray, "n *latent"]]:
-    """What `Bound` says of each example of the part."""
+    """Returns what `Bound` measures of each example of a part, as arrays by name."""
     likelihood, preprocess = as_arrays((trained.experiment.loss.likelihood, trained.preprocess))
     key, size = jax.random.key(trained.experiment.seed), min(CHUNK, len(part))
     model, measures, placed = trained.experiment.model, (Bound(likelihood),), trained.place(part)
@@ -90,7 +99,7 @@ def outputs(trained: Trained, part: Examples) -> dict[str, Float[np.ndarray, "n 
 
 
 def _by_layer(active: np.ndarray, latent: Latent) -> dict[str, float]:
-    """Active units of each layer, the lowest first, where there are several."""
+    """Counts the active units of each stochastic layer, the lowest first, where there are several."""
     if not isinstance(latent, HierarchicalLatent):
         return {}
     layers = np.split(active, np.cumsum(latent.sizes)[:-1])

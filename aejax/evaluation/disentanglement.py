@@ -1,9 +1,9 @@
-"""How well single latents stand for single factors of variation, on data whose factors are known.
+"""Measures how well single latents stand for single factors of variation, on data whose factors are known.
 
 Every score compares codes `[n, latents]`, of two latents or more, with the values of the factors
 `[n, factors]`, which count from 0. The protocol is disentanglement_lib's (Locatello et al. 2019), with two
-departures: what shares a factor is drawn among the examples given, and codes are standardised, so that no
-score depends on the order, signs or scales of latents. Everything random has a fixed seed.
+departures: pairs or batches that share a factor are drawn from the given examples, and codes are standardised,
+so that no score depends on the order, signs or scales of latents. Everything random has a fixed seed.
 """
 
 import numpy as np
@@ -17,16 +17,19 @@ from aejax.metrics import Codes, Values, beta_vae_score, dci, factor_vae_score, 
 from aejax.trained import Trained
 
 FEWEST, MOST_LATENTS = 1_000, 64
-"""Examples below which, and latents above which, nothing is measured."""
+"""The fewest examples and the most latents with which anything is measured."""
 
 
 def suits(experiment: Experiment) -> bool:
-    """Whether the factors of its data are known, and its codes have few enough dimensions to go through each."""
+    """Tells whether the factors of the data are known, and the codes have few enough latents to go through each."""
     return experiment.data.name in FACTORS and 2 <= experiment.model.latent.size <= MOST_LATENTS
 
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
-    """Every score of the part's codes, where its examples have labels and are enough; DCI on 1,500 of them."""
+    """Measures every score of a part's codes; nothing where the examples have no labels or are too few.
+
+    DCI is measured on at most 1,500 of them.
+    """
     if part.label is None or len(part) < FEWEST:
         return {}
     codes, factors = _coded(trained, part)
@@ -40,7 +43,7 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """What each latent tells about each factor, as a share of what there is to tell: the factor's entropy."""
+    """Draws the mutual information of each latent with each factor, as a share of the factor's entropy."""
     names = list(FACTORS[trained.experiment.data.name].sizes)
     return {"factors": figures.matrix(known_shares(*_coded(trained, dataset.test)), names, "latent")}
 

@@ -1,7 +1,7 @@
-"""Probes: how much a frozen code says about the labels, and a classifier fine-tuned on an encoder.
+"""Measures how much codes tell about labels: by probes of frozen codes, and by a classifier fine-tuned on an encoder.
 
-Probes are scikit-learn's, fitted on train codes and measured on test codes; raw values and PCA of the
-code's size stand beside every number.
+Probes are scikit-learn's, fitted on train codes and measured on test codes. The same probes of raw values and of
+PCA with as many components stand beside them.
 """
 
 import dataclasses
@@ -49,12 +49,20 @@ def probe(
     test_labels: Labels,
     strengths: tuple[float, ...] = (1.0,),
 ) -> dict[str, float]:
-    """Accuracy on test of a probe fitted on train codes; of k-means also the normalised mutual information.
+    """Fits a probe on train codes and measures its accuracy on test codes.
 
-    `logistic` and `svm` (linear) see standardised codes and weigh errors against weights by scikit-learn's C:
-    of several `strengths`, the one that is best on a sixth of the train codes when fitted on the rest.
-    `knn` is the nearest neighbour, and `kmeans` has as many clusters as there are classes, each named after
-    the class that a best matching gives it.
+    Args:
+        kind: the probe. `logistic` (logistic regression) and `svm` (linear) see standardised codes; `knn` is the
+            nearest neighbour; `kmeans` has as many clusters as there are classes, matched to classes one to one.
+        codes: the train codes.
+        labels: their labels.
+        test_codes: the test codes.
+        test_labels: their labels.
+        strengths: values of scikit-learn's C for `logistic` and `svm`; of several, the one is taken that has the
+            best accuracy on a sixth of the train codes when fitted on the rest.
+
+    Returns:
+        `accuracy`, from 0 to 1, and for `kmeans` also `nmi`, the normalised mutual information.
     """
     if kind == "kmeans":
         return _clusters(codes, labels, test_codes, test_labels)
@@ -66,9 +74,19 @@ def probe(
 def compare(
     trained: Trained, dataset: Dataset, kinds: tuple[Kind, ...], strengths: tuple[float, ...] = (1.0,)
 ) -> dict[str, dict[str, float]]:
-    """Every probe of the model's codes, of PCA with as many components, and of the raw values.
+    """Probes the model's codes, PCA with as many components, and the raw values.
 
-    Raises `InputError` for data without labels, or whose labels are no classes.
+    Args:
+        trained: the trained model.
+        dataset: the data, whose train part fits the probes and whose test part measures them.
+        kinds: the probes.
+        strengths: see `probe`.
+
+    Returns:
+        For each of the three inputs, by name, its metrics: `KIND_accuracy`, and for k-means `kmeans_nmi`.
+
+    Raises:
+        InputError: for data without labels, or whose labels are no classes.
     """
     parts = (dataset.train, dataset.test)
     labels = _labels(dataset)
@@ -98,8 +116,20 @@ def fine_tune(
 ) -> dict[str, float]:
     """Puts a layer of classes on the encoder, trains all of it on the labels, and measures it on test.
 
-    In training the input goes through `corruption`, fresh at every use. Returns `error` (the share of
-    wrong answers) and `loss_nats`. Raises `InputError` for data without labels.
+    Args:
+        trained: the trained model, whose encoder and latent are where training starts.
+        dataset: the data, whose train part is trained on and whose test part is measured.
+        optimizer: the optimiser; None: Adam at 1e-3 with a cosine schedule.
+        epochs: the number of passes over the train part.
+        batch_size: the number of examples in the batch of one step.
+        corruption: what the input goes through in training, fresh at every use; None: nothing.
+        seed: the seed of everything random.
+
+    Returns:
+        `error`, the share of wrong answers, and `loss_nats`, the cross-entropy of an example.
+
+    Raises:
+        InputError: for data without labels, or whose labels are no classes.
     """
     classes = int(max(labels.max() for labels in _labels(dataset))) + 1
     placed = {name: devices.place(dataset.part(name), trained.preprocess) for name in ("train", "test")}
@@ -116,7 +146,7 @@ def fine_tune(
 
 
 def _best(kind: Kind, codes: Features, labels: Labels, strengths: tuple[float, ...]) -> float:
-    """The strength with the highest accuracy on a sixth of the codes, which a fixed seed holds out."""
+    """Returns the strength with the highest accuracy on a sixth of the codes, which a fixed seed holds out."""
     held_out, kept = np.split(permutation(len(codes)), [len(codes) // 6])
     scores = [
         probe(kind, codes[kept], labels[kept], codes[held_out], labels[held_out], (strength,))["accuracy"]
@@ -126,7 +156,7 @@ def _best(kind: Kind, codes: Features, labels: Labels, strengths: tuple[float, .
 
 
 def _started(trained: Trained, fresh: core.State, optimizer: Optimizer) -> core.State:
-    """The state with what encoder and latent have learned in place of fresh values."""
+    """Returns the fresh state with the learned parameters and collections of encoder and latent."""
     learned = {name: trained.state.params[name] for name in ("encoder", "latent") if name in fresh.params}
     collections = {
         name: {part: trained.state.collections[name][part] for part in value}
@@ -139,7 +169,7 @@ def _started(trained: Trained, fresh: core.State, optimizer: Optimizer) -> core.
 
 
 def _labels(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Those of train and of test."""
+    """Returns the labels of train and of test. Raises `InputError` where they are missing or are no classes."""
     if dataset.train.label is None or dataset.test.label is None:
         raise InputError(f"{dataset.name} has no labels, which a probe needs: use a data set that has them")
     train, test = np.asarray(dataset.train.label), np.asarray(dataset.test.label)
@@ -152,7 +182,7 @@ def _labels(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _clusters(codes: Features, labels: Labels, test_codes: Features, test_labels: Labels) -> dict[str, float]:
-    """Clusters are found and matched to classes on train (Kuhn 1955), then counted on test."""
+    """Finds clusters and matches them to classes on train (Kuhn 1955), and measures them on test."""
     classes = np.unique(labels)
     kmeans = KMeans(len(classes), n_init=10, random_state=0).fit(codes)
     counts = confusion_matrix(np.searchsorted(classes, labels), kmeans.labels_)

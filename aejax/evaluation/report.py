@@ -1,4 +1,4 @@
-"""What is left behind by a run: test metrics beside the published figure, and pictures."""
+"""Writes and prints what a run leaves behind: test metrics beside the published figure, and pictures."""
 
 import json
 import shutil
@@ -20,7 +20,16 @@ from aejax.trained import Trained
 
 
 def finish(trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES) -> dict[str, Any]:
-    """Measures a finished run on test, writes its result and figures, and says what was reached and where it lies."""
+    """Measures a finished run on test, writes its result and figures, and prints what was reached and where it is.
+
+    Args:
+        trained: the trained model, with its run directory.
+        dataset: the data that it was trained on.
+        samples: the number of importance samples of each example for a likelihood.
+
+    Returns:
+        The content of result.json: see `result`.
+    """
     run = trained.run
     assert run is not None
     again = f"stopped after training: aejax train {trained.experiment.name} --resume {run.path} measures and draws"
@@ -36,9 +45,10 @@ def finish(trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES) -> 
 
 
 def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
-    """What result.json says: metrics of test, the published figure and whether it is met, time and hardware.
+    """Returns the content of result.json: test metrics, the published figure and whether it is met, time, hardware.
 
-    Nobody knows whether it is met (None) where its metric was not measured: so many samples were not asked for.
+    `met` is None where there is no published figure, or where its metric was not measured because another number of
+    samples was asked for.
     """
     experiment, rows = trained.experiment, [row for row in trained.history if row["split"] == "train"]
     expected = published(experiment)
@@ -58,7 +68,15 @@ def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
 
 
 def write_study(path: Path, test: dict[str, float], expected: Expected, seconds: float, seed: int = 0) -> None:
-    """Writes what a script of several runs measured, in result.json's form; `path` is named as the script."""
+    """Writes what a script of several runs has measured, in the form of result.json.
+
+    Args:
+        path: the file to write, named after the script.
+        test: the metrics on test, by name.
+        expected: the figure that one of these metrics is compared with.
+        seconds: the time that training took.
+        seed: the seed of the runs.
+    """
     content = {
         "name": path.stem,
         "test": test,
@@ -73,16 +91,22 @@ def write_study(path: Path, test: dict[str, float], expected: Expected, seconds:
 
 
 def published(experiment: Experiment) -> Expected | None:
-    """The figure that this experiment reproduces: None where more than the seed is not as registered."""
+    """Returns the figure that this experiment reproduces: None where more than the seed is not as registered."""
     if experiment.expected is None or experiment.name not in registry.names():
         return experiment.expected
     changed = differences(registry.get(experiment.name), experiment)
-    free = {"seed", "model.shape", "model.prior.shape", "optimizer.horizon"}  # a run fills in the latter three
+    free = {"seed", "model.shape", "model.prior.shape", "optimizer.horizon"}  # a run fills in the last three
     return None if set(changed) - free else experiment.expected
 
 
 def draw(trained: Trained, dataset: Dataset, folder: Path) -> list[Path]:
-    """Writes every figure that suits the experiment as a PNG, and returns their paths."""
+    """Writes every figure that suits the experiment as a PNG, and returns the paths.
+
+    Args:
+        trained: the trained model.
+        dataset: the data that it was trained on.
+        folder: the folder of the figures, which is made where it is missing.
+    """
     folder.mkdir(exist_ok=True)
     drawn = suite.draw(trained, dataset)
     for name, figure in drawn.items():
@@ -91,7 +115,13 @@ def draw(trained: Trained, dataset: Dataset, folder: Path) -> list[Path]:
 
 
 def show(trained: Trained, metrics: dict[str, float], part: str) -> None:
-    """Prints metrics as a table, with the published figure where it was measured on that data set."""
+    """Prints metrics as a table, and on the test part beside the published figure.
+
+    Args:
+        trained: the trained model.
+        metrics: the metrics, by name.
+        part: the name of the part that was measured.
+    """
     table = Table("metric", part, title=trained.experiment.name, title_justify="left")
     expected = published(trained.experiment) if part == "test" else None
     if expected is not None:
@@ -108,7 +138,7 @@ def show(trained: Trained, metrics: dict[str, float], part: str) -> None:
 
 
 def show_rows(rows: dict[str, dict[str, float]]) -> None:
-    """Prints one row of metrics for each name."""
+    """Prints a table with one row of metrics for each name. All rows have the same metrics."""
     columns = list(dict.fromkeys(metric for row in rows.values() for metric in row))
     table = Table("", *columns)
     for name, row in rows.items():
@@ -117,7 +147,10 @@ def show_rows(rows: dict[str, dict[str, float]]) -> None:
 
 
 def profiled(train: Callable[[], Trained]) -> None:
-    """Trains under a JAX profile of the first epochs, leaves it in the run's folder, and says where the time went."""
+    """Trains under a JAX profile of the first epochs, keeps it in the run's folder, and prints where the time went.
+
+    `train` trains and returns a model that has a run directory.
+    """
     with tempfile.TemporaryDirectory() as folder:
         with Profile(Path(folder)) as profile:
             trained = train()
@@ -130,7 +163,7 @@ def profiled(train: Callable[[], Trained]) -> None:
 
 
 def show_numbers(numbers: dict[str, float], title: str) -> None:
-    """Prints named numbers as a table."""
+    """Prints numbers beside their names, as a table with a title."""
     table = Table("", title, title_justify="left")
     for name, value in numbers.items():
         table.add_row(name.replace("_", " "), f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}")

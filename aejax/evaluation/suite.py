@@ -1,6 +1,6 @@
-"""What is measured and drawn for a trained model: a list of evaluations, each for the experiments it suits.
+"""Lists what is measured and drawn for a trained model: evaluations, each for the experiments that it suits.
 
-A new one is added to `SUITE`; training, `aejax eval` and `aejax figures` use whatever is there.
+A new one is added to `SUITE`; training, `aejax eval` and `aejax figures` use all that are there.
 """
 
 import math
@@ -18,26 +18,37 @@ from aejax.metrics import detection_metrics
 from aejax.trained import Trained
 
 MOST_CODES = 5000
+"""Largest number of codes that are drawn as points."""
 
 SAMPLES = 50
-"""Of each example, where nobody asks for more: published likelihoods take 5,000."""
+"""Default number of importance samples of each example for a likelihood: published ones take 5,000."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One family of metrics and figures."""
+    """Holds the functions of one family of metrics and figures."""
 
     suits: Callable[[Experiment], bool]
+    """Tells whether the family applies to an experiment."""
     measure: Callable[[Trained, Examples], dict[str, float]]
-    """Metrics of one part of the data, by name."""
+    """Measures one part of the data: metrics by name."""
     draw: Callable[[Trained, Dataset], dict[str, Figure]]
-    """Figures, by the name of their file."""
+    """Draws figures, by the name of their file without its ending."""
     estimate: Callable[[Trained, Examples, int], dict[str, float]] = lambda trained, part, samples: {}
-    """Metrics of one part that take so many samples of each example, and are the better the more."""
+    """Estimates metrics of one part by a number of samples of each example: the more samples, the more exact."""
 
 
 def measure(trained: Trained, part: Examples, samples: int = SAMPLES) -> dict[str, float]:
-    """The metrics of every evaluation that suits the experiment; what is estimated takes `samples` of each example."""
+    """Measures a part of the data by every evaluation that suits the experiment.
+
+    Args:
+        trained: the trained model.
+        part: the examples.
+        samples: the number of samples of each example, for metrics that are estimated.
+
+    Returns:
+        The metrics, by name.
+    """
     metrics: dict[str, float] = {}
     for evaluation in SUITE:
         if evaluation.suits(trained.experiment):
@@ -46,13 +57,13 @@ def measure(trained: Trained, part: Examples, samples: int = SAMPLES) -> dict[st
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """The figures of every evaluation that suits the experiment."""
+    """Draws the figures of every evaluation that suits the experiment, by the name of their file."""
     suited = [evaluation for evaluation in SUITE if evaluation.suits(trained.experiment)]
     return {name: figure for evaluation in suited for name, figure in evaluation.draw(trained, dataset).items()}
 
 
 def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """Reconstructions, loss curves, codes, and the weights of single-layer models of images."""
+    """Draws reconstructions, loss curves, codes, and the weights of single-layer models of images."""
     test = dataset.test
     first = test.take(np.arange(min(10, len(test))))
     drawn = {"reconstructions": figures.reconstructions(scaled(first.x), trained.reconstruct(first.x, first.label))}
@@ -64,7 +75,7 @@ def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 
 def image_weights(trained: Trained) -> dict[str, np.ndarray]:
-    """The kernels `[values, units]` that lie directly on the example: those of single-layer models of images."""
+    """Returns the kernels `[values, units]` between example and code, by name, of a single-layer model of images."""
     if len(trained.shape) != 3:
         return {}
     params = trained.state.params
@@ -83,14 +94,17 @@ def image_weights(trained: Trained) -> dict[str, np.ndarray]:
 
 
 def measure_detection(trained: Trained, part: Examples) -> dict[str, float]:
-    """How well the squared error tells the outliers apart, where the labels flag some and not all."""
+    """Measures how well the squared error tells outliers apart.
+
+    Nothing is measured unless the labels are 0 (normal) for some examples and 1 (outlier) for all others.
+    """
     if part.label is None or set(np.unique(part.label)) != {0, 1}:
         return {}
     return detection_metrics(trained.score(part.x, label=part.label), part.label)
 
 
 def flags_outliers(experiment: Experiment) -> bool:
-    """Whether the data set's labels are outlier flags: only .mat files say so."""
+    """Tells whether the data set's labels flag outliers: those of a .mat file do."""
     return experiment.data.name.lower().endswith(".mat")
 
 

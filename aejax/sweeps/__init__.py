@@ -1,6 +1,6 @@
-"""Many experiments: plan, search, store, summary, page.
+"""Plans, runs, stores and summarises sweeps of experiments.
 
-How a group of trials trains is in `training`.
+How a group of trials trains together is in `training`.
 """
 
 import lazy_loader

@@ -1,10 +1,10 @@
-"""The trials of a search as an Optuna study that its workers share: each is proposed once, and told once.
+"""Keeps the trials of a search in an Optuna study that its workers share: each is proposed once, and told once.
 
-A trial's number is its place in the search. Workers send heartbeats: each counts up an attribute of the
-study that is its own. A worker whose count a watcher has seen stand still for `claims.LEASE` seconds is
-dead, and what it was at work on returns to the queue, with its number and its settings. (Optuna's own
-heartbeats run in `study.optimize` alone, are not there for a journal, and miss a worker that dies before
-the first of them.) No two clocks are compared, so the workers may be on different machines.
+A trial's number is its place in the search. Workers send heartbeats: each worker counts up an attribute of the
+study that is its own. A worker whose count stands still for `claims.LEASE` seconds, by the clock of another worker,
+counts as dead, and its trials return to the queue with their numbers and settings. (Optuna's own heartbeats run in
+`study.optimize` alone, do not exist for a journal, and miss a worker that dies before the first of them.) No two
+clocks are compared, so that the workers may be on different machines.
 """
 
 import contextlib
@@ -20,19 +20,20 @@ from aejax.sweeps.store import Result
 SAMPLERS = {"tpe": "TPESampler", "random": "RandomSampler"}
 
 BUSY = 60.0
-"""Seconds that SQLite waits for other writers."""
+"""Number of seconds that SQLite waits for other writers."""
 
 
 class Claimed(NamedTuple):
-    """A trial that this worker is to train."""
+    """Holds a trial that this worker has claimed and is to train."""
 
     number: int
+    """The trial's place in the search, from 0."""
     params: dict[str, Any]
-    """As the study's distributions have them, by path."""
+    """The proposed value of each axis, by path, in the form that the study's distributions have."""
 
 
 class Study:
-    """One worker's view of a study."""
+    """Gives one worker access to a study."""
 
     def __init__(
         self, storage: str, name: str, about: str, distributions: dict[str, Any], *, maximise: bool, sampler: str
@@ -41,13 +42,14 @@ class Study:
 
         Args:
             storage: the URL of a relational database, or the path of a journal.
-            name: of the study in its storage.
-            about: what is searched; the same for all of its workers.
-            distributions: Optuna's, by path.
+            name: the name of the study in its storage.
+            about: a text that says what is searched, the same for all workers of the study.
+            distributions: Optuna's distribution of each axis, by path.
             maximise: whether larger values are better.
-            sampler: one of `SAMPLERS`.
+            sampler: the name of the sampler, one of `SAMPLERS`.
 
-        Raises `InputError` for a storage that cannot be opened, or a study of something else.
+        Raises:
+            InputError: for a storage that cannot be opened, or a study of something else.
         """
         self._optuna: Any = import_extra("optuna", "sweep")
         self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
@@ -73,19 +75,20 @@ class Study:
         self._study.set_user_attr("about", about)
 
     def claim(self, most: int, total: int) -> list[Claimed]:
-        """Takes up to `most` trials: first those in the queue, then new ones, until there are `total`.
+        """Claims up to `most` trials: first those in the queue, then new ones, until there are `total` in all.
 
-        Call it under a lock that the workers of one machine share: SQLite gives a trial to two that ask at once.
+        Call it under a lock that the workers of one machine share: SQLite gives one trial to two workers that ask at
+        once.
         """
         self._bury()
         trials = self._trials()
-        # A seed for each group: the same search proposes the same again, and two workers never the same.
+        # A new seed for each group of trials: a repeated search proposes the same, but two workers never do.
         self._study.sampler = getattr(self._optuna.samplers, self._sampler)(seed=len(trials))
         queued = sum(trial.state.name == "WAITING" for trial in trials[:total])
         claimed: list[Claimed] = []
         while len(claimed) < min(most, queued + max(total - len(trials), 0)):
             trial = self._study.ask(self._distributions)
-            if trial.number >= total:  # another machine was faster: this one waits for a larger total
+            if trial.number >= total:  # another machine was faster: this trial waits for a search with a larger total
                 self._give_back(trial.number)
                 break
             trial.set_user_attr("worker", self.worker)
@@ -94,14 +97,14 @@ class Study:
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        """Sends heartbeats meanwhile, and gives back afterwards what was claimed and not finished.
+        """Sends heartbeats for the length of the context, and at its end returns unfinished trials to the queue.
 
         Raises `InputError` where the storage is lost on the way.
         """
         count, lost = itertools.count(), self._optuna.exceptions.StorageInternalError
 
         def beat() -> None:
-            with contextlib.suppress(lost):  # the next may reach it
+            with contextlib.suppress(lost):  # the next heartbeat may reach the storage
                 self._study.set_user_attr(f"heartbeats of {self.worker}", next(count))
 
         def release() -> None:
@@ -117,7 +120,13 @@ class Study:
             raise InputError(f"the study cannot be reached, the same command goes on: {first_line(error)}") from None
 
     def finish(self, number: int, value: float | None, result: Result) -> None:
-        """Tells what a trial came to, None where it failed; nothing where another worker has taken it over."""
+        """Tells the study how a trial has ended, unless another worker has taken the trial over.
+
+        Args:
+            number: the trial's number.
+            value: the metric that is searched by; None: the trial has failed.
+            result: the trial's whole result, which the study keeps.
+        """
         id = self._trial_id(number)
         trial = self._storage.get_trial(id)
         if trial.state.name != "RUNNING" or trial.user_attrs.get("worker") != self.worker:
@@ -129,15 +138,18 @@ class Study:
             self._study.tell(number, value)
 
     def finished(self, total: int) -> int:
-        """How many of the first `total` trials have been told."""
+        """Returns how many of the first `total` trials are finished, whether or not they failed."""
         return sum(trial.state.is_finished() for trial in self._trials()[:total])
 
     def results(self) -> list[tuple[dict[str, Any], Result]]:
-        """The params and the result of every trial that has one, whichever worker trained it."""
+        """Returns the proposed values and the result of every trial that has a result, whichever worker trained it."""
         return [(trial.params, trial.user_attrs["result"]) for trial in self._trials() if "result" in trial.user_attrs]
 
     def _bury(self) -> None:
-        """Returns the trials of dead workers to the queue."""
+        """Returns the trials of dead workers to the queue.
+
+        A worker is dead where its count of heartbeats has stood still for `store.LEASE` seconds of this one's clock.
+        """
         heartbeats, now = self._study.user_attrs, time.monotonic()
         for trial in self._trials("RUNNING"):
             worker = trial.user_attrs.get("worker")
@@ -152,7 +164,7 @@ class Study:
             self._storage.set_trial_state_values(id, self._optuna.trial.TrialState.WAITING)
 
     def _trials(self, *states: str) -> list[Any]:
-        """By number; of certain states alone where some are given."""
+        """Returns the trials by number; where states are given, only those in one of them."""
         trials = self._study.get_trials(deepcopy=False)
         return [trial for trial in trials if not states or trial.state.name in states]
 
@@ -172,5 +184,5 @@ class Study:
 
 
 def _shown(storage: str) -> str:
-    """Without its password."""
+    """Returns the storage as it may be shown: without its password."""
     return import_extra("sqlalchemy", "sweep").make_url(storage).render_as_string() if "://" in storage else storage

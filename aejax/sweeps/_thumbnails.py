@@ -1,4 +1,4 @@
-"""Thumbnails: small pictures that a sweep keeps of each trained model of images, in its result."""
+"""Makes thumbnails: small pictures of what a trained model of images does, which a sweep keeps in each result."""
 
 import base64
 import io
@@ -14,12 +14,14 @@ from aejax.models import ConditionalAutoencoder, VariationalAutoencoder
 from aejax.trained import Trained
 
 COUNT = 8
+"""Largest number of examples in a row."""
 
 
 def thumbnails(trained: Trained, part: Examples) -> dict[str, Any] | None:
-    """The first examples, their reconstructions, and samples where there is a prior; None of what is no image.
+    """Makes rows of the first examples, their reconstructions and, where the model has a prior, samples.
 
-    JSON: the names of the rows, how many examples each has, and a PNG of them in base64.
+    Returns them as JSON: the names of the rows, how many examples each has, and one PNG of all in base64. Returns None
+    for examples that are no images.
     """
     if len(trained.shape) != 3:
         return None
@@ -35,7 +37,7 @@ def thumbnails(trained: Trained, part: Examples) -> dict[str, Any] | None:
 
 
 def read_thumbnails(kept: dict[str, Any]) -> dict[str, Float[np.ndarray, "n height width channels"]]:
-    """The pictures of each row, in [0, 1]."""
+    """Returns the pictures of each row, by its name, in [0, 1]."""
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(kept["png"]))))
     sheet = sheet[..., None] if sheet.ndim == 2 else sheet
     rows = zip(kept["rows"], np.split(sheet / 255, len(kept["rows"])), strict=True)

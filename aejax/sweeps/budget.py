@@ -1,4 +1,4 @@
-"""What a sweep will take, before it does: groups, programs to compile, members side by side, memory."""
+"""Estimates what a sweep will take before it runs: programs to compile, members side by side, memory."""
 
 import math
 from collections.abc import Sequence
@@ -17,21 +17,28 @@ from aejax.training import Selection
 
 @dataclass(frozen=True)
 class Budget:
-    """Of the trials of one structure."""
+    """Says how the trials of one structure will train, and how much memory they will take at least."""
 
     trials: int
+    """Number of trials of this structure."""
     lanes: int
-    """Groups that train at the same time."""
+    """Number of groups that train at the same time."""
     members: int
-    """Of each group; they share its program."""
+    """Number of members in each group; they train as one program."""
     member_bytes: int
-    """Of one member at least: its state before and after a step, and its gradient."""
+    """Bytes of one member, at least: its state before and after a step, and its gradient."""
     data_bytes: int
-    """Of the data, which is on the device once."""
+    """Bytes of the data, which is on the device once."""
 
     @classmethod
     def of(cls, trials: Sequence[Trial], width: int, selection: Selection | None) -> "Budget":
-        """Without compiling: what is computed on the way to the gradient is not counted."""
+        """Estimates the budget without compiling: activations and all else on the way to the gradient are not counted.
+
+        Args:
+            trials: the trials, of one structure.
+            width: how many trials are claimed at once, at most.
+            selection: the selection that drops members early, if there is one.
+        """
         dataset = load(trials[0].experiment.data)
         first = trials[0].experiment.resolve(dataset)
         claimed = min(width, len(trials))
@@ -43,12 +50,18 @@ class Budget:
 
     @property
     def bytes(self) -> int:
-        """Of all that is held at a time."""
+        """Returns the bytes of all that is held at a time: the data, and the members that train at the same time."""
         return self.data_bytes + self.lanes * self.members * self.member_bytes
 
 
 def show(groups: Sequence[Sequence[Trial]], width: int, selection: Selection | None) -> None:
-    """Prints a row for each structure, with the settings that its trials share."""
+    """Prints a row with the budget of each structure, and the settings that its trials share.
+
+    Args:
+        groups: the trials of each structure.
+        width: how many trials are claimed at once, at most.
+        selection: the selection that drops members early, if there is one.
+    """
     total = sum(map(len, groups))
     title = f"{total} trials, {len(groups)} {'structure' if len(groups) == 1 else 'structures'}: each compiles once"
     heads = ("structure", "trials", "at once", "a member", "with data", "what they share")

@@ -1,4 +1,4 @@
-"""A command's workers as jobs of a cluster, or as processes here, through submitit."""
+"""Starts workers as jobs of a cluster, or as processes on this machine, through submitit."""
 
 import contextlib
 import os
@@ -11,32 +11,35 @@ from typing import Any
 from aejax.core import InputError, first_line, import_extra
 
 MINUTES = 24 * 60
-"""A job's time where none is given."""
+"""Number of minutes after which a job is ended, where no other is given."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """What a job runs; one that is preempted, or out of time, is queued again and starts anew."""
+    """Holds the work of a job. A job that is preempted, or out of time, is queued again and starts anew."""
 
     work: Callable[[], None]
 
     def __call__(self) -> None:
-        """Works."""
+        """Does the work."""
         self.work()
 
     def checkpoint(self) -> Any:
-        """What submitit queues again: what it was at work on is another's by then, or nobody's."""
+        """Returns what submitit queues again: the same work, as other workers go on with the trials that it leaves."""
         return _submitit().helpers.DelayedSubmission(self)
 
 
 def submit(work: Callable[[], None], workers: int, folder: Path, slurm: str | None = None) -> list[Any]:
-    """Starts so many workers, as jobs of SLURM where it has settings; gives submitit's jobs.
+    """Starts workers, as jobs of SLURM where settings of SLURM are given, else as processes on this machine.
 
     Args:
-        work: can be pickled; safe to run in many processes at once.
-        workers: how many.
-        folder: of submitit's files, the logs among them.
-        slurm: `partition=gpu,timeout_min=60,gpus_per_node=1`: submitit's settings, and with their own names SLURM's.
+        work: what each worker calls: it can be pickled, and is safe to run in many processes at once.
+        workers: the number of workers.
+        folder: the folder of submitit's files, the logs among them.
+        slurm: settings of submitit, and by their own names of SLURM: `partition=gpu,timeout_min=60,gpus_per_node=1`.
+
+    Returns:
+        The jobs, as submitit has them.
 
     Raises:
         InputError: where there is no SLURM, or no such setting.
@@ -55,7 +58,7 @@ def submit(work: Callable[[], None], workers: int, folder: Path, slurm: str | No
 
 @contextlib.contextmanager
 def running(jobs: Sequence[Any]) -> Iterator[None]:
-    """Cancels afterwards the jobs that are not done."""
+    """Cancels, at the end of the context, the jobs that are not done."""
     try:
         yield
     finally:
@@ -65,7 +68,7 @@ def running(jobs: Sequence[Any]) -> Iterator[None]:
 
 
 def check(jobs: Sequence[Any]) -> None:
-    """Raises `InputError` where a job has failed, with where the first of them has said why."""
+    """Raises `InputError` where jobs have failed, and names the file in which the first of them says why."""
     failed = [job for job in jobs if job.exception() is not None]
     if failed:
         raise InputError(f"{len(failed)} of {len(jobs)} workers failed: {failed[0].paths.stderr} ends with why")
@@ -73,7 +76,10 @@ def check(jobs: Sequence[Any]) -> None:
 
 @contextlib.contextmanager
 def _errors_into(path: Path) -> Iterator[None]:
-    """What is started meanwhile has this file for its standard error: submitit's processes end with a traceback."""
+    """Sends the standard error of what is started in the context to a file.
+
+    Submitit's processes end with a traceback, which is not for the user.
+    """
     shown = os.dup(2)
     try:
         with path.open("a") as file:
@@ -86,7 +92,10 @@ def _errors_into(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _heeding_interrupts() -> Iterator[None]:
-    """What is started meanwhile heeds SIGINT, which cancels it, also where this process, begun by `&`, does not."""
+    """Lets what is started in the context heed SIGINT, which cancels it, even where this process ignores it.
+
+    A process that a shell starts with `&` ignores SIGINT, and so would its children.
+    """
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     if ignored:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -103,7 +112,7 @@ def _submitit() -> Any:
 
 
 def _settings(generic: Collection[str], slurm: str | None) -> dict[str, Any]:
-    """Settings as they are typed, as submitit's executor takes them."""
+    """Turns settings as they are typed into those that submitit's executor takes; `generic` names its own."""
     settings = {}
     for item in (slurm or "").split(",") if slurm else []:
         name, equals, value = item.partition("=")

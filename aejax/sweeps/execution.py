@@ -1,4 +1,4 @@
-"""Work on a sweep: groups of trials are claimed, trained as populations, measured and recorded."""
+"""Works on a sweep: claims groups of trials, trains them as populations, measures and records them."""
 
 import shutil
 from collections.abc import Callable, Generator, Sequence
@@ -23,7 +23,7 @@ MeasureTrained = Callable[[Trained, Examples], dict[str, float]]
 
 @dataclass(frozen=True)
 class SweepEvents:
-    """What a caller is told while a sweep runs; the default says nothing."""
+    """Holds functions that are called while a sweep runs. By default they do nothing."""
 
     begun: Any = field(default=lambda trials: None)
     """Called with the trials of a group before they train."""
@@ -45,12 +45,12 @@ def run_sweep(
     """Claims, trains and records groups of trials until none is free.
 
     Args:
-        sweep: the folder to work on; others may be at work on it too.
-        width: at most so many trials are claimed at once; how many train side by side, `training.fit_each` decides.
+        sweep: the sweep to work on; other processes may be at work on it too.
+        width: how many trials are claimed at once, at most; `training.fit_each` decides how many train side by side.
         shared_order: see `training.fit_each`.
         selection: see `training.fit_each`; it compares trials that are claimed together.
-        measure: what is measured of each trained model on validation and test, such as `evaluation.measure`.
-        events: what is called on the way.
+        measure: measures each trained model on validation and test, as `evaluation.measure` does.
+        events: functions to call on the way; None: none.
     """
     worker = worker_name()
     events = SweepEvents() if events is None else events
@@ -70,14 +70,19 @@ def run_sweep(
 def train_trials(
     trials: Sequence[Trial], worker: str, measure: MeasureTrained, *, keep_thumbnails: bool = False, **options: Any
 ) -> Generator[tuple[Trial, Result], None, None]:
-    """Trains trials of one structure with the options of `training.fit_each`, and yields what each came to.
+    """Trains trials of one structure, and yields each with its result.
 
-    With `keep_thumbnails` a result has small pictures too, see `_thumbnails`.
+    Args:
+        trials: the trials.
+        worker: the name of the worker, which the results say.
+        measure: measures each trained model on validation and test.
+        keep_thumbnails: add small pictures to the result of a model of images.
+        options: those of `training.fit_each`.
     """
     dataset = load(trials[0].experiment.data)
     parts = {name: dataset.part(name) for name in ("validation", "test") if len(dataset.part(name))}
     experiments = [trial.experiment for trial in trials]
-    # Closed however this ends, as nothing else refers to it: what is still in training stops and is kept.
+    # The wrapped generator is closed however this one ends: what is still in training then stops and is kept.
     with closing(outcome for outcome in training.fit_each(experiments, dataset=dataset, **options)) as outcomes:
         for trial, outcome in zip(trials, outcomes, strict=True):
             content = {

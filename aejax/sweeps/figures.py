@@ -1,4 +1,4 @@
-"""Figures of a sweep's outcome: its rows along one axis, along two, along all; and every trial's curve."""
+"""Draws the outcome of a sweep: its metric along one axis, over two or over all of them, and every trial's curve."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,10 +15,20 @@ from aejax.sweeps.store import Sweep
 from aejax.sweeps.summary import SummaryRow, short, text, varied
 
 MOST_LINES, MOST_ROWS, MOST_TAGS = 8, 10, 12
+"""Largest number of lines along an axis, of rows of pictures, and of values that an axis names."""
 
 
 def draw_sweep(sweep: Sweep, rows: Sequence[SummaryRow], metric: str) -> dict[str, Figure]:
-    """Every figure that the sweep's axes allow, by name."""
+    """Draws every figure that the sweep's axes allow.
+
+    Args:
+        sweep: the sweep.
+        rows: its rows, as `summarise` returns them.
+        metric: the metric of the rows.
+
+    Returns:
+        The figures, by name.
+    """
     paths = varied(rows)
     numeric = [path for path in paths if all(_is_number(row.settings[path]) for row in rows)]
     drawn = {"curves": curves(sweep)}
@@ -37,12 +47,19 @@ def draw_sweep(sweep: Sweep, rows: Sequence[SummaryRow], metric: str) -> dict[st
 
 
 def _fill_plane(rows: Sequence[SummaryRow], paths: Sequence[str]) -> bool:
-    """Whether most combinations of two axes have a row: a grid's do, a search's do not."""
+    """Tells whether most combinations of two axes have a row, as in a grid but not in a search."""
     return 2 * len(rows) > len(_values(rows, paths[0])) * len(_values(rows, paths[1]))
 
 
 def along(rows: Sequence[SummaryRow], path: str, metric: str, by: str | None = None) -> Figure:
-    """The metric's mean against one numeric axis, its 95 % interval as a band; a line for each value of `by`."""
+    """Draws the metric's mean against one numeric axis, with its 95 % interval as a band.
+
+    Args:
+        rows: the settings and their metric.
+        path: the axis, whose values are numbers.
+        metric: the metric's name.
+        by: another axis, for each of whose values there is a line, for at most `MOST_LINES`; None: one line.
+    """
     figure, axes = _canvas()
     values = [None] if by is None else _values(rows, by)
     for number, value in enumerate(values[:MOST_LINES]):
@@ -66,7 +83,13 @@ def along(rows: Sequence[SummaryRow], path: str, metric: str, by: str | None = N
 
 
 def plane(rows: Sequence[SummaryRow], paths: tuple[str, str], metric: str) -> Figure:
-    """The metric's mean over two axes, as a heat map with the numbers in it."""
+    """Draws the metric's mean over two axes, as a heat map with the numbers in it.
+
+    Args:
+        rows: the settings and their metric.
+        paths: the two axes, the first one down, the second one across.
+        metric: the metric's name.
+    """
     down, across = (_values(rows, path) for path in paths)
     means = np.full((len(down), len(across)), np.nan)
     for row in rows:
@@ -88,7 +111,13 @@ def plane(rows: Sequence[SummaryRow], paths: tuple[str, str], metric: str) -> Fi
 
 
 def parallel(rows: Sequence[SummaryRow], paths: Sequence[str], metric: str) -> Figure:
-    """One line for each setting, through its place on every axis and its mean; the best in colour and on top."""
+    """Draws one line for each setting, through its place on every axis and its mean, the best in colour and on top.
+
+    Args:
+        rows: the settings and their metric, the best first: the first tenth of those that have it is in colour.
+        paths: the axes.
+        metric: the metric's name.
+    """
     figure, axes = _canvas(width=1.6 * (len(paths) + 1) + 1)
     finished = [row for row in rows if row.values]
     places = [{text(value): place for place, value in enumerate(_values(rows, path))} for path in paths]
@@ -104,7 +133,7 @@ def parallel(rows: Sequence[SummaryRow], paths: Sequence[str], metric: str) -> F
     axes.set_xticks(range(len(paths) + 1), [*short(list(paths)), metric])
     axes.set_yticks([])
     for number, place in enumerate(places):
-        # Of many values, as a search has them, only some can be read.
+        # An axis of a search may have so many values that only some of them can be shown legibly.
         for said, position in list(place.items())[:: -(-len(place) // MOST_TAGS)]:
             _tag(axes, number, position / max(len(place) - 1, 1), said)
     for fraction in (0.0, 0.5, 1.0):
@@ -118,7 +147,10 @@ def parallel(rows: Sequence[SummaryRow], paths: Sequence[str], metric: str) -> F
 
 
 def multiples(sweep: Sweep, rows: Sequence[SummaryRow]) -> dict[str, Figure]:
-    """The same examples as each setting reconstructs them, and its samples where there are any; one seed of each."""
+    """Draws the same examples as each setting reconstructs them, and its samples where there are any.
+
+    Each setting is shown by one of its seeds.
+    """
     paths = varied(rows)
     ordered = sorted(rows, key=lambda row: [_place(row.settings[path]) for path in paths])
     results, pictures_of = sweep.results(), {}
@@ -146,7 +178,7 @@ def multiples(sweep: Sweep, rows: Sequence[SummaryRow]) -> dict[str, Figure]:
 
 
 def curves(sweep: Sweep) -> Figure:
-    """The loss of every trial by epoch: of validation where there is one."""
+    """Draws the loss of every trial by epoch: that of validation where there is one, else that of training."""
     figure, axes = _canvas()
     results = list(sweep.results().values())
     part = "validation" if any("validation" in result["curves"] for result in results) else "train"
@@ -184,7 +216,7 @@ def _values(rows: Sequence[SummaryRow], path: str) -> list[Any]:
 
 
 def _place(value: Any) -> tuple[bool, float, str]:
-    """Numbers by size, and words after them."""
+    """Returns a key that sorts numbers by size, and all else after them."""
     return not _is_number(value), value if _is_number(value) else 0, str(value)
 
 

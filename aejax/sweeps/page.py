@@ -1,4 +1,4 @@
-"""One self-contained HTML page of a sweep: plan, table that sorts, figures, failed trials."""
+"""Makes one self-contained HTML page of a sweep: plan, sortable table, figures, failed trials."""
 
 import base64
 import html
@@ -38,7 +38,15 @@ document.querySelectorAll("table.sortable th").forEach((head, column) => head.ad
 
 
 def sweep_page(sweep: Sweep, rows: Sequence[SummaryRow], metric: str, part: str, figures: dict[str, Figure]) -> str:
-    """The page as text; it refers to nothing outside itself."""
+    """Returns the page as HTML, which refers to nothing outside itself.
+
+    Args:
+        sweep: the sweep.
+        rows: its rows, as `summarise` returns them.
+        metric: the metric of the rows.
+        part: the part of the data that the metric was measured on.
+        figures: the figures to show, by name.
+    """
     name = sweep.trials[0].experiment.name
     groups = plan.groups(sweep.trials)
     done = sum(len(row.values) + row.failed for row in rows)

@@ -1,4 +1,4 @@
-"""Plans of sweeps: axes of settings, the trials that their grid makes, and which of them train as one program."""
+"""Plans sweeps: axes of settings, the trials that their grid makes, and which of them train as one program."""
 
 import dataclasses
 import hashlib
@@ -19,32 +19,33 @@ from aejax.training import structure
 Axes = Mapping[str, Sequence[Any]]
 """The values of each setting, by its path: `optimizer.learning_rate`, `loss.terms.kl.weight`, `model.latent.size`.
 
-A path that leads to a part (`optimizer`, `loss.likelihood`, `data`) takes names of such parts, and
-`experiment` takes registered names.
+A path that leads to a part (`optimizer`, `loss.likelihood`, `data`) takes names of such parts, and the path
+`experiment` takes names of registered experiments.
 """
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One experiment of a sweep, and where it lies in the grid."""
+    """Holds one experiment of a sweep, and where it lies in the grid."""
 
     settings: dict[str, Any]
     """The value of each axis, by path."""
     experiment: Experiment
+    """The experiment with these settings."""
     id: str
-    """The same for the same experiment, whatever sweep it is in: see `identity`."""
+    """The name of the trial, which is the same for the same experiment in any sweep: see `identity`."""
 
 
 def identity(experiment: Experiment) -> str:
-    """A hash of an experiment's whole configuration; what it should achieve is not part of it."""
+    """Returns a hash of an experiment's whole configuration, in which the figure that it should achieve has no part."""
     whole = to_json(dataclasses.replace(experiment, expected=None))
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def grid(base: Experiment, axes: Axes) -> list[Trial]:
-    """Every combination of the axes' values, the last axis fastest.
+    """Returns a trial for every combination of the axes' values, in an order where the last axis varies fastest.
 
-    Raises `InputError` for a path that leads to no setting, and for a value that it cannot take.
+    Raises `InputError` for a path that leads to no setting, for a value that it cannot take, and for repeated trials.
     """
     trials = []
     for values in itertools.product(*axes.values()):
@@ -58,7 +59,7 @@ def grid(base: Experiment, axes: Axes) -> list[Trial]:
 
 
 def groups(trials: Sequence[Trial]) -> list[list[Trial]]:
-    """The trials by structure: each group trains as one compiled program."""
+    """Groups the trials by structure: each group trains as one compiled program."""
     found: dict[Hashable, list[Trial]] = {}
     for trial in trials:
         found.setdefault(structure(trial.experiment), []).append(trial)
@@ -74,13 +75,13 @@ def check(trials: Sequence[Trial]) -> None:
             datasets[str(data)] = load(data)
         dataset = datasets[str(data)]
         resolved = [trial.experiment.resolve(dataset) for trial in group]
-        checkpoint_template(resolved[0], dataset.shape)  # what a model refuses is its structure, which they share
+        checkpoint_template(resolved[0], dataset.shape)  # a model may refuse its structure, which the trials share
 
 
 def vary(base: Experiment, settings: Mapping[str, Any]) -> Experiment:
-    """The experiment with each setting changed that a path leads to. Raises `InputError` as `replace_at` does."""
+    """Returns the experiment with settings changed, each by its path. Raises `InputError` as `replace_at` does."""
     experiment = registry.get(str(settings["experiment"])) if "experiment" in settings else base
-    # A part that is exchanged has other settings: those come after it.
+    # An exchanged part has other settings, so it comes before its settings: the shorter path first.
     for path in sorted(settings, key=lambda path: path.count(".")):
         if path != "experiment":
             experiment = replace_at(experiment, path, settings[path])
@@ -88,7 +89,16 @@ def vary(base: Experiment, settings: Mapping[str, Any]) -> Experiment:
 
 
 def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
-    """The experiment with one setting changed. Raises `InputError` for an unknown path or a value of a wrong type."""
+    """Returns the experiment with one setting changed.
+
+    Args:
+        experiment: the experiment to vary.
+        path: the path of the setting, or of a part that is exchanged.
+        value: the new value, or the name of the new part.
+
+    Raises:
+        InputError: for an unknown path, or a value of a wrong type.
+    """
     if path in {part for part, _ in part_choices(experiment)}:
         changed, _ = choose_parts(experiment, [f"--{path}", str(value)])
         return changed
@@ -105,11 +115,11 @@ def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
 
 
 def parse_axis(text: str) -> tuple[str, list[Any]]:
-    """One axis as it is typed: `PATH=VALUES`.
+    """Parses an axis as it is typed, `PATH=VALUES`, and returns its path and its values.
 
     Values are separated by commas: numbers, names, true, false, null, or lists (`[64,32],[128]`).
-    `0..9` are the whole numbers from 0 to 9, `1e-4:1e-2:log:5` five numbers evenly apart on a
-    logarithmic scale, ends included, `0:1:lin:5` on a straight one. Raises `InputError` for anything else.
+    `0..9` are the whole numbers from 0 to 9; `1e-4:1e-2:log:5` are five numbers evenly apart on a logarithmic scale,
+    ends included, and `0:1:lin:5` on a linear one. Raises `InputError` for any other text.
     """
     path, equals, values = text.partition("=")
     if not equals or not path or not values:
@@ -118,15 +128,15 @@ def parse_axis(text: str) -> tuple[str, list[Any]]:
 
 
 def path_of(text: str) -> str:
-    """A path as it is typed, `optimizer.learning-rate`, as an experiment has it."""
+    """Turns a path as it is typed, `optimizer.learning-rate`, into that of an experiment, `optimizer.learning_rate`."""
     return text.strip().replace("-", "_")
 
 
 def read_axes(path: Path) -> dict[str, list[Any]]:
-    """The axes of a YAML file as Weights & Biases writes grids: `parameters: {PATH: {values: [...]}}`.
+    """Reads the axes in a YAML file as Weights & Biases writes grids: `parameters: {PATH: {values: [...]}}`.
 
-    `value: X` fixes a setting. Raises `InputError` for a file that is no such thing, or asks for
-    another method than a grid.
+    `{value: X}` fixes a setting. Raises `InputError` for a file of another form, or one that asks for another method
+    than a grid.
     """
     import yaml
 
@@ -157,7 +167,7 @@ def _paths(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _items(values: str) -> list[str]:
-    """Split at the commas that are not inside brackets."""
+    """Splits a text at the commas that are not inside brackets."""
     items, depth = [""], 0
     for letter in values:
         depth += (letter == "[") - (letter == "]")
@@ -210,12 +220,15 @@ def _is_whole(text: str) -> bool:
 
 
 def _is_flat(value: Any) -> bool:
-    """A value or a list of values: of lists in lists, a few lines of YAML can make a billion."""
+    """Tells whether a value is a single one or a list of single ones.
+
+    Nested lists are refused, because a few lines of YAML can make a billion values of them.
+    """
     return not any(isinstance(item, list | dict) for item in (value if isinstance(value, list) else [value]))
 
 
 def _number(value: Any) -> Any:
-    """YAML 1.1 takes 1e-4, which has no point, for a word."""
+    """Turns a word that is a number into it: YAML 1.1 takes 1e-4, which has no decimal point, for a word."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:

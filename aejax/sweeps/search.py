@@ -1,8 +1,8 @@
-"""Adaptive search: a group of trials is proposed, trains as populations, and what it came to guides the next ones.
+"""Searches adaptively: a group of trials is proposed and trains as populations, and its results guide the next group.
 
-Any number of workers may search together: where they share the sweep's folder, by a study in SQLite or a
-journal there; on many machines, by one in PostgreSQL. The study is the truth, the folder is an ordinary
-sweep's that shows it.
+Any number of workers may search together, by a study that they share: in SQLite or a journal where they share the
+sweep's folder, in PostgreSQL where they are on several machines. The study is the source of truth; the folder is that
+of an ordinary sweep with the study's results.
 """
 
 import json
@@ -34,16 +34,22 @@ from aejax.trained import Trained
 
 @dataclass(frozen=True)
 class Search:
-    """A search that one worker takes part in."""
+    """Holds a search in which one worker takes part. `Search.open` begins or joins one."""
 
     base: Experiment
+    """The experiment that is varied."""
     space: Space
+    """What its settings may be."""
     folder: Path
+    """The folder of the sweep that has the results."""
     study: Study
+    """The study that all workers share."""
     trials: int
-    """How many there are in all, those of all workers and of earlier calls together."""
+    """Number of trials in all, those of all workers and of earlier calls together."""
     metric: str
+    """The metric of the validation part that is searched by."""
     measure: MeasureTrained
+    """Measures each trained model."""
 
     @classmethod
     def open(
@@ -64,19 +70,20 @@ class Search:
         Args:
             base: the experiment that is varied.
             space: what its settings may be.
-            folder: of the sweep that has the results.
-            trials: how many there are in all.
-            metric: of the validation part; the best is its least, or its most where more of it is better.
-            measure: what is measured of each trained model, see `run_sweep`.
-            sampler: what proposes: the tree-structured Parzen estimator (Bergstra et al. 2011), or chance.
+            folder: the folder of the sweep that has the results.
+            trials: the number of trials in all.
+            metric: the metric of the validation part to search by; the least is best, or the greatest where a
+                higher value is better.
+            measure: measures each trained model, see `run_sweep`.
+            sampler: what proposes settings: the tree-structured Parzen estimator (Bergstra et al. 2011), or chance.
             storage: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/DATABASE`, or the path of a journal;
                 None: SQLite in the folder.
-            name: of the study in its storage; None: the experiment's.
+            name: the name of the study in its storage; None: the experiment's name.
 
         Raises:
-            InputError: for settings that some trial could not be trained with, data without a validation
-                part, a metric that is not measured, a storage that cannot be used, and a folder or a
-                study that has something else.
+            InputError: for settings with which some trial could not be trained, data without a validation part, a
+                metric that is not measured, a storage that cannot be used, and a folder or a study that holds
+                something else.
         """
         _check(base, space, metric, measure)
         there = _opened(base, space, folder)
@@ -93,24 +100,24 @@ class Search:
         return cls(base, space, folder, study, trials, metric, measure)
 
     def finished(self) -> int:
-        """How many trials have been told what they came to."""
+        """Returns how many trials are finished."""
         return self.study.finished(self.trials)
 
     def results(self) -> Sweep:
-        """The folder's sweep, with every result that the study has."""
+        """Returns the folder's sweep, to which it first adds the results that only the study has."""
         there = Sweep.open(self.folder)
         known = {trial.id for trial in there.trials}
         found = [(params, result) for params, result in self.study.results() if result["id"] not in known]
         return there.add([(self.trial(params), result) for params, result in found]) if found else there
 
     def trial(self, params: Mapping[str, Any]) -> Trial:
-        """The trial of a proposal."""
+        """Returns the trial of a proposal, which has a value for each axis by path."""
         settings = {path: value_of(axis, params[path]) for path, axis in self.space.items()}
         experiment = plan.vary(self.base, settings)
         return Trial(settings, experiment, plan.identity(experiment))
 
     def tell(self, number: int, result: Result) -> None:
-        """Tells the study what a trial came to; one that has no finite metric has failed."""
+        """Tells the study the result of a trial. A trial without a finite metric has failed."""
         value = result["validation"].get(self.metric, math.nan)
         self.study.finish(number, value if math.isfinite(value) else None, result)
 
@@ -118,13 +125,14 @@ class Search:
 def run_search(
     search: Search, *, width: int = 8, shared_order: bool = False, events: SweepEvents | None = None
 ) -> None:
-    """Trains groups of proposed trials until every trial is finished, waiting for what others are at work on.
+    """Trains groups of proposed trials until every trial is finished, and waits for those of other workers.
 
     Args:
-        search: others may be at work on it too; what a dead one leaves is done here.
-        width: at most so many trials are proposed and trained at once.
+        search: the search; other workers may be at work on it too, and the trials that a dead one leaves are trained
+            here.
+        width: how many trials are proposed and trained at once, at most.
         shared_order: see `training.fit_each`.
-        events: what is called on the way.
+        events: functions to call on the way; None: none.
     """
     events = SweepEvents() if events is None else events
     with search.study.at_work():
@@ -142,7 +150,10 @@ def run_search(
 
 
 def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], shared_order: bool, events: SweepEvents) -> None:
-    """Trains and tells what was claimed; what is known is told, and what was proposed twice trained once."""
+    """Trains the claimed trials and tells the study their results.
+
+    A trial whose result is known is not trained again, and one that was proposed twice is trained once.
+    """
     numbers: dict[str, list[int]] = {}
     trials: dict[str, Trial] = {}
     for number, params in claimed:
@@ -186,7 +197,7 @@ def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained)
 
 
 def _untrained(experiment: Experiment, dataset: Dataset) -> Trained:
-    """With zeros for parameters: enough to see what is measured."""
+    """Returns a model with zeros for parameters: enough to see which metrics are measured."""
     resolved = experiment.resolve(dataset)
     state, _ = checkpoint_template(resolved, dataset.shape)
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
@@ -194,7 +205,10 @@ def _untrained(experiment: Experiment, dataset: Dataset) -> Trained:
 
 
 def _opened(base: Experiment, space: Space, folder: Path) -> Sweep:
-    """The folder's sweep, begun where there is none. Raises `InputError` where it has other trials than a search's."""
+    """Returns the folder's sweep, and begins it where there is none.
+
+    Raises `InputError` where the folder has trials that are not of this search.
+    """
     if not (folder / "sweep.json").exists():
         return Sweep.create(folder, [])
     there = Sweep.open(folder)

@@ -1,4 +1,4 @@
-"""What a search may choose from: ranges of numbers, and lists of values."""
+"""Describes what a search may choose from: ranges of numbers, and lists of values."""
 
 import json
 import math
@@ -13,22 +13,25 @@ from aejax.sweeps import plan
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers between two ends, which are among them."""
+    """Holds a range of numbers, both ends included."""
 
     low: float
+    """The lower end."""
     high: float
+    """The upper end."""
     kind: Literal["lin", "log", "whole"] = "lin"
-    """Searched on a straight scale, on a logarithmic one, or whole numbers alone."""
+    """How the range is searched: on a linear scale, on a logarithmic one, or among whole numbers alone."""
 
 
 Space = Mapping[str, Range | Sequence[Any]]
-"""What each setting may be, by its path as in `plan.Axes`: a range, or one of some values."""
+"""What each setting may be, by its path as in `plan.Axes`: a number in a range, or one of several values."""
 
 
 def parse_search_axis(text: str) -> tuple[str, Range | list[Any]]:
-    """One axis as it is typed: `1e-4:1e-2:log`, `0:1:lin` and `2..64` are ranges, all else values as in a grid.
+    """Parses an axis of a search as it is typed, and returns its path and what its setting may be.
 
-    Raises `InputError` for what is neither.
+    `PATH=1e-4:1e-2:log`, `PATH=0:1:lin` and `PATH=2..64` are ranges; all else are values, as `parse_axis` reads them.
+    Raises `InputError` for a text that is neither.
     """
     path, _, values = text.partition("=")
     kind: Any
@@ -50,7 +53,7 @@ def parse_search_axis(text: str) -> tuple[str, Range | list[Any]]:
 
 
 def distribution(axis: Range | Sequence[Any]) -> Any:
-    """An axis as Optuna has it."""
+    """Returns Optuna's distribution for an axis."""
     distributions: Any = import_extra("optuna", "sweep").distributions
     if not isinstance(axis, Range):
         return distributions.CategoricalDistribution([_choice(value) for value in axis])
@@ -60,7 +63,7 @@ def distribution(axis: Range | Sequence[Any]) -> Any:
 
 
 def value_of(axis: Range | Sequence[Any], choice: Any) -> Any:
-    """The value that Optuna has chosen from an axis."""
+    """Returns the value of an axis that Optuna's choice stands for."""
     return choice if isinstance(axis, Range) else next(value for value in axis if _choice(value) == choice)
 
 
@@ -72,5 +75,5 @@ def _float(text: str) -> float:
 
 
 def _choice(value: Any) -> Any:
-    """Optuna's categories are no lists."""
+    """Returns a value as Optuna's category: a list, which cannot be one, as JSON."""
     return value if isinstance(value, bool | int | float | str | None) else json.dumps(value)

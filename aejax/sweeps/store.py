@@ -1,13 +1,14 @@
-"""Sweeps on disk: trials are claimed, trained as populations, and each leaves one result file.
+"""Stores sweeps on disk: trials are claimed, trained as populations, and each leaves one result file.
 
-Any number of processes may work on one folder. A claim is a file that its worker touches while it
-lives; one that has not been touched for `claims.LEASE` seconds belongs to a dead worker, and its trial is
-taken over, with those that were claimed beside it: they go on where they were.
+Any number of processes may work on one folder. A claim is a file that its worker touches while it lives. A claim that
+has not been touched for `claims.LEASE` seconds belongs to a dead worker: another one takes over its trial, with those that
+were claimed together with it, and they go on where they were.
 
     sweep.json         the plan
-    claims/ID          who is at work on a trial
+    claims/ID          the name of the worker at work on a trial
     training/*         states of groups in training, see `aejax.training`
-    results/ID.json    what a trial came to
+    results/ID.json    the result of a trial
+    lock               a file that is locked while claims and results change
 """
 
 import contextlib
@@ -28,22 +29,27 @@ from aejax.sweeps import claims, plan
 from aejax.sweeps.plan import Trial
 
 Result = dict[str, Any]
-"""What a trial came to, as its file has it."""
+"""The result of a trial, in the form of its JSON file: see `train_trials`."""
 
 _ID = re.compile("[0-9a-f]{16}")
-"""Names of files are made of it."""
+"""The form of a trial's id, of which the names of files are made."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A folder with a plan, and what its trials have come to so far."""
+    """Gives access to the folder of a sweep: its plan, its claims, and the results so far."""
 
     folder: Path
+    """The folder."""
     trials: list[Trial]
+    """The trials of the plan."""
 
     @classmethod
     def create(cls, folder: Path, trials: Sequence[Trial]) -> "Sweep":
-        """Begins a sweep, or joins the one that is there. Raises `InputError` where that one has other trials."""
+        """Begins a sweep, or joins the one that is there.
+
+        Raises `InputError` where that one has other trials, or the folder cannot be written to.
+        """
         try:
             for name in ("results", "claims"):
                 (folder / name).mkdir(parents=True, exist_ok=True)
@@ -53,7 +59,7 @@ class Sweep:
         with sweep.lock():
             if (folder / "sweep.json").exists():
                 there = cls.open(folder)
-                # Identities of the folder's may be those of an older version: experiments are what counts.
+                # The ids in the folder may be those of an older version, so the experiments are compared.
                 if set(map(_identity, there.trials)) != set(map(_identity, trials)):
                     raise InputError(f"{folder} holds a sweep of other trials: choose another --out, or remove it")
                 return there
@@ -62,7 +68,7 @@ class Sweep:
 
     @classmethod
     def open(cls, folder: Path) -> "Sweep":
-        """The sweep of a folder. Raises `InputError` where there is none."""
+        """Reads the sweep of a folder. Raises `InputError` where there is none."""
         try:
             content = read_json(folder / "sweep.json")
             trials = [Trial(item["settings"], from_json(item["experiment"]), item["id"]) for item in content["trials"]]
@@ -75,12 +81,12 @@ class Sweep:
         return cls(folder, trials)
 
     def results(self) -> dict[str, Result]:
-        """What every finished trial came to, by its id."""
+        """Returns the result of every finished trial, by the trial's id."""
         found = {trial.id: self.result_of(trial) for trial in self.trials}
         return {id: result for id, result in found.items() if result is not None}
 
     def result_of(self, trial: Trial) -> Result | None:
-        """What one trial came to; None while it has not finished. Raises `InputError` for a damaged file."""
+        """Returns a trial's result, or None while it has not finished. Raises `InputError` for a damaged file."""
         path = self._result(trial)
         try:
             content = read_json(path)
@@ -94,15 +100,18 @@ class Sweep:
         return content
 
     def finished(self) -> list[Trial]:
-        """The trials that have a result."""
+        """Returns the trials that have a result."""
         return [trial for trial in self.trials if self._result(trial).exists()]
 
     def claim(self, worker: str, most: int) -> list[Trial]:
-        """Claims up to `most` trials of one structure that nobody has finished or is at work on."""
+        """Claims up to `most` trials of one structure that are neither finished nor claimed by a living worker.
+
+        Returns the claimed trials: none where none is free.
+        """
         with self.lock():
             for group in self._groups:
                 free = [trial for trial in group if not self._result(trial).exists() and not self._taken(trial)]
-                # What a dead worker was at work on goes on together, or what it has kept would be of no use.
+                # A dead worker's trials must go on together, or the state that it saved for the group is of no use.
                 together = [trial for trial in free if self._owner(trial) == self._owner(free[0])][:most]
                 if together:
                     for trial in together:
@@ -111,7 +120,16 @@ class Sweep:
         return []
 
     def record(self, worker: str, trial: Trial, content: Result) -> bool:
-        """Writes a trial's result, unless another worker has taken the trial over."""
+        """Writes a trial's result and removes its claim, unless another worker has taken the trial over.
+
+        Args:
+            worker: the name of the worker that trained the trial.
+            trial: the trial.
+            content: its result.
+
+        Returns:
+            Whether the result was written.
+        """
         with self.lock():
             if self._owner(trial) != worker or self._result(trial).exists():
                 return False
@@ -120,7 +138,10 @@ class Sweep:
         return True
 
     def add(self, finished: Sequence[tuple[Trial, Result]]) -> "Sweep":
-        """The sweep with trials that were not planned, and what they came to; those that it has stay as they are."""
+        """Adds trials that were not planned, with their results, and returns the sweep that has them.
+
+        Trials that the sweep has already stay as they are.
+        """
         with self.lock():
             there = Sweep.open(self.folder).trials
             known = {trial.id for trial in there}
@@ -133,7 +154,7 @@ class Sweep:
         return sweep
 
     def release(self, worker: str, trials: Sequence[Trial]) -> None:
-        """Gives back what was claimed and not finished, as if its worker had died long ago."""
+        """Gives back a worker's unfinished trials: their claims are dated as if it had died long ago."""
         with self.lock():
             for trial in trials:
                 if self._owner(trial) == worker:
@@ -141,7 +162,7 @@ class Sweep:
 
     @contextlib.contextmanager
     def touching(self, worker: str, trials: Sequence[Trial]) -> Iterator[None]:
-        """Keeps the claims alive meanwhile, and releases what is left of them afterwards."""
+        """Keeps a worker's claims alive for the length of the context, and releases at its end those that are left."""
 
         def touch() -> None:
             with self.lock():
@@ -154,7 +175,10 @@ class Sweep:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Nobody else holds it meanwhile; the system gives it back when its holder dies, however it dies."""
+        """Holds the folder's lock for the length of the context.
+
+        The system frees the lock when the process that holds it dies, however it dies.
+        """
         with locked(self.folder / "lock"):
             yield
 
@@ -192,7 +216,7 @@ class Sweep:
 
 
 def _is_result(content: Any) -> bool:
-    """Whether a file's content has the form that `train_trials` gives it."""
+    """Tells whether a file's content has the form that `train_trials` gives it."""
 
     def numbers(values: Any) -> bool:
         return isinstance(values, dict) and all(type(value) in (int, float) for value in values.values())

@@ -1,4 +1,4 @@
-"""Reading a sweep's results: one row for each setting, with its seeds taken together."""
+"""Summarises a sweep's results: one row for each setting, with its seeds taken together."""
 
 import math
 from collections.abc import Sequence
@@ -20,24 +20,25 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One setting of every axis but the seed."""
+    """Holds the results of the seeds of one setting, which has a value for every axis but the seed."""
 
     settings: dict[str, Any]
+    """The value of each axis, by path."""
     values: list[float]
-    """The metric of each seed that finished and has it."""
+    """The metric of each seed that has finished and has it."""
     failed: int
-    """Seeds whose loss became non-finite."""
+    """Number of seeds whose loss became non-finite."""
     missing: int
-    """Seeds that have no result yet."""
+    """Number of seeds that have no result yet."""
 
     @property
     def mean(self) -> float:
-        """Over the seeds that finished; nan without any."""
+        """Returns the mean of the metric over the seeds that have it; nan without any."""
         return float(np.mean(self.values)) if self.values else math.nan
 
     @property
     def half_width(self) -> float:
-        """Of the 95 % interval of the mean by Student's t; nan with fewer than two seeds."""
+        """Returns half the width of the mean's 95 % interval by Student's t; nan with fewer than two seeds."""
         from scipy import stats
 
         count = len(self.values)
@@ -47,14 +48,22 @@ class SummaryRow:
 
 
 def part_of(sweep: Sweep) -> str:
-    """The part of the data that settings are compared on: validation, or test where nothing was held out."""
+    """Returns the part of the data on which settings are compared: validation, or test where nothing was held out."""
     return "validation" if any("validation" in result for result in sweep.results().values()) else "test"
 
 
 def summarise(sweep: Sweep, metric: str, part: str) -> list[SummaryRow]:
-    """A row for each setting; by validation the best mean first, by test in the plan's order: test chooses nothing.
+    """Returns a row for each setting, the best mean first.
 
-    Raises `InputError` for a metric that no result has.
+    On the test part rows are in the plan's order, because nothing is to be chosen by it.
+
+    Args:
+        sweep: the sweep.
+        metric: the metric to compare.
+        part: the part of the data that it was measured on.
+
+    Raises:
+        InputError: for a metric that no result has.
     """
     results = sweep.results()
     known = sorted({name for result in results.values() for name in result.get(part, {})})
@@ -78,7 +87,13 @@ def summarise(sweep: Sweep, metric: str, part: str) -> list[SummaryRow]:
 
 
 def show(rows: list[SummaryRow], metric: str, part: str) -> None:
-    """Prints the rows; settings that all of them share are said once, above."""
+    """Prints the rows as a table, under a title with the settings that all of them share.
+
+    Args:
+        rows: the rows, as `summarise` returns them.
+        metric: the metric of the rows.
+        part: the part of the data that it was measured on.
+    """
     paths, heads = varied(rows), (f"{part} {metric}", "±95%", "best", "seeds", "failed", "to do")
     table = Table(*short(paths), *heads, title=fixed(rows), title_justify="left")
     choose = max if metric.endswith(HIGHER_IS_BETTER) else min
@@ -91,20 +106,20 @@ def show(rows: list[SummaryRow], metric: str, part: str) -> None:
 
 
 def varied(rows: Sequence[SummaryRow]) -> list[str]:
-    """The paths whose values are not the same in all rows."""
+    """Returns the paths of the axes whose values are not the same in all rows."""
     return [path for path in rows[0].settings if len({str(row.settings[path]) for row in rows}) > 1]
 
 
 def fixed(rows: Sequence[SummaryRow]) -> str:
-    """What all rows share."""
+    """Returns the settings that all rows share, as one line `PATH=VALUE, ...`."""
     shared = {path: value for path, value in rows[0].settings.items() if path not in varied(rows)}
     return ", ".join(f"{path}={value}" for path, value in shared.items())
 
 
 def export(sweep: Sweep, path: Path) -> None:
-    """Writes one line for each trial: its settings, how it ended, and every metric; .csv or .parquet.
+    """Writes one line for each trial to a .csv or .parquet file: its settings, how it ended, and every metric.
 
-    Raises `InputError` for another ending.
+    Raises `InputError` for another kind of file.
     """
     import pyarrow as arrow
     from pyarrow import csv, parquet
@@ -128,7 +143,7 @@ def export(sweep: Sweep, path: Path) -> None:
 
 
 def _column(values: list[Any]) -> list[Any]:
-    """Of one type: words where an axis holds words and numbers."""
+    """Returns the values of a column in one type: all as words where an axis holds both words and numbers."""
     kinds = {type(value) for value in values if value is not None}
     return values if len(kinds) < 2 or kinds <= {int, float} else [None if v is None else str(v) for v in values]
 
@@ -138,12 +153,12 @@ def _cell(value: Any) -> Any:
 
 
 def text(value: Any) -> str:
-    """A setting as it is shown."""
+    """Returns the value of a setting as it is shown: a float with four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def short(paths: list[str]) -> list[str]:
-    """Each path's last names, as many as tell it from the others."""
+    """Shortens each path to its last names, as many as tell it from the other paths."""
     names = []
     for path in paths:
         parts = path.split(".")

@@ -1,4 +1,4 @@
-"""What the jobs of test_cluster run: nothing heavy is imported here, so they start at once."""
+"""Holds what the jobs of test_cluster run. It imports nothing heavy, so that they start at once."""
 
 import os
 import time
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Waits(NamedTuple):
-    """Until it may end."""
+    """Waits until the file `end` is in a folder, and leaves files there when it begins and when it tidies up."""
 
     folder: Path
 

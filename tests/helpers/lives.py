@@ -1,6 +1,7 @@
-"""Lives of training processes that are killed, each a fork of this one, which has imported all and started nothing.
+"""Runs training processes that are killed, each a fork of this process, which has imported all and started nothing.
 
-`python tests/lives.py FOLDER` writes FOLDER/outcomes.json. A process of its own would import for seconds.
+`python tests/helpers/lives.py FOLDER` writes FOLDER/outcomes.json. Forks are used because every new process would spend
+seconds on imports.
 """
 
 import hashlib
@@ -48,7 +49,10 @@ DATASET = Dataset("lives", part(40, 0), part(11, 1), part(10, 2))
 
 
 def fork(life: Callable[[], None]) -> int:
-    """Starts a process that lives that life and ends with 0, or with what a stop asks for; returns its number."""
+    """Forks a process that calls `life`, and returns its process id.
+
+    The process ends with 0, with the code of the signal where it is stopped, or with 99 on any other error.
+    """
     number = os.fork()
     if number:
         return number
@@ -63,19 +67,19 @@ def fork(life: Callable[[], None]) -> int:
 
 
 def ending(number: int) -> int:
-    """Waits for a process; its exit code, or less the signal that ended it."""
+    """Waits for a process, and returns its exit code, or the negative number of the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
 
 def train(folder: Path, saving: Saving = OFTEN) -> Trained:
-    """Begins in a folder, or goes on with the run that is there."""
+    """Trains in a folder: begins a run, or resumes the run that is there."""
     runs = [path.parent for path in folder.rglob("experiment.json")]
     where: dict[str, Any] = {"resume": runs[0]} if runs else {"folder": folder}
     return aejax.fit(EXPERIMENT, dataset=DATASET, saving=saving, **where)
 
 
 def digest(trained: Trained) -> str:
-    """Of every bit that a run ends with, times aside."""
+    """Returns a hash of every bit that a run ends with, times aside."""
     timed = ("seconds", "examples_per_second")
     rows = [{name: value for name, value in row.items() if name not in timed} for row in trained.run.rows()]
     content = hashlib.sha256(json.dumps(rows).encode())
@@ -86,13 +90,19 @@ def digest(trained: Trained) -> str:
 
 
 def whole(folder: Path) -> str:
-    """The digest of a run that is trained to its end, in a process of its own."""
+    """Trains a run to its end in a process of its own, and returns its digest."""
     assert ending(fork(lambda: (folder / "digest").write_text(digest(train(folder))) and None)) == 0
     return (folder / "digest").read_text()
 
 
 def killed(folder: Path, seconds: float, rng: random.Random) -> list[str]:
-    """Kills runs at random moments, as often as KILLS says, and gives the digests of what they ended with."""
+    """Kills runs at random moments, `KILLS` times in all, and returns the digests of what the runs ended with.
+
+    Args:
+        folder: the folder of the runs.
+        seconds: the length of a run, within which the moments are.
+        rng: draws the moments.
+    """
     digests, kills, runs = [], 0, 0
     while kills < KILLS:
         (run := folder / str(runs)).mkdir(parents=True)
@@ -108,7 +118,7 @@ def killed(folder: Path, seconds: float, rng: random.Random) -> list[str]:
 
 
 def ended(number: int, moment: float) -> bool:
-    """Whether a process ends by itself, and well, before a moment at which it is killed."""
+    """Waits for a process, kills it at a moment of the monotonic clock, and tells whether it ended before by itself."""
     while time.monotonic() < moment:
         found, status = os.waitpid(number, os.WNOHANG)
         if found:
@@ -122,7 +132,14 @@ def ended(number: int, moment: float) -> bool:
 def terminated(
     folder: Path, hold: Callable[[Path], None], grace: float, pauses: Sequence[float] = (0,)
 ) -> dict[str, Any]:
-    """Sends SIGTERM to a run that `hold` has made hang, and says how and how fast it ended."""
+    """Sends SIGTERM to a run that hangs, and returns how and how fast it ended, and its newest checkpoint.
+
+    Args:
+        folder: the folder of the run.
+        hold: makes the run hang; it touches the file that it is given when it does.
+        grace: seconds after SIGTERM in which the epoch may come to its end.
+        pauses: seconds before each SIGTERM that is sent.
+    """
     folder.mkdir()
 
     def life() -> None:
@@ -156,7 +173,7 @@ def hold_compilation(sign: Path) -> None:
 
 
 def hold_device(sign: Path) -> None:
-    """The third epoch is waited for inside XLA, where the main thread runs no handler of Python's."""
+    """Makes the third epoch hang inside XLA, where the main thread runs none of Python's signal handlers."""
     read = loop._require_finite
 
     def wait(epoch: loop.DispatchedEpoch, keeper: Any) -> None:

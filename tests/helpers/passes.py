@@ -1,4 +1,4 @@
-"""Forward passes made by hand, for tests of terms."""
+"""Makes forward passes by hand, for tests of terms of a loss."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,15 @@ from aejax.models.distributions import Point
 
 
 def passed(mean, scale=None, code=None, step=None, key=0):
-    """A pass that inferred normals of this mean and scale (none: the points themselves) and drew this code."""
+    """Makes a forward pass whose posterior and code are given.
+
+    Args:
+        mean: the means of the posterior [batch, latent].
+        scale: its scale; None: the posterior is the points `mean` themselves.
+        code: the code that was drawn; None: a draw from the posterior.
+        step: the step of training; None: none.
+        key: the seed of the draws.
+    """
     mean = jnp.asarray(mean, jnp.float32)
     posterior = Point(mean) if scale is None else Normal(mean, jnp.broadcast_to(jnp.float32(scale), mean.shape))
     latent = (Plain if scale is None else GaussianLatent)(mean.shape[1])
@@ -22,7 +30,7 @@ def passed(mean, scale=None, code=None, step=None, key=0):
 
 
 def posteriors(batch, size, seed=0):
-    """Means, scales and codes drawn from them, as float64."""
+    """Returns means and scales of normal posteriors, and codes drawn from them, each [batch, size] in float64."""
     rng = np.random.default_rng(seed)
     mean, scale = rng.normal(size=(batch, size)), rng.uniform(0.2, 1.5, (batch, size))
     return mean, scale, mean + scale * rng.normal(size=(batch, size))

@@ -1,6 +1,6 @@
-"""Training that takes no time and whose loss is known: a parabola over the logarithm of the learning rate.
+"""Pretends to train: it takes no time, and the loss is known, a parabola over the logarithm of the learning rate.
 
-Test is the opposite of validation, so that who chooses on it goes wrong.
+The loss on test is the negative of that on validation, so that a search that chooses on test goes wrong.
 """
 
 import math
@@ -10,7 +10,7 @@ from aejax.experiment import Experiment
 
 BEST = 1e-2
 FAILS = 0.5
-"""Learning rates above it diverge."""
+"""The learning rate above which training diverges."""
 VALIDATION = 4
 
 
@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
 
 
 def fit(experiments, **options):
-    """In place of `population.fit`."""
+    """Takes the place of `training.fit_each`: returns the outcome of each experiment without training it."""
     return [Outcome(Model(item), 3 if item.optimizer.learning_rate > FAILS else None) for item in experiments]
 
 
@@ -36,6 +36,6 @@ def loss(learning_rate):
 
 
 def measure(trained, part):
-    """In place of `Trained.evaluate`."""
+    """Takes the place of `Trained.evaluate`: the number of examples tells validation from test."""
     own = loss(trained.experiment.optimizer.learning_rate)
     return {"loss_nats": own if len(part) == VALIDATION else -own}

@@ -1,4 +1,4 @@
-"""A small experiment that trains in a second, and what tests of a run compare."""
+"""Holds a small experiment that trains in a second, and what tests of a run compare."""
 
 import os
 import signal
@@ -41,7 +41,13 @@ def without_times(rows):
 
 
 def stop_after(monkeypatch, epochs, number=signal.SIGINT):
-    """A signal that arrives while the rows of that epoch are written."""
+    """Makes this process get a signal as soon as the metrics of an epoch are logged.
+
+    Args:
+        monkeypatch: pytest's fixture, which patches `Run.log`.
+        epochs: the number of the epoch.
+        number: the signal.
+    """
     log = Run.log
 
     def logged(self, rows):

@@ -1,4 +1,7 @@
-"""Matplotlib figures from arrays: pure functions, apart from `save`, without pyplot and its global state."""
+"""Draws Matplotlib figures from arrays.
+
+All functions but `save` are pure: they do without pyplot and its global state.
+"""
 
 from aejax.evaluation.figures.curves import loss_curves
 from aejax.evaluation.figures.images import image_grid, image_plane, image_rows, reconstructions, weights

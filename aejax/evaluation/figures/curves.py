@@ -1,4 +1,4 @@
-"""Figures of a history: loss and metrics against the epoch."""
+"""Draws a history: loss and metrics against the epoch."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -17,11 +17,18 @@ from aejax.evaluation.figures.style import LABEL, LINES, TICK, TITLE, plain
 def loss_curves(
     history: Sequence[Mapping[str, Any]], metrics: Sequence[str] | None = None, *, title: str | None = None
 ) -> Figure:
-    """Draw one panel a metric and one line a split, in nats per example, against the epoch.
+    """Draw a panel for each metric and in it a line for each split, in nats per example, against the epoch.
 
-    history: rows such as {"epoch": 1, "split": "train", "loss_nats": 98.2}. Without `metrics`: every
-    key that ends in _nats, less a reconstruction_nats that equals the loss. First epochs far above
-    all later ones are left out of the y range, and a note says how high they reach.
+    First epochs far above all later ones are left out of the y range, and a note says how high they reach.
+
+    Args:
+        history: rows such as {"epoch": 1, "split": "train", "loss_nats": 98.2}.
+        metrics: the metrics to draw; None: every key that ends in _nats, less a reconstruction_nats that equals
+            the loss.
+        title: the title of the figure.
+
+    Raises:
+        InputError: for a metric that no row has.
     """
     names = list(metrics) if metrics is not None else _metrics(history)
     missing = [name for name in names if not any(name in row for row in history)]
@@ -53,7 +60,7 @@ def _metrics(history: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _curves(axes: Axes, history: Sequence[Mapping[str, Any]], name: str, colours: Mapping[str, str]) -> None:
-    """One metric: a line a split, with markers where the epochs are few."""
+    """Draw one metric: a line for each split, with markers where the epochs are few."""
     rows = [row for row in history if name in row]
     epochs = np.array([row["epoch"] for row in rows])
     values = np.array([row[name] for row in rows], float)
@@ -69,9 +76,9 @@ def _curves(axes: Axes, history: Sequence[Mapping[str, Any]], name: str, colours
 
 
 def _leave_out_first_epochs(axes: Axes, epochs: np.ndarray, values: np.ndarray) -> None:
-    """Fit the y range to the epochs below which the first ones tower, by twice the range of the later ones.
+    """Fit the y range to the later epochs, where the first ones lie above them by more than twice their range.
 
-    At most one epoch in ten is left out, but always as many as one; of fewer than four none.
+    At most one epoch in ten may be left out, though always at least one; of fewer than four epochs none is.
     """
     distinct = np.unique(epochs)
     most = max(len(distinct) // 10, 1) if len(distinct) >= 4 else 0

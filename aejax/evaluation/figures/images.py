@@ -1,4 +1,4 @@
-"""Figures of examples: images in rows, in a grid, on a plane; vectors overlaid."""
+"""Draws examples: images in rows, in a grid or on a plane, and vectors as curves in one panel."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -23,9 +23,16 @@ _CELL, _GAP = 0.8, 0.08  # inches an image is wide; space between images, as a p
 def reconstructions(
     originals: ArrayLike, reconstructions: ArrayLike, count: int = 10, *, title: str | None = None
 ) -> Figure:
-    """Draw the first `count` originals above their reconstructions.
+    """Draw the first originals above their reconstructions.
 
-    Both [n, h, w, 1 or 3] in [0, 1], or vectors [n, d]. InputError where the shapes disagree.
+    Args:
+        originals: images [n, h, w, 1 or 3] in [0, 1], or vectors [n, d].
+        reconstructions: the same, of the same shape.
+        count: how many of them are drawn at most.
+        title: the title of the figure.
+
+    Raises:
+        InputError: where the shapes differ.
     """
     pair = {"original": np.asarray(originals), "reconstruction": np.asarray(reconstructions)}
     _check_rows(pair)
@@ -35,8 +42,8 @@ def reconstructions(
 def image_rows(rows: Mapping[str, ArrayLike], *, title: str | None = None) -> Figure:
     """Draw labelled rows of images, the first on top, example i in column i.
 
-    Each row [n, h, w, 1 or 3] in [0, 1]. Vectors [n, d] are overlaid instead: one panel an example,
-    value against index. InputError where the shapes disagree.
+    Each row has images [n, h, w, 1 or 3] in [0, 1]. Rows of vectors [n, d] are drawn as curves instead, value
+    against index, with one panel for each example. Raises `InputError` where the shapes differ.
     """
     arrays = {label: np.asarray(row) for label, row in rows.items()}
     _check_rows(arrays)
@@ -56,10 +63,17 @@ def image_rows(rows: Mapping[str, ArrayLike], *, title: str | None = None) -> Fi
 def image_grid(
     images: ArrayLike, columns: int | None = None, *, symmetric: bool = False, title: str | None = None
 ) -> Figure:
-    """Draw images in a grid, row by row, as near to square as it goes where `columns` is None.
+    """Draw images in a grid, row by row.
 
-    images [n, h, w, 1 or 3] in [0, 1]. With `symmetric`, of any values: all share one scale from
-    -max|images| to max|images|, shown by a colour bar (for RGB by a note: mid-grey is 0).
+    Args:
+        images: images [n, h, w, 1 or 3] in [0, 1]; with `symmetric`, of any values.
+        columns: the number of columns; None: such that the grid is nearly square.
+        symmetric: draw all images on one scale from -max|images| to max|images|, which a colour bar shows (for RGB a
+            note: mid-grey is 0).
+        title: the title of the figure.
+
+    Raises:
+        InputError: for arrays that are no such images, and for fewer than one column.
     """
     images = _images(images, bounded=not symmetric)
     count, height, width, channels = images.shape
@@ -78,9 +92,16 @@ def image_grid(
 
 
 def image_plane(images: ArrayLike, across: ArrayLike, up: ArrayLike, *, title: str | None = None) -> Figure:
-    """Draw images without gaps on the plane that their codes lie on, row by row from the top left.
+    """Draw images without gaps on the plane that their codes lie on.
 
-    images [len(up) * len(across), h, w, 1 or 3] in [0, 1]; the values on the two axes ascend.
+    Args:
+        images: images [len(up) * len(across), h, w, 1 or 3] in [0, 1], row by row from the top left.
+        across: the ascending values of the horizontal axis.
+        up: the ascending values of the vertical axis.
+        title: the title of the figure.
+
+    Raises:
+        InputError: for arrays that are no such images, or do not fill the plane.
     """
     images, across, up = _images(images), np.asarray(across, float), np.asarray(up, float)
     count, height, width, channels = images.shape
@@ -103,9 +124,15 @@ def image_plane(images: ArrayLike, across: ArrayLike, up: ArrayLike, *, title: s
 
 
 def weights(kernel: ArrayLike, image_shape: Sequence[int], *, title: str | None = None) -> Figure:
-    """Draw the kernel of each unit, at most the first 100, as an image.
+    """Draw the kernel of each unit, at most of the first 100 units, as an image.
 
-    kernel [d, units], with d the product of `image_shape`: (h, w), (h, w, 1) or (h, w, 3).
+    Args:
+        kernel: the kernel [d, units], with d the product of `image_shape`.
+        image_shape: (h, w), (h, w, 1) or (h, w, 3).
+        title: the title of the figure.
+
+    Raises:
+        InputError: for a kernel of another shape.
     """
     kernel, size = np.asarray(kernel), int(np.prod(image_shape))
     if kernel.ndim != 2 or len(kernel) != size:
@@ -134,13 +161,13 @@ def _images(images: ArrayLike, bounded: bool = True) -> np.ndarray:
 
 
 def _columns(count: int) -> int:
-    """The number of columns near a square that leaves the fewest gaps: 8 for 32, 10 for 100."""
+    """Return the number of columns near a square that leaves the fewest gaps: 8 for 32 images, 10 for 100."""
     root = int(np.ceil(np.sqrt(count)))
     return min(range(root, root + root // 2 + 1), key=lambda columns: -count % columns)
 
 
 def _canvas(rows: int, columns: int, aspect: float, title: str | None) -> tuple[Figure, Axes]:
-    """A plane for rows of images, each 1 wide and `aspect` high, the first row on top."""
+    """Make a figure with axes for rows of images, each 1 wide and `aspect` high, the first row on top."""
     width, height = columns * (1 + _GAP), rows * (aspect + _GAP)
     figure = Figure(figsize=(_CELL * width + 1, _CELL * height + 0.5), layout="constrained")
     axes = figure.subplots()
@@ -152,7 +179,7 @@ def _canvas(rows: int, columns: int, aspect: float, title: str | None) -> tuple[
 
 
 def _draw(axes: Axes, image: np.ndarray, row: int, column: int, limit: float | None = None) -> AxesImage:
-    """One image at its place on the canvas: of [0, 1], or of -limit to limit."""
+    """Draw one image at its place on the canvas. Its values go from 0 to 1, or with a limit from -limit to limit."""
     low, high, colours = (0.0, 1.0, "gray") if limit is None else (-limit, limit, "RdBu_r")
     aspect = image.shape[0] / image.shape[1]
     left, top = column * (1 + _GAP), row * (aspect + _GAP)

@@ -1,4 +1,4 @@
-"""Figures of codes as points."""
+"""Draws codes as points."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,11 +28,19 @@ def code_scatter(
     *,
     title: str | None = None,
 ) -> Figure:
-    """Draw codes as points coloured by label: beyond two dimensions, on their first two principal components.
+    """Draw codes as points coloured by label.
 
-    codes [n, d], labels [n]: up to 20 distinct labels are classes, more are a continuous quantity.
-    One dimension is drawn against the label, or as a histogram without labels. `explained` is for
-    codes [n, 2] that the caller projected: the share of the variance, 0 to 1, along each axis.
+    Codes of more than two dimensions are drawn on their first two principal components. Codes of one dimension are
+    drawn against the label, or without labels as a histogram.
+
+    Args:
+        codes: the codes [n, d].
+        labels: the labels [n]; up to 20 distinct ones are classes, more are a continuous quantity.
+        explained: for codes [n, 2] that the caller has projected, the share of the variance, 0 to 1, along each axis.
+        title: the title of the figure.
+
+    Raises:
+        InputError: for codes that are not finite or not [n, d], and for labels or shares that do not go with them.
     """
     points, labels = np.asarray(codes, float), None if labels is None else np.asarray(labels)
     _check_codes(points, labels, explained)
@@ -69,7 +77,7 @@ def _check_codes(codes: np.ndarray, labels: np.ndarray | None, explained: Sequen
 
 
 def _principal_components(codes: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """The first two principal components, and the share of the variance each carries."""
+    """Return the codes on their first two principal components, and the share of the variance along each."""
     from sklearn.decomposition import PCA
 
     if len(codes) < 2:
@@ -80,7 +88,7 @@ def _principal_components(codes: np.ndarray) -> tuple[np.ndarray, list[float]]:
 
 
 def _classes(labels: np.ndarray) -> np.ndarray | None:
-    """The distinct labels, or None where they are too many to be classes."""
+    """Return the distinct labels, or None where they are too many to be classes."""
     distinct = np.unique(labels)
     if len(distinct) > _MOST_CLASSES and labels.dtype.kind not in "biuf":
         raise InputError(f"{len(distinct)} distinct labels are not numbers; pass {_MOST_CLASSES} or fewer.")
@@ -88,7 +96,7 @@ def _classes(labels: np.ndarray) -> np.ndarray | None:
 
 
 def _strip(figure: Figure, axes: Axes, code: np.ndarray, labels: np.ndarray | None) -> None:
-    """One dimension of code: a histogram, or its points against the label, jittered for classes."""
+    """Draw codes of one dimension: as a histogram, or as points against the label, jittered for classes."""
     axes.set_xlabel("code", fontsize=LABEL)
     axes.set_ylabel("examples" if labels is None else "label", fontsize=LABEL)
     if labels is None:
@@ -102,7 +110,7 @@ def _strip(figure: Figure, axes: Axes, code: np.ndarray, labels: np.ndarray | No
 
 
 def _points(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, labels: np.ndarray | None) -> list[Line2D]:
-    """Points coloured by label; returns what a legend of classes shows, numbers get a colour bar."""
+    """Draw points coloured by label, and return the legend's entries for classes; numbers get a colour bar instead."""
     style: dict[str, Any] = {"s": float(np.clip(4e4 / len(x), 3, 16)), "alpha": 0.7, "linewidths": 0}
     if labels is None:
         axes.scatter(x, y, color=LINES[0], **style)

@@ -1,4 +1,4 @@
-"""What figures share: colours, sizes, plain axes, and how one is written."""
+"""Holds what figures share: colours, font sizes, plain axes, and how a figure is written."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ TITLE, LABEL, TICK = 11, 9, 8  # font sizes in points
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write `figure` as a PNG, under a temporary name first: `path` never holds half a picture."""
+    """Write a figure as a PNG, under a temporary name first, so that `path` never holds half a picture."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -23,6 +23,6 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def plain(axes: Axes) -> None:
-    """Leaves off the frame above and on the right, and makes ticks small."""
+    """Leave off the frame above and on the right, and make tick labels small."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=TICK)

@@ -1,4 +1,4 @@
-"""Figures of units and codebooks: how often, how strongly, how much each is used."""
+"""Draws how often, how strongly or how much units and the codes of a codebook are used."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ from aejax.evaluation.figures.style import LABEL, LINES, TICK, TITLE, plain
 
 
 def activation_density(shares: ArrayLike, *, title: str | None = None) -> Figure:
-    """Draw how often units are active: a histogram of log10 of the share of examples, dead units counted aside.
+    """Draw how often units are active: a histogram of log10 of the share of examples, with dead units counted aside.
 
-    shares [units] in [0, 1]. InputError for others.
+    `shares` is a vector [units] in [0, 1]. Raises `InputError` for any other.
     """
     shares = _shares(shares)
     alive = shares[shares > 0]
@@ -25,7 +25,10 @@ def activation_density(shares: ArrayLike, *, title: str | None = None) -> Figure
 
 
 def activation_histogram(values: ArrayLike, *, title: str | None = None) -> Figure:
-    """Draw a histogram of how strong activations are, on a logarithmic axis of counts; values [n], n > 0."""
+    """Draw a histogram of the strengths of activations, on a logarithmic axis of counts.
+
+    `values` is a vector [n] of activations, with n > 0.
+    """
     figure = _histogram(np.asarray(values, float), "activation", "active units, over all examples", title)
     figure.axes[0].set_yscale("log")
     return figure
@@ -34,7 +37,8 @@ def activation_histogram(values: ArrayLike, *, title: str | None = None) -> Figu
 def code_usage(shares: ArrayLike, *, title: str | None = None) -> Figure:
     """Draw how often each code of a codebook is used, the most used first, on a logarithmic axis.
 
-    The dead have no bar and are counted aside. shares [codes] in [0, 1]. InputError for others.
+    Codes that are never used have no bar and are counted aside. `shares` is a vector [codes] in [0, 1]. Raises
+    `InputError` for any other.
     """
     shares = _shares(shares)
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
@@ -54,10 +58,13 @@ def code_usage(shares: ArrayLike, *, title: str | None = None) -> Figure:
 def latent_units(
     variance: ArrayLike, active: float, rate: ArrayLike | None = None, *, title: str | None = None
 ) -> Figure:
-    """Draw how much each latent dimension is used, the most used first: those above `active` in colour.
+    """Draw how much each latent dimension is used, the most used first, with active ones in colour.
 
-    variance [latent]: of the posterior mean, on a logarithmic axis with `active` as a line.
-    rate [latent], in nats: beside it, in an order of its own.
+    Args:
+        variance: the variance [latent] of the posterior mean, drawn on a logarithmic axis.
+        active: the variance above which a dimension is active, drawn as a line.
+        rate: the rate [latent] in nats, drawn beside the variance, in an order of its own; None: not drawn.
+        title: the title of the figure.
     """
     variance = np.asarray(variance, float)
     panels = {"variance of the posterior mean": variance}
@@ -73,7 +80,7 @@ def latent_units(
         axes.set_xlabel("latent dimension, sorted", fontsize=LABEL)
         axes.set_ylabel(name, fontsize=LABEL)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    drawn[-1].set_ylim(active / 1000, 2 * max(variance.max(), active))  # first: a logarithmic axis needs it
+    drawn[-1].set_ylim(active / 1000, 2 * max(variance.max(), active))  # before the scale, as a log axis has no 0
     drawn[-1].set_yscale("log")
     drawn[-1].axhline(active, color="0.3", linewidth=0.8, linestyle="--")
     kinds = {f"active: {on.sum()}": LINES[0], f"not: {(~on).sum()}": "0.75"}
@@ -84,9 +91,16 @@ def latent_units(
 
 
 def matrix(values: ArrayLike, columns: Sequence[str], rows: str, *, title: str | None = None) -> Figure:
-    """Draw numbers from 0 to 1 on shades of a colour.
+    """Draw a matrix of numbers from 0 to 1, each on a shade of one colour.
 
-    values [n, columns]; `columns` names each, `rows` says what n counts. InputError for another shape.
+    Args:
+        values: the numbers [n, columns].
+        columns: the name of each column.
+        rows: what the rows are, which labels their axis.
+        title: the title of the figure.
+
+    Raises:
+        InputError: for values of another shape.
     """
     values = np.asarray(values, float)
     if values.ndim != 2 or not len(values) or values.shape[1] != len(columns):
