@@ -25,7 +25,7 @@ class Training:
 
     def __init__(self, model: Any, loss: Any, path: str, batch: int) -> None:
         x = np.load(path)
-        self.experiment = Experiment(model, loss, Data(path), Adam(), batch).filled(x.shape[1:], len(x) // batch)
+        self.experiment = Experiment(model, loss, Data(path), Adam(), batch).resolve_for(x.shape[1:], len(x) // batch)
         parallel = Parallel(devices=1).resolve(self.experiment)
         self.feed = ResidentSource(
             self.experiment, Dataset(path, Examples(x), Examples(x[:0]), Examples(x[:0])), Scale(), parallel

@@ -1,7 +1,8 @@
 """Defines optimisers: pytrees of numbers that turn into Optax transformations inside the compiled step."""
 
 import math
-from dataclasses import field
+from dataclasses import field, replace
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -94,6 +95,10 @@ class Optimizer:
     accumulate: int = static(default=1)
     """Number of steps whose mean gradient makes one update: the effect of a batch so many times as large."""
 
+    def resolve(self, steps: int) -> Self:
+        """Returns the optimiser with the number of steps of the run as its horizon, unless it has one."""
+        return self if self.horizon else replace(self, horizon=float(steps))
+
     def rule(self) -> optax.GradientTransformation:
         """Returns the transformation from gradients to the direction of the update, before the learning rate."""
         raise NotImplementedError
@@ -128,6 +133,10 @@ class SGD(Optimizer):
     nesterov: bool = static(default=False)
     """Whether the gradient is taken one step of momentum ahead."""
 
+    def resolve(self, steps: int) -> Self:
+        """Returns the optimiser with the number of steps of the run as its horizon, unless it has one."""
+        return self if self.horizon else replace(self, horizon=float(steps))
+
     def rule(self) -> optax.GradientTransformation:
         """Returns the running sum of gradients."""
         return optax.trace(self.momentum, self.nesterov)
@@ -141,6 +150,10 @@ class RMSProp(Optimizer):
     """Decay of the running mean square."""
     eps: float = 1e-8
     """Added to the mean square, inside the root."""
+
+    def resolve(self, steps: int) -> Self:
+        """Returns the optimiser with the number of steps of the run as its horizon, unless it has one."""
+        return self if self.horizon else replace(self, horizon=float(steps))
 
     def rule(self) -> optax.GradientTransformation:
         """Returns the scaling by the root mean square."""
@@ -158,6 +171,10 @@ class Adam(Optimizer):
     eps: float = 1e-8
     """Added to the root of the running mean of squares."""
 
+    def resolve(self, steps: int) -> Self:
+        """Returns the optimiser with the number of steps of the run as its horizon, unless it has one."""
+        return self if self.horizon else replace(self, horizon=float(steps))
+
     def rule(self) -> optax.GradientTransformation:
         """Returns the scaling by the bias-corrected moments."""
         return optax.scale_by_adam(self.b1, self.b2, self.eps)
@@ -169,6 +186,10 @@ class AdamW(Adam):
 
     weight_decay: float = 1e-4
     """The share of each weight that a step subtracts, before it is multiplied by the learning rate."""
+
+    def resolve(self, steps: int) -> Self:
+        """Returns the optimiser with the number of steps of the run as its horizon, unless it has one."""
+        return self if self.horizon else replace(self, horizon=float(steps))
 
     def rule(self) -> optax.GradientTransformation:
         """Returns Adam's scaling followed by the decay of every parameter with two or more axes."""

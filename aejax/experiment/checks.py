@@ -1,25 +1,133 @@
-"""Checks the numbers of an experiment's settings."""
+"""Checks an experiment's settings against each other and against its data, before any work is done."""
 
 import dataclasses
+import functools
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from aejax.core import InputError
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aejax.core import Examples, InputError
+from aejax.data import Dataset, chunks
+from aejax.experiment.choices import kebab
+from aejax.losses import Levels, unmet
+from aejax.models import ConditionalAutoencoder, VampPrior
+
+if TYPE_CHECKING:
+    from aejax.experiment.experiment import Experiment
 
 
-def check_positive(value: Any, path: str = "") -> None:
+def check(experiment: "Experiment", dataset: Dataset) -> None:
+    """Checks that an experiment can be trained on a data set. Raises `InputError` for the first thing that prevents it.
+
+    `dataset` is the experiment's data as loaded, before preprocessing.
+    """
+    for of_settings in (_check_positive, _check_seed, _check_terms):
+        of_settings(experiment)
+    for of_data in (_check_batch, _check_support, _check_labels, _check_levels, _check_shape):
+        of_data(experiment, dataset)
+
+
+def _check_positive(value: Any, path: str = "") -> None:
     """Checks that every field marked `positive` in a tree of settings is above zero and finite, or None.
 
     `value` is a dataclass or a dictionary of them; the error message puts `path` before the field's name.
-    Raises `InputError` for the first field that is not.
     """
     if isinstance(value, dict):
         for name, item in value.items():
-            check_positive(item, f"{path}{name}.")
+            _check_positive(item, f"{path}{name}.")
     if not dataclasses.is_dataclass(value):
         return
     for item in dataclasses.fields(value):
         number = getattr(value, item.name, None)
         if item.metadata.get("positive") and number is not None and not 0 < number < math.inf:
             raise InputError(f"{path}{item.name} is {number}, but it must be above zero and finite")
-        check_positive(number, f"{path}{item.name}.")
+        _check_positive(number, f"{path}{item.name}.")
+
+
+def _check_seed(experiment: "Experiment") -> None:
+    if not -(2**63) <= experiment.seed < 2**63:
+        raise InputError(f"seed is {experiment.seed}, but it must fit in 64 bits: choose a smaller one")
+
+
+def _check_terms(experiment: "Experiment") -> None:
+    for need in unmet(experiment.model, experiment.loss):
+        names = [kebab(term.__name__) for term in need.terms]
+        raise InputError(
+            f"{need.part} needs a term of the loss, {' or '.join(names)}, without which {need.otherwise}: "
+            f"add it (--loss.terms.{names[0]} {names[0]})"
+        )
+
+
+def _check_batch(experiment: "Experiment", dataset: Dataset) -> None:
+    if experiment.batch_size > len(dataset.train):
+        raise InputError(
+            f"batch_size is {experiment.batch_size}, but the training part of {dataset.name} has only "
+            f"{len(dataset.train)} examples: choose a batch of at most that many"
+        )
+
+
+def _check_support(experiment: "Experiment", dataset: Dataset) -> None:
+    likelihood, preprocess = experiment.loss.likelihood, experiment.data.preprocess
+    low, high = likelihood.support
+    if low == -math.inf and high == math.inf:
+        return
+    needs = f"{type(likelihood).__name__} needs values in [{low:g}, {high:g}]"
+    if not preprocess.bounded:
+        raise InputError(f"{needs}, which {type(preprocess).__name__} does not give: use --loss.likelihood gaussian")
+    for values in (part.x for part in _parts(dataset)):
+        if values.dtype != "uint8" and not (low <= values.min() and values.max() <= high):
+            raise InputError(
+                f"{needs}, but those of {dataset.name} run from {values.min():g} to {values.max():g}: scale the "
+                "data, or use --loss.likelihood gaussian"
+            )
+
+
+def _check_labels(experiment: "Experiment", dataset: Dataset) -> None:
+    model = experiment.model
+    if not isinstance(model, ConditionalAutoencoder):
+        return
+    if isinstance(model.prior, VampPrior):
+        raise InputError("VampPrior's pseudo-inputs have no label, which a conditional model needs: use another prior")
+    for part in _parts(dataset):
+        if part.label is None:
+            raise InputError(f"{dataset.name} has no labels, which a conditional model needs: use data that has them")
+        if part.label.min() < 0 or part.label.max() >= model.classes:
+            raise InputError(
+                f"the labels of {dataset.name} run from {part.label.min()} to {part.label.max()}, but "
+                f"model.classes is {model.classes}: they must be from 0 to one less than that"
+            )
+
+
+def _check_levels(experiment: "Experiment", dataset: Dataset) -> None:
+    likelihood, preprocess = experiment.loss.likelihood, experiment.data.preprocess
+    if not isinstance(likelihood, Levels):
+        return
+    name, steps = type(likelihood).__name__, likelihood.levels - 1
+    if steps < 1:
+        raise InputError(f"{name}.levels is {likelihood.levels}: give at least 2")
+    for part in _parts(dataset):
+        values = functools.reduce(np.union1d, map(np.unique, chunks(part.x)))
+        seen = np.asarray(preprocess(preprocess.place(jnp.asarray(values)[:, None]), jax.random.key(0)))
+        off = abs(seen * steps - np.round(seen * steps))
+        if off.max() > 0.01:
+            raise InputError(
+                f"{name} of {likelihood.levels} levels needs whole multiples of 1/{steps}, but {dataset.name} has "
+                f"{seen.flat[off.argmax()]:g}: give it the data's levels, or use --loss.likelihood gaussian"
+            )
+
+
+def _check_shape(experiment: "Experiment", dataset: Dataset) -> None:
+    shape = experiment.loss.likelihood.raw_shape(dataset.shape)
+    if experiment.model.shape not in ((), shape):
+        raise InputError(
+            f"model.shape is {experiment.model.shape}, but the examples of {dataset.name} need {shape}: "
+            "leave it out, and it is taken from the data"
+        )
+
+
+def _parts(dataset: Dataset) -> Iterator[Examples]:
+    return (part for part in (dataset.train, dataset.validation, dataset.test) if len(part))

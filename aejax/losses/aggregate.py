@@ -50,7 +50,7 @@ class KLPart(Term):
     logarithm by between log batch and log examples nats.
     """
 
-    def for_data(self, examples: int) -> Self:
+    def resolve(self, examples: int) -> Self:
         """Returns the term with the number of training examples filled in, unless it is set already."""
         return self if self.examples is not None else dataclasses.replace(self, examples=float(examples))
 

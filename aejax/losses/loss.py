@@ -24,9 +24,9 @@ class Loss:
     corruption: Corruption = field(default_factory=Clean)
     """The corruption of the input; the target stays clean."""
 
-    def for_data(self, examples: int) -> Self:
+    def resolve(self, examples: int) -> Self:
         """Returns the loss with the number of examples that an epoch trains on filled in, for terms that need it."""
-        return replace(self, terms={name: term.for_data(examples) for name, term in self.terms.items()})
+        return replace(self, terms={name: term.resolve(examples) for name, term in self.terms.items()})
 
     def __call__(
         self, model: Autoencoder, batch: Examples, train: bool = False, step: Int[Array, ""] | None = None

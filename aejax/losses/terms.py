@@ -49,7 +49,7 @@ class Term:
     warmup_steps: float = 0.0
     """Number of training steps over which the weight rises in a line to `weight`. Bowman et al. 2016, section 3.1."""
 
-    def for_data(self, examples: int) -> Self:
+    def resolve(self, examples: int) -> Self:
         """Returns the term with the number of examples that an epoch trains on filled in, if it uses that."""
         return self
 

@@ -67,7 +67,7 @@ class Autoencoder(nn.Module):
     """Whether the gradient computes the decoder again instead of keeping its activations: less memory, more time."""
 
     @nn.nowrap
-    def for_data(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:
+    def resolve(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:
         """Returns the model for examples of `shape`, for which the decoder's output has the shape `raw_shape`."""
         return self.clone(shape=raw_shape)
 

@@ -64,7 +64,7 @@ class VampPrior(Prior):
     """Shape of one example; taken from the data when training starts."""
 
     @nn.nowrap
-    def for_data(self, shape: tuple[int, ...]) -> Self:
+    def resolve(self, shape: tuple[int, ...]) -> Self:
         """Returns the prior with pseudo-inputs of the given shape."""
         return self.clone(shape=shape)
 

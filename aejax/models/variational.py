@@ -20,7 +20,7 @@ class Prior(nn.Module):
     """Models p(z). Its methods get the model's own `encode`, for priors that are made of posteriors."""
 
     @nn.nowrap
-    def for_data(self, shape: tuple[int, ...]) -> Self:
+    def resolve(self, shape: tuple[int, ...]) -> Self:
         """Returns the prior with the shape of one example filled in, if it uses that."""
         return self
 
@@ -69,9 +69,9 @@ class VariationalAutoencoder(Autoencoder):
     """The distribution p(z) of codes before any example is seen."""
 
     @nn.nowrap
-    def for_data(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:
+    def resolve(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:
         """Returns the model for examples of `shape`, with that shape filled in for the prior too."""
-        return super().for_data(shape, raw_shape).clone(prior=self.prior.for_data(shape))
+        return super().resolve(shape, raw_shape).clone(prior=self.prior.resolve(shape))
 
     def prior_log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """Returns log p(z) of each code, in nats."""

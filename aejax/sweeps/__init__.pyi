@@ -9,6 +9,9 @@ from .plan import (
     parse_axis as parse_axis,
     read_axes as read_axes,
 )
+from .result import (
+    Result as Result,
+)
 from .search import (
     Search as Search,
     run_search as run_search,

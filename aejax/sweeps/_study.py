@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from aejax.core import InputError, first_line, import_extra
 from aejax.sweeps import claims
-from aejax.sweeps.store import Result
+from aejax.sweeps.result import Result
 
 SAMPLERS = {"tpe": "TPESampler", "random": "RandomSampler"}
 
@@ -131,7 +131,7 @@ class Study:
         trial = self._storage.get_trial(id)
         if trial.state.name != "RUNNING" or trial.user_attrs.get("worker") != self.worker:
             return
-        self._storage.set_trial_user_attr(id, "result", result)
+        self._storage.set_trial_user_attr(id, "result", result.to_json())
         if value is None:
             self._study.tell(number, state=self._optuna.trial.TrialState.FAIL)
         else:
@@ -143,7 +143,8 @@ class Study:
 
     def results(self) -> list[tuple[dict[str, Any], Result]]:
         """Returns the proposed values and the result of every trial that has a result, whichever worker trained it."""
-        return [(trial.params, trial.user_attrs["result"]) for trial in self._trials() if "result" in trial.user_attrs]
+        told = (trial for trial in self._trials() if "result" in trial.user_attrs)
+        return [(trial.params, Result.from_json(trial.user_attrs["result"])) for trial in told]
 
     def _bury(self) -> None:
         """Returns the trials of dead workers to the queue.

@@ -14,9 +14,10 @@ from aejax.runs import hardware
 from aejax.sweeps._thumbnails import thumbnails
 from aejax.sweeps.claims import worker_name
 from aejax.sweeps.plan import Trial
-from aejax.sweeps.store import Result, Sweep
+from aejax.sweeps.result import Result
+from aejax.sweeps.store import Sweep
 from aejax.trained import Trained
-from aejax.training import Outcome, Selection
+from aejax.training import Selection
 
 MeasureTrained = Callable[[Trained, Examples], dict[str, float]]
 
@@ -29,7 +30,7 @@ class SweepEvents:
     """Called with the trials of a group before they train."""
     epoch: Any = field(default=lambda members: None)
     """Called after each epoch of a group, with its number of members."""
-    recorded: Any = field(default=lambda trial, content: None)
+    recorded: Any = field(default=lambda trial, result: None)
     """Called with each finished trial and its result."""
 
 
@@ -60,9 +61,9 @@ def run_sweep(
     while claimed := sweep.claim(worker, width):
         with sweep.touching(worker, claimed), closing(train_trials(claimed, worker, measure, **options)) as results:
             events.begun(claimed)
-            for trial, content in results:
-                if sweep.record(worker, trial, content):
-                    events.recorded(trial, content)
+            for trial, result in results:
+                if sweep.record(worker, trial, result):
+                    events.recorded(trial, result)
     if len(sweep.finished()) == len(sweep.trials):
         shutil.rmtree(training, ignore_errors=True)
 
@@ -85,30 +86,13 @@ def train_trials(
     # The wrapped generator is closed however this one ends: what is still in training then stops and is kept.
     with closing(outcome for outcome in training.fit_each(experiments, dataset=dataset, **options)) as outcomes:
         for trial, outcome in zip(trials, outcomes, strict=True):
-            content = {
-                "id": trial.id,
-                "settings": trial.settings,
-                **_ending(outcome),
-                **{name: {} if outcome.failed_at else measure(outcome.trained, part) for name, part in parts.items()},
-                "strip": thumbnails(outcome.trained, dataset.test)
-                if keep_thumbnails and not outcome.failed_at
-                else None,
+            trained, failed = outcome.trained, outcome.failed_at is not None
+            measured = {name: {} if failed else measure(trained, part) for name, part in parts.items()}
+            provenance = {
                 "members": len(trials),
                 "resident_mb_a_member": peak_memory() / 1e6 / len(trials),
                 "worker": worker,
                 "hardware": hardware(),
             }
-            yield trial, content
-
-
-def _ending(outcome: Outcome) -> Result:
-    rows = outcome.trained.history
-    last = {row["split"]: row for row in rows}
-    names = ("epoch", "step", "split", "seconds")
-    return {
-        "failed_at": outcome.failed_at,
-        "stopped_after": outcome.stopped_after,
-        "seconds": sum(row.get("seconds", 0.0) for row in rows),
-        **{split: {name: value for name, value in row.items() if name not in names} for split, row in last.items()},
-        "curves": {split: [row["loss_nats"] for row in rows if row["split"] == split] for split in last},
-    }
+            small = thumbnails(trained, dataset.test) if keep_thumbnails and not failed else None
+            yield trial, Result.of(trial, outcome, measured, thumbnails=small, provenance=provenance)

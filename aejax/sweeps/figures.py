@@ -155,8 +155,8 @@ def multiples(sweep: Sweep, rows: Sequence[SummaryRow]) -> dict[str, Figure]:
     ordered = sorted(rows, key=lambda row: [_place(row.settings[path]) for path in paths])
     results, pictures_of = sweep.results(), {}
     for row in ordered:
-        found = (results.get(trial.id, {}) for trial in sweep.trials if row.settings.items() <= trial.settings.items())
-        kept = next((result["strip"] for result in found if result.get("strip")), None)
+        found = (results.get(trial.id) for trial in sweep.trials if row.settings.items() <= trial.settings.items())
+        kept = next((result.thumbnails for result in found if result and result.thumbnails), None)
         if kept is not None:
             label = ", ".join(
                 f"{name} {text(row.settings[path])}" for name, path in zip(short(paths), paths, strict=True)
@@ -181,8 +181,8 @@ def curves(sweep: Sweep) -> Figure:
     """Draws the loss of every trial by epoch: that of validation where there is one, else that of training."""
     figure, axes = _canvas()
     results = list(sweep.results().values())
-    part = "validation" if any("validation" in result["curves"] for result in results) else "train"
-    drawn = [result["curves"][part] for result in results if result["curves"].get(part)]
+    part = "validation" if any("validation" in result.curves for result in results) else "train"
+    drawn = [result.curves[part] for result in results if result.curves.get(part)]
     for values in drawn:
         axes.plot(range(1, len(values) + 1), values, color=LINES[0], linewidth=0.8, alpha=max(0.3, 1 / len(drawn)))
     lasts = [min(values) for values in drawn]

@@ -56,9 +56,9 @@ def sweep_page(sweep: Sweep, rows: Sequence[SummaryRow], metric: str, part: str,
         fixed(rows),
     ]
     failed = [
-        f"{_settings(trial.settings)}: the loss was not finite at step {result['failed_at']}"
+        f"{_settings(trial.settings)}: the loss was not finite at step {result.failed_at}"
         for trial in sweep.trials
-        if (result := sweep.result_of(trial)) is not None and result["failed_at"] is not None
+        if (result := sweep.result_of(trial)) is not None and result.failed_at is not None
     ]
     parts = [
         f"<h1>Sweep of {html.escape(name)}</h1>",

@@ -27,8 +27,9 @@ from aejax.sweeps import claims, execution, plan
 from aejax.sweeps._study import Claimed, Study
 from aejax.sweeps.execution import MeasureTrained, SweepEvents
 from aejax.sweeps.plan import Trial
+from aejax.sweeps.result import Result
 from aejax.sweeps.space import Range, Space, distribution, value_of
-from aejax.sweeps.store import Result, Sweep
+from aejax.sweeps.store import Sweep
 from aejax.trained import Trained
 
 
@@ -107,7 +108,7 @@ class Search:
         """Returns the folder's sweep, to which it first adds the results that only the study has."""
         there = Sweep.open(self.folder)
         known = {trial.id for trial in there.trials}
-        found = [(params, result) for params, result in self.study.results() if result["id"] not in known]
+        found = [(params, result) for params, result in self.study.results() if result.id not in known]
         return there.add([(self.trial(params), result) for params, result in found]) if found else there
 
     def trial(self, params: Mapping[str, Any]) -> Trial:
@@ -118,7 +119,7 @@ class Search:
 
     def tell(self, number: int, result: Result) -> None:
         """Tells the study the result of a trial. A trial without a finite metric has failed."""
-        value = result["validation"].get(self.metric, math.nan)
+        value = result.metrics["validation"].get(self.metric, math.nan)
         self.study.finish(number, value if math.isfinite(value) else None, result)
 
 

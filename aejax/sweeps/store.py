@@ -1,8 +1,8 @@
 """Stores sweeps on disk: trials are claimed, trained as populations, and each leaves one result file.
 
 Any number of processes may work on one folder. A claim is a file that its worker touches while it lives. A claim that
-has not been touched for `claims.LEASE` seconds belongs to a dead worker: another one takes over its trial, with those that
-were claimed together with it, and they go on where they were.
+has not been touched for `claims.LEASE` seconds belongs to a dead worker: another one takes over its trial, with those
+that were claimed together with it, and they go on where they were.
 
     sweep.json         the plan
     claims/ID          the name of the worker at work on a trial
@@ -20,16 +20,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from aejax.core import InputError
 from aejax.experiment import Experiment, from_json, to_json
 from aejax.runs import locked, read_json, versions, write_atomically
 from aejax.sweeps import claims, plan
 from aejax.sweeps.plan import Trial
-
-Result = dict[str, Any]
-"""The result of a trial, in the form of its JSON file: see `train_trials`."""
+from aejax.sweeps.result import Result
 
 _ID = re.compile("[0-9a-f]{16}")
 """The form of a trial's id, of which the names of files are made."""
@@ -89,15 +86,13 @@ class Sweep:
         """Returns a trial's result, or None while it has not finished. Raises `InputError` for a damaged file."""
         path = self._result(trial)
         try:
-            content = read_json(path)
-            assert _is_result(content)
+            return Result.from_json(read_json(path))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, AssertionError):
+        except (OSError, ValueError):
             raise InputError(
                 f"{path} is damaged, it is no result of a trial: remove it, and the sweep trains that one again"
             ) from None
-        return content
 
     def finished(self) -> list[Trial]:
         """Returns the trials that have a result."""
@@ -119,13 +114,13 @@ class Sweep:
                     return together
         return []
 
-    def record(self, worker: str, trial: Trial, content: Result) -> bool:
+    def record(self, worker: str, trial: Trial, result: Result) -> bool:
         """Writes a trial's result and removes its claim, unless another worker has taken the trial over.
 
         Args:
             worker: the name of the worker that trained the trial.
             trial: the trial.
-            content: its result.
+            result: its result.
 
         Returns:
             Whether the result was written.
@@ -133,7 +128,7 @@ class Sweep:
         with self.lock():
             if self._owner(trial) != worker or self._result(trial).exists():
                 return False
-            write_atomically(self._result(trial), json.dumps(content))
+            write_atomically(self._result(trial), json.dumps(result.to_json()))
             self._claim(trial).unlink()
         return True
 
@@ -145,10 +140,10 @@ class Sweep:
         with self.lock():
             there = Sweep.open(self.folder).trials
             known = {trial.id for trial in there}
-            added = {trial.id: (trial, content) for trial, content in finished if trial.id not in known}
-            for trial, content in added.values():
+            added = {trial.id: (trial, result) for trial, result in finished if trial.id not in known}
+            for trial, result in added.values():
                 if not self._result(trial).exists():
-                    write_atomically(self._result(trial), json.dumps(content))
+                    write_atomically(self._result(trial), json.dumps(result.to_json()))
             sweep = Sweep(self.folder, [*there, *(trial for trial, _ in added.values())])
             sweep._write()
         return sweep
@@ -213,22 +208,6 @@ class Sweep:
             "versions": versions(),
         }
         write_atomically(self.folder / "sweep.json", json.dumps(content, indent=1))
-
-
-def _is_result(content: Any) -> bool:
-    """Tells whether a file's content has the form that `train_trials` gives it."""
-
-    def numbers(values: Any) -> bool:
-        return isinstance(values, dict) and all(type(value) in (int, float) for value in values.values())
-
-    if not isinstance(content, dict) or not {"test", "failed_at", "stopped_after", "seconds"} <= content.keys():
-        return False
-    parts = [content[name] for name in ("train", "validation", "test") if name in content]
-    ends = [content[name] for name in ("failed_at", "stopped_after", "seconds") if content[name] is not None]
-    curves = content.get("curves", {})
-    lists = list(curves.values()) if isinstance(curves, dict) else [None]
-    drawn = all(isinstance(values, list) and numbers(dict(enumerate(values))) for values in lists)
-    return all(map(numbers, parts)) and numbers(dict(enumerate(ends))) and drawn
 
 
 def _identity(trial: Trial) -> str:

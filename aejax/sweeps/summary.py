@@ -49,7 +49,7 @@ class SummaryRow:
 
 def part_of(sweep: Sweep) -> str:
     """Returns the part of the data on which settings are compared: validation, or test where nothing was held out."""
-    return "validation" if any("validation" in result for result in sweep.results().values()) else "test"
+    return "validation" if any("validation" in result.metrics for result in sweep.results().values()) else "test"
 
 
 def summarise(sweep: Sweep, metric: str, part: str) -> list[SummaryRow]:
@@ -66,7 +66,7 @@ def summarise(sweep: Sweep, metric: str, part: str) -> list[SummaryRow]:
         InputError: for a metric that no result has.
     """
     results = sweep.results()
-    known = sorted({name for result in results.values() for name in result.get(part, {})})
+    known = sorted({name for result in results.values() for name in result.metrics.get(part, {})})
     if metric not in known:
         raise InputError(
             f"no result in {sweep.folder} has the metric {metric!r} of {part}: it has {', '.join(known) or 'none'}"
@@ -76,9 +76,9 @@ def summarise(sweep: Sweep, metric: str, part: str) -> list[SummaryRow]:
         settings = {path: value for path, value in trial.settings.items() if path != "seed"}
         row = rows.setdefault(str(settings), SummaryRow(settings, [], 0, 0))
         result = results.get(trial.id)
-        failed = result is not None and result["failed_at"] is not None
-        if result is not None and not failed and metric in result.get(part, {}):
-            row.values.append(result[part][metric])
+        failed = result is not None and result.failed_at is not None
+        if result is not None and not failed and metric in result.metrics.get(part, {}):
+            row.values.append(result.metrics[part][metric])
         rows[str(settings)] = SummaryRow(settings, row.values, row.failed + failed, row.missing + (result is None))
     if part == "test":
         return list(rows.values())
@@ -129,8 +129,8 @@ def export(sweep: Sweep, path: Path) -> None:
         result = sweep.result_of(trial)
         line = {"id": trial.id, **{name: _cell(value) for name, value in trial.settings.items()}}
         if result is not None:
-            line |= {name: result[name] for name in ("failed_at", "stopped_after", "seconds")}
-            line |= {f"{part}.{name}": value for part in PARTS for name, value in result.get(part, {}).items()}
+            line |= {name: getattr(result, name) for name in ("failed_at", "stopped_after", "seconds")}
+            line |= {f"{part}.{name}": value for part in PARTS for name, value in result.metrics.get(part, {}).items()}
         lines.append(line)
     names = list(dict.fromkeys(name for line in lines for name in line))
     table = arrow.table({name: _column([line.get(name) for line in lines]) for name in names})

@@ -271,7 +271,7 @@ def load(run: str | Path) -> Trained:
         path, which = path.parent.parent, path.name
     opened = Run(path)
     try:
-        experiment = opened.experiment.filled(opened.shape, opened.steps_per_epoch)
+        experiment = opened.experiment.resolve_for(opened.shape, opened.steps_per_epoch)
         like = checkpoint_template(experiment, opened.shape)
     except Exception as error:  # settings that no model can be made of fail in ways of their own
         raise InputError(

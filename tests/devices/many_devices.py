@@ -144,7 +144,7 @@ def test_parameters_to_start_from_outlive_the_run_that_starts_from_them(tiny, de
 
 def test_under_jit_the_work_is_divided():
     experiment = aejax.get("vae-flax")
-    model = experiment.model.for_data((28, 28, 1), (28, 28, 1))
+    model = experiment.model.resolve((28, 28, 1), (28, 28, 1))
     loss, recipe = as_arrays((experiment.loss, dataclasses.replace(experiment.optimizer, horizon=1.0)))
     part = devices.place(aejax.core.Examples(np.zeros((1024, 28, 28, 1), np.uint8)), Scale())
 

@@ -229,7 +229,7 @@ def test_terms_learn_the_number_of_examples_that_an_epoch_trains_on_unless_it_is
     uneven = dataclasses.replace(tiny.experiment, loss=Loss(terms=terms), batch_size=12)
     expected = terms | {"tc": TotalCorrelation(2.0, examples=36.0)}
     assert uneven.resolve(tiny.dataset).loss.terms == expected
-    assert uneven.filled((4, 4, 1), 3).loss.terms == expected
+    assert uneven.resolve_for((4, 4, 1), 3).loss.terms == expected
 
 
 VQ = VectorQuantised(2, 3, 5)

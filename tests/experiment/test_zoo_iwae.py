@@ -25,7 +25,7 @@ TWO = [*ENCODER, (200, 100), (200, 100), *BETWEEN, (100, 200), *DECODER]
 
 @pytest.mark.parametrize(("cell", "kernels"), [(iwae.k50, ONE), (iwae.two_k50, TWO)])
 def test_the_networks_have_the_paper_s_layers(cell, kernels):
-    experiment = cell().filled((28, 28, 1), 3000)
+    experiment = cell().resolve_for((28, 28, 1), 3000)
     init = partial(train_step.init, experiment.model, experiment.loss, experiment.optimizer)
     state = jax.eval_shape(init, Examples(jnp.zeros((1, 28, 28, 1))), jax.random.key(0))
     assert sorted(leaf.shape for leaf in jax.tree.leaves(state.params) if leaf.ndim == 2) == sorted(kernels)

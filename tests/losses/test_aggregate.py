@@ -108,8 +108,8 @@ def test_the_number_of_examples_is_the_data_s_and_has_no_default():
     part = MutualInformation()
     with pytest.raises(ValueError, match="MutualInformation has no number of examples"):
         part(passed([[0.3, 0.1]], 0.7))
-    assert part.for_data(9) == MutualInformation(examples=9.0)
-    assert part.for_data(9).for_data(10) == part.for_data(9)
+    assert part.resolve(9) == MutualInformation(examples=9.0)
+    assert part.resolve(9).resolve(10) == part.resolve(9)
 
 
 def test_posteriors_whose_dimensions_depend_on_each_other_are_refused():

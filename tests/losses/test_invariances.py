@@ -86,7 +86,7 @@ def test_the_mean_is_unchanged_when_the_batch_is_duplicated(cls):
 
 @pytest.mark.parametrize("cls", TERMS, ids=NAMES)
 def test_odd_inputs_give_finite_float32_new_numbers_no_new_trace_and_the_batch_what_it_says(cls):
-    term = as_arrays(cls().for_data(60_000))
+    term = as_arrays(cls().resolve(60_000))
     model, variables, part = built(term)
 
     chex.clear_trace_counter()  # it goes by name, and every case has a function of this one

@@ -16,7 +16,7 @@ MODEL = ConditionalAutoencoder(MLPEncoder((4,), "tanh"), GaussianLatent(2), MLPD
 
 
 def test_the_label_adds_its_own_row_of_weights_to_both_ways():
-    model, x = MODEL.for_data((4,), (4,)), jnp.ones((3, 4))
+    model, x = MODEL.resolve((4,), (4,)), jnp.ones((3, 4))
     variables = linen.init_variables(
         lambda model, x, y: model.decode(model.encode(x, label=y).mean, label=y),
         model,
@@ -72,6 +72,6 @@ def test_pseudo_inputs_without_labels_are_refused(tiny):
 
 
 def test_a_conditional_model_asks_for_labels():
-    model = MODEL.for_data((4,), (4,))
+    model = MODEL.resolve((4,), (4,))
     with pytest.raises(InputError, match="conditional: give each example's label with it, from 0 to 2"):
         linen.init_variables(lambda model, x: model.encode(x), model, {"params": jax.random.key(0)}, jnp.zeros((1, 4)))

@@ -29,7 +29,7 @@ def built(prior, latent=1, **encoder):
     """A model with that prior on four values, its variables made unequal, and a batch."""
     encoder = MLPEncoder((6,), "tanh", **encoder)
     model = VariationalAutoencoder(encoder, GaussianLatent(latent), MLPDecoder((4,)), prior=prior)
-    model = model.for_data((4,), (4,))
+    model = model.resolve((4,), (4,))
     part = Examples(jnp.asarray(np.random.default_rng(0).integers(0, 2, (5, 4)), jnp.float32))
     variables = dict(linen.init_variables(lambda model, part: LOSS(model, part, True), model, KEYS, part))
     shift = np.random.default_rng(1)
@@ -144,6 +144,6 @@ def test_a_mixture_of_nothing_and_of_other_posteriors_is_refused():
         built(VampPrior(0))
     model = VariationalAutoencoder(
         MLPEncoder(), HierarchicalLatent((2, 1), (2,)), MLPDecoder(), prior=VampPrior(2)
-    ).for_data((4,), (4,))
+    ).resolve((4,), (4,))
     with pytest.raises(InputError, match="mixes normal posteriors, and this model's are of Chain: use GaussianLatent"):
         linen.init_variables(lambda model, part: LOSS(model, part, True), model, KEYS, Examples(jnp.zeros((2, 4))))

@@ -18,7 +18,7 @@ from aejax.core import InputError
 from aejax.data import _packed, cache
 from aejax.data.files import read_parts
 from aejax.runs import Run, checkpoints, read_json
-from aejax.sweeps import Sweep, grid, read_axes, summary
+from aejax.sweeps import Result, Sweep, grid, read_axes, summary
 from tests.helpers.small import DATASET, EXPERIMENT
 
 quick = settings(
@@ -86,9 +86,8 @@ def sweep(tmp_path_factory):
     made = Sweep.create(folder, grid(EXPERIMENT, {"seed": [0, 1, 2]}))
     for trial in made.claim("worker", 3):
         part = {"loss_nats": 1.5, "squared_error": 2.0}
-        content = {"id": trial.id, "settings": trial.settings, "failed_at": None, "stopped_after": None, "train": part}
-        content |= {"validation": part, "test": part, "seconds": 1.0, "curves": {"train": [2.0, 1.5]}}
-        made.record("worker", trial, content)
+        metrics = dict.fromkeys(("train", "validation", "test"), part)
+        made.record("worker", trial, Result(trial.id, trial.settings, None, None, 1.0, metrics, {"train": [2.0, 1.5]}))
     return folder
 
 

@@ -45,7 +45,7 @@ def test_a_run_goes_on_to_where_it_would_have_come_without_a_stop(folder):
 def test_a_sweep_keeps_its_result_and_what_was_in_training_goes_on_from_its_second_epoch(folder):
     sweep = Sweep.open(Path("sweep"))
     (done,) = sweep.results().values()
-    assert np.isfinite(done["test"]["loss_nats"])
+    assert np.isfinite(done.metrics["test"]["loss_nats"])
     epochs = []
     run_sweep(sweep, width=1, events=SweepEvents(epoch=epochs.append))
     assert len(sweep.results()) == 4

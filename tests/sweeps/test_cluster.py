@@ -28,8 +28,8 @@ def test_workers_share_a_sweep(tmp_path, capsys):
     Command("ae-keras", axes, out=tmp_path / "sweep", width=1, workers=2)()
     assert "8 of 8 trials have a result" in capsys.readouterr().out
     results = Sweep.open(tmp_path / "sweep").results().values()
-    assert sorted(result["settings"]["seed"] for result in results) == list(range(8))
-    assert len({result["worker"] for result in results}) == 2
+    assert sorted(result.settings["seed"] for result in results) == list(range(8))
+    assert len({result.provenance["worker"] for result in results}) == 2
 
 
 def test_a_worker_that_is_preempted_starts_anew(tmp_path):

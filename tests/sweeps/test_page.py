@@ -6,13 +6,14 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from aejax.core import InputError
-from aejax.sweeps import Sweep, figures, page, plan, summary
+from aejax.sweeps import Result, Sweep, figures, page, plan, summary
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -26,10 +27,11 @@ def made(base, folder, axes):
         settings = trial.settings
         rate, size = settings.get("optimizer.learning_rate", 0), settings.get("model.latent.size", 0)
         loss = 10 * size + rate + 0.1 * settings["seed"]
-        failed = {"failed_at": 7, "validation": {}, "curves": {}} if rate == 1 else {}
-        content = {"failed_at": None, "stopped_after": None, "seconds": 1.0, "validation": {"loss_nats": loss}}
-        content |= {"test": {"loss_nats": -loss}, "curves": {"train": [2 * loss + 1, loss]}, "worker": "me"} | failed
-        assert sweep.record("me", trial, content)
+        metrics = {"validation": {"loss_nats": loss}, "test": {"loss_nats": -loss}}
+        result = Result(trial.id, settings, None, None, 1.0, metrics, {"train": [2 * loss + 1, loss]})
+        if rate == 1:
+            result = replace(result, failed_at=7, metrics={"validation": {}, "test": {}}, curves={})
+        assert sweep.record("me", trial, result)
     return sweep
 
 
@@ -65,7 +67,7 @@ def test_small_multiples_go_along_the_axis(tiny, tmp_path):
         png = base64.b64encode(file.getvalue()).decode()
         strip = {"rows": ["original", "reconstruction"], "count": 3, "png": png}
         path = sweep._result(trial)
-        path.write_text(json.dumps(sweep.result_of(trial) | {"strip": strip}))
+        path.write_text(json.dumps(replace(sweep.result_of(trial), thumbnails=strip).to_json()))
     drawn = figures.multiples(sweep, summary.summarise(sweep, "loss_nats", "validation"))
     assert set(drawn) == {"reconstructions"}
     axes = data_of(drawn["reconstructions"])
@@ -110,7 +112,7 @@ def test_every_trial_is_a_line_of_the_export(swept, tmp_path, ending):
         line = lines[trial.id]
         assert line["model.latent.size"] == trial.settings["model.latent.size"]
         assert line["failed_at"] == (7 if trial.settings["optimizer.learning_rate"] == 1 else None)
-        assert line["validation.loss_nats"] == swept.result_of(trial)["validation"].get("loss_nats")
+        assert line["validation.loss_nats"] == swept.result_of(trial).metrics["validation"].get("loss_nats")
 
 
 def test_another_ending_is_refused(swept, tmp_path):

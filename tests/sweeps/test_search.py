@@ -21,7 +21,7 @@ from aejax import training
 from aejax.cli._sweeps import SweepSearchCommand, SweepShowCommand
 from aejax.core import InputError
 from aejax.experiment import to_json
-from aejax.sweeps import Search, Sweep, claims, parse_search_axis, plan, run_search
+from aejax.sweeps import Result, Search, Sweep, claims, parse_search_axis, plan, run_search
 from aejax.sweeps.space import Range
 from aejax.training import population
 from tests.helpers import pretended
@@ -104,8 +104,8 @@ def test_groups_of_one_structure_train_together_and_validation_is_told(base, tmp
     assert len(results) == 20
     for trial in told(search):
         own = search.trial(trial.params)
-        assert trial.value == results[own.id]["validation"]["loss_nats"] == pretended.loss(trial.params[LR])
-        assert results[own.id]["settings"] == own.settings == trial.params
+        assert trial.value == results[own.id].metrics["validation"]["loss_nats"] == pretended.loss(trial.params[LR])
+        assert results[own.id].settings == own.settings == trial.params
 
 
 def test_later_groups_are_better_for_what_was_told(base, tmp_path, trained):
@@ -138,7 +138,7 @@ def test_a_trial_that_diverges_is_told_as_failed(base, tmp_path, trained):
     search = searched(base, {LR: [1e-2, 0.9]}, tmp_path / "sweep", trials=6)
     assert {(trial.params[LR], trial.state.name) for trial in told(search)} == {(1e-2, "COMPLETE"), (0.9, "FAIL")}
     results = Sweep.open(tmp_path / "sweep").results()
-    assert sorted(str(result["failed_at"]) for result in results.values()) == ["3", "None"]
+    assert sorted(str(result.failed_at) for result in results.values()) == ["3", "None"]
 
 
 def test_more_of_an_accuracy_is_better(base, tmp_path, trained):
@@ -191,10 +191,11 @@ def test_a_trial_that_was_taken_over_is_another_s(base, tmp_path, monkeypatch):
     assert other.claim(1, 1) == []  # seen for the first time, it might be alive
     time.sleep(0.1)
     assert other.claim(1, 1) == [claimed]
-    mine.finish(claimed.number, 1.0, {"by": "me"})
+    by_me, by_another = (Result("1", {}, None, None, seconds, {"test": {}}) for seconds in (1.0, 2.0))
+    mine.finish(claimed.number, 1.0, by_me)
     assert other.finished(1) == 0
-    other.finish(claimed.number, 2.0, {"by": "another"})
-    assert [result for _, result in mine.results()] == [{"by": "another"}]
+    other.finish(claimed.number, 2.0, by_another)
+    assert [result for _, result in mine.results()] == [by_another]
 
 
 def test_a_storage_that_is_lost_is_said_in_one_sentence(base, tmp_path, trained, monkeypatch):
@@ -269,7 +270,7 @@ def test_the_command_searches_and_the_outcome_is_shown(data, tmp_path, capsys):
     assert "4 of 4 trials have a result" in capsys.readouterr().out
     SweepShowCommand(tmp_path / "sweep")()
     rows = Sweep.open(tmp_path / "sweep").results().values()
-    assert f"{min(row['validation']['loss_nats'] for row in rows):.4g}" in capsys.readouterr().out
+    assert f"{min(row.metrics['validation']['loss_nats'] for row in rows):.4g}" in capsys.readouterr().out
 
 
 # Workers that are killed.

@@ -18,12 +18,15 @@ from aejax import devices, training
 from aejax.cli._sweeps import SweepCommand as Command
 from aejax.core import InputError
 from aejax.data import load
-from aejax.sweeps import Sweep, SweepEvents, claims, plan, run_sweep, summary
+from aejax.sweeps import Result, Sweep, SweepEvents, claims, plan, run_sweep, summary
 from aejax.sweeps.plan import Trial
 from aejax.training import population
 
 ROOT = Path(__file__).parents[2]
-ENDED = {"failed_at": None, "stopped_after": None, "seconds": 1.0}
+
+
+def result_of(trial, **metrics):
+    return Result(trial.id, trial.settings, failed_at=None, stopped_after=None, seconds=1.0, metrics=metrics)
 
 
 @pytest.fixture
@@ -54,9 +57,9 @@ def test_every_trial_leaves_the_result_that_it_has_alone(base, tmp_path):
         result = results[trial.id]
         alone = aejax.fit(trial.experiment)
         test = load(trial.experiment.data).test
-        assert result["test"]["loss_nats"] == pytest.approx(alone.evaluate(test)["loss_nats"], rel=1e-4)
-        assert result["settings"] == trial.settings
-        assert result["curves"]["train"] == pytest.approx([alone.history[0]["loss_nats"]], rel=1e-4)
+        assert result.metrics["test"]["loss_nats"] == pytest.approx(alone.evaluate(test)["loss_nats"], rel=1e-4)
+        assert result.settings == trial.settings
+        assert result.curves["train"] == pytest.approx([alone.history[0]["loss_nats"]], rel=1e-4)
     assert not list((tmp_path / "sweep" / "claims").iterdir())
 
 
@@ -110,8 +113,8 @@ def test_what_a_dead_worker_was_at_work_on_goes_on_where_it_was(base, tmp_path, 
     assert before + sum(after) < 2 * 5 * len(trials)
     assert not (tmp_path / "sweep" / "training").exists()
     for id, result in made.results().items():
-        for name in ("train", "test", "validation", "curves"):
-            assert result[name] == undisturbed[id][name]  # to the last bit
+        assert result.metrics == undisturbed[id].metrics  # to the last bit
+        assert result.curves == undisturbed[id].curves
 
 
 def test_where_measuring_is_stopped_training_stops_too_and_is_kept(base, tmp_path, monkeypatch):
@@ -150,9 +153,10 @@ def test_a_claim_keeps_others_away_until_its_worker_is_dead(base, tmp_path, monk
     for trial in mine:
         os.utime(made._claim(trial), (long_ago, long_ago))
     assert made.claim("another", 5) == mine
-    assert not made.record("me", mine[0], {"failed_at": None})  # it was taken over
-    assert made.record("another", mine[0], {"failed_at": None})
-    assert not made.record("another", mine[0], {"failed_at": None})  # once is enough
+    result = result_of(mine[0], test={})
+    assert not made.record("me", mine[0], result)  # it was taken over
+    assert made.record("another", mine[0], result)
+    assert not made.record("another", mine[0], result)  # once is enough
 
 
 def test_a_living_worker_s_claims_do_not_grow_old(base, tmp_path, monkeypatch):
@@ -172,7 +176,10 @@ def test_a_failed_trial_is_recorded_and_named(base, tmp_path):
     assert [row.failed for row in rows] == [0, 1]
     assert math.isnan(rows[1].mean)
     failed = made.results()[trials[0].id]
-    assert (failed["validation"], failed["test"]) == ({}, {})  # its parameters stand still, and are no result
+    assert (failed.metrics["validation"], failed.metrics["test"]) == (
+        {},
+        {},
+    )  # its parameters stand still, and are no result
 
 
 def test_means_and_intervals_over_seeds(base, tmp_path):
@@ -180,9 +187,9 @@ def test_means_and_intervals_over_seeds(base, tmp_path):
     for trial in made.trials[:7]:
         made.claim("me", 1)
         value = 1.0 + trial.settings["seed"] + 10 * trial.settings["epochs"]
-        content = {"validation": {"loss_nats": value, "accuracy": value}, "test": {"loss_nats": -value}, **ENDED}
+        validation = {"loss_nats": value, "accuracy": value}
         made._claim(trial).write_text("me")
-        assert made.record("me", trial, content)
+        assert made.record("me", trial, result_of(trial, validation=validation, test={"loss_nats": -value}))
     best, other = summary.summarise(made, "loss_nats", "validation")
     assert [row.mean for row in summary.summarise(made, "accuracy", "validation")] == [other.mean, best.mean]
     by_test = summary.summarise(made, "loss_nats", "test")
@@ -208,7 +215,7 @@ def test_trials_without_the_metric_have_no_mean(base, tmp_path):
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"epochs": [1, 2]}))
     for test in ({}, {"kl_nats": 3.0}):
         (trial,) = made.claim("me", 1)
-        assert made.record("me", trial, {"validation": {"loss_nats": 1.0} | test, "test": {}, **ENDED})
+        assert made.record("me", trial, result_of(trial, validation={"loss_nats": 1.0} | test, test={}))
     best, other = summary.summarise(made, "kl_nats", "validation")
     assert best.mean == 3
     assert (other.values, other.failed, other.missing) == ([], 0, 0)
@@ -300,8 +307,8 @@ def test_two_workers_killed_at_random_moments_lose_nothing_and_do_nothing_twice(
         assert worker.wait(60) == 0
     assert kills == 5
     results = made.results()
-    assert sorted(result["test"]["loss_nats"] for result in results.values()) == list(range(200))
-    assert len({result["worker"] for result in results.values()}) >= 3
+    assert sorted(result.metrics["test"]["loss_nats"] for result in results.values()) == list(range(200))
+    assert len({result.provenance["worker"] for result in results.values()}) >= 3
 
 
 def test_a_model_that_cannot_be_made_is_refused_before_any_trial_trains(data):
