@@ -72,6 +72,7 @@ def test_the_readme_s_tables_are_what_the_results_say():
     assert tables.fill(text) == text
 
 
+@pytest.mark.slow
 def test_reproduce_keeps_the_result(tmp_path, monkeypatch):
     reproduce = script("reproduce")
     experiment = EXPERIMENT.__class__(**{**vars(EXPERIMENT), "expected": Expected("squared_error", 1e9)})

@@ -25,10 +25,11 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
 
     `dataset` is the experiment's data as loaded, before preprocessing.
     """
-    for of_settings in (_check_positive, _check_seed, _check_terms):
-        of_settings(experiment)
-    for of_data in (_check_batch, _check_support, _check_labels, _check_levels, _check_shape):
-        of_data(experiment, dataset)
+    _check_positive(experiment)
+    _check_seed(experiment)
+    for against_data in (_check_batch, _check_support, _check_labels, _check_levels, _check_shape):
+        against_data(experiment, dataset)
+    _check_terms(experiment)
 
 
 def _check_positive(value: Any, path: str = "") -> None:

@@ -63,6 +63,7 @@ def test_tensorboard_mirrors_the_metrics(trained):
     assert any(path.stat().st_size > 100 for path in (trained / "tensorboard").iterdir())
 
 
+@pytest.mark.slow
 def test_packed_data_is_trained_on_from_disk_and_measured(command, tmp_path):
     assert command("data", "pack", "mnist-5k", tmp_path / "packed")[1].endswith(
         "4,000 train, 500 validation, 500 test\n"
@@ -134,6 +135,7 @@ def test_probes_stand_beside_raw_values_and_pca(trained, command):
     assert all(name in out for name in ("code", "PCA-4", "raw values", "knn_accuracy"))
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_again(trained, command):
     code, out, _ = command("figures", trained)
     assert code == 0
@@ -146,6 +148,7 @@ def test_a_run_is_resumed_with_its_own_settings(trained, command):
     assert [row["epoch"] for row in rows if row["split"] == "train"] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_parts_are_exchanged_by_name(command, tmp_path):
     code, _, err = command(
         "train", "ae-keras", *SMALL, "--out", tmp_path, "--optimizer", "sgd", "--optimizer.schedule=cosine",
@@ -316,6 +319,7 @@ def test_every_field_has_a_flag_and_choices_are_named(command):
     assert "--optimizer {adam,adam-w,rms-prop,sgd}" in out
 
 
+@pytest.mark.slow
 def test_a_profile_is_left_in_the_run_and_says_where_the_time_went(command, tmp_path):
     code, out, _ = command("train", "ae-keras", *SMALL, "--profile", "--out", tmp_path)
     assert code == 0

@@ -46,7 +46,7 @@ def test_an_unknown_name_gets_its_nearest_and_where_to_look(name, near, use):
 
 
 def test_a_name_like_no_other_gets_no_guess():
-    with pytest.raises(InputError, match=r"no data set named 'qqq': see"):
+    with pytest.raises(InputError, match=r"no data set named 'qqq': `aejax data list` shows all"):
         load(Data("qqq"))
 
 

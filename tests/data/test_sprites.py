@@ -23,6 +23,7 @@ def image(**factors) -> np.ndarray:
     return drawn[0, ..., 0] / 255
 
 
+@pytest.mark.slow
 def test_every_combination_of_the_factors_is_there_once_and_no_two_images_are_alike(dataset):
     x, label = whole(dataset, "x"), whole(dataset, "label")
     assert x.shape == (46_080, 32, 32, 1)
@@ -33,6 +34,7 @@ def test_every_combination_of_the_factors_is_there_once_and_no_two_images_are_al
     assert [len(dataset.part(name)) for name in ("train", "validation", "test")] == [33_280, 2_560, 10_240]
 
 
+@pytest.mark.slow
 def test_every_value_of_every_factor_is_about_as_frequent_in_each_part(dataset):
     factors = FACTORS["sprites"]
     for name in ("train", "validation", "test"):
@@ -42,6 +44,7 @@ def test_every_value_of_every_factor_is_about_as_frequent_in_each_part(dataset):
             np.testing.assert_allclose(shares, 1 / size, rtol=0.25)
 
 
+@pytest.mark.slow
 def test_a_label_says_where_and_how_large_its_sprite_is(dataset):
     shape, scale, _, x, y = FACTORS["sprites"].values(dataset.test.label).T
     grey = dataset.test.x[..., 0] / 255
@@ -86,6 +89,7 @@ def test_none_is_cut_off():
             np.testing.assert_allclose(corner.sum(), middle.sum(), rtol=0.02)
 
 
+@pytest.mark.slow
 def test_drawing_again_gives_the_same_bits(dataset):
     jax.clear_caches()
     again = sprites.read()["test"]
@@ -93,10 +97,12 @@ def test_drawing_again_gives_the_same_bits(dataset):
     np.testing.assert_array_equal(again.label, dataset.test.label)
 
 
+@pytest.mark.slow
 def test_the_split_is_the_one_that_results_were_measured_on(dataset):
     assert dataset.test.label[:3].tolist() == [28988, 27590, 30210]
 
 
+@pytest.mark.slow
 def test_it_is_loaded_by_name_and_its_own_parts_are_kept(dataset):
     loaded = load(Data("sprites", validation=0.5))
     assert cache.path("sprites").exists()

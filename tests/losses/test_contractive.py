@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax import core
 from aejax.core import Examples, InputError
 from aejax.losses import Bernoulli, ContractiveLayer, GaussianNoise, Loss, Reconstruction
 from aejax.losses.contractive import Contractive
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain
+from tests.helpers import compiled
 from tests.losses.test_loss import built, gradient, values_of
 
 KEYS = {"latent": jax.random.key(1), "corruption": jax.random.key(2), "dropout": jax.random.key(3)}
@@ -29,7 +29,7 @@ def by_jacobian(model, variables, x):
     """sum_ij (dz_i / dx_j)^2 of each example, by JAX's whole Jacobian."""
 
     def code(x):
-        return core.apply(lambda model: model.encode(x[None]).mean, model, variables, {})[0][0]
+        return compiled.apply(lambda model: model.encode(x[None]).mean, model, variables, {})[0][0]
 
     return jax.vmap(lambda x: jnp.sum(jnp.square(jax.jacrev(code)(x))))(x)
 
@@ -38,7 +38,7 @@ def by_jacobian(model, variables, x):
 def test_the_exact_norm_is_that_of_the_jacobian(model):
     loss = contractive(Contractive(samples=None))
     model, variables, part = built(loss, model)
-    values, collections = core.apply(loss, model, variables, KEYS, part, True, mutable=True)
+    values, collections = compiled.apply(loss, model, variables, KEYS, part, True, mutable=True)
     # A batch's statistics have joined the running averages by the time that the term is asked.
     expected = by_jacobian(model, {"params": variables["params"], **collections}, part.x)
     np.testing.assert_allclose(values["contractive_nats"], expected, rtol=1e-5)
@@ -58,7 +58,7 @@ def test_the_estimate_is_unbiased_and_fresh_for_every_key():
     estimates = values_of(many, model, variables, part)["contractive_nats"]
     single = values_of(one, model, variables, part)["contractive_nats"]
     np.testing.assert_allclose(estimates, exact, rtol=0.05)
-    other = core.apply(one, model, variables, {**KEYS, "latent": jax.random.key(9)}, part)[0]["contractive_nats"]
+    other = compiled.apply(one, model, variables, {**KEYS, "latent": jax.random.key(9)}, part)[0]["contractive_nats"]
     assert not np.allclose(single, exact, rtol=1e-3)
     assert not np.allclose(single, other, rtol=1e-3)
 
@@ -86,14 +86,16 @@ def test_it_is_taken_at_what_the_encoder_saw_and_kept_when_the_batch_is_duplicat
     twice = values_of(loss, model, variables, Examples(jnp.concatenate([part.x, part.x])))["contractive_nats"]
     np.testing.assert_allclose(twice.mean(), once.mean(), rtol=1e-5)
     noisy = dataclasses.replace(loss, corruption=GaussianNoise(1.0))
-    values = core.apply(noisy, model, variables, KEYS, part)[0]["contractive_nats"]
+    values = compiled.apply(noisy, model, variables, KEYS, part)[0]["contractive_nats"]
     assert not np.allclose(values, once, rtol=1e-3)
 
 
 def test_a_batch_s_statistics_are_updated_once_with_a_contractive_term():
     with_term = Loss(Bernoulli(), {"reconstruction": Reconstruction(), "contractive": Contractive()})
     model, variables, part = built(with_term, NORMED)
-    updated = [core.apply(loss, model, variables, KEYS, part, True, mutable=True)[1] for loss in (with_term, Loss())]
+    updated = [
+        compiled.apply(loss, model, variables, KEYS, part, True, mutable=True)[1] for loss in (with_term, Loss())
+    ]
     jax.tree.map(np.testing.assert_array_equal, *updated)
 
 

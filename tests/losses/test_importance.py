@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax import core
 from aejax.losses import Bernoulli, ImportanceWeighted, Loss, Reconstruction
 from aejax.losses.importance import CombinedImportanceWeighted, PartiallyImportanceWeighted
+from tests.helpers import compiled
 from tests.losses.test_variational import KEYS, ONE, TWO, built
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -19,7 +19,7 @@ def gradient(model, term, variables, part):
     loss = Loss(Bernoulli(), {"bound": term})
 
     def objective(params):
-        return core.apply(loss, model, {"params": params}, KEYS, part, True)[0]["loss_nats"].mean()
+        return compiled.apply(loss, model, {"params": params}, KEYS, part, True)[0]["loss_nats"].mean()
 
     value, slope = jax.jit(jax.value_and_grad(objective))(variables["params"])
     return float(value), slope
@@ -57,7 +57,7 @@ def decoded_rows(terms):
     """The first axes of what the compiled gradient's products of matrices in the decoder make."""
     loss = Loss(Bernoulli(), terms)
     variables, part = built(ONE, loss)
-    step = jax.grad(lambda variables: core.apply(loss, ONE, variables, KEYS, part, True)[0]["loss_nats"].mean())
+    step = jax.grad(lambda variables: compiled.apply(loss, ONE, variables, KEYS, part, True)[0]["loss_nats"].mean())
     text = jax.jit(step).lower(variables).compile().as_text()
     products = re.findall(r"= f32\[(\d+),\d+\]\S* dot\(.*VariationalAutoencoder\.decode", text)
     return {int(rows) for rows in products}

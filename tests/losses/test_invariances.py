@@ -1,7 +1,7 @@
 """What holds for every term there is: a new one is tested here as soon as it is registered."""
 
 import itertools
-from functools import partial
+from functools import cache, partial
 
 import chex
 import jax
@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax import core
-from aejax.core import Examples, as_arrays, known_subclasses, linen
+from aejax.core import Examples, as_arrays, known_subclasses
 from aejax.losses import Bernoulli, Loss
 from aejax.losses.aggregate import KLPart
 from aejax.losses.mmd import MMD
@@ -26,6 +25,7 @@ from aejax.models import (
     VectorQuantised,
 )
 from aejax.models.tied import TransposedDecoder
+from tests.helpers import compiled
 
 pytestmark = pytest.mark.usefixtures("strict")
 VAE = VariationalAutoencoder(MLPEncoder((5,), "tanh"), GaussianLatent(3), MLPDecoder((5,), "tanh"))
@@ -50,8 +50,13 @@ def built(term):
     """Its model, the model's variables, and a batch; four values an example."""
     model = MODELS.get(type(term).__name__, VAE).clone(shape=(4,))
     part = Examples(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (6, 4)), jnp.float32))
-    variables = linen.init_variables(Loss(Bernoulli(), {"term": term}), model, streams(KEYS[0]), part)
-    return model, scaled(variables, 1.0, 0.1), part
+    return model, scaled(init(model), 1.0, 0.1), part
+
+
+@cache
+def init(model):
+    """The variables of a model, which are the same for every term."""
+    return compiled.init(Loss(), model, streams(KEYS[0]), Examples(jnp.zeros((6, 4))))
 
 
 def scaled(variables, factor, shift=0.0):
@@ -65,7 +70,7 @@ def streams(key):
 
 def values(model, term, variables, part, key, step=None):
     loss = Loss(Bernoulli(), {"term": term})
-    made, _ = core.apply(loss, model, variables, streams(key), part, step is not None, step, mutable=True)
+    made, _ = compiled.apply(loss, model, variables, streams(key), part, step is not None, step, mutable=True)
     return made["term_nats"]
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from aejax import core
-from aejax.core import Examples, linen
+from aejax.core import Examples
 from aejax.losses import Bernoulli, Gaussian, Loss, Reconstruction, WeightL2
 from aejax.losses.likelihoods import GaussianLearnedScale
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain
+from tests.helpers import compiled
 
 pytestmark = pytest.mark.usefixtures("strict")
 KEYS = {"latent": jax.random.key(1), "params": jax.random.key(0)}
@@ -29,12 +29,12 @@ def built(loss, model=MLP, batch=5):
 
 @partial(jax.jit, static_argnums=0)
 def init(model, loss, part):
-    return linen.init_variables(lambda model, part: loss(model, part, True), model, KEYS, part)
+    return compiled.init(lambda model, part: loss(model, part, True), model, KEYS, part)
 
 
 @partial(jax.jit, static_argnums=1)
 def values_of(loss, model, variables, part):
-    return core.apply(loss, model, variables, KEYS, part, True)[0]
+    return compiled.apply(loss, model, variables, KEYS, part, True)[0]
 
 
 @pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(), GaussianLearnedScale()])
@@ -106,7 +106,7 @@ def test_weight_l2_is_half_the_sum_of_squared_kernels_and_counts_no_biases(model
 
 @partial(jax.jit, static_argnums=0)
 def decoded(model, variables, part):
-    return core.apply(lambda model: model.decode(model.encode(part.x).mean), model, variables, {})[0]
+    return compiled.apply(lambda model: model.decode(model.encode(part.x).mean), model, variables, {})[0]
 
 
 def test_reconstruction_is_the_negative_log_likelihood_of_what_is_decoded():

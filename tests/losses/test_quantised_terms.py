@@ -3,11 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax import core
-from aejax.core import Examples, InputError, linen
+from aejax.core import Examples, InputError
 from aejax.losses import Commitment, Gaussian, Loss, Reconstruction
 from aejax.losses.quantised import Codebook
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, VectorQuantised
+from tests.helpers import compiled
 
 pytestmark = pytest.mark.usefixtures("strict")
 KEYS = {name: jax.random.key(number) for number, name in enumerate(("params", "corruption", "latent"))}
@@ -18,7 +18,7 @@ TERMS = {"reconstruction": Reconstruction(), "codebook": Codebook(), "commitment
 def built(latent=VectorQuantised(2, 3, 5, "gradient", patience=None), **terms):  # noqa: B008
     loss = Loss(Gaussian(), terms or TERMS)
     model = Autoencoder(MLPEncoder((8,)), latent, MLPDecoder(), (4,))
-    return loss, model, linen.init_variables(lambda model, part: loss(model, part, True), model, KEYS, PART)
+    return loss, model, compiled.init(lambda model, part: loss(model, part, True), model, KEYS, PART)
 
 
 def gradients(**terms):
@@ -26,7 +26,7 @@ def gradients(**terms):
     loss, model, variables = built(**terms)
 
     def total(params):
-        values, _ = core.apply(loss, model, {**variables, "params": params}, KEYS, PART)
+        values, _ = compiled.apply(loss, model, {**variables, "params": params}, KEYS, PART)
         return values["loss_nats"].mean()
 
     params = jax.grad(total)(variables["params"])
@@ -55,8 +55,8 @@ def test_each_term_moves_its_own_part_of_the_model(terms, moved):
 def test_both_distances_are_sums_over_the_code_of_an_example(learning):
     terms = TERMS if learning == "gradient" else {"commitment": Commitment()}
     loss, model, variables = built(VectorQuantised(2, 3, 5, learning), **terms)
-    values, _ = core.apply(loss, model, variables, KEYS, PART)
-    posterior, _ = core.apply(lambda model, x: model.encode(x), model, variables, {}, PART.x)
+    values, _ = compiled.apply(loss, model, variables, KEYS, PART)
+    posterior, _ = compiled.apply(lambda model, x: model.encode(x), model, variables, {}, PART.x)
     expected = np.square(np.asarray(posterior.features, np.float64) - posterior.mean).sum(axis=1)
     for name in set(terms) - {"reconstruction"}:
         np.testing.assert_allclose(values[f"{name}_nats"], expected, rtol=1e-5)
@@ -65,16 +65,16 @@ def test_both_distances_are_sums_over_the_code_of_an_example(learning):
 def test_means_are_unchanged_when_the_batch_is_duplicated():
     loss, model, variables = built()
     twice = Examples(jnp.concatenate([PART.x, PART.x]))
-    for name, once in core.apply(loss, model, variables, KEYS, PART)[0].items():
+    for name, once in compiled.apply(loss, model, variables, KEYS, PART)[0].items():
         np.testing.assert_allclose(
-            core.apply(loss, model, variables, KEYS, twice)[0][name].mean(), once.mean(), rtol=1e-6
+            compiled.apply(loss, model, variables, KEYS, twice)[0][name].mean(), once.mean(), rtol=1e-6
         )
 
 
 def test_training_and_evaluation_give_the_same_terms():
     loss, model, variables = built(VectorQuantised(2, 3, 5, "gradient", patience=1))
-    held, _ = core.apply(loss, model, variables, KEYS, PART)
-    training, _ = core.apply(loss, model, variables, KEYS, PART, True, mutable=True)
+    held, _ = compiled.apply(loss, model, variables, KEYS, PART)
+    training, _ = compiled.apply(loss, model, variables, KEYS, PART, True, mutable=True)
     jax.tree.map(np.testing.assert_array_equal, training, held)
 
 
@@ -83,10 +83,10 @@ def test_descending_the_codebook_term_brings_the_codes_to_the_means_of_their_fea
 
     def total(moved):
         params = {**variables["params"], "latent": {**variables["params"]["latent"], "moved": moved}}
-        values, _ = core.apply(loss, model, {**variables, "params": params}, KEYS, PART)
+        values, _ = compiled.apply(loss, model, {**variables, "params": params}, KEYS, PART)
         return values["loss_nats"].mean()
 
-    posterior, _ = core.apply(lambda model, x: model.encode(x), model, variables, {}, PART.x)
+    posterior, _ = compiled.apply(lambda model, x: model.encode(x), model, variables, {}, PART.x)
     index, vectors = np.asarray(posterior.index).reshape(-1), np.asarray(posterior.features).reshape(-1, 3)
     placed = np.asarray(variables["codebook"]["latent"]["placed"])
     chosen = np.eye(5)[index]

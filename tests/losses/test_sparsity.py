@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.special import rel_entr
 
-from aejax import core
-from aejax.core import Examples, InputError, linen
+from aejax.core import Examples, InputError
 from aejax.losses import CodeL1, Gaussian, KLSparsity, Loss, Reconstruction, SigmoidGaussian, WeightL2
 from aejax.losses.terms import Forward
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.models.distributions import Point
 from aejax.models.sparse import UnitNormDecoder
+from tests.helpers import compiled
 
 pytestmark = pytest.mark.usefixtures("strict")
 KEYS = {name: jax.random.key(0) for name in ("params", "corruption", "latent")}
@@ -79,14 +79,14 @@ def test_kl_refuses_codes_that_are_no_probabilities():
 def built(loss, decoder):
     model = Autoencoder(MLPEncoder(), Plain(4, "sigmoid"), decoder, (2, 2, 1))
     part = Examples(jnp.asarray(RNG.uniform(0, 1, (5, 2, 2, 1)), jnp.float32))
-    return model, linen.init_variables(loss, model, KEYS, part), part
+    return model, compiled.init(loss, model, KEYS, part), part
 
 
 def test_the_loss_is_ufldl_s_cost_plus_the_gaussian_s_constant():
     terms = {"reconstruction": Reconstruction(), "sparsity": KLSparsity(3.0, 0.1), "decay": WeightL2(3e-3)}
     loss = Loss(SigmoidGaussian(), terms)
     model, variables, part = built(loss, MLPDecoder())
-    total = core.apply(loss, model, variables, KEYS, part)[0]["loss_nats"].mean()
+    total = compiled.apply(loss, model, variables, KEYS, part)[0]["loss_nats"].mean()
     layers = variables["params"]["latent"]["code"], variables["params"]["decoder"]["out"]
     (w1, b1), (w2, b2) = ((np.asarray(p["kernel"], float), np.asarray(p["bias"], float)) for p in layers)
     x = np.asarray(part.x, float).reshape(5, -1)
@@ -106,7 +106,7 @@ def test_l1_is_gamed_by_growing_a_free_decoder_and_not_by_growing_one_of_unit_no
         model, variables, _ = built(loss, decoder)
         grown = jax.tree.map(lambda leaf: 2 * leaf, variables)
         decoded, gamed = (
-            core.apply(lambda model, z: model.decode(z), model, params, {}, z)[0]
+            compiled.apply(lambda model, z: model.decode(z), model, params, {}, z)[0]
             for params, z in ((variables, code), (grown, code / 2))
         )
         same[type(decoder)] = bool(np.allclose(decoded, gamed, rtol=1e-5))

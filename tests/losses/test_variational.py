@@ -1,11 +1,12 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
-from aejax import core
-from aejax.core import Examples, InputError, linen
+from aejax.core import Examples, InputError
 from aejax.losses import KL, Bernoulli, ImportanceWeighted, Loss, Reconstruction, importance_log_weights
 from aejax.losses.terms import Forward
 from aejax.models import (
@@ -21,6 +22,7 @@ from aejax.models import (
     VariationalAutoencoder,
     latents,
 )
+from tests.helpers import compiled
 
 pytestmark = pytest.mark.usefixtures("strict")
 KEYS = {"latent": jax.random.key(1), "corruption": jax.random.key(2), "params": jax.random.key(0)}
@@ -37,13 +39,18 @@ ELBO = {"reconstruction": Reconstruction(), "kl": KL()}
 
 def built(model, loss, batch=5):
     part = Examples(jnp.asarray(np.random.default_rng(0).integers(0, 2, (batch, 4)), jnp.float32))
-    variables = linen.init_variables(lambda model, part: loss(model, part, True), model, KEYS, part)
-    return jax.tree.map(lambda leaf: leaf + 0.2, variables), part
+    return jax.tree.map(lambda leaf: leaf + 0.2, init(model, loss, part)), part
 
 
+@partial(jax.jit, static_argnums=0)
+def init(model, loss, part):
+    return compiled.init(lambda model, part: loss(model, part, True), model, KEYS, part)
+
+
+@partial(jax.jit, static_argnums=0)
 def values(model, loss, variables, part, step=None, key=1):
     keys = KEYS | {"latent": jax.random.key(key)}
-    return core.apply(loss, model, variables, keys, part, True, step)[0]
+    return compiled.apply(loss, model, variables, keys, part, True, step)[0]
 
 
 def forward_of(model, part):
@@ -79,13 +86,13 @@ def test_two_layers_have_the_densities_of_their_conditionals_and_sample_by_them(
         own = posterior.log_prob(z), model.prior_log_prob(z), posterior.mean
         return own, (posterior.first, above, below, model.latent.ladder(0, posterior.first.mean)), z
 
-    own, (first, above, below, middle), z = core.apply(measured, TWO, variables, {}, part)[0]
+    own, (first, above, below, middle), z = compiled.apply(measured, TWO, variables, {}, part)[0]
     log = lambda normal, z: stats.norm(normal.mean, normal.scale).logpdf(z).sum(axis=1)  # noqa: E731
     np.testing.assert_allclose(own[0], log(first, z[:, :3]) + log(above, z[:, 3:]), rtol=1e-4)
     np.testing.assert_allclose(own[1], log(below, z[:, :3]) + stats.norm.logpdf(z[:, 3:]).sum(axis=1), rtol=1e-4)
     np.testing.assert_allclose(own[2], np.concatenate([first.mean, middle.mean], axis=1), rtol=1e-5)
-    drawn = core.apply(lambda model: model.sample_prior(jax.random.key(0), 4000), TWO, variables, {})[0]
-    mean = core.apply(lambda model, z: model.prior.ladder(0, z), TWO, variables, {}, drawn[:, 3:])[0]
+    drawn = compiled.apply(lambda model: model.sample_prior(jax.random.key(0), 4000), TWO, variables, {})[0]
+    mean = compiled.apply(lambda model, z: model.prior.ladder(0, z), TWO, variables, {}, drawn[:, 3:])[0]
     standardised = (drawn[:, :3] - mean.mean) / mean.scale
     np.testing.assert_allclose([np.mean(standardised), np.std(standardised)], [0, 1], atol=0.05)
 
@@ -93,7 +100,7 @@ def test_two_layers_have_the_densities_of_their_conditionals_and_sample_by_them(
 @pytest.mark.parametrize("model", [ONE, TWO], ids=["one layer", "two layers"])
 def test_the_bounds_are_log_means_of_the_weights_with_m_outside_and_k_inside(model):
     variables, part = built(model, Loss(Bernoulli(), ELBO))
-    bound = lambda k, m: core.apply(  # noqa: E731
+    bound = lambda k, m: compiled.apply(  # noqa: E731
         lambda model, part: ImportanceWeighted(samples=k, bounds=m)(forward_of(model, part)),
         model,
         variables,
@@ -101,7 +108,7 @@ def test_the_bounds_are_log_means_of_the_weights_with_m_outside_and_k_inside(mod
         part,
     )[0]
     weights = np.asarray(
-        core.apply(
+        compiled.apply(
             lambda model, part: importance_log_weights(forward_of(model, part), 6, model.make_rng("latent")),
             model,
             variables,
@@ -125,7 +132,7 @@ def test_the_weights_are_joint_over_posterior_of_the_codes_that_were_drawn():
         z = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), forward.posterior).sample(jax.random.key(7))
         return weights, z, forward.posterior, model.decode(z)
 
-    weights, z, posterior, raw = core.apply(both, ONE, variables, KEYS, part)[0]
+    weights, z, posterior, raw = compiled.apply(both, ONE, variables, KEYS, part)[0]
     x = np.concatenate([part.x, part.x])
     likelihood = stats.bernoulli(1 / (1 + np.exp(-np.asarray(raw, np.float64)))).logpmf(x).sum(axis=1)
     mean, scale = (np.concatenate([leaf, leaf]) for leaf in (posterior.mean, posterior.scale))

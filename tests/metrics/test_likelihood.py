@@ -7,8 +7,7 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from aejax import core
-from aejax.core import Examples, InputError, linen
+from aejax.core import Examples, InputError
 from aejax.losses import KL, Bernoulli, Gaussian, Loss, Reconstruction
 from aejax.metrics import NegativeLogLikelihood, likelihood
 from aejax.metrics.likelihood import add_exponentials
@@ -23,6 +22,7 @@ from aejax.models import (
     VariationalAutoencoder,
 )
 from aejax.models.priors import MixturePrior
+from tests.helpers import compiled
 
 pytestmark = pytest.mark.usefixtures("strict")
 KEYS = {"latent": jax.random.key(1), "corruption": jax.random.key(2), "params": jax.random.key(0)}
@@ -52,13 +52,13 @@ W, B = RNG.normal(size=(4, 2)), RNG.normal(size=4)
 
 
 def built(model):
-    variables = linen.init_variables(lambda model, part: ELBO(model, part, True), model, KEYS, BINARY)
+    variables = compiled.init(lambda model, part: ELBO(model, part, True), model, KEYS, BINARY)
     return jax.tree.map(lambda leaf: leaf + 0.2, variables)
 
 
 def estimates(measure, model, variables, part, key=1):
     keys = KEYS | {"latent": jax.random.key(key)}
-    values = core.apply(measure, model, variables, keys, part)[0]
+    values = compiled.apply(measure, model, variables, keys, part)[0]
     return np.asarray(values[f"nll_{measure.samples}_nats"])
 
 
@@ -131,10 +131,10 @@ def test_it_takes_exactly_the_asked_number_of_samples(monkeypatch, samples, rows
 def test_it_is_the_integral_over_the_codes_by_an_independent_sum(model):
     variables = jax.tree.map(lambda leaf: 0.3 * leaf, built(model))  # posteriors wide enough for every code
     # draws from the prior, without any posterior
-    z = core.apply(lambda model: model.sample_prior(jax.random.key(9), 100_000), model, variables, {})[0]
+    z = compiled.apply(lambda model: model.sample_prior(jax.random.key(9), 100_000), model, variables, {})[0]
     label = jnp.repeat(BINARY.label, len(z))
     decode = lambda model: model.decode(jnp.tile(z, (3, 1)), False, label)  # noqa: E731
-    logits = np.asarray(core.apply(decode, model, variables, {})[0], np.float64).reshape(3, len(z), 4)
+    logits = np.asarray(compiled.apply(decode, model, variables, {})[0], np.float64).reshape(3, len(z), 4)
     sign = 2 * np.asarray(BINARY.x, np.float64) - 1
     log = -np.logaddexp(0, -logits * sign[:, None]).sum(axis=2)
     got = estimates(NegativeLogLikelihood(Bernoulli(), 20_000, 3000), model, variables, BINARY)
@@ -144,8 +144,8 @@ def test_it_is_the_integral_over_the_codes_by_an_independent_sum(model):
 def test_it_is_numpy_s_on_the_same_codes():
     variables = built(ONE)
     measure = NegativeLogLikelihood(Bernoulli(), 7, 12)  # two chunks of four, the eighth sample unasked for
-    key = core.apply(lambda model: model.make_rng("latent"), ONE, variables, KEYS)[0]
-    posterior = core.apply(lambda model, x: model.encode(x), ONE, variables, {}, BINARY.x)[0]
+    key = compiled.apply(lambda model: model.make_rng("latent"), ONE, variables, KEYS)[0]
+    posterior = compiled.apply(lambda model, x: model.encode(x), ONE, variables, {}, BINARY.x)[0]
     many = jax.tree.map(lambda leaf: jnp.tile(leaf, (4, 1)), posterior)
     codes = np.concatenate([np.reshape(many.sample(jax.random.fold_in(key, chunk)), (4, 3, 2)) for chunk in (0, 1)])
     weights = numpy_log_weights(variables["params"], np.asarray(BINARY.x, np.float64), codes[:7].astype(np.float64))

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from aejax import core
-from aejax.core import Examples, linen
+from aejax.core import Examples
 from aejax.losses import Bernoulli, Gaussian
 from aejax.losses.likelihoods import GaussianLearnedScale
 from aejax.metrics import ReconstructionError, per_value
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from tests.helpers import compiled
 
 pytestmark = pytest.mark.usefixtures("strict")
 MEANS = {
@@ -24,9 +24,9 @@ def test_the_squared_error_is_summed_over_values_in_data_space(likelihood):
     model = Autoencoder(MLPEncoder(), Plain(2), MLPDecoder(), likelihood.raw_shape((4, 4, 1)))
     part = Examples(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (5, 4, 4, 1)), jnp.float32))
     measure = ReconstructionError(likelihood)
-    variables = linen.init_variables(measure, model, {"params": jax.random.key(0)}, part)
-    values, _ = core.apply(measure, model, variables, {}, part)
-    raw, _ = core.apply(lambda model: model.decode(model.encode(part.x).mean), model, variables, {})
+    variables = compiled.init(measure, model, {"params": jax.random.key(0)}, part)
+    values, _ = compiled.apply(measure, model, variables, {}, part)
+    raw, _ = compiled.apply(lambda model: model.decode(model.encode(part.x).mean), model, variables, {})
     error = np.asarray(part.x) - MEANS[likelihood](np.asarray(raw))
     np.testing.assert_allclose(values["squared_error"], (error**2).reshape(5, -1).sum(axis=1), rtol=1e-5)
 

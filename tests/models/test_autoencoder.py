@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from aejax import core
-from aejax.core import InputError, linen
+from aejax.core import InputError
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain
+from tests.helpers import compiled
 
 pytestmark = pytest.mark.usefixtures("strict")
 KEYS = {"params": jax.random.key(0)}
@@ -26,12 +26,12 @@ def both(model, x):
 
 @partial(jax.jit, static_argnums=0)
 def init(model, x):
-    return linen.init_variables(both, model, KEYS, x)
+    return compiled.init(both, model, KEYS, x)
 
 
 @partial(jax.jit, static_argnums=0)
 def run(model, variables, x):
-    return core.apply(both, model, variables, {}, x)[0]
+    return compiled.apply(both, model, variables, {}, x)[0]
 
 
 def drawn(shape, batch=4):
@@ -133,7 +133,7 @@ def test_applying_gives_back_the_collections_it_was_given():
     x = drawn((5,))
     variables = {**init(model, x), "counters": {"seen": jnp.zeros(3)}}
     for mutable in (False, True):
-        _, collections = core.apply(both, model, variables, {}, x, mutable=mutable)
+        _, collections = compiled.apply(both, model, variables, {}, x, mutable=mutable)
         assert jax.tree.structure(collections) == jax.tree.structure({"counters": {"seen": 0}})
 
 

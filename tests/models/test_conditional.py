@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import core
-from aejax.core import Adam, Examples, InputError, linen
+from aejax.core import Adam, Examples, InputError
 from aejax.data import Dataset
 from aejax.losses import KL, Bernoulli, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder, VampPrior
+from tests.helpers import compiled
 
 MODEL = ConditionalAutoencoder(MLPEncoder((4,), "tanh"), GaussianLatent(2), MLPDecoder(), classes=3)
 
 
 def test_the_label_adds_its_own_row_of_weights_to_both_ways():
     model, x = MODEL.resolve((4,), (4,)), jnp.ones((3, 4))
-    variables = linen.init_variables(
+    variables = compiled.init(
         lambda model, x, y: model.decode(model.encode(x, label=y).mean, label=y),
         model,
         {"params": jax.random.key(0)},
@@ -29,7 +29,7 @@ def test_the_label_adds_its_own_row_of_weights_to_both_ways():
         z = jnp.ones((3, 2))
         return model.encode(x, label=label).mean, model.decode(z, label=label)
 
-    mean, raw = core.apply(both, model, variables, {}, x, jnp.asarray([0, 2, 2]))[0]
+    mean, raw = compiled.apply(both, model, variables, {}, x, jnp.asarray([0, 2, 2]))[0]
     for out, kernel in (
         (mean, variables["params"]["latent"]["code"]["kernel"]),
         (raw, variables["params"]["decoder"]["out"]["kernel"]),
@@ -74,4 +74,4 @@ def test_pseudo_inputs_without_labels_are_refused(tiny):
 def test_a_conditional_model_asks_for_labels():
     model = MODEL.resolve((4,), (4,))
     with pytest.raises(InputError, match="conditional: give each example's label with it, from 0 to 2"):
-        linen.init_variables(lambda model, x: model.encode(x), model, {"params": jax.random.key(0)}, jnp.zeros((1, 4)))
+        compiled.init(lambda model, x: model.encode(x), model, {"params": jax.random.key(0)}, jnp.zeros((1, 4)))

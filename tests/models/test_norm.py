@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import core
-from aejax.core import InputError, Stopped, linen
+from aejax.core import InputError, Stopped
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder
 from aejax.models.layers import Finish
 from aejax.models.tied import TransposedDecoder
 from aejax.runs import Run
+from tests.helpers import compiled
 from tests.helpers.small import same_bits, stop_after, without_times
 
 X = np.random.default_rng(0).normal(2, 3, (64, 3, 5)).astype(np.float32)
@@ -80,11 +80,11 @@ def test_every_encoder_and_decoder_drops_by_its_key_in_training_and_nothing_at_i
     def reconstructed(model, x, train):
         return model.decode(model.encode(x, train).mean, train)
 
-    variables = linen.init_variables(reconstructed, model, {"params": jax.random.key(0)}, x, False)
+    variables = compiled.init(reconstructed, model, {"params": jax.random.key(0)}, x, False)
 
     @partial(jax.jit, static_argnums=0)
     def run(train, key):
-        return core.apply(reconstructed, model, variables, {"dropout": key}, x, train)[0]
+        return compiled.apply(reconstructed, model, variables, {"dropout": key}, x, train)[0]
 
     (whole, same), (one, again, other) = (
         [run(train, jax.random.key(seed)) for seed in seeds] for train, seeds in ((False, (1, 2)), (True, (1, 1, 2)))

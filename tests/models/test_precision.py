@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from aejax import core
-from aejax.core import Examples, linen
+from aejax.core import Examples
 from aejax.losses import KL, Loss, Reconstruction
 from aejax.models import (
     Autoencoder,
@@ -16,6 +15,7 @@ from aejax.models import (
     TiedAutoencoder,
     VariationalAutoencoder,
 )
+from tests.helpers import compiled
 
 PLAIN = Autoencoder(MLPEncoder((6,), norm="batch"), Plain(3), MLPDecoder((6, 6)), shape=(4,))
 VAE = VariationalAutoencoder(MLPEncoder((6,)), GaussianLatent(3), MLPDecoder((6,)), shape=(4,))
@@ -27,12 +27,12 @@ KEYS = {name: jax.random.key(number) for number, name in enumerate(("params", "l
 
 
 def variables(model, loss):
-    return jax.jit(lambda: linen.init_variables(lambda model, batch: loss(model, batch, True), model, KEYS, PART))()
+    return jax.jit(lambda: compiled.init(lambda model, batch: loss(model, batch, True), model, KEYS, PART))()
 
 
 def objective(model, loss, collections):
     def mean(params):
-        made, after = core.apply(loss, model, {"params": params, **collections}, KEYS, PART, True, mutable=True)
+        made, after = compiled.apply(loss, model, {"params": params, **collections}, KEYS, PART, True, mutable=True)
         return made["loss_nats"].mean(), (made, after)
 
     return mean

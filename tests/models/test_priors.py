@@ -5,8 +5,7 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from aejax import core
-from aejax.core import Examples, InputError, linen
+from aejax.core import Examples, InputError
 from aejax.losses import KL, Bernoulli, Loss, Reconstruction
 from aejax.models import (
     GaussianLatent,
@@ -18,6 +17,7 @@ from aejax.models import (
     VariationalAutoencoder,
 )
 from aejax.models.priors import MixturePrior
+from tests.helpers import compiled
 
 pytestmark = pytest.mark.usefixtures("strict")
 KEYS = {name: jax.random.key(number) for number, name in enumerate(("params", "latent", "corruption", "dropout"))}
@@ -31,7 +31,7 @@ def built(prior, latent=1, **encoder):
     model = VariationalAutoencoder(encoder, GaussianLatent(latent), MLPDecoder((4,)), prior=prior)
     model = model.resolve((4,), (4,))
     part = Examples(jnp.asarray(np.random.default_rng(0).integers(0, 2, (5, 4)), jnp.float32))
-    variables = dict(linen.init_variables(lambda model, part: LOSS(model, part, True), model, KEYS, part))
+    variables = dict(compiled.init(lambda model, part: LOSS(model, part, True), model, KEYS, part))
     shift = np.random.default_rng(1)
     variables["params"] = jax.tree.map(
         lambda leaf: leaf + jnp.asarray(0.4 * shift.normal(size=leaf.shape), jnp.float32), variables["params"]
@@ -40,7 +40,7 @@ def built(prior, latent=1, **encoder):
 
 
 def applied(function, model, variables, *args):
-    return core.apply(function, model, variables, KEYS, *args)[0]
+    return compiled.apply(function, model, variables, KEYS, *args)[0]
 
 
 def components(model, variables):
@@ -114,7 +114,7 @@ def test_the_gradient_of_the_rate_reaches_pseudo_inputs_and_encoder_by_two_ways(
             z = jax.lax.stop_gradient(model.encode(part.x).mean)
             return model.prior_log_prob(z).mean()
 
-        return core.apply(prior_alone, model, {"params": params}, KEYS, part)[0]
+        return compiled.apply(prior_alone, model, {"params": params}, KEYS, part)[0]
 
     gradient = jax.grad(rate)(variables["params"])
     assert np.abs(gradient["prior"]["pseudo_inputs"]).min(axis=1).max() > 0
@@ -125,7 +125,7 @@ def test_the_gradient_of_the_rate_reaches_pseudo_inputs_and_encoder_by_two_ways(
 def test_pseudo_inputs_meet_the_encoder_as_in_evaluation():
     model, variables, part = built(VampPrior(3), norm="batch", dropout=0.5)
     z = jnp.zeros((2, 1))
-    trained = lambda *also: core.apply(  # noqa: E731
+    trained = lambda *also: compiled.apply(  # noqa: E731
         lambda model, part: [model.encode(part.x, True).mean, *(model.prior_log_prob(z) for _ in also)][-1],
         model,
         variables,
@@ -146,4 +146,4 @@ def test_a_mixture_of_nothing_and_of_other_posteriors_is_refused():
         MLPEncoder(), HierarchicalLatent((2, 1), (2,)), MLPDecoder(), prior=VampPrior(2)
     ).resolve((4,), (4,))
     with pytest.raises(InputError, match="mixes normal posteriors, and this model's are of Chain: use GaussianLatent"):
-        linen.init_variables(lambda model, part: LOSS(model, part, True), model, KEYS, Examples(jnp.zeros((2, 4))))
+        compiled.init(lambda model, part: LOSS(model, part, True), model, KEYS, Examples(jnp.zeros((2, 4))))

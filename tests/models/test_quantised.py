@@ -8,11 +8,12 @@ from hypothesis import given, settings, strategies as st
 from sklearn.cluster import KMeans
 
 import aejax
-from aejax.core import InputError, linen
+from aejax.core import InputError
 from aejax.losses import Commitment, Loss, Reconstruction
 from aejax.losses.quantised import Codebook
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Quantised, VectorQuantised
 from aejax.models.quantised import nearest
+from tests.helpers import compiled
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -78,8 +79,8 @@ def test_the_slots_of_a_convolutional_encoder_are_the_places_of_its_maps():
         maps = model.encoder(x).reshape(5, 2, 2, 3)
         return maps @ dense["kernel"] + dense["bias"][None, None, None], model.encode(x).features
 
-    variables = linen.init_variables(lambda model, x: model.decode(model.encode(x).mean), model, keys, x)
-    (maps, features), _ = linen.apply(places, model, variables, {}, x)
+    variables = compiled.init(lambda model, x: model.decode(model.encode(x).mean), model, keys, x)
+    (maps, features), _ = compiled.apply(places, model, variables, {}, x)
     np.testing.assert_allclose(features.reshape(maps.shape), maps, rtol=1e-5, atol=1e-6)
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import aejax
-from aejax import core
-from aejax.core import InputError, linen
+from aejax.core import InputError
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPEncoder, SpatialWinnerTakeAll, TopK, WinnerTakeAll
 from aejax.models.sparse import UnitNormDecoder, largest
+from tests.helpers import compiled
 
 KEY = jax.random.key(0)
 FEATURES = jnp.asarray(np.random.default_rng(0).normal(size=(10, 4)), jnp.float32)
@@ -99,9 +99,9 @@ def test_each_feature_map_keeps_its_largest_activation_in_training():
         ConvEncoder((3,), activation="linear"), SpatialWinnerTakeAll(12, 3), ConvDecoder((2,)), (4, 4, 1)
     )
     x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 4, 1)), jnp.float32)
-    variables = linen.init_variables(lambda model, x: model.decode(model.encode(x).mean), model, {"params": KEY}, x)
+    variables = compiled.init(lambda model, x: model.decode(model.encode(x).mean), model, {"params": KEY}, x)
     maps, held, kept = (
-        core.apply(function, model, variables, {}, x)[0]
+        compiled.apply(function, model, variables, {}, x)[0]
         for function in (
             lambda model, x: model.encoder(x).reshape(5, 4, 3),
             lambda model, x: model.encode(x).mean.reshape(5, 4, 3),

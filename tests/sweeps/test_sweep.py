@@ -134,7 +134,7 @@ def test_where_measuring_is_stopped_training_stops_too_and_is_kept(base, tmp_pat
 def test_trials_that_were_claimed_together_are_taken_over_together(base, tmp_path):
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1, 2, 3, 4]}))
     first, second = made.claim("one", 2), made.claim("two", 2)
-    assert made.record("one", first[0], {"failed_at": None})
+    assert made.record("one", first[0], result_of(first[0], test={}))
     for worker, trials in (("one", first), ("two", second)):
         made.release(worker, trials)
     assert made.claim("another", 5) == first[1:]
@@ -331,6 +331,7 @@ def test_flags_out_of_range_are_refused(data, flags, message):
         Command("ae-keras", (f"data={data}", "batch-size=8", "seed=0,1"), plan=True, **flags)()
 
 
+@pytest.mark.slow
 def test_the_command_shows_the_plan_trains_and_shows_the_outcome(data, tmp_path):
     def run(*arguments):
         command = [sys.executable, "-m", "aejax", *arguments]
