@@ -1,6 +1,7 @@
 """Defines measures of arrays, or of a model and a batch.
 
-They are pure: what needs a trained model, a file or a figure belongs in `evaluation`.
+They are pure, and import `losses`, `models`, `data` and `core` alone: what needs a trained model, a file or a figure
+belongs in `evaluation`.
 """
 
 import lazy_loader
