@@ -1,6 +1,7 @@
 from .epochs import (
-    batches as batches,
+    Batches as Batches,
     epoch as epoch,
+    epoch_order as epoch_order,
     scan_batches as scan_batches,
     shuffle as shuffle,
 )
@@ -62,9 +63,9 @@ from .optimizers import (
 )
 from .population import (
     Members as Members,
-    epoch_of_members as epoch_of_members,
     evaluate_members as evaluate_members,
     init_members as init_members,
+    train_members as train_members,
 )
 from .settings import (
     Number as Number,

@@ -43,6 +43,8 @@ class Saving:
 
     save_every: float = 60.0
     """Seconds between checkpoints, at least; the last epoch is always saved."""
+    save_steps: int | None = None
+    """Number of steps after which a checkpoint is written too, inside an epoch as well; None: by time alone."""
     save_epochs: int | None = None
     """Number of epochs after which a checkpoint is written too, however short the time; None: by time alone."""
     keep: int = 3
@@ -51,14 +53,15 @@ class Saving:
     def __post_init__(self) -> None:
         if not self.save_every >= 0:
             raise InputError(f"save_every is {self.save_every}: give seconds, at least 0")
-        for name in ("save_epochs", "keep"):
+        for name in ("save_steps", "save_epochs", "keep"):
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise InputError(f"{name} is {number}: give at least 1")
 
-    def due(self, epoch: int) -> bool:
-        """Tells whether a checkpoint is to be written after that epoch, however long ago the last one was."""
-        return self.save_epochs is not None and epoch % self.save_epochs == 0
+    def due(self, step: int, steps_per_epoch: int) -> bool:
+        """Tells whether a checkpoint is to be written after that step, however long ago the last one was."""
+        counted = (self.save_steps, self.save_epochs and self.save_epochs * steps_per_epoch)
+        return any(number is not None and step % number == 0 for number in counted)
 
 
 class Checkpoints:

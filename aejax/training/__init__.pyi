@@ -9,6 +9,9 @@ from .benchmark import (
     best_seconds as best_seconds,
     peak as peak,
 )
+from .intervals import (
+    Intervals as Intervals,
+)
 from .loop import (
     fit as fit,
 )

@@ -21,7 +21,7 @@ from flax import serialization
 from aejax.core import first_line, named_leaves
 from aejax.experiment import Experiment, dumps
 from aejax.runs import write_atomically
-from aejax.training._group import Group, GroupEpoch, Program
+from aejax.training._group import Group, GroupEpoch, Population
 from aejax.training._member_log import MemberLog
 
 Tree = TypeVar("Tree")
@@ -85,7 +85,7 @@ class GroupCheckpoint:
         except OSError as error:
             log.warning("%s cannot be written (%s): after a stop its trials would start again", self._path, error)
 
-    def restore(self, program: Program, member_log: MemberLog) -> Group | None:
+    def restore(self, population: Population, member_log: MemberLog) -> Group | None:
         """Restores the group as it was saved, and fills its member log; None where no whole file has it."""
         for path in self._candidates():
             try:
@@ -93,7 +93,7 @@ class GroupCheckpoint:
                 if header["members"] == self.members or (
                     header["done"] and set(self.members) <= set(header["members"])
                 ):
-                    return _restored(content, self.members, program, member_log)
+                    return _restored(content, self.members, population, member_log)
             except FileNotFoundError:
                 continue
             except Exception as error:  # damage can raise any exception, and all of them mean the same
@@ -126,21 +126,20 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return header, serialization.msgpack_restore(content)
 
 
-def _restored(content: dict[str, Any], members: list[str], program: Program, member_log: MemberLog) -> Group:
+def _restored(content: dict[str, Any], members: list[str], population: Population, member_log: MemberLog) -> Group:
     slots, rows = list(content["slots"]), json.loads(content["rows"])
     ended = {owner: content["ended"][name] for owner, name in enumerate(members) if name in content["ended"]}
-    group = program.begin(member_log.experiments, slots if len(ended) < len(members) else [0])
-    one = jax.tree.map(lambda leaf: leaf[0], group.members.state)
+    group = population.begin(member_log.experiments, slots if len(ended) < len(members) else [0])
+    one = jax.tree.map(lambda leaf: leaf[0], group.engine.state.state)
     states = {owner: _like(one, item["state"]) for owner, item in ended.items()}
     if len(ended) < len(members):
-        group.members = jax.tree.map(
-            lambda leaf, fresh: jax.device_put(leaf, fresh.sharding),
-            _like(group.members, content["members"]),
-            group.members,
+        fresh = group.engine.state
+        group.engine.state = jax.tree.map(
+            lambda leaf, fresh: jax.device_put(leaf, fresh.sharding), _like(fresh, content["members"]), fresh
         )
     else:
         group.slots = []
-    group.done = content["epoch"]
+    group.engine.step = content["epoch"] * group.engine.source.steps
     # The member log is filled only once the whole file is known to be sound.
     for owner, name in enumerate(members):
         member_log.rows[owner] = rows[name]
