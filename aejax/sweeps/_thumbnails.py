@@ -25,7 +25,7 @@ def thumbnails(trained: Trained, part: Examples) -> dict[str, Any] | None:
     """
     if len(trained.shape) != 3:
         return None
-    first = part.take(np.arange(min(COUNT, len(part))))
+    first = part.take(np.arange(min(COUNT, len(part)))).read()
     rows = {"original": scaled(first.x), "reconstruction": trained.reconstruct(first.x, first.label)}
     if isinstance(trained.experiment.model, VariationalAutoencoder):
         known = isinstance(trained.experiment.model, ConditionalAutoencoder)

@@ -1,6 +1,3 @@
-from ._sources import (
-    ResidentSource as ResidentSource,
-)
 from ._streaming import (
     source_for as source_for,
 )
@@ -8,6 +5,11 @@ from .benchmark import (
     bench as bench,
     best_seconds as best_seconds,
     peak as peak,
+)
+from .engine import (
+    Engine as Engine,
+    Stop as Stop,
+    one_ahead as one_ahead,
 )
 from .intervals import (
     Intervals as Intervals,

@@ -13,9 +13,9 @@ from aejax.data import Dataset, Preprocess
 from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.losses import Loss
-from aejax.training._engine import Engine, Window, joined, one_ahead
 from aejax.training._sources import ResidentSource, Source
 from aejax.training._streaming import StreamedSource, source_for, streams
+from aejax.training.engine import Engine, Window, joined, one_ahead
 from aejax.training.intervals import Intervals
 
 

@@ -7,7 +7,7 @@ import jax
 
 from aejax.core import Metrics, means
 from aejax.runs import record_duration
-from aejax.training._engine import Window, joined
+from aejax.training.engine import Window, joined
 
 
 class RowLog:

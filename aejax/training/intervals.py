@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aejax.core import InputError
-from aejax.training._engine import Stop
+from aejax.training.engine import Stop
 
 
 @dataclass(frozen=True)

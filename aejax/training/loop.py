@@ -18,10 +18,10 @@ from aejax.experiment import Experiment, differences
 from aejax.runs import FRESH, Run, Saving, stopping
 from aejax.trained import Trained
 from aejax.training._checkpointing import CheckpointPolicy
-from aejax.training._engine import Engine, Window, one_ahead
 from aejax.training._progress import Progress
 from aejax.training._rows import RowLog
 from aejax.training._streaming import source_for
+from aejax.training.engine import Engine, Window, one_ahead
 from aejax.training.intervals import Intervals
 
 log = logging.getLogger("aejax")

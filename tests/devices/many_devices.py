@@ -9,10 +9,10 @@ import pytest
 
 import aejax
 from aejax import devices
-from aejax.core import InputError, as_arrays, blank_example
+from aejax.core import BUFFER, InputError
 from aejax.core.optimizers import SGD
 from aejax.data import Data, Scale, pack
-from aejax.devices import Parallel
+from aejax.devices import Parallel, Program, programs
 from aejax.losses import KL, KLSparsity, Loss, Reconstruction
 from aejax.models import (
     Autoencoder,
@@ -23,6 +23,7 @@ from aejax.models import (
     VariationalAutoencoder,
     WinnerTakeAll,
 )
+from aejax.training import source_for
 
 NORMED = Autoencoder(MLPEncoder((16,), norm="batch"), Plain(3), MLPDecoder())
 VAE = VariationalAutoencoder(MLPEncoder((16,)), GaussianLatent(3), MLPDecoder())
@@ -95,34 +96,21 @@ class Noise(Loss):
         return {"loss_nats": 0 * raw.sum(axis=(1, 2, 3)), "noise": noise, "squared": noise**2}
 
 
-@dataclasses.dataclass(frozen=True)
-class Begun:
-    """What the programs of an experiment take."""
-
-    parallel: Parallel
-    settings: tuple
-    part: object
-    key: object
-
-    def epoch(self, state):
-        arguments = (self.parallel, *self.settings, state, self.part, self.key)
-        return devices.shared_epoch(*arguments, batch_size=8)
-
-
 def begun(tiny, experiment, parallel, **changed):
+    """The program of an experiment, its state before the first step, and the batches of its first epoch."""
     experiment = dataclasses.replace(experiment, **changed).resolve(tiny.dataset)
     parallel = parallel.resolve(experiment)
-    loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    state = devices.init(experiment.model, loss, optimizer, blank_example((4, 4, 1)), jax.random.key(0))
-    part = jax.device_put(devices.place(tiny.dataset.train, Scale()), parallel.whole)
-    settings = (experiment.model, loss, optimizer, Scale())
-    return Begun(parallel, settings, part, jax.random.key(0)), parallel.place(state)
+    program = Program.of(experiment, Scale(), parallel)
+    source = source_for(experiment, tiny.dataset, Scale(), parallel, BUFFER)
+    state = program.init((4, 4, 1))
+    parallel.check_divided(state)
+    return program, parallel.place(state), next(source.batches(0, source.steps))
 
 
 @pytest.mark.parametrize("strategy", ["jit", "pmap"])
 def test_every_device_has_noise_of_its_own_metrics_are_those_of_all_and_the_state_is_donated(tiny, strategy):
-    noisy, state = begun(tiny, tiny.experiment, Parallel(strategy), loss=Noise())
-    after, metrics = noisy.epoch(state)
+    noisy, state, batches = begun(tiny, tiny.experiment, Parallel(strategy), loss=Noise())
+    after, metrics = noisy.train(state, batches)
     total, squared = np.asarray(metrics["noise"].sum), np.asarray(metrics["squared"].sum)
     # One example on each device: if they drew alike, the square of the sum would be eight sums of squares.
     assert total.shape == (5,)
@@ -143,25 +131,25 @@ def test_parameters_to_start_from_outlive_the_run_that_starts_from_them(tiny, de
 
 
 def test_under_jit_the_work_is_divided():
-    experiment = aejax.get("vae-flax")
-    model = experiment.model.resolve((28, 28, 1), (28, 28, 1))
-    loss, recipe = as_arrays((experiment.loss, dataclasses.replace(experiment.optimizer, horizon=1.0)))
+    experiment = aejax.get("vae-flax").resolve_for((28, 28, 1), 1)
     part = devices.place(aejax.core.Examples(np.zeros((1024, 28, 28, 1), np.uint8)), Scale())
 
     def operations(count):
         parallel = Parallel(devices=count)
-        state = parallel.place(devices.init(model, loss, recipe, blank_example((28, 28, 1)), jax.random.key(0)))
+        program = Program.of(experiment, Scale(), parallel)
+        state = parallel.place(program.init((28, 28, 1)))
+        arguments = (parallel, program.model, program.loss, program.preprocess, state)
         placed = jax.device_put(part, parallel.whole)
-        arguments = (parallel, model, (loss,), Scale(), state, placed, jax.random.key(0))
-        return devices.shared_evaluate.lower(*arguments, batch_size=1024).compile().cost_analysis()["flops"]
+        lowered = programs._evaluate.lower(*arguments, placed, program.key, batch_size=1024)
+        return lowered.compile().cost_analysis()["flops"]
 
     assert operations(8) == pytest.approx(operations(1) / 8, rel=0.1)
 
 
 def test_wide_layers_are_divided_by_the_paths_of_their_parameters(tiny, vae):
     parallel = Parallel(tensor=4, wide=r"encoder.*kernel$")
-    training, state = begun(tiny, vae, parallel)
-    state, _ = training.epoch(state)
+    program, state, batches = begun(tiny, vae, parallel)
+    state, _ = program.train(state, batches)
     kernel = state.params["encoder"]["Stack_0"]["Dense_0"]["kernel"]  # [16, 16]
     assert kernel.addressable_data(0).shape == (16, 4)
     (adam, *_), decoder = state.opt_state, state.params["decoder"]

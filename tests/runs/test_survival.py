@@ -17,7 +17,7 @@ import aejax
 from aejax.core import Adam, DiskError, InputError
 from aejax.runs import Run, Saving, checkpoints
 from aejax.runs.checkpoints import Checkpoints
-from aejax.training import loop
+from aejax.training._rows import RowLog
 from tests.helpers.lives import digest, train
 from tests.helpers.small import DATASET, EXPERIMENT, same_bits, without_times
 
@@ -160,13 +160,13 @@ def test_a_full_disk_is_said_in_one_sentence_and_earlier_checkpoints_are_whole(t
 
 
 def test_the_best_by_validation_is_kept_beside_the_newest(tmp_path, monkeypatch):
-    rows_of = loop._rows
+    rows_of = RowLog.rows
 
-    def rows(epoch, examples, seconds):
-        train, validation = rows_of(epoch, examples, seconds)
-        return [train, validation | {"loss_nats": float(abs(epoch.number - 3))}]
+    def rows(self, window):
+        train, validation = rows_of(self, window)
+        return [train, validation | {"loss_nats": float(abs(window.stop - 15))}]
 
-    monkeypatch.setattr(loop, "_rows", rows)
+    monkeypatch.setattr(RowLog, "rows", rows)
     experiment = dataclasses.replace(EXPERIMENT, optimizer=Adam(1e-2))
     run = aejax.fit(experiment, folder=tmp_path, dataset=DATASET, saving=Saving(keep=1)).run
     assert run.checkpoints.steps() == [15, 30]
