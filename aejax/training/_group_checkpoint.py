@@ -5,6 +5,7 @@ It is written whole or not at all; a damaged one is passed over.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import logging
@@ -19,7 +20,7 @@ import numpy as np
 from flax import serialization
 
 from aejax.core import first_line, named_leaves
-from aejax.experiment import Experiment, dumps
+from aejax.experiment import Experiment, as_first_written, canonical
 from aejax.runs import write_atomically
 from aejax.training._group import Group, GroupEpoch, Program
 from aejax.training._member_log import MemberLog
@@ -29,22 +30,41 @@ Tree = TypeVar("Tree")
 log = logging.getLogger("aejax")
 
 
-def member_names(experiments: Sequence[Experiment], *rest: Any) -> list[str]:
+class MemberName(str):
+    """The name of a member, with the one that it had in version 0.1.0, by which its file of that version is found."""
+
+    first: str
+
+    @classmethod
+    def of(cls, experiment: Experiment, rest: tuple[Any, ...]) -> "MemberName":
+        """Returns the name of a member, given its experiment and whatever else decides about its training."""
+        settings = [canonical(item) if dataclasses.is_dataclass(item) else repr(item) for item in rest]
+        name = cls(_hash(f"{canonical(experiment)} {settings}"))
+        name.first = _hash(f"{json.dumps(as_first_written(experiment), indent=2)} {rest}")
+        return name
+
+
+def member_names(experiments: Sequence[Experiment], *rest: Any) -> list[MemberName]:
     """Returns a name for each member, which is the same whenever the member would be trained in the same way.
 
     `rest` is whatever decides about the training beside the experiment.
     """
-    return [hashlib.sha256(f"{dumps(item)} {rest}".encode()).hexdigest()[:16] for item in experiments]
+    return [MemberName.of(experiment, rest) for experiment in experiments]
 
 
-def groups_in_training(folder: Path, members: Sequence[str]) -> list[list[int]]:
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def groups_in_training(folder: Path, members: Sequence[MemberName]) -> list[list[int]]:
     """Returns the groups among `members` that were left in training, each as the places of its members."""
     groups = []
     for path in folder.glob("[!.]*.msgpack"):
         with contextlib.suppress(Exception):  # a warning of a damaged file is logged when it is to be restored
             header, _ = _read(path)
-            if not header["done"] and set(header["members"]) <= set(members):
-                groups.append([members.index(name) for name in header["members"]])
+            known = _as_written(members, header)
+            if not header["done"] and set(header["members"]) <= set(known):
+                groups.append([known.index(name) for name in header["members"]])
     return groups
 
 
@@ -54,7 +74,7 @@ class GroupCheckpoint:
 
     folder: Path
     """The folder of the files of all groups."""
-    members: list[str]
+    members: list[MemberName]
     """The names of the group's members, by `member_names`."""
 
     def save(self, epoch: GroupEpoch, member_log: MemberLog) -> None:
@@ -65,7 +85,7 @@ class GroupCheckpoint:
                 "stopped_after": member_log.ended[owner].stopped_after,
                 "state": dict(_arrays(member_log.ended[owner].trained.state)),
             }
-            for owner, name in enumerate(self.members)
+            for owner, name in enumerate(map(str, self.members))
             if owner in member_log.ended
         }
         content = serialization.msgpack_serialize(
@@ -90,10 +110,9 @@ class GroupCheckpoint:
         for path in self._candidates():
             try:
                 header, content = _read(path)
-                if header["members"] == self.members or (
-                    header["done"] and set(self.members) <= set(header["members"])
-                ):
-                    return _restored(content, self.members, program, member_log)
+                members = _as_written(self.members, header)
+                if header["members"] == members or (header["done"] and set(members) <= set(header["members"])):
+                    return _restored(content, members, program, member_log)
             except FileNotFoundError:
                 continue
             except Exception as error:  # damage can raise any exception, and all of them mean the same
@@ -101,17 +120,26 @@ class GroupCheckpoint:
         return None
 
     def remove(self) -> None:
-        """Removes the file, if there is one."""
+        """Removes the file, if there is one, and that of version 0.1.0."""
         self._path.unlink(missing_ok=True)
+        self._file([name.first for name in self.members]).unlink(missing_ok=True)
 
     @property
     def _path(self) -> Path:
-        return self.folder / f"{hashlib.sha256(' '.join(self.members).encode()).hexdigest()[:16]}.msgpack"
+        return self._file(self.members)
+
+    def _file(self, members: Sequence[str]) -> Path:
+        return self.folder / f"{_hash(' '.join(members))}.msgpack"
 
     def _candidates(self) -> Iterator[Path]:
         """Yields the group's own file, then those of other groups, which may have held these members too."""
         yield self._path
         yield from (path for path in sorted(self.folder.glob("[!.]*.msgpack")) if path != self._path)
+
+
+def _as_written(members: Sequence[MemberName], header: dict[str, Any]) -> list[str]:
+    """Returns the members' names as the file with this header has them, which may be those of version 0.1.0."""
+    return [name.first if name.first in header["members"] else str(name) for name in members]
 
 
 def _arrays(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
