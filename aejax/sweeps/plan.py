@@ -12,7 +12,7 @@ from typing import Any
 
 from aejax.core import InputError, nearest
 from aejax.data import Dataset, load
-from aejax.experiment import Experiment, choose_parts, from_json, part_choices, registry, to_json
+from aejax.experiment import Experiment, canonical, choose_parts, from_json, part_choices, registry, to_json
 from aejax.runs import checkpoint_template
 from aejax.training import structure
 
@@ -38,8 +38,8 @@ class Trial:
 
 def identity(experiment: Experiment) -> str:
     """Returns a hash of an experiment's whole configuration, in which the figure that it should achieve has no part."""
-    whole = to_json(dataclasses.replace(experiment, expected=None))
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+    whole = canonical(dataclasses.replace(experiment, expected=None))
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
 def grid(base: Experiment, axes: Axes) -> list[Trial]:

@@ -108,8 +108,9 @@ class Search:
         """Returns the folder's sweep, to which it first adds the results that only the study has."""
         there = Sweep.open(self.folder)
         known = {trial.id for trial in there.trials}
-        found = [(params, result) for params, result in self.study.results() if result.id not in known]
-        return there.add([(self.trial(params), result) for params, result in found]) if found else there
+        told = [(params, result) for params, result in self.study.results() if result.id not in known]
+        found = [(there.own(self.trial(params)), result) for params, result in told]
+        return there.add(found) if any(trial.id not in known for trial, _ in found) else there
 
     def trial(self, params: Mapping[str, Any]) -> Trial:
         """Returns the trial of a proposal, which has a value for each axis by path."""
@@ -158,7 +159,7 @@ def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], shared_orde
     numbers: dict[str, list[int]] = {}
     trials: dict[str, Trial] = {}
     for number, params in claimed:
-        trial = search.trial(params)
+        trial = there.own(search.trial(params))
         known = there.result_of(trial)
         if known is not None:
             search.tell(number, known)

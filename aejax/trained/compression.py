@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Num
 
-from aejax.experiment import to_json
+from aejax.experiment import as_first_written, canonical
 from aejax.metrics import code_indices
 from aejax.models import ConditionalAutoencoder, VectorQuantised
 from aejax.trained.codefile import Content, pack, unpack
@@ -42,7 +42,7 @@ def decompress(trained: Trained, content: bytes) -> Float[np.ndarray, "n *shape"
 
     Raises `InputError` for a file that is cut short, altered, not one of these, or made with another run.
     """
-    held = unpack(content, fingerprint(trained))
+    held = unpack(content, fingerprint(trained), first_fingerprint(trained))
     if held.ranges is None:
         codes = _codebook(trained)[held.levels].reshape(len(held.levels), -1)
     else:
@@ -63,8 +63,22 @@ def _codebook(trained: Trained) -> Float[np.ndarray, "codes dimension"]:
 
 
 def fingerprint(trained: Trained) -> str:
-    """Returns the SHA-256 of the model that decodes: its settings, weights, and what preprocessing has learned."""
-    digest = hashlib.sha256(json.dumps(to_json(trained.experiment.model)).encode())
+    """Returns the SHA-256 of all that decoding depends on.
+
+    That is the settings of the model, of the likelihood, whose mean is decoded, and of the preprocessing, with the
+    weights and what the preprocessing has learned.
+    """
+    experiment = trained.experiment
+    return _digest(trained, canonical((experiment.model, experiment.loss.likelihood, experiment.data.preprocess)))
+
+
+def first_fingerprint(trained: Trained) -> str:
+    """Returns the fingerprint by which version 0.1.0 named the run: of settings it knows those of the model alone."""
+    return _digest(trained, json.dumps(as_first_written(trained.experiment.model)))
+
+
+def _digest(trained: Trained, settings: str) -> str:
+    digest = hashlib.sha256(settings.encode())
     tree = (trained.state.params, trained.state.collections, trained.preprocess)
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         digest.update(jax.tree_util.keystr(path).encode() + np.asarray(leaf).tobytes())

@@ -1,7 +1,7 @@
 """Folders that an older version has written still load and go on: `written/VERSION.tar.xz` holds small ones.
 
-Each has a run of two epochs, a sweep of four trials of which one is finished and one was left in training after
-its first epoch, and the data of both, which is noise.
+Each has a run of two epochs, a file of codes that it compressed, a sweep of four trials of which one is finished and
+one was left in training after its first epoch, and the data of all, which is noise.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ import pytest
 
 import aejax
 from aejax.sweeps import Sweep, SweepEvents, run_sweep
+from aejax.trained import decompress
 
 
 @pytest.fixture(params=sorted((Path(__file__).parent / "written").glob("*.tar.xz")), ids=lambda path: path.name)
@@ -40,6 +41,12 @@ def test_a_run_goes_on_to_where_it_would_have_come_without_a_stop(folder):
     stored = np.load("bits.npz")
     for number, leaf in enumerate(jax.tree.leaves(state)):
         np.testing.assert_allclose(leaf, stored[str(number)], rtol=1e-3, atol=1e-5)
+
+
+def test_a_file_of_codes_decodes_to_what_it_did(folder):
+    (run,) = (folder / "run" / "small").iterdir()
+    decoded = decompress(aejax.load(run), Path("codes.aej").read_bytes())
+    np.testing.assert_allclose(decoded, np.load("bits.npz")["decoded"], rtol=1e-4, atol=1e-5)
 
 
 def test_a_sweep_keeps_its_result_and_what_was_in_training_goes_on_from_its_second_epoch(folder):
