@@ -64,7 +64,7 @@ class CheckpointPolicy:
         for state in (self.best, self.state):
             if state is not None and int(state.step) != self.saved_step:
                 self.saved_step = int(state.step)
-                content = (state, self.preprocess)
+                content = {"state": state, "preprocess": self.preprocess}
                 self.run.checkpoints.save(self.saved_step, content, self.saving.keep, self.best_step)
         self.best, self.saved_at = None, time.perf_counter()
 

@@ -158,17 +158,17 @@ def _begin(
     """Returns the state to begin from, fresh or resumed, and the rows that led to it."""
     if resumed is not None:
         if resumed.checkpoints.steps():
-            state, _ = resumed.restore(checkpoint_template(experiment, shape))
+            state = resumed.restore(checkpoint_template(experiment, shape))["state"]
             done = int(state.step) // resumed.steps_per_epoch
             if done > experiment.epochs:
                 raise InputError(f"{resumed.path} has {done} epochs behind it: give --epochs of at least as many")
-            resumed.update(given)
+            resumed.update(given, int(state.step))
             return state, resumed.rewind(int(state.step))
         if resumed.params != FRESH:
             raise InputError(
                 f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again"
             )
-        resumed.update(given)
+        resumed.update(given, 0)
         resumed.rewind(0)
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     batch = blank_example(shape)
