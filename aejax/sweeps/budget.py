@@ -43,7 +43,7 @@ class Budget:
         first = trials[0].experiment.resolve(dataset)
         claimed = min(width, len(trials))
         lanes, members = training.side_by_side(first, dataset.shape, claimed, selection)
-        state, _ = checkpoint_template(first, dataset.shape)
+        state = checkpoint_template(first, dataset.shape)["state"]
         data = nbytes((dataset.train, dataset.validation))
         each = 2 * nbytes(state) + nbytes(state.params)
         return cls(len(trials), min(lanes, math.ceil(claimed / members)), members, each, data)

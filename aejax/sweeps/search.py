@@ -201,7 +201,7 @@ def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained)
 def _untrained(experiment: Experiment, dataset: Dataset) -> Trained:
     """Returns a model with zeros for parameters: enough to see which metrics are measured."""
     resolved = experiment.resolve(dataset)
-    state, _ = checkpoint_template(resolved, dataset.shape)
+    state = checkpoint_template(resolved, dataset.shape)["state"]
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
     return Trained(resolved, dataset.shape, resolved.data.preprocess.fit(dataset.train.x), zeros)
 

@@ -268,7 +268,7 @@ def load(run: str | Path) -> Trained:
     """
     path, which = Path(run), NEWEST
     if path.parent.name == "checkpoints":
-        path, which = path.parent.parent, path.name
+        path, which = path.parent.parent, path.name.removesuffix(".safetensors")
     opened = Run(path)
     try:
         experiment = opened.experiment.resolve_for(opened.shape, opened.steps_per_epoch)
@@ -277,8 +277,8 @@ def load(run: str | Path) -> Trained:
         raise InputError(
             f"{path / 'experiment.json'} makes no model ({type(error).__name__}: {first_line(error)}): train it again"
         ) from error
-    state, preprocess = opened.restore(like, which)
-    return Trained(experiment, opened.shape, preprocess, state, opened.rows(), opened)
+    parts = opened.restore(like, which)
+    return Trained(experiment, opened.shape, parts["preprocess"], parts["state"], opened.rows(), opened)
 
 
 def in_chunks(function: Callable[..., Array], *arrays: np.ndarray | None) -> np.ndarray:

@@ -71,7 +71,8 @@ class CheckpointPolicy:
             self.run.checkpoints.wait()
             for step, state in ((self.best_step, self.best), (self.step, self.state)):
                 if step is not None and state is not None and step > self.saved_step:
-                    self.run.checkpoints.save(step, (state, self.preprocess), self.saving.keep, self.best_step)
+                    content = {"state": state, "preprocess": self.preprocess}
+                    self.run.checkpoints.save(step, content, self.saving.keep, self.best_step)
                     self.saved_step = step
             self.best, self.saved_at = None, time.perf_counter()
 

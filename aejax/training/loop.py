@@ -147,20 +147,19 @@ def _begin(
     program.parallel.check_divided(fresh)
     if resumed is not None:
         if resumed.checkpoints.steps():
-            like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (fresh, program.preprocess))
-            state, _ = resumed.restore(like)
+            state = resumed.restore({"state": fresh, "preprocess": program.preprocess})["state"]
             step = int(state.step)
             if step > last:
                 done = f"{step // resumed.steps_per_epoch} epochs" if given.steps is None else f"{step} steps"
                 flag = "--epochs" if given.steps is None else "--steps"
                 raise InputError(f"{resumed.path} has {done} behind it: give {flag} of at least as many")
-            resumed.update(given)
+            resumed.update(given, step)
             return program.parallel.place(hosts.from_first(state)), resumed.rewind(step)
         if resumed.params != FRESH:
             raise InputError(
                 f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again"
             )
-        resumed.update(given)
+        resumed.update(given, 0)
         resumed.rewind(0)
     elif params is not None:
         fresh = dataclasses.replace(fresh, params=_fitting(params, fresh.params))

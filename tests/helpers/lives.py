@@ -18,8 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint  # noqa: F401 - it and the next are imported once, before the forks
-import tensorboardX  # noqa: F401
+import tensorboardX  # noqa: F401 - it is imported once, before the forks
 
 import aejax
 from aejax import devices
