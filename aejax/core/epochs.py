@@ -4,6 +4,7 @@ Which examples make a batch is a function of the seed and the step, so that a re
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -105,7 +106,7 @@ def scan_batches(
     def body(state: S, batch: Any) -> tuple[S, Metrics]:
         stored = take(batch)
         values = preprocess(stored.x, derive(key, Stream.PREPROCESS, state.step))
-        return advance(state, Examples(values, stored.label), key)
+        return advance(state, replace(stored, x=values), key)
 
     return jax.lax.scan(body, state, batches)
 

@@ -1,7 +1,7 @@
 """Compiles training's pure functions: as they are for one device, and by either strategy for several."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 
@@ -33,8 +33,8 @@ _batches = jax.jit(core.batches, static_argnames=("size", "batch_size"))
 
 def place(part: Examples, preprocess: Preprocess) -> Examples:
     """Places a part of a data set on the device, in the form in which its preprocessing holds it."""
-    label = None if part.label is None else jnp.asarray(part.label)
-    return Examples(preprocess.place(jnp.asarray(part.x)), label)
+    placed = jax.tree.map(jnp.asarray, part.read())
+    return replace(placed, x=preprocess.place(placed.x))
 
 
 def shuffled(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray, "steps batch_size"]:

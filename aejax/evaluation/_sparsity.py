@@ -28,7 +28,7 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     codes = trained.encode(part.x, part.label)
     explained = trained.decode(codes, part.label)
     return sparsity_metrics(codes, _threshold(trained.experiment)) | {
-        "fvu": variance_unexplained(scaled(part.x), explained)
+        "fvu": variance_unexplained(scaled(part.target), explained)
     }
 
 

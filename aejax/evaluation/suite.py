@@ -66,7 +66,8 @@ def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws reconstructions, loss curves, codes, and the weights of single-layer models of images."""
     test = dataset.test
     first = test.take(np.arange(min(10, len(test))))
-    drawn = {"reconstructions": figures.reconstructions(scaled(first.x), trained.reconstruct(first.x, first.label))}
+    restored = trained.reconstruct(first.x, first.label)
+    drawn = {"reconstructions": figures.reconstructions(scaled(first.target), restored)}
     if trained.history:
         drawn["loss"] = figures.loss_curves(trained.history)
     many = test.take(np.arange(min(MOST_CODES, len(test))))

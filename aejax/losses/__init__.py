@@ -1,6 +1,6 @@
 """Defines losses: their terms, likelihoods and corruptions.
 
-Each term is a module of its own; `terms` has their base. What is only measured, and not minimised, belongs in `metrics`.
+Each term is a module of its own; `terms` has their base. What is only measured, not minimised, belongs in `metrics`.
 """
 
 import lazy_loader

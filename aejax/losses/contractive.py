@@ -1,5 +1,7 @@
 """Defines contractive penalties: how fast the code changes with the encoder's input. Rifai et al. 2011."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -26,10 +28,12 @@ class Contractive(Term):
         """Returns sum_ij (dz_i / dx_j)^2 of each example. Raises `InputError` for `samples` below 1."""
         if self.samples is not None and self.samples < 1:
             raise InputError(f"Contractive.samples is {self.samples}: give at least 1, or none for the exact norm")
-        model, variables = forward.model.unbind()
-        code, pull_back = jax.vjp(
-            lambda x: apply(lambda model, x: model.encode(x).mean, model, variables, {}, x)[0], forward.given
-        )
+        unbound, variables = forward.model.unbind()
+
+        def mean(model: Autoencoder, x: Float[Array, "batch *shape"]) -> Float[Array, "batch latent"]:
+            return model.encode(replace(forward.given, x=x)).mean
+
+        code, pull_back = jax.vjp(lambda x: apply(mean, unbound, variables, {}, x)[0], forward.given.x)
 
         def squared(vectors: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
             return jnp.sum(jnp.square(flat(pull_back(vectors)[0])), axis=1)
@@ -53,7 +57,7 @@ class ContractiveLayer(Term):
         """Returns sum_ij (dz_i / dx_j)^2 of each example. Raises `InputError` for any other encoder."""
         latent = _one_layer(forward.model)
         code = forward.model.variables["params"]["latent"]["code"]
-        before = flat(forward.given) @ code["kernel"] + code["bias"][None]
+        before = flat(forward.given.x) @ code["kernel"] + code["bias"][None]
         slope = jax.jvp(activation(latent.activation), (before,), (jnp.ones_like(before),))[1]
         return jnp.square(slope) @ jnp.sum(jnp.square(code["kernel"]), axis=0)
 

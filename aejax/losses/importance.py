@@ -135,13 +135,13 @@ def log_joint(
 
     Args:
         model: the model, bound to its variables.
-        forward: the forward pass, of which examples, labels and likelihood are used.
+        forward: the forward pass, of which batch and likelihood are used.
         code: the codes as `draw` returns them, `[samples * batch, latent]`.
     """
-    samples = len(code) // len(forward.x)
-    x, label = tile((forward.x, forward.label), samples)
-    raw = model.decode(code, forward.train, label)
-    return (forward.likelihood.log_prob(x, raw) + model.prior_log_prob(code)).reshape(samples, -1)
+    samples = len(code) // len(forward.batch)
+    batch = tile(forward.batch, samples)
+    raw = model.decode(code, batch, forward.train)
+    return (forward.likelihood.log_prob(batch.target, raw) + model.prior_log_prob(code)).reshape(samples, -1)
 
 
 def tile(tree: T, samples: int) -> T:

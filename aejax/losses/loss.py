@@ -63,8 +63,8 @@ class Loss:
             train: whether the model is being trained.
             step: the step of training; None in evaluation.
         """
-        given = self.corruption(batch.x, model.make_rng("corruption"))
-        posterior = model.encode(given, train, batch.label)
+        given = replace(batch, x=self.corruption(batch.x, model.make_rng("corruption")))
+        posterior = model.encode(given, train)
         code = posterior.sample(model.make_rng("latent"))
-        raw = model.decode(code, train, batch.label)
-        return Forward(model, batch.x, given, posterior, code, raw, self.likelihood, batch.label, train, step)
+        raw = model.decode(code, batch, train)
+        return Forward(model, batch, given, posterior, code, raw, self.likelihood, train, step)

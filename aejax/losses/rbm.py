@@ -27,7 +27,7 @@ class FreeEnergy(Term):
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Returns the free energy of each example in nats. Raises `InputError` for a model that is not an RBM."""
-        return free_energy(machine(forward), flat(forward.x))
+        return free_energy(machine(forward), flat(forward.batch.x))
 
 
 @configurable
@@ -47,7 +47,7 @@ class ContrastiveDivergence(Term):
         """
         if self.steps < 1:
             raise InputError(f"ContrastiveDivergence.steps is {self.steps}: give at least 1")
-        rbm, data = machine(forward), flat(forward.x)
+        rbm, data = machine(forward), flat(forward.batch.x)
         keys = jax.random.split(forward.model.make_rng("latent"), self.steps)
         chain = jax.lax.scan(lambda v, key: (gibbs(rbm, v, key), None), data, keys)[0]
         return free_energy(rbm, data) - free_energy(rbm, jax.lax.stop_gradient(chain))

@@ -51,7 +51,7 @@ class KLSparsity(Term):
             )
         mean = jnp.clip(jnp.mean(forward.code, axis=0), _EDGE, 1 - _EDGE)
         total = jnp.sum(bernoulli_divergence(jnp.asarray(self.rho, mean.dtype), mean))
-        return jnp.full(forward.x.shape[0], total)
+        return jnp.full(len(forward.batch), total)
 
 
 def bernoulli_divergence(p: Float[Array, ""], q: Float[Array, " units"]) -> Float[Array, " units"]:

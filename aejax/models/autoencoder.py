@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
-from aejax.core import known
+from aejax.core import Examples, known
 
 Precision = Literal["float32", "bfloat16"]
 """The type of numbers in which encoder and decoder compute."""
@@ -53,7 +53,7 @@ class Decoder(nn.Module):
 class Autoencoder(nn.Module):
     """Joins an encoder, a latent and a decoder, three modules that know nothing of each other.
 
-    Both `encode` and `decode` accept labels, which only a conditional model uses.
+    `encode` and `decode` get the batch, of which a model takes what it needs; this one takes the examples alone.
     """
 
     encoder: Encoder
@@ -71,33 +71,28 @@ class Autoencoder(nn.Module):
         """Returns the model for examples of `shape`, for which the decoder's output has the shape `raw_shape`."""
         return self.clone(shape=raw_shape)
 
-    def encode(
-        self, x: Float[Array, "batch *shape"], train: bool = False, label: Int[Array, " batch"] | None = None
-    ) -> Posterior:
+    def encode(self, batch: Examples, train: bool = False) -> Posterior:
         """Returns the posterior over codes.
 
-        Args:
-            x: the examples.
-            train: whether the model is being trained, which turns on dropout and the statistics of the batch.
-            label: the class of each example, for a conditional model; this one ignores it.
+        `train` says whether the model is being trained, which turns on dropout and the statistics of the batch.
         """
-        return self.latent(self.features(x, train), train)
+        return self.latent(self.features(batch, train), train)
 
     def decode(
-        self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
+        self, code: Float[Array, "batch latent"], batch: Examples, train: bool = False
     ) -> Float[Array, "batch *raw"]:
         """Returns the raw parameters of the likelihood.
 
         Args:
-            z: the codes.
+            code: the codes.
+            batch: the examples that are decoded, of which no model takes `x`: codes that were drawn have none.
             train: whether the model is being trained, which turns on dropout and the statistics of the batch.
-            label: the class of each example, for a conditional model; this one ignores it.
         """
-        return self.raw(z, train)
+        return self.raw(code, train)
 
-    def features(self, x: Float[Array, "batch *shape"], train: bool) -> Float[Array, "batch features"]:
-        """Returns the encoder's features of the examples, computed in the model's precision."""
-        return _in(self.precision, lambda encoder, x: encoder(x, train), self.encoder, x)
+    def features(self, batch: Examples, train: bool = False) -> Float[Array, "batch features"]:
+        """Returns what the latent is given: the encoder's features of the examples, in the model's precision."""
+        return _in(self.precision, lambda encoder, x: encoder(x, train), self.encoder, batch.x)
 
     def raw(
         self, z: Float[Array, "batch code"], train: bool, *more: tuple[Float[Array, "_ _"], ...]

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 from jaxtyping import Array, Float, Key
 
-from aejax.core import InputError, known
+from aejax.core import Examples, InputError, known
 from aejax.models.distributions import Normal
 from aejax.models.latents import positive_scale
 from aejax.models.variational import EncodeInputs, Prior
@@ -100,7 +100,7 @@ class VampPrior(Prior):
         return jax.tree.map(lambda leaf: leaf[chosen], self._posteriors(encode)).sample(noise)
 
     def _posteriors(self, encode: EncodeInputs) -> Normal:
-        posteriors = encode(self.pseudo_inputs())
+        posteriors = encode(Examples(self.pseudo_inputs()))
         if not isinstance(posteriors, Normal):
             raise InputError(
                 f"VampPrior mixes normal posteriors, and this model's are of {type(posteriors).__name__}: "

@@ -3,9 +3,9 @@
 import math
 
 import flax.linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from aejax.core import InputError, known
+from aejax.core import Examples, InputError, known
 from aejax.models.autoencoder import Autoencoder, Decoder, Latent
 from aejax.models.latents import Plain
 from aejax.models.layers import Activation, Finish, Norm
@@ -78,14 +78,14 @@ class TiedAutoencoder(Autoencoder):
     decoder: TransposedDecoder = TransposedDecoder()
 
     def decode(
-        self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
+        self, code: Float[Array, "batch latent"], batch: Examples, train: bool = False
     ) -> Float[Array, "batch *raw"]:
         """Returns the raw parameters of the likelihood.
 
         Args:
-            z: the codes.
+            code: the codes.
+            batch: not used.
             train: whether the model is being trained.
-            label: not used.
 
         Raises:
             InputError: for layers that cannot be applied in reverse.
@@ -97,11 +97,11 @@ class TiedAutoencoder(Autoencoder):
             )
         layers = [params["encoder"]["Stack_0"][f"Dense_{number}"] for number in range(len(self.encoder.hidden))]
         kernels = tuple(layer["kernel"] for layer in (*layers, params["latent"]["code"]))
-        followed = [*(len(kernel) for kernel in kernels[1:]), z.shape[1]]
+        followed = [*(len(kernel) for kernel in kernels[1:]), code.shape[1]]
         for kernel, width in zip(kernels, followed, strict=True):
             if kernel.shape[1] != width:
                 raise InputError(
                     f"weights cannot be tied where {width} values go back through a layer that gave "
                     f"{kernel.shape[1]}, as with a codebook or gated layers: use an Autoencoder"
                 )
-        return self.raw(z, train, kernels)
+        return self.raw(code, train, kernels)

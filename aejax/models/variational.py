@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.core import known
+from aejax.core import Examples, known
 from aejax.models.autoencoder import Autoencoder, Posterior
 from aejax.models.distributions import normal_log_density
 
-EncodeInputs = Callable[[Float[Array, "n *shape"]], Posterior]
+EncodeInputs = Callable[[Examples], Posterior]
 """The type of a function from examples to their posteriors."""
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from aejax.core import InputError
+from aejax.core import Examples, InputError
 from aejax.losses.aggregate import DimensionwiseKL, MutualInformation, TotalCorrelation, log_weights
 from aejax.models import BottomDecoder, HierarchicalLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
 from tests.helpers.passes import passed, posteriors
@@ -117,7 +117,7 @@ def test_posteriors_whose_dimensions_depend_on_each_other_are_refused():
     model = VariationalAutoencoder(MLPEncoder(), latent, BottomDecoder(MLPDecoder(), 2), shape=(3,))
 
     def values(model, x):
-        posterior = model.encode(x)
+        posterior = model.encode(Examples(x))
         code = posterior.sample(jax.random.key(0))
         return TotalCorrelation(examples=4.0)(passed(code)._replace(model=model, posterior=posterior))
 

@@ -29,7 +29,7 @@ def by_jacobian(model, variables, x):
     """sum_ij (dz_i / dx_j)^2 of each example, by JAX's whole Jacobian."""
 
     def code(x):
-        return compiled.apply(lambda model: model.encode(x[None]).mean, model, variables, {})[0][0]
+        return compiled.apply(lambda model: model.encode(Examples(x[None])).mean, model, variables, {})[0][0]
 
     return jax.vmap(lambda x: jnp.sum(jnp.square(jax.jacrev(code)(x))))(x)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.special import rel_entr
 
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, unseen
 from aejax.losses import CodeL1, Gaussian, KLSparsity, Loss, Reconstruction, SigmoidGaussian, WeightL2
 from aejax.losses.terms import Forward
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
@@ -24,8 +24,9 @@ CODE = jnp.asarray(RNG.uniform(0.05, 0.95, (6, 4)), jnp.float32)
 
 def forward(code, activation="sigmoid"):
     """A forward pass that ended in this code."""
-    x = jnp.zeros((len(code), 3))
-    return Forward(SimpleNamespace(latent=Plain(4, activation)), x, x, Point(code), code, x, Gaussian())
+    batch = Examples(jnp.zeros((len(code), 3)))
+    model = SimpleNamespace(latent=Plain(4, activation))
+    return Forward(model, batch, batch, Point(code), code, batch.x, Gaussian())
 
 
 def divergence(rho, means):
@@ -106,7 +107,7 @@ def test_l1_is_gamed_by_growing_a_free_decoder_and_not_by_growing_one_of_unit_no
         model, variables, _ = built(loss, decoder)
         grown = jax.tree.map(lambda leaf: 2 * leaf, variables)
         decoded, gamed = (
-            compiled.apply(lambda model, z: model.decode(z), model, params, {}, z)[0]
+            compiled.apply(lambda model, z: model.decode(z, unseen(len(z))), model, params, {}, z)[0]
             for params, z in ((variables, code), (grown, code / 2))
         )
         same[type(decoder)] = bool(np.allclose(decoded, gamed, rtol=1e-5))

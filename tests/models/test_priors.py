@@ -52,7 +52,7 @@ def components(model, variables):
     u = 1 / (1 + np.exp(-np.asarray(own["pseudo_inputs"])))
     assert u.min() > 0
     assert u.max() < 1
-    posterior = applied(lambda model, u: model.encode(u), model, variables, jnp.asarray(u))
+    posterior = applied(lambda model, u: model.encode(Examples(u)), model, variables, jnp.asarray(u))
     return np.full(len(u), 1 / len(u)), np.asarray(posterior.mean), np.asarray(posterior.scale)
 
 
@@ -96,7 +96,7 @@ def test_the_kl_is_the_log_ratio_at_the_one_code_drawn(prior):
     model, variables, part = built(prior)
 
     def sampled(model, part):
-        posterior = model.encode(part.x, True)
+        posterior = model.encode(part, True)
         z = posterior.sample(model.make_rng("latent"))
         return posterior, z, model.prior_log_prob(z)
 
@@ -111,7 +111,7 @@ def test_the_gradient_of_the_rate_reaches_pseudo_inputs_and_encoder_by_two_ways(
 
     def rate(params):
         def prior_alone(model, part):
-            z = jax.lax.stop_gradient(model.encode(part.x).mean)
+            z = jax.lax.stop_gradient(model.encode(part).mean)
             return model.prior_log_prob(z).mean()
 
         return compiled.apply(prior_alone, model, {"params": params}, KEYS, part)[0]
@@ -126,7 +126,7 @@ def test_pseudo_inputs_meet_the_encoder_as_in_evaluation():
     model, variables, part = built(VampPrior(3), norm="batch", dropout=0.5)
     z = jnp.zeros((2, 1))
     trained = lambda *also: compiled.apply(  # noqa: E731
-        lambda model, part: [model.encode(part.x, True).mean, *(model.prior_log_prob(z) for _ in also)][-1],
+        lambda model, part: [model.encode(part, True).mean, *(model.prior_log_prob(z) for _ in also)][-1],
         model,
         variables,
         KEYS,
