@@ -13,7 +13,7 @@ from aejax.core import Examples, Stream, derive
 from aejax.data import Dataset, Scale, scaled
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
-from aejax.losses import Clean, Corruption
+from aejax.losses import Corruption
 from aejax.metrics import psnr_db, ssim
 from aejax.trained import Trained
 
@@ -84,4 +84,4 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 def suits(experiment: Experiment) -> bool:
     """Tells whether the loss corrupts its input, and the data is preprocessed by scaling alone."""
-    return not isinstance(experiment.loss.corruption, Clean) and isinstance(experiment.data.preprocess, Scale)
+    return not experiment.loss.corruption.clean and isinstance(experiment.data.preprocess, Scale)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from aejax.core import Examples, Number, configurable
 from aejax.losses.likelihoods import Likelihood
-from aejax.models import Autoencoder, Posterior
+from aejax.models import Autoencoder, Part, Posterior
 
 
 class Forward(NamedTuple):
@@ -34,7 +34,7 @@ class Forward(NamedTuple):
 
 
 @configurable
-class Term:
+class Term(Part):
     """Computes a named part of a loss; the base of all terms."""
 
     of_batch: ClassVar[bool] = False

@@ -1,6 +1,7 @@
 """Measures how much of a codebook is used, and how many bits its indices take."""
 
 import math
+from typing import cast
 
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -14,9 +15,7 @@ def code_indices(model: Autoencoder, batch: Examples) -> Int[Array, "batch slots
 
     `model` is bound to its variables, and its latent has a codebook.
     """
-    posterior = model.encode(batch)
-    assert isinstance(posterior, Quantised)
-    return posterior.index
+    return cast(Quantised, model.encode(batch)).index
 
 
 def code_shares(indices: Int[np.ndarray, "n slots"], codes: int) -> Float[np.ndarray, " codes"]:

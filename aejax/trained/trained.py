@@ -16,9 +16,9 @@ from aejax import core, devices
 from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, first_line, means, unseen
 from aejax.data import Preprocess
 from aejax.experiment import Experiment
-from aejax.losses import Clean, Likelihood
+from aejax.losses import Likelihood
 from aejax.metrics import AnomalyScore, ReconstructionError, Score, per_value
-from aejax.models import Autoencoder, ConditionalAutoencoder, VariationalAutoencoder
+from aejax.models import Autoencoder
 from aejax.runs import NEWEST, Run, checkpoint_template
 from aejax.trained import codes
 
@@ -111,7 +111,7 @@ class Trained:
             like = like.take(np.arange(min(MOST_FITTED, len(like))))
             return codes.from_mixture(self.encode(like.x, like.label, seed=seed), n, seed)
         model = self.experiment.model
-        if not isinstance(model, VariationalAutoencoder):
+        if model.prior is None:
             raise InputError(
                 f"{self.experiment.name} has no prior to draw codes from: draw them from the aggregate posterior "
                 "of its training examples (aejax sample --from posterior)"
@@ -227,7 +227,7 @@ class Trained:
         Raises `InputError` unless there is one of the model's labels for each of the `n` examples.
         """
         model = self.experiment.model
-        if label is None or not isinstance(model, ConditionalAutoencoder):
+        if label is None or not model.classes:
             return None
         label = np.asarray(label)
         if label.shape != (n,) or label.dtype.kind not in "iu" or label.min() < 0 or label.max() >= model.classes:
@@ -249,7 +249,7 @@ class Trained:
                 f"the examples have shape {x.shape}, but this model was trained on (n, {_list(self.shape)})"
             )
         low, high = self.experiment.loss.likelihood.support
-        if not isinstance(self.experiment.loss.corruption, Clean):
+        if not self.experiment.loss.corruption.clean:
             low, high = -np.inf, np.inf  # noise may go anywhere
         if x.dtype != np.uint8 and (x.min() < low or x.max() > high or not np.isfinite(x).all()):
             raise InputError(
@@ -330,7 +330,7 @@ def _decode(
 
 
 @partial(jax.jit, static_argnums=(0, 2))
-def _draw_codes(model: VariationalAutoencoder, variables: Any, n: int, key: Array) -> Array:
+def _draw_codes(model: Autoencoder, variables: Any, n: int, key: Array) -> Array:
     return core.apply(lambda model: model.sample_prior(key, n), model, variables, {})[0]
 
 

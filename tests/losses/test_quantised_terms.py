@@ -97,7 +97,7 @@ def test_descending_the_codebook_term_brings_the_codes_to_the_means_of_their_fea
 
 @pytest.mark.parametrize("term", [Commitment(), Codebook()])
 def test_a_latent_without_a_codebook_is_refused(term):
-    with pytest.raises(InputError, match=r"such as VectorQuantised; this is Plain"):
+    with pytest.raises(InputError, match="needs a codebook, which Plain does not have: use VectorQuantised"):
         built(Plain(3), term=term)
 
 

@@ -10,7 +10,7 @@ from scipy.special import rel_entr
 from aejax.core import Examples, InputError, unseen
 from aejax.losses import CodeL1, Gaussian, KLSparsity, Loss, Reconstruction, SigmoidGaussian, WeightL2
 from aejax.losses.terms import Forward
-from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, require
 from aejax.models.distributions import Point
 from aejax.models.sparse import UnitNormDecoder
 from tests.helpers import compiled
@@ -73,8 +73,8 @@ def test_the_gradient_of_kl_moves_every_unit_to_the_target():
 
 
 def test_kl_refuses_codes_that_are_no_probabilities():
-    with pytest.raises(InputError, match=r"activation is relu.*sigmoid"):
-        KLSparsity()(forward(CODE, "relu"))
+    with pytest.raises(InputError, match=r"KLSparsity needs codes between 0 and 1, which Plain does not .*sigmoid"):
+        require(KLSparsity(), Autoencoder(MLPEncoder(), Plain(4, "relu"), MLPDecoder()))
 
 
 def built(loss, decoder):

@@ -65,7 +65,7 @@ def test_data_without_fitting_labels_is_refused_before_anything_is_written(tiny,
 
 def test_pseudo_inputs_without_labels_are_refused(tiny):
     experiment = dataclasses.replace(tiny.experiment, model=MODEL.clone(prior=VampPrior(2)))
-    with pytest.raises(InputError, match="pseudo-inputs have no label"):
+    with pytest.raises(InputError, match="VampPrior needs an encoder that is given no label"):
         aejax.fit(experiment, dataset=tiny.dataset)
 
 
