@@ -27,6 +27,7 @@ from .examples import (
     Array as Array,
     Examples as Examples,
     blank_example as blank_example,
+    unseen as unseen,
 )
 from .extras import (
     import_extra as import_extra,

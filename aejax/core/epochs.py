@@ -4,7 +4,7 @@ Which examples make a batch is a function of the seed and the step, so that a re
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -119,7 +119,7 @@ def scan_batches(
     def body(state: S, item: Any) -> tuple[S, Metrics]:
         stored = item if batches.order is None else batches.examples.take(item)
         values = preprocess(stored.x, derive(key, Stream.PREPROCESS, state.step))
-        return advance(state, Examples(values, stored.label), key)
+        return advance(state, replace(stored, x=values), key)
 
     return jax.lax.scan(body, state, batches.examples if batches.order is None else batches.order)
 

@@ -31,8 +31,8 @@ _order = jax.jit(core.epoch_order, static_argnames=("size", "batch_size"))
 
 def place(part: Examples, preprocess: Preprocess) -> Examples:
     """Places a part of a data set on the device, in the form in which its preprocessing holds it."""
-    label = None if part.label is None else jnp.asarray(part.label)
-    return Examples(preprocess.place(jnp.asarray(part.x)), label)
+    placed = jax.tree.map(jnp.asarray, part.read())
+    return replace(placed, x=preprocess.place(placed.x))
 
 
 def epoch_order(key: Key[Array, "*members"], step: int, size: int, batch_size: int) -> Int[Array, "..."]:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Num
 
 from aejax.experiment import as_first_written, canonical
 from aejax.metrics import code_indices
-from aejax.models import ConditionalAutoencoder, VectorQuantised
+from aejax.models import traits
 from aejax.trained.codefile import Content, pack, unpack
 from aejax.trained.quantise import Quantizer
 from aejax.trained.trained import Labels, Trained
@@ -27,8 +27,7 @@ def compress(
         label: the labels of the examples, which a conditional model needs; the file keeps them.
     """
     model = trained.experiment.model
-    conditional = isinstance(model, ConditionalAutoencoder)
-    labels = (np.asarray(label), model.classes) if conditional and label is not None else (None, 0)
+    labels = (np.asarray(label), model.classes) if model.classes and label is not None else (None, 0)
     if quantizer is None:
         return pack(
             Content(trained.apply(code_indices, x, label), model.latent.codes, None, *labels), fingerprint(trained)
@@ -53,7 +52,7 @@ def decompress(trained: Trained, content: bytes) -> Float[np.ndarray, "n *shape"
 
 def has_codebook(trained: Trained) -> bool:
     """Tells whether a model's codes are entries of a codebook, which can be told by their indices."""
-    return isinstance(trained.experiment.model.latent, VectorQuantised)
+    return traits.CODEBOOK in trained.experiment.model.meets
 
 
 def _codebook(trained: Trained) -> Float[np.ndarray, "codes dimension"]:

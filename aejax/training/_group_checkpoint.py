@@ -80,7 +80,7 @@ class GroupCheckpoint:
 
     def save(self, epoch: GroupEpoch, member_log: MemberLog) -> None:
         """Writes the state of the group after `epoch`, which the member log has entered."""
-        ended = {name: member_log.ended[owner] for owner, name in enumerate(self.members) if owner in member_log.ended}
+        ended = {str(name): member_log.ended[owner] for owner, name in enumerate(self.members) if owner in member_log.ended}
         facts = {
             "members": self.members,
             "epoch": epoch.number,
@@ -88,7 +88,7 @@ class GroupCheckpoint:
             "ended": {name: [outcome.failed_at, outcome.stopped_after] for name, outcome in ended.items()},
         }
         rows = json.dumps(dict(zip(self.members, member_log.rows, strict=True)))
-        parts = {
+        parts: dict[str, Any] = {
             "members": epoch.members,
             "rows": np.frombuffer(rows.encode(), np.uint8),
             **{name: outcome.trained.state for name, outcome in ended.items()},

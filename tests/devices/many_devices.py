@@ -92,7 +92,7 @@ class Noise(Loss):
 
     def __call__(self, model, batch, train=False, step=None):
         noise = jax.random.normal(model.make_rng("latent"), (len(batch),))
-        raw = model.decode(model.encode(batch.x, train).mean, train)
+        raw = model.decode(model.encode(batch, train).mean, batch, train)
         return {"loss_nats": 0 * raw.sum(axis=(1, 2, 3)), "noise": noise, "squared": noise**2}
 
 

@@ -238,13 +238,23 @@ VQ = VectorQuantised(2, 3, 5)
 @pytest.mark.parametrize(
     ("kind", "latent", "terms", "said"),
     [
-        (Autoencoder, VQ, {}, r"a codebook needs .* commitment, .* \(--loss.terms.commitment commitment\)"),
-        (Autoencoder, VQ, {"codebook": Codebook()}, "a codebook needs .* commitment"),
+        (Autoencoder, VQ, {}, r"VectorQuantised needs .* commitment, .* \(--loss.terms.commitment commitment\)"),
+        (Autoencoder, VQ, {"codebook": Codebook()}, "VectorQuantised needs .* commitment"),
         (Autoencoder, VQ, {"near": Commitment(0.0)}, None),
-        (Autoencoder, VQ.clone(learning="gradient"), {"near": Commitment()}, "learning=gradient needs .* codebook,"),
+        (
+            Autoencoder,
+            VQ.clone(learning="gradient"),
+            {"near": Commitment()},
+            "needs the term codebook, .* learning=gradient",
+        ),
         (Autoencoder, VQ.clone(learning="gradient"), {"near": Commitment(), "codes": Codebook()}, None),
-        (VariationalAutoencoder, GaussianLatent(2), {}, r"a prior needs .* kl or capacity .* \(--loss.terms.kl kl\)"),
-        (VariationalAutoencoder, GaussianLatent(2), {"tc": TotalCorrelation()}, "a prior needs"),
+        (
+            VariationalAutoencoder,
+            GaussianLatent(2),
+            {},
+            r"StandardNormal needs .* kl, capacity, .* \(--loss.terms.kl kl\)",
+        ),
+        (VariationalAutoencoder, GaussianLatent(2), {"tc": TotalCorrelation()}, "StandardNormal needs a term"),
         (VariationalAutoencoder, GaussianLatent(2), {"bound": ImportanceWeighted()}, None),
         (VariationalAutoencoder, Plain(2), {"mmd": MMD()}, None),
     ],
