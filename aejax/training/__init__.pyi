@@ -8,11 +8,11 @@ from .benchmark import (
 )
 from .engine import (
     Engine as Engine,
-    Stop as Stop,
     one_ahead as one_ahead,
 )
 from .intervals import (
     Intervals as Intervals,
+    Stop as Stop,
 )
 from .loop import (
     fit as fit,

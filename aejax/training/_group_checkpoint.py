@@ -80,7 +80,9 @@ class GroupCheckpoint:
 
     def save(self, epoch: GroupEpoch, member_log: MemberLog) -> None:
         """Writes the state of the group after `epoch`, which the member log has entered."""
-        ended = {str(name): member_log.ended[owner] for owner, name in enumerate(self.members) if owner in member_log.ended}
+        ended = {
+            str(name): member_log.ended[owner] for owner, name in enumerate(self.members) if owner in member_log.ended
+        }
         facts = {
             "members": self.members,
             "epoch": epoch.number,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,18 +11,11 @@ import jax.numpy as jnp
 from aejax.core import Metrics
 from aejax.devices import Program, copied
 from aejax.training._sources import Source
+from aejax.training.intervals import Stop
 
 T = TypeVar("T")
 
 _finite = jax.jit(lambda tree: jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all())
-
-
-class Stop(NamedTuple):
-    """Names a step at which a window ends, and what is wanted there."""
-
-    step: int
-    validate: bool = True
-    """Whether the validation part is measured."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aejax.core import InputError
-from aejax.training.engine import Stop
+
+
+class Stop(NamedTuple):
+    """Names a step at which a window ends, and what is wanted there."""
+
+    step: int
+    validate: bool = True
+    """Whether the validation part is measured."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from aejax.core import BUFFER, DivergedError, InputError, Stopped, as_arrays
 from aejax.data import Dataset, load as load_data
 from aejax.devices import ALL_DEVICES, Parallel, Program, copied, hosts
 from aejax.experiment import Experiment, differences
-from aejax.runs import FRESH, Run, Saving, stopping
+from aejax.runs import FRESH, Run, Saving, stopping, validation_losses
 from aejax.trained import Trained
 from aejax.training._checkpointing import CheckpointPolicy
 from aejax.training._progress import Progress
@@ -23,6 +23,7 @@ from aejax.training._rows import RowLog
 from aejax.training._streaming import source_for
 from aejax.training.engine import Engine, Window, one_ahead
 from aejax.training.intervals import Intervals
+from aejax.training.selection import EarlyStopping
 
 log = logging.getLogger("aejax")
 
@@ -39,6 +40,7 @@ def fit(
     parallel: Parallel = ALL_DEVICES,
     saving: Saving | None = None,
     intervals: Intervals | None = None,
+    patience: int | None = None,
     buffer: float = BUFFER,
     show_progress: bool = False,
 ) -> Trained:
@@ -53,6 +55,8 @@ def fit(
         parallel: the devices that train it together, and how.
         saving: when checkpoints are written, and which are kept; None is `Saving()`.
         intervals: how often metrics are logged and validation is measured; None is `Intervals()`, once an epoch.
+        patience: number of measurements of validation, one an epoch by default, without a lower loss after which
+            training ends, with the state of the last one; None: it goes on to its last step.
         buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
         show_progress: a progress bar with loss, examples per second and time left.
 
@@ -74,12 +78,18 @@ def fit(
         folder = resume = None
     run = _open_run(given, dataset, folder, resume, params)
     saving, last = saving or Saving(), experiment.steps_in(source.steps)
+    if patience is not None:
+        _check_patience(patience, dataset)
     policy = CheckpointPolicy(run, program.preprocess, saving, source.steps)
     with _watched(run, experiment, policy) as asked:
         state, history = _begin(given, program, dataset.shape, last, run if resume else None, params)
-        engine = Engine(program, source, state, int(jax.device_get(state.step)), copies=run is not None)
+        engine = Engine(
+            program, source, state, int(jax.device_get(state.step)), copies=not (run is None and patience is None)
+        )
         policy.begin(copied(state), history, save=params is not None and resume is None)
         stops = (intervals or Intervals()).stops(engine.step, last, source.steps, saving.save_steps)
+        if _has_converged(history, patience):
+            stops = iter(())
         with Progress(experiment, history, last, show_progress and hosts.first()) as bar:
             row_log = RowLog(source.steps, experiment.batch_size)
             for window in one_ahead(engine.windows(stops, asked)):
@@ -93,9 +103,28 @@ def fit(
                 bar.show(rows)
                 if asked():
                     break
-                policy.save_if_due(last=window.stop == last)
+                converged = _has_converged(history, patience)
+                policy.save_if_due(last=window.stop == last or converged)
+                if converged:
+                    engine.state = window.state
+                    break
     state = engine.state if parallel.tensor > 1 else jax.device_put(parallel.to_host(engine.state))
     return Trained(experiment, dataset.shape, preprocess, state, history, run)
+
+
+def _check_patience(patience: int, dataset: Dataset) -> None:
+    if patience < 1:
+        raise InputError(f"patience is {patience}: give at least 1")
+    if not len(dataset.validation):
+        raise InputError("patience needs a validation part, but the data holds none out: set data.validation")
+
+
+def _has_converged(history: list[dict[str, Any]], patience: int | None) -> bool:
+    """Tells whether the validation loss has not fallen for as many measurements as patience allows."""
+    losses = list(validation_losses(history).values())
+    if patience is None or not losses:
+        return False
+    return not EarlyStopping(patience).keep(np.asarray(losses)[:, None])[0]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax.core import Adam, Cosine, InputError, Stopped
+from aejax.core import Adam, Cosine, InputError
 from aejax.runs import Run, Saving
 from aejax.training import EarlyStopping, Intervals, fit_many
 from aejax.training.engine import Engine
@@ -114,5 +114,23 @@ def test_a_negative_number_of_steps_is_refused():
         aejax.fit(dataclasses.replace(STEPS, steps=-1), dataset=DATASET)
 
 
-def test_stopped_is_what_a_request_raises():
-    assert issubclass(Stopped, RuntimeError)
+def test_patience_ends_training_as_early_stopping_does_in_a_population(tmp_path):
+    wild = dataclasses.replace(EXPERIMENT, epochs=30, optimizer=Adam(0.1))
+    (alone,) = fit_many([wild], dataset=DATASET, selection=EarlyStopping(patience=2))
+    assert alone.stopped_after is not None
+    trained = aejax.fit(wild, folder=tmp_path, dataset=DATASET, patience=2)
+    assert trained.history[-1]["epoch"] == alone.stopped_after
+    assert int(trained.state.step) == 5 * alone.stopped_after
+    assert same_bits(trained.state, aejax.load(trained.run.path).state)
+    again = aejax.fit(wild, resume=trained.run.path, dataset=DATASET, patience=2)
+    assert same_bits(again.state, trained.state)
+    assert without_times(again.history) == without_times(trained.history)
+    further = aejax.fit(wild, resume=trained.run.path, dataset=DATASET)
+    assert same_bits(further.state, aejax.fit(wild, dataset=DATASET).state)
+
+
+@pytest.mark.parametrize(("patience", "part", "said"), [(0, 10, "patience is 0"), (2, 0, "needs a validation part")])
+def test_patience_that_can_decide_nothing_is_refused(patience, part, said):
+    dataset = dataclasses.replace(DATASET, validation=DATASET.validation.take(np.arange(part)))
+    with pytest.raises(InputError, match=said):
+        aejax.fit(EXPERIMENT, dataset=dataset, patience=patience)
