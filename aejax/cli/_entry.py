@@ -97,7 +97,7 @@ def _train(name: str, arguments: list[str]) -> None:
         saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
         intervals: Annotated[Intervals, tyro.conf.arg(name="")] = field(default_factory=Intervals)
         patience: int | None = None
-        """Number of measurements of validation without a lower loss after which training ends; one an epoch by default."""
+        """Measurements of validation, by default one an epoch, without a lower loss after which training ends."""
         buffer: float = BUFFER
         """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
         profile: bool = False

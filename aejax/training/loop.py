@@ -83,9 +83,8 @@ def fit(
     policy = CheckpointPolicy(run, program.preprocess, saving, source.steps)
     with _watched(run, experiment, policy) as asked:
         state, history = _begin(given, program, dataset.shape, last, run if resume else None, params)
-        engine = Engine(
-            program, source, state, int(jax.device_get(state.step)), copies=not (run is None and patience is None)
-        )
+        copies = run is not None or patience is not None
+        engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
         policy.begin(copied(state), history, save=params is not None and resume is None)
         stops = (intervals or Intervals()).stops(engine.step, last, source.steps, saving.save_steps)
         if _has_converged(history, patience):
@@ -120,11 +119,15 @@ def _check_patience(patience: int, dataset: Dataset) -> None:
 
 
 def _has_converged(history: list[dict[str, Any]], patience: int | None) -> bool:
-    """Tells whether the validation loss has not fallen for as many measurements as patience allows."""
-    losses = list(validation_losses(history).values())
-    if patience is None or not losses:
+    """Tells whether the validation loss has not fallen for as many measurements as patience allows.
+
+    Every process must call it; they agree, though of a resumed run the first alone knows the rows of before.
+    """
+    if patience is None:
         return False
-    return not EarlyStopping(patience).keep(np.asarray(losses)[:, None])[0]
+    losses = np.asarray(list(validation_losses(history).values()))[:, None]
+    over = len(losses) > 0 and not EarlyStopping(patience).keep(losses)[0]
+    return bool(hosts.agreed(lambda: int(over))())
 
 
 @contextmanager
