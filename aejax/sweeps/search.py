@@ -18,7 +18,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from aejax.core import InputError
+from aejax.core import BUFFER, InputError
 from aejax.data import Dataset, load
 from aejax.experiment import Experiment, to_json
 from aejax.metrics import HIGHER_IS_BETTER
@@ -125,7 +125,12 @@ class Search:
 
 
 def run_search(
-    search: Search, *, width: int = 8, shared_order: bool = False, events: SweepEvents | None = None
+    search: Search,
+    *,
+    width: int = 8,
+    shared_order: bool = False,
+    buffer: float = BUFFER,
+    events: SweepEvents | None = None,
 ) -> None:
     """Trains groups of proposed trials until every trial is finished, and waits for those of other workers.
 
@@ -134,6 +139,7 @@ def run_search(
             here.
         width: how many trials are proposed and trained at once, at most.
         shared_order: see `training.fit_each`.
+        buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
         events: functions to call on the way; None: none.
     """
     events = SweepEvents() if events is None else events
@@ -146,12 +152,12 @@ def run_search(
             with there.lock():
                 claimed = search.study.claim(width, search.trials)
             if claimed:
-                _train(search, there, claimed, shared_order, events)
+                _train(search, there, claimed, events, shared_order=shared_order, buffer=buffer)
             else:
                 time.sleep(claims.LEASE / 6)
 
 
-def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], shared_order: bool, events: SweepEvents) -> None:
+def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], events: SweepEvents, **options: Any) -> None:
     """Trains the claimed trials and tells the study their results.
 
     A trial whose result is known is not trained again, and one that was proposed twice is trained once.
@@ -166,8 +172,7 @@ def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], shared_orde
         else:
             trials[trial.id] = trial
             numbers.setdefault(trial.id, []).append(number)
-    options: dict[str, Any] = {"shared_order": shared_order, "on_epoch": events.epoch}
-    options |= {"keep": search.folder / "training", "keep_thumbnails": True}
+    options |= {"on_epoch": events.epoch, "keep": search.folder / "training", "keep_thumbnails": True}
     for group in plan.groups(list(trials.values())):
         events.begun(group)
         with closing(execution.train_trials(group, search.study.worker, search.measure, **options)) as results:

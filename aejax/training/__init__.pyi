@@ -1,5 +1,6 @@
 from ._streaming import (
     source_for as source_for,
+    streams as streams,
 )
 from .benchmark import (
     bench as bench,
