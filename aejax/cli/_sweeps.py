@@ -135,7 +135,7 @@ class SweepCommand(_Training):
 
         enable_compilation_cache()
         sweep = Folder.create(self.folder, trials)
-        options = {"width": self.width, "shared_order": self.shared_order, "buffer": self.buffer}
+        options: dict[str, Any] = {"width": self.width, "shared_order": self.shared_order, "buffer": self.buffer}
         options["selection"] = selection
         options["measure"] = self.measure()
         self.run(len(trials), lambda: len(sweep.finished()), lambda events: run_sweep(sweep, events=events, **options))
