@@ -245,6 +245,6 @@ class SweepShowCommand:
             from aejax.runs import write_atomically
             from aejax.sweeps import figures, page
 
-            drawn = figures.draw_sweep(sweep, rows, self.metric)
+            drawn = figures.draw_sweep(sweep, rows, self.metric, part)
             write_atomically(self.page, page.sweep_page(sweep, rows, self.metric, part, drawn))
             print(self.page)

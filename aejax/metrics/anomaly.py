@@ -57,7 +57,7 @@ def threshold_at_rate(normal: Float[np.ndarray, " n"], rate: float) -> float:
             f"a false-positive rate of {rate:g} cannot be told from 0 with {len(normal)} validation examples: "
             f"give at least fpr={1 / max(len(normal), 1):.2g}, or hold out more of them"
         )
-    return float(np.sort(normal)[len(normal) - 1 - allowed])
+    return float(np.sort(normal)[max(len(normal) - 1 - allowed, 0)])
 
 
 def threshold_at_quantile(normal: Float[np.ndarray, " n"], quantile: float) -> float:

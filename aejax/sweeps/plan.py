@@ -142,14 +142,13 @@ def read_axes(path: Path) -> dict[str, list[Any]]:
 
     try:
         content = yaml.safe_load(path.read_text())
-        assert isinstance(content["parameters"], dict)
         axes = {}
         for name, entry in content["parameters"].items():
             values = entry["values"] if "values" in entry else [entry["value"]]
-            assert isinstance(values, list)
-            assert all(map(_is_flat, values))
+            if not isinstance(values, list) or not all(map(_is_flat, values)):
+                raise ValueError("values must be a list, and none of them a list of lists")
             axes[path_of(str(name))] = [_number(value) for value in values]
-    except (OSError, ValueError, yaml.YAMLError, AssertionError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path} is no grid in YAML ({type(error).__name__}): it must say parameters: {{PATH: {{values: [...]}}}}"
         ) from None

@@ -152,10 +152,7 @@ class Trained:
         """
         one, other = labels or (None, None)
         z = codes.between(self.encode(first, one), self.encode(second, other), steps, path)
-        halves = (
-            None if labels is None else np.repeat(np.stack(labels, axis=1), [steps - steps // 2, steps // 2], axis=1)
-        )
-        return self._decode_rows(z, None if halves is None else halves.reshape(-1))
+        return self._decode_rows(z, None if labels is None else codes.halves(*labels, steps).reshape(-1))
 
     def traverse(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, rows: int = 10, steps: int = 9
