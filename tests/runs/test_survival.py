@@ -2,6 +2,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import pytest
 
 import aejax
 from aejax.core import Adam, DiskError, InputError
-from aejax.runs import Run, Saving
+from aejax.runs import Run, Saving, array_file, write_atomically
 from aejax.runs.checkpoints import Checkpoints
 from aejax.training._rows import RowLog
 from tests.helpers.lives import digest, train
@@ -120,6 +121,17 @@ def test_a_kill_between_any_two_operations_on_the_disk_loses_nothing(tmp_path, m
         assert not list(copy.rglob(".*"))
 
 
+def write_half(path, content):
+    """Writes a file to a disk that ends in the middle of it."""
+
+    def cut(file):
+        content(whole := io.BytesIO())
+        file.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    write_atomically(path, cut)
+
+
 @pytest.mark.parametrize("way", ["full before", "full while writing"])
 def test_a_full_disk_is_said_in_one_sentence_and_earlier_checkpoints_are_whole(tmp_path, monkeypatch, way):
     log = Run.log
@@ -131,11 +143,7 @@ def test_a_full_disk_is_said_in_one_sentence_and_earlier_checkpoints_are_whole(t
             if way == "full before":
                 monkeypatch.setattr(shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
             else:
-
-                def full(number):
-                    raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-
-                monkeypatch.setattr(os, "fsync", full)
+                monkeypatch.setattr(array_file, "write_atomically", write_half)
 
     monkeypatch.setattr(Run, "log", logged)
     said = r"step 15 .*\((No space left on device|File too large)\).*make room, then aejax train tiny --resume"
