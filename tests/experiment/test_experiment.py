@@ -15,7 +15,17 @@ from aejax.core.optimizers import SGD
 from aejax.core.settings import _KNOWN
 from aejax.data import Binarise, Dataset, Standardise, StaticBinarise
 from aejax.experiment import Expected, Experiment, differences, dumps, from_json, registry, to_json
-from aejax.losses import KL, Bernoulli, Commitment, Gaussian, ImportanceWeighted, Loss, Reconstruction, WeightL2
+from aejax.losses import (
+    KL,
+    Bernoulli,
+    Commitment,
+    Gaussian,
+    ImportanceWeighted,
+    KLSparsity,
+    Loss,
+    Reconstruction,
+    WeightL2,
+)
 from aejax.losses.aggregate import TotalCorrelation
 from aejax.losses.levels import Categorical, DiscretisedLogistic
 from aejax.losses.likelihoods import GaussianLearnedScale
@@ -203,6 +213,14 @@ def test_a_horizon_that_is_given_is_kept_and_resolving_twice_changes_nothing(tin
 def test_numbers_that_cannot_train_are_refused(tiny, path, value):
     with pytest.raises(InputError, match=f"{path} is {value}, but it must be above zero and finite"):
         replaced(tiny.experiment, path, value).resolve(tiny.dataset)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 1.5, math.nan])
+def test_a_mean_activation_that_no_unit_can_have_is_refused(tiny, value):
+    loss = Loss(terms={"reconstruction": Reconstruction(), "sparse": KLSparsity(rho=value)})
+    model = tiny.experiment.model.clone(latent=Plain(3, "sigmoid"))
+    with pytest.raises(InputError, match=rf"loss.terms.sparse.rho is {value}, but it must be above zero and below 1"):
+        dataclasses.replace(tiny.experiment, model=model, loss=loss).resolve(tiny.dataset)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan])
