@@ -244,7 +244,9 @@ def test_a_batch_larger_than_the_training_part_is_refused(tiny):
 
 def test_terms_learn_the_number_of_examples_that_an_epoch_trains_on_unless_it_is_given(tiny):
     terms = {"tc": TotalCorrelation(2.0), "told": TotalCorrelation(examples=7.0), "kl": KL()}
-    uneven = dataclasses.replace(tiny.experiment, loss=Loss(terms=terms), batch_size=12)
+    parts = tiny.experiment.model.encoder, GaussianLatent(3), tiny.experiment.model.decoder
+    model = VariationalAutoencoder(*parts)
+    uneven = dataclasses.replace(tiny.experiment, model=model, loss=Loss(terms=terms), batch_size=12)
     expected = terms | {"tc": TotalCorrelation(2.0, examples=36.0)}
     assert uneven.resolve(tiny.dataset).loss.terms == expected
     assert uneven.resolve_for((4, 4, 1), 3).loss.terms == expected
