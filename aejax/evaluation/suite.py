@@ -81,7 +81,7 @@ def image_weights(trained: Trained) -> dict[str, np.ndarray]:
     if len(trained.shape) != 3:
         return {}
     model, size = trained.experiment.model, math.prod(trained.shape)
-    last = {"encoder_weights": model.up[-1:], "decoder_weights": model.down[-1:]}
+    last = {"encoder_weights": model.up[len(model.encoder.dense) :], "decoder_weights": model.down[-1:]}
     layers = {name: parameters_at(trained.state.params, path) for name, paths in last.items() for path in paths}
     kernels = {name: np.asarray(layer["kernel"]) for name, layer in layers.items() if "kernel" in layer}
     if "decoder_weights" in kernels:

@@ -31,7 +31,7 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
 
 
 def _check_positive(value: Any, path: str = "") -> None:
-    """Checks that every field marked `positive` in a tree of settings is above zero and finite, or None.
+    """Checks that every field marked `positive` in a tree of settings is above zero and below its bound, or None.
 
     `value` is a dataclass or a dictionary of them; the error message puts `path` before the field's name.
     """
@@ -42,8 +42,10 @@ def _check_positive(value: Any, path: str = "") -> None:
         return
     for item in dataclasses.fields(value):
         number = getattr(value, item.name, None)
-        if item.metadata.get("positive") and number is not None and not 0 < number < math.inf:
-            raise InputError(f"{path}{item.name} is {number}, but it must be above zero and finite")
+        below = item.metadata.get("below", math.inf)
+        if item.metadata.get("positive") and number is not None and not 0 < number < below:
+            bound = "finite" if below == math.inf else f"below {below:g}"
+            raise InputError(f"{path}{item.name} is {number}, but it must be above zero and {bound}")
         _check_positive(number, f"{path}{item.name}.")
 
 

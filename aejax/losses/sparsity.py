@@ -42,8 +42,8 @@ class KLSparsity(Term):
     meets = (traits.SPARSE,)
     weight: float = 3.0
     """beta, the weight of the sum."""
-    rho: float = positive(default=0.1)
-    """The mean activation that every unit should have, below 1."""
+    rho: float = positive(default=0.1, below=1.0)
+    """The mean activation that every unit should have."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Returns the sum of divergences, the same for every example."""
