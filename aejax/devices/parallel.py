@@ -161,7 +161,8 @@ class Parallel:
     def place(self, state: T) -> T:
         """Copies a state to the devices, laid out for training. Training may take the memory of the copy."""
         # Not `device_put(may_alias=False)`: on the original's device, a copy for several shares the original's memory.
-        return jax.device_put(jax.tree.map(jnp.copy, state), self.of_state(state))
+        own = jax.tree.map(lambda leaf: jnp.copy(leaf) if isinstance(leaf, jax.Array) else leaf, state)
+        return jax.device_put(own, self.of_state(state))
 
     def check_divided(self, state: Any) -> None:
         """Raises `InputError` where wide layers are to be divided, and no array of the state can be."""

@@ -186,7 +186,7 @@ def _begin(
                 flag = "--epochs" if given.steps is None else "--steps"
                 raise InputError(f"{resumed.path} has {done} behind it: give {flag} of at least as many")
             resumed.update(given, step)
-            return program.parallel.place(hosts.from_first(state)), resumed.rewind(step)
+            return _placed(program, state), resumed.rewind(step)
         if resumed.params != FRESH:
             raise InputError(
                 f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again"
@@ -195,7 +195,12 @@ def _begin(
         resumed.rewind(0)
     elif params is not None:
         fresh = dataclasses.replace(fresh, params=_fitting(params, fresh.params))
-    return program.parallel.place(hosts.from_first(fresh)), []
+    return _placed(program, fresh), []
+
+
+def _placed(program: Program, state: core.State) -> core.State:
+    """Returns the first process's state, laid out for training."""
+    return program.parallel.place(hosts.from_first(program.parallel.to_host(state)) if hosts.several() else state)
 
 
 def _fitting(params: Any, fresh: Any) -> Any:
