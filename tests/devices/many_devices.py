@@ -23,6 +23,7 @@ from aejax.models import (
     VariationalAutoencoder,
     WinnerTakeAll,
 )
+from aejax.runs.checkpoints import Checkpoints
 from aejax.training import source_for
 
 NORMED = Autoencoder(MLPEncoder((16,), norm="batch"), Plain(3), MLPDecoder())
@@ -168,6 +169,16 @@ def test_a_run_goes_on_with_another_number_of_devices_and_by_the_other_strategy(
     resumed = aejax.fit(longer, dataset=tiny.dataset, resume=begun.run.path, parallel=Parallel("pmap", 4))
     assert len(losses(resumed)) == 12
     np.testing.assert_allclose(losses(resumed), losses(whole), rtol=TOLERANCE)
+
+
+def test_a_state_that_devices_hold_in_parts_is_saved_whole(tiny, vae, tmp_path):
+    _, state = begun(tiny, vae, Parallel(tensor=4))
+    assert not all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(5, {"state": state}, 1, None)
+    checkpoints.wait()
+    restored = checkpoints.restore([5], {"state": state})["state"]
+    jax.tree.map(np.testing.assert_array_equal, restored, state)
 
 
 REFUSED = {
