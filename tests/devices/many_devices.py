@@ -171,14 +171,30 @@ def test_a_run_goes_on_with_another_number_of_devices_and_by_the_other_strategy(
     np.testing.assert_allclose(losses(resumed), losses(whole), rtol=TOLERANCE)
 
 
-def test_a_state_that_devices_hold_in_parts_is_saved_whole(tiny, vae, tmp_path):
-    _, state = begun(tiny, vae, Parallel(tensor=4))
+def test_a_state_that_devices_hold_in_parts_is_saved_whole_and_restored_in_parts(tiny, vae, tmp_path):
+    _, state, _ = begun(tiny, vae, Parallel(tensor=4))
     assert not all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(5, {"state": state}, 1, None)
     checkpoints.wait()
     restored = checkpoints.restore([5], {"state": state})["state"]
     jax.tree.map(np.testing.assert_array_equal, restored, state)
+    assert all(jax.tree.leaves(jax.tree.map(lambda one, other: one.sharding == other.sharding, restored, state)))
+
+
+def test_layers_stay_divided_from_the_first_state_to_the_one_that_is_returned(tiny, vae, tmp_path):
+    """A model that one device cannot hold: no wide array is ever whole on a device."""
+    parallel = Parallel(tensor=4, wide=r"kernel$")
+    trained = aejax.fit(vae, dataset=tiny.dataset, folder=tmp_path, parallel=parallel)
+    kernels = [leaf for leaf in jax.tree.leaves(trained.state) if leaf.ndim == 2]
+    assert kernels
+    for leaf in jax.live_arrays():
+        if leaf.ndim == 2 and leaf.shape in {kernel.shape for kernel in kernels} and leaf.dtype == np.float32:
+            assert leaf.sharding.is_fully_replicated is False, leaf.shape
+    longer = dataclasses.replace(vae, epochs=4)
+    resumed = aejax.fit(longer, dataset=tiny.dataset, resume=trained.run.path, parallel=parallel)
+    one = aejax.fit(longer, dataset=tiny.dataset, parallel=Parallel(devices=1))
+    np.testing.assert_allclose(losses(resumed), losses(one), rtol=TOLERANCE)
 
 
 REFUSED = {
