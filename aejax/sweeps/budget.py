@@ -45,7 +45,8 @@ class Budget:
         claimed = min(width, len(trials))
         lanes, members = training.side_by_side(first, dataset.shape, claimed, selection)
         state = checkpoint_template(first, dataset.shape)["state"]
-        held = dataset.train.x.nbytes + dataset.validation.x.nbytes
+        parts = (*vars(dataset.train).values(), *vars(dataset.validation).values())
+        held = sum(array.nbytes for array in parts if array is not None)
         data = int(1e9 * buffer) * lanes if training.streams(dataset, buffer) else held
         each = 2 * nbytes(state) + nbytes(state.params)
         return cls(len(trials), min(lanes, math.ceil(claimed / members)), members, each, data)

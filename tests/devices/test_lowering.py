@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from aejax import core
-from aejax.core import Examples, as_arrays, blank_example
+from aejax.core import Batches, Examples, as_arrays, blank_example
 from aejax.experiment import get
 
 QUICK = ("vae-conv",)
@@ -46,9 +46,8 @@ def traced(name):
     yield evaluate.trace(model, settings[:1], preprocess, state, part, key, batch_size=BATCH)
     pairs, keys = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), settings), jnp.stack([key, key])
     members = jax.eval_shape(lambda pairs, keys: core.init_members(model, *pairs, one, keys), pairs, keys)
-    population = jax.jit(core.epoch_of_members, static_argnames=("model", "batch_size"))
-    start = jnp.int32(0)
-    yield population.trace(model, *pairs, preprocess, members, part, keys, keys, start, batch_size=BATCH)
+    batches = Batches(part, jnp.zeros((2, 2, BATCH), jnp.int32))
+    yield jax.jit(core.train_members, static_argnames="model").trace(model, *pairs, preprocess, members, batches, keys)
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])

@@ -60,8 +60,15 @@ def accepted(term, latent, kind):
     return prior and latent in NEEDED.get(term, LATENTS)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("latent", LATENTS)
+QUICK = {("sigmoid", "plain"), ("gradient", "plain"), ("normal", "variational")}
+PAIRS = [
+    pytest.param(latent, kind, marks=() if (latent, kind) in QUICK else pytest.mark.slow)
+    for latent in LATENTS
+    for kind in KINDS
+]
+
+
+@pytest.mark.parametrize(("latent", "kind"), PAIRS)
 def test_a_term_trains_or_is_refused(latent, kind):
     classes = 2 if kind == "conditional" else 0
     model = KINDS[kind](MLPEncoder((8 - classes,), "tanh"), LATENTS[latent], MLPDecoder())

@@ -1,6 +1,7 @@
 """Groups in training that are stopped: they go on from their file, and end with the same bits."""
 
 import dataclasses
+import hashlib
 import json
 import zlib
 
@@ -14,6 +15,7 @@ from aejax.core import Adam
 from aejax.core.optimizers import SGD
 from aejax.runs import read_arrays
 from aejax.training import EarlyStopping, SuccessiveHalving, population
+from aejax.training._group_checkpoint import member_names
 
 
 @pytest.fixture
@@ -118,10 +120,14 @@ def flipped(content):
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
-def made_older(path):
-    """Writes a group's file anew as version 0.1.0 did."""
+def made_older(path, experiments, dataset, selection=None):
+    """Writes a group's file anew as version 0.1.0 did, which had other names for members."""
+    resolved = [experiment.resolve(dataset) for experiment in experiments]
+    older = {str(name): name.first for name in member_names(resolved, selection, None)}
     arrays, metadata = read_arrays(path)
     facts = json.loads(metadata["group"])
+    rows = {older[name]: rows for name, rows in json.loads(arrays["rows"].tobytes()).items()}
+    names = [older[name] for name in facts["members"]]
     parts = {name: {} for name in ("members", "rows", *facts["ended"])}
     for name, array in arrays.items():
         part, _, rest = name.partition(".")
@@ -131,18 +137,19 @@ def made_older(path):
             "epoch": facts["epoch"],
             "slots": facts["slots"],
             "members": parts["members"],
-            "rows": arrays["rows"].tobytes().decode(),
+            "rows": json.dumps(rows),
             "ended": {
-                name: {"failed_at": failed_at, "stopped_after": stopped_after, "state": parts[name]}
+                older[name]: {"failed_at": failed_at, "stopped_after": stopped_after, "state": parts[name]}
                 for name, (failed_at, stopped_after) in facts["ended"].items()
             },
         }
     )
     done = len(facts["ended"]) == len(facts["members"])
-    header = {"members": facts["members"], "done": done, "crc32": zlib.crc32(content)}
-    path.with_suffix(".msgpack").write_bytes(json.dumps(header).encode() + b"\n" + content)
+    header = {"members": names, "done": done, "crc32": zlib.crc32(content)}
     path.unlink()
-    return path.with_suffix(".msgpack")
+    path = path.with_name(f"{hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}.msgpack")
+    path.write_bytes(json.dumps(header).encode() + b"\n" + content)
+    return path
 
 
 @pytest.mark.parametrize("selection", [None, SuccessiveHalving((2, 4))])
@@ -155,7 +162,7 @@ def test_what_version_0_1_0_left_in_training_goes_on(tiny, members, tmp_path, se
             population.fit_each(members, **options, keep=tmp_path, on_epoch=killed_after(7 if selection is None else 3))
         )
     for path in list(tmp_path.iterdir()):
-        made_older(path)
+        made_older(path, members, tiny.dataset, selection)
     epochs = []
     again = list(population.fit_each(members, **options, keep=tmp_path, on_epoch=epochs.append))
     assert len(epochs) < (12 if selection is None else 6)
@@ -172,7 +179,7 @@ def test_a_damaged_file_is_passed_over_with_one_line(tiny, members, tmp_path, da
     with pytest.raises(RuntimeError, match="killed"):
         list(population.fit_each(members[:1], dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(2)))
     (path,) = tmp_path.iterdir()
-    path = made_older(path) if older else path
+    path = made_older(path, members, tiny.dataset) if older else path
     path.write_bytes(damage(path.read_bytes()))
     again = list(population.fit_each(members[:1], dataset=tiny.dataset, keep=tmp_path))
     assert [record.message.count("is damaged") for record in caplog.records] == [1]
