@@ -61,6 +61,8 @@ MODES = {
     ("mnist", "full"): (ONE | TWO, full, 5000),
 }
 mode = tuple(sys.argv[1:])
+if mode not in MODES:
+    sys.exit(f"the arguments are {' '.join(mode)!r}: give none, mnist, or mnist full")
 cells, change, samples = MODES[mode]
 enable_compilation_cache()
 nll = f"nll_{samples}_nats"

@@ -42,38 +42,36 @@ def contender(path: str, setting: dict[str, Any], buffer: float) -> tuple[Any, A
     import jax
 
     import aejax
-    from aejax import devices
-    from aejax.core import as_arrays, blank_example
     from aejax.data import load
-    from aejax.devices import Parallel
+    from aejax.devices import Parallel, Program
     from aejax.runs import Recording
     from aejax.trained import Trained
-    from aejax.training import source_for
+    from aejax.training import Engine, Stop, one_ahead, source_for
 
     given = aejax.get(setting["experiment"])
     data = dataclasses.replace(given.data, name=path, validation=0.0)
     dataset = load(data)
     # So many epochs that reading ahead never comes to an end.
     experiment = dataclasses.replace(given, data=data, epochs=10**6).resolve(dataset)
-    preprocess = as_arrays(data.preprocess)
     parallel = Parallel().resolve(experiment)
-    feed = source_for(experiment, dataset, preprocess, parallel, buffer)
-    settings = as_arrays((experiment.loss, experiment.optimizer))
-    fresh = devices.init(experiment.model, *settings, blank_example(dataset.shape), jax.random.key(0))
-    state = parallel.place(fresh)
+    source = source_for(experiment, dataset, data.preprocess, parallel, buffer)
+    program = Program.of(experiment, data.preprocess, parallel)
+    engine = Engine(program, source, parallel.place(program.init(dataset.shape)), 0, copies=False)
     turns, facts = [], {}
 
     def turn() -> None:
-        nonlocal state
+        stop = engine.step + setting["epochs"] * source.steps
         with Recording() as recorded:
-            for _ in range(setting["epochs"]):
-                *_, (state, _) = feed.train(state)
-            jax.block_until_ready(state)
+            for window in one_ahead(engine.windows([Stop(stop)])):
+                jax.block_until_ready(window.metrics)
+            jax.block_until_ready(engine.state)
         turns.append(sum(recorded.seconds.get("input", [0.0])))
 
     def final() -> float:
         facts["input_wait_seconds"] = sum(turns[1:]) / max(len(turns) - 1, 1)
-        return Trained(experiment, dataset.shape, preprocess, state).evaluate(dataset.test.within())["loss_nats"]
+        return Trained(experiment, dataset.shape, data.preprocess, engine.state).evaluate(dataset.test.within())[
+            "loss_nats"
+        ]
 
     return turn, final, facts
 

@@ -4,7 +4,7 @@
 
 A run is killed and resumed until it ends, and then the next one begins, until there were as many kills. The moments
 are spread over a whole run, from the start of its process to its last figure. Half of the kills, by chance, wait from
-such a moment until a checkpoint is being written or removed.
+such a moment until a checkpoint is being written.
 """
 
 import argparse
@@ -59,9 +59,8 @@ def moment(folder: Path) -> str:
     runs = [path.parent for path in folder.rglob("experiment.json")]
     if not runs:
         return "before the run began"
-    hidden = list((runs[0] / "checkpoints").glob(".*"))
-    if hidden:
-        return "removing a checkpoint" if any((path / "crc32").exists() for path in hidden) else "saving a checkpoint"
+    if list((runs[0] / "checkpoints").glob(".*")):
+        return "saving a checkpoint"
     return "after training" if (runs[0] / "result.json").exists() else "training or starting"
 
 

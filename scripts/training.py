@@ -6,11 +6,11 @@ import jax
 import numpy as np
 
 from aejax import devices
-from aejax.core import Adam, Examples, as_arrays, blank_example
+from aejax.core import BUFFER, Adam, Examples
 from aejax.data import Data, Dataset, Scale
-from aejax.devices import Parallel
+from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
-from aejax.training import ResidentSource
+from aejax.training import source_for
 
 
 class Training:
@@ -27,20 +27,18 @@ class Training:
         x = np.load(path)
         self.experiment = Experiment(model, loss, Data(path), Adam(), batch).resolve_for(x.shape[1:], len(x) // batch)
         parallel = Parallel(devices=1).resolve(self.experiment)
-        self.feed = ResidentSource(
-            self.experiment, Dataset(path, Examples(x), Examples(x[:0]), Examples(x[:0])), Scale(), parallel
-        )
-        self.part, self.key = jax.device_put(Examples(x)), jax.random.key(0)
-        self.model = self.experiment.model
-        self.loss, self.optimizer = as_arrays((self.experiment.loss, self.experiment.optimizer))
-        state = devices.init(self.model, self.loss, self.optimizer, blank_example(x.shape[1:]), self.key)
-        self.state, self.metrics = parallel.place(state), None
+        self.program = Program.of(self.experiment, Scale(), parallel)
+        dataset = Dataset(path, Examples(x), Examples(x[:0]), Examples(x[:0]))
+        self.source = source_for(self.experiment, dataset, Scale(), parallel, BUFFER)
+        self.part, self.loss = jax.device_put(Examples(x)), self.program.loss
+        self.state, self.metrics, self.step = parallel.place(self.program.init(x.shape[1:])), None, 0
 
     def epoch(self, times: int = 1) -> None:
         """Trains one epoch or several, and waits for the last one; no metrics are read."""
         for _ in range(times):
-            for state, metrics in self.feed.train(self.state):
-                self.state, self.metrics = state, metrics
+            for batches in self.source.batches(self.step, self.step + self.source.steps):
+                self.state, self.metrics = self.program.train(self.state, batches)
+            self.step += self.source.steps
         jax.block_until_ready((self.state, self.metrics))
 
     def mean(self, measure: Any, name: str, part: Examples, batch_size: int) -> float:
@@ -52,6 +50,6 @@ class Training:
             part: the examples.
             batch_size: the number of examples that are measured at once.
         """
-        settings = (self.model, (measure,), Scale(), self.state, part, self.key)
+        settings = (self.program.model, (measure,), Scale(), self.state, part, self.program.key)
         metric = devices.evaluate(*settings, batch_size=batch_size)[name]
         return float(metric.sum.sum() / metric.count.sum())

@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.util
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -105,3 +106,35 @@ def test_the_contract_of_imports_holds_and_fails_where_it_is_broken(allowed, tmp
 
 def test_the_drawing_is_what_the_source_says():
     subprocess.run([sys.executable, ROOT / "scripts" / "architecture.py", "--check"], check=True)
+
+
+def classes(package):
+    """Every class that a package defines, by name: the file."""
+    trees = {path: ast.parse(path.read_text()) for path in sources(f"aejax/{package}")}
+    return {
+        node.name: path for path, tree in trees.items() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+    }
+
+
+def test_nobody_asks_for_a_class_of_a_model_or_a_loss():
+    """Parts say what they have (`aejax/models/traits.py`); only the module that defines a class may ask for it."""
+    defined = classes("models") | classes("losses")
+    for path in sources("aejax"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass"):
+                names = {getattr(part, "attr", getattr(part, "id", "")) for part in ast.walk(node.args[1])}
+                asked = {name for name in names if defined.get(name, path) != path}
+                assert not asked, f"{path}:{node.lineno} asks whether something is one of {asked}"
+
+
+def test_the_names_that_linen_gives_are_known_where_the_layers_are():
+    """A layer's place in the parameters is asked of its module: `Autoencoder.up` and `down`."""
+    generated = re.compile(rf"^({'|'.join(classes('models'))}|Dense|Conv|BatchNorm|LayerNorm)_\d*$")
+    for path in sources("aejax"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and generated.match(node.value):
+                assert path.parent.name == "models", f"{path}:{node.lineno} spells out {node.value!r}"
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Subscript):
+                keys = [getattr(key, "value", None) for key in (node.value.slice, node.slice)]
+                known = keys[0] in ("encoder", "latent", "decoder") and isinstance(keys[1], str)
+                assert not known, f"{path}:{node.lineno} spells out {keys}"

@@ -2,6 +2,8 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from aejax.cli import main
 from aejax.cli._commands import SWEEP_COMMANDS
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 TRAINS = """
 import numpy as np
@@ -36,9 +39,18 @@ def test_the_readme_s_python_runs_as_it_stands(tmp_path):
     assert 60 < float(done.stdout.split()[0]) < 100
 
 
+def test_every_extra_that_the_readme_names_is_one_and_those_for_accelerators_are_jax_s():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = set(re.findall(r'"\.\[(\w+)\]"', README))
+    assert {"cuda", "cuda12", "tpu"} <= named <= extras.keys()
+    asked = {jaxs for name in named for jaxs in re.findall(r"^jax\[(\w+)\]", " ".join(extras[name]))}
+    assert len(asked) == 3
+    assert asked <= set(metadata("jax").get_all("Provides-Extra"))
+
+
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:aejax|scripts|experiments)/[\w/]+\.\w+)`", README))))
 def test_every_file_that_the_readme_names_is_there(path):
-    assert (Path(__file__).parents[1] / path).exists()
+    assert (ROOT / path).exists()
 
 
 @pytest.mark.parametrize("line", sorted(set(re.findall(r"`(aejax [a-z][^`]*)`", README))))

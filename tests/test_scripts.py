@@ -2,6 +2,7 @@ import importlib.util
 import json
 import math
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,25 @@ def test_reproduce_keeps_the_result(tmp_path, monkeypatch):
     assert reproduce.reproduce("tiny", tmp_path)
     result = json.loads((tmp_path / "results" / "tiny.json").read_text())
     assert result["test"]["squared_error"] > 0
+
+
+def test_reproduce_names_what_is_not_met_and_what_was_not_compared(monkeypatch, capsys):
+    reproduce = script("reproduce")
+    met = {"good": True, "bad": False, "other": None}
+    monkeypatch.setattr(reproduce, "reproduce", lambda name, *_: met[name])
+    monkeypatch.setattr(reproduce, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "--samples", "7", *met])
+    with pytest.raises(SystemExit, match=r"^not met: bad$"):
+        reproduce.main()
+    assert "the figure's metric was not measured: other\n" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "--samples", "7", "good", "other"])
+    reproduce.main()
+
+
+def test_a_study_refuses_arguments_that_it_does_not_know(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["iwae.py", "cifar"])
+    with pytest.raises(SystemExit, match=r"^the arguments are 'cifar': give none, mnist, or mnist full$"):
+        runpy.run_path(str(ROOT / "experiments" / "iwae.py"))
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ class HostsFlags:
     """Number of processes that train together."""
     process: int | None = None
     """Number of this process, from 0; process 0 alone writes, prints and measures."""
-    patience: int = 60
+    host_timeout: int = 60
     """Seconds after which a process that is not heard of is given up, and the others with it."""
 
     def joined(self) -> Any:
@@ -52,9 +52,9 @@ class HostsFlags:
             raise InputError("--coordinator, --processes and --process belong together: give all three, or none")
         if self.coordinator is not None and not _is_address(self.coordinator):
             raise InputError(f"--coordinator is {self.coordinator}: give HOST:PORT, with a port from 1 to 65535")
-        if self.patience < 1:
-            raise InputError(f"--patience is {self.patience}: give seconds, at least 1")
-        return hosts.joined(*given, self.patience)
+        if self.host_timeout < 1:
+            raise InputError(f"--host-timeout is {self.host_timeout}: give seconds, at least 1")
+        return hosts.joined(*given, self.host_timeout)
 
 
 def _is_address(spec: str) -> bool:

@@ -85,6 +85,7 @@ def _train(name: str, arguments: list[str]) -> None:
     from aejax.core import BUFFER
     from aejax.experiment import Experiment
     from aejax.runs import Saving
+    from aejax.training import Intervals
 
     @dataclass(frozen=True)
     class Options:
@@ -94,6 +95,9 @@ def _train(name: str, arguments: list[str]) -> None:
         resume: Path | None = None
         """A run directory to go on with; its settings are then the defaults."""
         saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
+        intervals: Annotated[Intervals, tyro.conf.arg(name="")] = field(default_factory=Intervals)
+        patience: int | None = None
+        """Measurements of validation, by default one an epoch, without a lower loss after which training ends."""
         buffer: float = BUFFER
         """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
         profile: bool = False
@@ -116,6 +120,8 @@ def _train(name: str, arguments: list[str]) -> None:
             dataset=dataset,
             parallel=options.on.layout(),
             saving=options.saving,
+            intervals=options.intervals,
+            patience=options.patience,
             buffer=options.buffer,
             show_progress=True,
         )

@@ -83,7 +83,7 @@ class InterpolateCommand:
 def _classes(model: Any, n: int, label: int | None) -> Any:
     import numpy as np
 
-    return np.arange(n) % getattr(model, "classes", 1) if label is None else np.asarray([label] * n)
+    return np.arange(n) % (model.classes or 1) if label is None else np.asarray([label] * n)
 
 
 def _check_file(path: Path) -> None:

@@ -29,6 +29,8 @@ class _Training:
     """Largest number of trials claimed at once: a GPU trains them side by side, each core of a CPU a few of them."""
     shared_order: bool = False
     """Let all trials of a group see the data in one order: faster on a GPU, but the trials are less independent."""
+    buffer: float = 1.0
+    """Gigabytes: packed data whose training part is larger is streamed through as much memory, in one shared order."""
     measure_all: bool = False
     """Measure all that `aejax eval` does, not only the loss, its terms and the squared error: slower."""
     workers: int = 0
@@ -125,7 +127,7 @@ class SweepCommand(_Training):
         from aejax.devices import enable_compilation_cache
         from aejax.sweeps import budget
 
-        budget.show(groups(trials), self.width, selection)
+        budget.show(groups(trials), self.width, selection, self.buffer)
         if self.plan:
             return
 
@@ -133,7 +135,8 @@ class SweepCommand(_Training):
 
         enable_compilation_cache()
         sweep = Folder.create(self.folder, trials)
-        options = {"width": self.width, "shared_order": self.shared_order, "selection": selection}
+        options: dict[str, Any] = {"width": self.width, "shared_order": self.shared_order, "buffer": self.buffer}
+        options["selection"] = selection
         options["measure"] = self.measure()
         self.run(len(trials), lambda: len(sweep.finished()), lambda events: run_sweep(sweep, events=events, **options))
 
@@ -198,7 +201,7 @@ class SweepSearchCommand(_Training):
             storage=self.storage,
             name=self.study,
         )
-        options: dict[str, Any] = {"width": self.width, "shared_order": self.shared_order}
+        options: dict[str, Any] = {"width": self.width, "shared_order": self.shared_order, "buffer": self.buffer}
         self.run(self.trials, search.finished, lambda events: run_search(search, events=events, **options))
 
 
@@ -242,6 +245,6 @@ class SweepShowCommand:
             from aejax.runs import write_atomically
             from aejax.sweeps import figures, page
 
-            drawn = figures.draw_sweep(sweep, rows, self.metric)
+            drawn = figures.draw_sweep(sweep, rows, self.metric, part)
             write_atomically(self.page, page.sweep_page(sweep, rows, self.metric, part, drawn))
             print(self.page)

@@ -1,6 +1,7 @@
 from .epochs import (
-    batches as batches,
+    Batches as Batches,
     epoch as epoch,
+    epoch_order as epoch_order,
     scan_batches as scan_batches,
     shuffle as shuffle,
 )
@@ -26,6 +27,7 @@ from .examples import (
     Array as Array,
     Examples as Examples,
     blank_example as blank_example,
+    unseen as unseen,
 )
 from .extras import (
     import_extra as import_extra,
@@ -62,9 +64,9 @@ from .optimizers import (
 )
 from .population import (
     Members as Members,
-    epoch_of_members as epoch_of_members,
     evaluate_members as evaluate_members,
     init_members as init_members,
+    train_members as train_members,
 )
 from .settings import (
     Number as Number,

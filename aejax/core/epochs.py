@@ -4,6 +4,7 @@ Which examples make a batch is a function of the seed and the step, so that a re
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -28,6 +29,21 @@ class Stepping(Protocol):
 
 
 S = TypeVar("S", bound=Stepping)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Batches:
+    """Holds the batches of consecutive steps, as places in a part or as the examples themselves."""
+
+    examples: Examples
+    """The part in which `order` has places; without an order the batches themselves, `[steps, batch, ...]`."""
+    order: Int[Array, "*members steps batch"] | None = None
+    """The places of each batch's examples; with an axis of members, each member has batches of its own."""
+
+    def __len__(self) -> int:
+        """Returns the number of steps."""
+        return len(self.examples) if self.order is None else self.order.shape[-2]
 
 
 def epoch(
@@ -58,11 +74,11 @@ def epoch(
     Returns:
         The state after the last step, and the metrics, whose sums and counts have an axis of steps.
     """
-    order = batches(key, state.step, len(part), batch_size)
-    return scan_batches(partial(step, model, loss, optimizer), preprocess, state, order, key, part.take)
+    batches = Batches(part, epoch_order(key, state.step, len(part), batch_size))
+    return scan_batches(partial(step, model, loss, optimizer), preprocess, state, batches, key)
 
 
-def batches(
+def epoch_order(
     key: Key[Array, ""], step: int | Int[Array, ""], size: int, batch_size: int
 ) -> Int[Array, "steps batch_size"]:
     """Draws which examples make each batch of the epoch that begins at `step`.
@@ -84,9 +100,8 @@ def scan_batches(
     advance: Callable[[S, Examples, Key[Array, ""]], tuple[S, Metrics]],
     preprocess: Preprocessing,
     state: S,
-    batches: Any,
+    batches: Batches,
     key: Key[Array, ""],
-    take: Callable[[Any], Examples] = lambda batch: batch,
 ) -> tuple[S, Metrics]:
     """Preprocesses one batch after the other, in the given order, and advances the state by each.
 
@@ -94,20 +109,19 @@ def scan_batches(
         advance: makes one step, `advance(state, batch, key)`, and returns the next state and the batch's metrics.
         preprocess: turns stored examples into the float32 batch that the model sees.
         state: the state before the first step.
-        batches: one item for each step, stacked along a leading axis of steps.
+        batches: the batch of each step.
         key: the key of the run.
-        take: turns an item of `batches` into stored examples; the default is for items that are examples already.
 
     Returns:
         The state after the last step, and the metrics, whose sums and counts have an axis of steps.
     """
 
-    def body(state: S, batch: Any) -> tuple[S, Metrics]:
-        stored = take(batch)
+    def body(state: S, item: Any) -> tuple[S, Metrics]:
+        stored = item if batches.order is None else batches.examples.take(item)
         values = preprocess(stored.x, derive(key, Stream.PREPROCESS, state.step))
-        return advance(state, Examples(values, stored.label), key)
+        return advance(state, replace(stored, x=values), key)
 
-    return jax.lax.scan(body, state, batches)
+    return jax.lax.scan(body, state, batches.examples if batches.order is None else batches.order)
 
 
 def shuffle(key: Key[Array, ""], size: int) -> Int[Array, " size"]:

@@ -1,5 +1,7 @@
 """Evaluates measures on every example of a part of a data set, and sums them up."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
@@ -80,7 +82,7 @@ def outputs(
 
     def body(number: Int[Array, ""], index: Int[Array, " batch"]) -> tuple[Int[Array, ""], dict[str, Array]]:
         stored = part.take(index % len(part))
-        batch = Examples(preprocess(stored.x, derive(key, Stream.PREPROCESS, number)), stored.label)
+        batch = replace(stored, x=preprocess(stored.x, derive(key, Stream.PREPROCESS, number)))
         values: dict[str, Array] = {}
         for measure in measures:
             values |= linen.apply(measure, model, variables, model_keys(key, number), batch)[0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int32, Num
+from jaxtyping import Float32, Int32, Num
 
 if TYPE_CHECKING:
     Array = Any  # NumPy's and JAX's arrays share no static type
@@ -25,11 +25,20 @@ class Examples:
     """Holds examples: a part of a data set in the host's memory, the same part on the device, or one batch of it.
 
     As stored, `x` is uint8 (grey levels of 0 to 255) or float32 (used as it is); in a batch that a model sees it is
-    float32. `label` is None where the data has no labels.
+    float32. A model takes a batch, and of it what it needs.
     """
 
     x: Num[Array, "n *shape"]
+    """What is encoded."""
     label: Int32[Array, " n"] | None = None
+    """The class of each example; None where the data has no labels."""
+    y: Float32[Array, "n *shape"] | None = None
+    """What is to be reconstructed, used as it is; None: `x` itself."""
+
+    @property
+    def target(self) -> Num[Array, "n *shape"]:
+        """Returns what is to be reconstructed: `y`, or `x` where there is none."""
+        return self.x if self.y is None else self.y
 
     def __len__(self) -> int:
         """Returns the number of examples."""
@@ -37,9 +46,12 @@ class Examples:
 
     def take(self, index: Array) -> "Examples":
         """Returns the examples at `index`, in that order."""
+
         # Rows are gathered flat: XLA gives a gather of images a layout that makes every later loop slower.
-        rows = self.x.reshape(len(self), math.prod(self.x.shape[1:]))[index]
-        return Examples(rows.reshape(-1, *self.x.shape[1:]), None if self.label is None else self.label[index])
+        def gathered(rows: Array) -> Array:
+            return rows.reshape(len(rows), math.prod(rows.shape[1:]))[index].reshape(-1, *rows.shape[1:])
+
+        return jax.tree.map(gathered, self)
 
     def read(self) -> "Examples":
         """Returns the examples in memory: these here, which are in memory already. A `Stored` part reads its file."""
@@ -64,3 +76,8 @@ Preprocessing = Callable[..., Any]
 def blank_example(shape: tuple[int, ...]) -> Examples:
     """Returns one example of zeros of the given shape, with label 0: enough to create a fresh state."""
     return Examples(jnp.zeros((1, *shape)), jnp.zeros(1, jnp.int32))
+
+
+def unseen(n: int, label: Int32[Array, " n"] | None = None) -> Examples:
+    """Returns examples of no values, of which the label at most is known: what drawn codes are decoded with."""
+    return Examples(jnp.zeros((n, 0)), label)

@@ -5,7 +5,7 @@ Everything here is pure, as the step is; `aejax.training` does what the host has
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
 from aejax.core import epochs, evaluation, train_step
+from aejax.core.epochs import Batches
 from aejax.core.examples import Examples, Preprocessing
 from aejax.core.linen import Model
 from aejax.core.mean import Metrics
@@ -57,46 +58,43 @@ def init_members(
     return Members(states, jnp.ones(len(keys), bool))
 
 
-def epoch_of_members(
+def train_members(
     model: Model,
     losses: Measure,
     optimizers: Optimizer,
     preprocess: Preprocessing,
     members: Members,
-    part: Examples,
+    batches: Batches,
     keys: Key[Array, " members"],
-    order_keys: Key[Array, "*members"],
-    start: Int[Array, ""],
-    batch_size: int,
 ) -> tuple[Members, Metrics]:
-    """Trains every member for one epoch, each as `epoch` would train it alone.
+    """Trains every member on the batches of consecutive steps, each as it would be trained alone.
 
     Args:
         model: the model that all members share.
         losses: the members' losses; each leaf has an axis of members.
         optimizers: the members' optimisers; each leaf has an axis of members.
         preprocess: turns stored examples into the float32 batch that the model sees.
-        members: the members before the epoch.
-        part: the training examples, as stored, which all members share.
+        members: the members before the steps.
+        batches: the batches; without an axis of members all members see the same, and each is gathered once.
         keys: the key of each member.
-        order_keys: the key of each member's order of examples; or a single key, with which all members see the
-            same batches, and each batch is gathered once.
-        start: the number of steps that the members have made.
-        batch_size: the number of examples in a batch.
 
     Returns:
-        The members after the epoch, and the metrics, whose sums and counts have axes of members and steps.
+        The members after the steps, and the metrics, whose sums and counts have axes of members and steps.
     """
 
-    def follow(
-        loss: Measure, optimizer: Optimizer, member: Members, key: Key[Array, ""], order: Int[Array, "steps batch"]
+    def train(
+        loss: Measure,
+        optimizer: Optimizer,
+        member: Members,
+        key: Key[Array, ""],
+        order: Int[Array, "steps batch"] | None,
     ) -> tuple[Members, Metrics]:
-        return epochs.scan_batches(partial(_advance, model, loss, optimizer), preprocess, member, order, key, part.take)
+        own = replace(batches, order=order)
+        return epochs.scan_batches(partial(_advance, model, loss, optimizer), preprocess, member, own, key)
 
-    order_of = partial(epochs.batches, step=start, size=len(part), batch_size=batch_size)
-    if order_keys.ndim == 0:
-        return _each(partial(follow, order=order_of(order_keys)))(losses, optimizers, members, keys)
-    return _each(follow)(losses, optimizers, members, keys, _each(order_of)(order_keys))
+    if batches.order is None or batches.order.ndim == 2:
+        return _each(partial(train, order=batches.order))(losses, optimizers, members, keys)
+    return _each(train)(losses, optimizers, members, keys, batches.order)
 
 
 def evaluate_members(
@@ -107,6 +105,8 @@ def evaluate_members(
     part: Examples,
     keys: Key[Array, " members"],
     batch_size: int,
+    first: int | Int[Array, ""] = 0,
+    size: int | Int[Array, ""] | None = None,
 ) -> Metrics:
     """Evaluates every member's own loss on a part, as `evaluate` does for one model.
 
@@ -118,13 +118,15 @@ def evaluate_members(
         part: the examples, as stored.
         keys: the key of each member.
         batch_size: the number of examples in a batch.
+        first: the number of the first batch, where `part` is a chunk: see `evaluate`.
+        size: the number of examples in the whole part, where `part` is a chunk.
 
     Returns:
         The metrics, whose sums and counts have axes of members and batches.
     """
 
     def one(loss: Measure, member: Members, key: Key[Array, ""]) -> Metrics:
-        return evaluation.evaluate(model, (loss,), preprocess, member.state, part, key, batch_size)
+        return evaluation.evaluate(model, (loss,), preprocess, member.state, part, key, batch_size, first, size)
 
     return _each(one)(losses, members, keys)
 

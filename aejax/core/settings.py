@@ -1,6 +1,7 @@
 """Defines settings as values: frozen dataclasses whose numbers are traced and whose structure is static."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar, dataclass_transform
 
@@ -22,9 +23,9 @@ def static(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
     return dataclasses.field(default=default, metadata={"static": True}, **kwargs)
 
 
-def positive(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
-    """Declares a number that must be finite and above zero; `Experiment.resolve` refuses any other."""
-    return dataclasses.field(default=default, metadata={"positive": True}, **kwargs)
+def positive(default: Any = dataclasses.MISSING, below: float = math.inf, **kwargs: Any) -> Any:
+    """Declares a number that must be above zero and less than `below`; `Experiment.resolve` refuses any other."""
+    return dataclasses.field(default=default, metadata={"positive": True, "below": below}, **kwargs)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(static, positive, dataclasses.field))

@@ -59,7 +59,13 @@ def init(model: Model, loss: Measure, optimizer: Optimizer, batch: Examples, key
 
 
 def step(
-    model: Model, loss: Measure, optimizer: Optimizer, state: State, batch: Examples, key: Key[Array, ""]
+    model: Model,
+    loss: Measure,
+    optimizer: Optimizer,
+    state: State,
+    batch: Examples,
+    key: Key[Array, ""],
+    across: Callable[[Any], Any] = lambda tree: tree,
 ) -> tuple[State, Metrics]:
     """Makes one step of the optimiser along the gradient of the batch's mean loss.
 
@@ -70,19 +76,21 @@ def step(
         state: the state before the step.
         batch: the preprocessed batch.
         key: the key of the run; the step's own keys are derived from it.
+        across: adds up arrays over all devices that each have a share of the batch; the default is for one device.
 
     Returns:
         The state after the step, and the sum and count of each of the loss's values before it.
     """
+    count = across(jnp.asarray(len(batch), jnp.float32))
 
     def objective(params: Any) -> tuple[Float[Array, ""], tuple[dict[str, Array], Any]]:
         variables = {"params": params, **state.collections}
         keys = model_keys(key, state.step)
         values, collections = linen.apply(loss, model, variables, keys, batch, True, state.step, mutable=True)
-        return values["loss_nats"].mean(), (values, collections)
+        return values["loss_nats"].sum() / count, (values, collections)
 
     gradient, (values, collections) = jax.grad(objective, has_aux=True)(state.params)
-    updates, opt_state = optimizer.transformation().update(gradient, state.opt_state, state.params)
+    updates, opt_state = optimizer.transformation().update(across(gradient), state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    metrics = {name: Mean.of(value) for name, value in values.items()}
+    metrics = across({name: Mean.of(value) for name, value in values.items()})
     return State(state.step + 1, params, opt_state, collections), metrics

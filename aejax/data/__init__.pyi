@@ -15,6 +15,7 @@ from .dataset import (
 from .factors import (
     FACTORS as FACTORS,
     Factors as Factors,
+    factors_of as factors_of,
 )
 from .files import (
     read_array as read_array,

@@ -16,7 +16,7 @@ import numpy as np
 from aejax.core import Examples, InputError, nearest
 from aejax.data import cache
 from aejax.data._remote import quiet, reachable
-from aejax.data.factors import FACTORS
+from aejax.data.factors import factors_of
 
 _CHUNK = 256  # examples in memory at once when a split is read in chunks
 
@@ -157,7 +157,7 @@ def _fields(name: str, info: Any) -> tuple[str, tuple[str, ...]]:
             f"the examples of tfds:{name} differ in size (their shape is {features[inputs[0]].shape}): "
             "make them one size and give them as a .npy file or a folder of images"
         )
-    factors = FACTORS.get(f"tfds:{name}")
+    factors = factors_of(f"tfds:{name}")
     return inputs[0], tuple(labels[:1] if factors is None else factors.sizes)
 
 

@@ -1,5 +1,6 @@
 """Describes the factors of variation of a data set whose labels number their combinations."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,4 +48,9 @@ FACTORS = {
         }
     ),
 }
-"""The factors of the data sets for which they are known, by the data set's name."""
+"""The factors of the data sets for which they are known, by the data set's name without a version."""
+
+
+def factors_of(name: str) -> Factors | None:
+    """Returns the factors of the data set with that name, which may end in a version; None where none are known."""
+    return FACTORS.get(re.sub(r":[\d.*]+$", "", name))

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+import jax
 import numpy as np
 
 from aejax.core import BUFFER, Examples, InputError
@@ -69,7 +70,7 @@ class Rows:
         """Reads all rows into an array."""
         return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
 
-    def take(self, index: np.ndarray) -> Self:
+    def take(self, index: np.ndarray, axis: Literal[0] = 0) -> Self:
         """Returns the given rows, still on disk."""
         return replace(self, index=self.index[index])
 
@@ -87,15 +88,14 @@ class Stored(Examples):
     """Holds a part on disk. What is taken of it stays there; its labels, four bytes for each example, are in memory."""
 
     x: Rows
-    label: np.ndarray | None = None
 
     def take(self, index: Any) -> "Stored":
         """Returns the examples at `index`, in that order, still on disk."""
-        return Stored(self.x.take(index), None if self.label is None else self.label[index])
+        return Stored(**jax.tree.map(lambda rows: rows.take(index, axis=0), vars(self)))
 
     def read(self) -> Examples:
         """Reads all examples into memory."""
-        return Examples(self.x[:], self.label)
+        return Examples(**jax.tree.map(np.asarray, vars(self)))
 
     def within(self, gigabytes: float = BUFFER) -> Examples:
         """Reads the examples into memory; if they take more than so many gigabytes, as many as fit, spread evenly."""

@@ -10,20 +10,20 @@ from .members import (
     free_memory as free_memory,
     lanes as lanes,
     rounded as rounded,
-    spread as spread,
 )
 from .parallel import (
     ALL_DEVICES as ALL_DEVICES,
     Parallel as Parallel,
     Strategy as Strategy,
+    copied as copied,
 )
 from .programs import (
+    Program as Program,
     epoch as epoch,
+    epoch_order as epoch_order,
+    epoch_order_on_host as epoch_order_on_host,
     evaluate as evaluate,
     init as init,
     outputs as outputs,
     place as place,
-    shared_epoch as shared_epoch,
-    shared_evaluate as shared_evaluate,
-    shuffled as shuffled,
 )

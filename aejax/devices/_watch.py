@@ -25,16 +25,16 @@ BEAT = 0.5
 
 
 @contextmanager
-def watching(patience: float, lost: Callable[[], str]) -> Iterator[Callable[[], None]]:
+def watching(timeout: float, lost: Callable[[], str]) -> Iterator[Callable[[], None]]:
     """Prints `lost()` and ends this process with exit code 1 when another process ends.
 
-    It does the same when nothing was heard of another process for `patience` seconds. Calling the function that
+    It does the same when nothing was heard of another process for `timeout` seconds. Calling the function that
     the context yields ends the watch.
     """
     over = threading.Event()
     with ExitStack() as stack:
         for peer in _connected(stack):
-            peer.settimeout(patience)
+            peer.settimeout(timeout)
             threading.Thread(target=_beat, args=(peer,), daemon=True).start()
             threading.Thread(target=_watch, args=(peer, over, lost), daemon=True).start()
         yield over.set

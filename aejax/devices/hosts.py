@@ -33,7 +33,7 @@ The wait can be that long because it is noticed when the first process ends.
 
 
 @contextmanager
-def joined(coordinator: str | None, processes: int | None, process: int | None, patience: int) -> Iterator[None]:
+def joined(coordinator: str | None, processes: int | None, process: int | None, timeout: int) -> Iterator[None]:
     """Joins this process with others that train together, where there are any, for the length of the context.
 
     The others are named, or found by SLURM, Open MPI, GKE or on a TPU. A process that fails by itself leaves at
@@ -43,16 +43,16 @@ def joined(coordinator: str | None, processes: int | None, process: int | None, 
         coordinator: HOST:PORT of the first process; None: taken from the environment.
         processes: how many processes there are; None: taken from the environment.
         process: which one this is, from 0; None: taken from the environment.
-        patience: seconds after which a process that is not heard of is given up.
+        timeout: seconds after which a process that is not heard of is given up.
 
     Raises:
         InputError: where the others cannot be met as named.
         HostLost: where the others did not come, or one of them was lost.
     """
-    if not _meet(coordinator, processes, process, patience):
+    if not _meet(coordinator, processes, process, timeout):
         yield
         return
-    with _watch.watching(patience, _lost) as over:
+    with _watch.watching(timeout, _lost) as over:
         try:
             yield
         except jax.errors.JaxRuntimeError as error:
@@ -82,14 +82,14 @@ def _lost() -> str:
     )
 
 
-def _meet(coordinator: str | None, processes: int | None, process: int | None, patience: int) -> bool:
+def _meet(coordinator: str | None, processes: int | None, process: int | None, timeout: int) -> bool:
     try:
         jax.distributed.initialize(
             coordinator,
             processes,
             process,
             # JAX's heartbeats end a process without a message: they serve only those that do not watch yet.
-            heartbeat_timeout_seconds=2 * patience,
+            heartbeat_timeout_seconds=2 * timeout,
             shutdown_timeout_seconds=_FOREVER,
         )
     except jax.errors.JaxRuntimeError as error:

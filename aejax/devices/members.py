@@ -1,24 +1,8 @@
-"""Shares out the members of a population over this process's devices."""
+"""Says how many members of a population are trained at the same time on this process's devices."""
 
 import os
-from typing import TypeVar
 
 import jax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
-
-T = TypeVar("T")
-
-
-def spread(members: T) -> T:
-    """Shares out arrays with a leading axis of members over the devices.
-
-    Where the number of devices does not divide that of the members, the arrays are returned as they are.
-    """
-    count = jax.tree.leaves(members)[0].shape[0]
-    if jax.device_count() == 1 or count % jax.device_count():
-        return members
-    mesh = jax.make_mesh((jax.device_count(),), ("members",), axis_types=(AxisType.Auto,))
-    return jax.device_put(members, NamedSharding(mesh, PartitionSpec("members")))
 
 
 def rounded(members: int) -> int:

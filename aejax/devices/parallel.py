@@ -115,6 +115,18 @@ class Parallel:
         """
         return jax.tree_util.tree_map_with_path(lambda path, leaf: self._sharding(path, leaf.shape), state)
 
+    def of_members(self, tree: T) -> T:
+        """Returns the sharding of arrays with a leading axis of members: shared out over the devices.
+
+        Where the number of devices does not divide that of the members, every device holds all of them.
+        """
+        divided = NamedSharding(self.mesh, PartitionSpec(BATCH_AXIS))
+        return jax.tree.map(lambda leaf: self.whole if leaf.shape[0] % self.mesh.size else divided, tree)
+
+    def spread(self, members: T) -> T:
+        """Shares out arrays with a leading axis of members over the devices, as `of_members` says."""
+        return jax.device_put(members, self.of_members(members))
+
     def _sharding(self, path: Any, shape: tuple[int, ...]) -> NamedSharding:
         named = jax.tree_util.keystr(path, simple=True, separator=".")
         if self.tensor == 1 or len(shape) < 2 or not re.search(self.wide, named):
@@ -135,21 +147,9 @@ class Parallel:
         return np.concatenate([part for part, group in parts if here in {dev.process_index for dev in group}], axis=1)
 
     def distribute(self, batches: T) -> T:
-        """Gives out this host's share of some batches, `[steps, examples, ...]`, to the devices for training.
-
-        Each device gets its part of every batch. Under pmap an axis of devices comes before the others.
-        """
-        if self.strategy == "jit":
-            sharding = NamedSharding(self.mesh, PartitionSpec(None, BATCH_AXIS))
-            return jax.tree.map(partial(jax.make_array_from_process_local_data, sharding), batches)
-        sharding = NamedSharding(self.mesh, PartitionSpec(BATCH_AXIS))
-        here = len(self.mesh.local_devices)
-
-        def distributed(leaf: np.ndarray) -> jax.Array:
-            shares = np.stack(np.split(leaf, here, axis=1))
-            return jax.make_array_from_process_local_data(sharding, shares)
-
-        return jax.tree.map(distributed, batches)
+        """Gives each device its part of every batch, out of this host's share of them, `[steps, examples, ...]`."""
+        sharding = NamedSharding(self.mesh, PartitionSpec(None, BATCH_AXIS))
+        return jax.tree.map(partial(jax.make_array_from_process_local_data, sharding), batches)
 
     def everywhere(self, part: T) -> T:
         """Places arrays that every host has on every device, whole.
@@ -159,23 +159,33 @@ class Parallel:
         return jax.tree.map(partial(jax.make_array_from_process_local_data, self.whole), part)
 
     def place(self, state: T) -> T:
-        """Copies a state to the devices, laid out for training. Training may take the memory of the copy.
+        """Copies a state to the devices, laid out for training. Training may take the memory of the copy."""
+        # Not `device_put(may_alias=False)`: on the original's device, a copy for several shares the original's memory.
+        own = jax.tree.map(lambda leaf: jnp.copy(leaf) if isinstance(leaf, jax.Array) else leaf, state)
+        return jax.device_put(own, self.of_state(state))
 
-        Raises `InputError` where wide layers are to be divided, and no parameter can be.
-        """
-        shardings = self.of_state(state)
-        if self.tensor > 1 and all(sharding.is_fully_replicated for sharding in jax.tree.leaves(shardings)):
+    def check_divided(self, state: Any) -> None:
+        """Raises `InputError` where wide layers are to be divided, and no array of the state can be."""
+        if self.tensor > 1 and all(sharding.is_fully_replicated for sharding in jax.tree.leaves(self.of_state(state))):
             raise InputError(
                 f"no parameter has a path that matches {self.wide!r} and a longer side that {self.tensor} divides: "
                 "choose others, or no tensor parallelism"
             )
-        # Not `device_put(may_alias=False)`: on the original's device, a copy for several shares the original's memory.
-        return jax.device_put(jax.tree.map(jnp.copy, state), shardings)
 
-    def keep(self, state: T) -> T:
-        """Copies a state to this host's memory while the devices go on. Training may take the original's memory."""
-        own = jax.tree.map(lambda leaf: leaf.addressable_data(0), _gathering(self.whole)(state))
-        return jax.device_put(own, jax.memory.Space.Host, may_alias=False)
+    def to_host(self, state: T) -> T:
+        """Returns the arrays of a state in this host's memory; of layers that are divided over hosts too, the whole."""
+        if hosts.several() and self.tensor > 1:
+            state = _gathering(self.whole)(state)
+        return jax.device_get(jax.tree.map(_own, state))
+
+
+copied = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
+"""Copies arrays on their devices, in their layout, so that training may take the memory of the originals."""
+
+
+def _own(leaf: jax.Array) -> jax.Array:
+    """Returns an array that this process has whole: of one that every device has, this process's copy."""
+    return leaf if leaf.is_fully_addressable else leaf.addressable_data(0)
 
 
 @cache

@@ -1,24 +1,22 @@
-"""Compiles training's pure functions: as they are for one device, and by either strategy for several."""
+"""Compiles training's pure functions: for one device, and by either strategy for several."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cache, partial
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jax.experimental import multihost_utils
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Int, Key
 
 from aejax import core
-from aejax.core import BATCH_AXIS, Examples, Metrics, Model, Optimizer
+from aejax.core import BATCH_AXIS, Batches, Examples, Metrics, Model, Optimizer, as_arrays, blank_example
 from aejax.data import Preprocess
 from aejax.devices.parallel import Parallel
+from aejax.experiment import Experiment
 
-Epoch = tuple[core.State, Metrics]
+State = TypeVar("State", core.State, core.Members)
 
 init = jax.jit(core.init, static_argnames="model")
 
@@ -28,17 +26,34 @@ evaluate = jax.jit(core.evaluate, static_argnames=("model", "batch_size"))
 
 outputs = jax.jit(core.outputs, static_argnames=("model", "batch_size"))
 
-_batches = jax.jit(core.batches, static_argnames=("size", "batch_size"))
+_order = jax.jit(core.epoch_order, static_argnames=("size", "batch_size"))
 
 
 def place(part: Examples, preprocess: Preprocess) -> Examples:
     """Places a part of a data set on the device, in the form in which its preprocessing holds it."""
-    label = None if part.label is None else jnp.asarray(part.label)
-    return Examples(preprocess.place(jnp.asarray(part.x)), label)
+    placed = jax.tree.map(jnp.asarray, part.read())
+    return replace(placed, x=preprocess.place(placed.x))
 
 
-def shuffled(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray, "steps batch_size"]:
-    """Returns the order of examples in `core.epoch`, made on the host's CPU because the device has other work.
+def epoch_order(key: Key[Array, "*members"], step: int, size: int, batch_size: int) -> Int[Array, "..."]:
+    """Draws on the device which examples make each batch of an epoch, as `core.epoch_order` does.
+
+    Args:
+        key: the key of the run, or those of several members.
+        step: the step at which the epoch begins.
+        size: the number of examples in the part.
+        batch_size: the number of examples in a batch.
+
+    Returns:
+        The places of the examples of each batch, `[steps, batch_size]`, with an axis of members before where there
+        are several keys.
+    """
+    draw = partial(_order, step=np.int32(step), size=size, batch_size=batch_size)
+    return jax.vmap(draw)(key) if key.ndim else draw(key)
+
+
+def epoch_order_on_host(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray, "steps batch_size"]:
+    """Draws the order of an epoch on the host's CPU, because the device has other work.
 
     Args:
         seed: the seed of the experiment.
@@ -50,169 +65,191 @@ def shuffled(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray
         The places of the examples of each batch, held by the host.
     """
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        return np.asarray(_batches(jax.random.key(seed), np.int32(step), size=size, batch_size=batch_size))
+        return np.asarray(epoch_order(jax.random.key(seed), step, size, batch_size))
 
 
-def shared_epoch(
-    parallel: Parallel,
-    model: Model,
-    loss: core.Measure,
-    optimizer: Optimizer,
-    preprocess: Preprocess,
-    state: core.State,
-    part: Examples,
-    key: Key[Array, ""],
-    batch_size: int | None,
-) -> Epoch:
-    """Trains for one epoch, or a chunk of one, as `core.epoch` does, on all devices of a layout together.
+@dataclass(frozen=True)
+class Program:
+    """Trains and evaluates states of one structure on the devices of a layout.
 
-    Args:
-        parallel: the layout, resolved.
-        model: the model, a static Linen module.
-        loss: the loss, its numbers arrays.
-        optimizer: the optimiser, its numbers arrays.
-        preprocess: the fitted preprocessing, its numbers arrays.
-        state: the state before the epoch; its memory is taken for the next state.
-        part: the training part; without a `batch_size` a chunk of an epoch: its next batches, as
-            `Parallel.distribute` gives them out.
-        key: the key of the experiment's seed.
-        batch_size: the number of examples in a batch; None: `part` is a chunk.
-
-    Returns:
-        The next state, and metrics with an axis of steps.
+    A state is that of one model, or with an axis of members those of a population; the loss, the optimiser and the
+    key then have this axis too.
     """
-    arguments = (loss, optimizer, preprocess, state, part, key)
-    if parallel.strategy == "pmap":
-        # pmap leaves each host with arrays of its own, which are made global again.
-        following = _mapped(parallel, model, batch_size)(_own_ranks(parallel), *arguments)
-        return multihost_utils.host_local_array_to_global_array(following, parallel.mesh, PartitionSpec())
-    return _divided_epoch(parallel, model, *arguments, batch_size)
+
+    parallel: Parallel
+    """The layout, resolved."""
+    model: Model
+    """The model, a static Linen module."""
+    loss: core.Measure
+    """The loss, its numbers arrays."""
+    optimizer: Optimizer
+    """The optimiser, its numbers arrays."""
+    preprocess: Preprocess
+    """The fitted preprocessing, its numbers arrays."""
+    key: Key[Array, "*members"]
+    """The key of the experiment's seed."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, preprocess: Preprocess, parallel: Parallel) -> "Program":
+        """Returns the program of one experiment.
+
+        Args:
+            experiment: the experiment, resolved.
+            preprocess: its fitted preprocessing.
+            parallel: the layout, resolved.
+        """
+        loss, optimizer, fitted = as_arrays((experiment.loss, experiment.optimizer, preprocess))
+        return cls(parallel, experiment.model, loss, optimizer, fitted, jax.random.key(experiment.seed))
+
+    def init(self, shape: tuple[int, ...]) -> Any:
+        """Creates the state before the first step, for examples of `shape`, each array where the layout has it."""
+        return _init(*self._fresh(shape))
+
+    def train(self, state: State, batches: Batches) -> tuple[State, Metrics]:
+        """Dispatches the steps of some batches. It takes the memory of the state before them.
+
+        Returns the next state, and metrics with an axis of steps (after that of members).
+        """
+        return _train(*self._training, state, batches, self.key)
+
+    def evaluate(self, state: Any, part: Examples, batch_size: int, **place: Any) -> Metrics:
+        """Measures the loss and its terms on examples.
+
+        Args:
+            state: the state that is measured.
+            part: the examples, or a chunk of whole batches of them.
+            batch_size: the number of examples in a batch.
+            place: for a chunk, `first` and `size` of `core.outputs`.
+
+        Returns:
+            Metrics with an axis of batches (after that of members).
+        """
+        settings = (self.parallel, self.model, self.loss, self.preprocess)
+        return _evaluate(*settings, state, part, self.key, batch_size=batch_size, **place)
+
+    def memory(self, shape: tuple[int, ...], batches: Batches, part: Examples | None, batch_size: int) -> int:
+        """Compiles what training runs, and returns the most bytes that a program takes beside its examples.
+
+        Args:
+            shape: the shape of one example.
+            batches: batches to train on; shapes are enough.
+            part: examples to evaluate on; None: there are none.
+            batch_size: the number of examples in a batch of evaluation.
+        """
+        fresh = _init.lower(*self._fresh(shape))
+        fresh.compile()
+        layout = self.parallel.of_members if self.key.ndim else self.parallel.of_state
+        state = jax.tree.map(
+            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            fresh.out_info,
+            layout(fresh.out_info),
+        )
+        lowered = [(_train.lower(*self._training, state, batches, self.key), batches.examples)]
+        if part is not None:
+            settings = (self.parallel, self.model, self.loss, self.preprocess)
+            lowered.append((_evaluate.lower(*settings, state, part, self.key, batch_size=batch_size), part))
+        return max(_bytes(program.compile().memory_analysis()) - core.nbytes(examples) for program, examples in lowered)
+
+    @property
+    def _training(self) -> tuple[Any, ...]:
+        return self.parallel, self.model, self.loss, self.optimizer, self.preprocess
+
+    def _fresh(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
+        return self.parallel, self.model, self.loss, self.optimizer, blank_example(shape), self.key
 
 
-@partial(jax.jit, static_argnames=("parallel", "model", "batch_size"), donate_argnames="state")
-def _divided_epoch(
+@partial(jax.jit, static_argnames=("parallel", "model"))
+def _init(
+    parallel: Parallel,
+    model: Model,
+    loss: core.Measure,
+    optimizer: Optimizer,
+    batch: Examples,
+    key: Key[Array, "*members"],
+) -> Any:
+    if key.ndim:
+        members = core.init_members(model, loss, optimizer, batch, key)
+        return jax.lax.with_sharding_constraint(members, parallel.of_members(members))
+    state = core.init(model, loss, optimizer, batch, key)
+    return jax.lax.with_sharding_constraint(state, parallel.of_state(state))
+
+
+@partial(jax.jit, static_argnames=("parallel", "model"), donate_argnames="state")
+def _train(
     parallel: Parallel,
     model: Model,
     loss: core.Measure,
     optimizer: Optimizer,
     preprocess: Preprocess,
-    state: core.State,
-    part: Examples,
-    key: Key[Array, ""],
-    batch_size: int | None,
-) -> Epoch:
-    """Trains by the epoch of one device as it stands, which XLA divides as its batches are divided."""
+    state: Any,
+    batches: Batches,
+    key: Key[Array, "*members"],
+) -> tuple[Any, Metrics]:
+    if key.ndim:
+        trained = core.train_members(model, loss, optimizer, preprocess, state, batches, key)
+        return jax.lax.with_sharding_constraint(trained, parallel.of_members(trained))
+    if parallel.strategy == "pmap":
+        return _mapped(parallel, model)(loss, optimizer, preprocess, state, batches, key)
 
-    def advance(state: core.State, batch: Examples, key: Key[Array, ""]) -> Epoch:
+    def advance(state: core.State, batch: Examples, key: Key[Array, ""]) -> tuple[core.State, Metrics]:
         return core.step(model, loss, optimizer, state, parallel.divided(batch), key)
 
-    batches, take = _source(part, key, state.step, batch_size)
-    state, metrics = core.scan_batches(advance, preprocess, state, batches, key, take)
+    state, metrics = core.scan_batches(advance, preprocess, state, batches, key)
     return jax.lax.with_sharding_constraint((state, metrics), (parallel.of_state(state), parallel.whole))
 
 
-@cache
-def _mapped(parallel: Parallel, model: Model, batch_size: int | None) -> Any:
-    """Returns the compiled epoch in which every device trains on its share of each batch, with keys of its own.
+def _mapped(parallel: Parallel, model: Model) -> Any:
+    """Returns training in which every device takes its share of each batch, with keys of its own.
 
     The state and the metrics are the same on all devices.
     """
 
-    def own_epoch(
-        rank: Int[Array, ""],
+    def own(
         loss: core.Measure,
         optimizer: Optimizer,
         preprocess: Preprocess,
         state: core.State,
-        part: Examples,
+        batches: Batches,
         key: Key[Array, ""],
-    ) -> Epoch:
-        advance = partial(core.step, model, loss, _Averaged(recipe=optimizer))
+    ) -> tuple[core.State, Metrics]:
+        rank = jax.lax.axis_index(BATCH_AXIS)
+        if batches.order is not None:  # batches without an order come divided
+            shares = batches.order.reshape(len(batches), parallel.mesh.size, -1)
+            batches = replace(batches, order=shares[:, rank])
+        advance = partial(core.step, model, loss, optimizer, across=lambda tree: jax.lax.psum(tree, BATCH_AXIS))
+        return core.scan_batches(advance, preprocess, state, batches, jax.random.fold_in(key, rank))
 
-        def own(order: Int[Array, "steps batch"]) -> Int[Array, "steps share"]:
-            return order.reshape(len(order), parallel.mesh.size, -1)[:, rank]
+    def mapped(*arguments: Any) -> Any:
+        batches: Batches = arguments[4]
+        whole = PartitionSpec()
+        divided = PartitionSpec(None, BATCH_AXIS) if batches.order is None else whole
+        specs = (whole, whole, whole, whole, divided, whole)
+        return jax.shard_map(own, mesh=parallel.mesh, in_specs=specs, out_specs=whole, check_vma=False)(*arguments)
 
-        batches, take = _source(part, key, state.step, batch_size, own)
-        state, metrics = core.scan_batches(advance, preprocess, state, batches, jax.random.fold_in(key, rank), take)
-        return state, jax.lax.psum(metrics, BATCH_AXIS)
-
-    devices = list(parallel.mesh.devices.flat)
-    axes = (0, *[None] * 4, 0 if batch_size is None else None, None)
-    return jax.pmap(own_epoch, BATCH_AXIS, in_axes=axes, out_axes=None, donate_argnums=4, devices=devices)
-
-
-def _source(
-    part: Examples,
-    key: Key[Array, ""],
-    step: Int[Array, ""],
-    batch_size: int | None,
-    own: Callable[[Array], Array] = lambda order: order,
-) -> tuple[Any, Callable[[Any], Examples]]:
-    """Returns the batches to scan over, and the function that makes examples of each.
-
-    The batches of a whole epoch are places of examples, of which `own` selects this device's. Those of a chunk
-    are examples already.
-    """
-    if batch_size is None:
-        return part, lambda batch: batch
-    return own(core.batches(key, step, len(part), batch_size)), part.take
-
-
-def _own_ranks(parallel: Parallel) -> Int[Array, " devices"]:
-    devices = enumerate(parallel.mesh.devices.flat)
-    return jnp.asarray([rank for rank, device in devices if device.process_index == jax.process_index()])
-
-
-@dataclass(frozen=True)
-class _Averaged(Optimizer):
-    """Applies an optimiser to the mean of all devices' gradients; its state is that of this optimiser alone."""
-
-    recipe: Optimizer = field(default_factory=Optimizer)
-
-    def transformation(self) -> optax.GradientTransformation:
-        """Returns the transformation of `recipe`, applied to the mean gradient."""
-        inner = self.recipe.transformation()
-
-        def update(gradient: Any, state: Any, params: Any = None) -> Any:
-            return inner.update(jax.lax.pmean(gradient, BATCH_AXIS), state, params)
-
-        return optax.GradientTransformation(inner.init, update)
+    return mapped
 
 
 @partial(jax.jit, static_argnames=("parallel", "model", "batch_size"))
-def shared_evaluate(
+def _evaluate(
     parallel: Parallel,
     model: Model,
-    measures: tuple[core.Measure, ...],
+    loss: core.Measure,
     preprocess: Preprocess,
-    state: core.State,
+    state: Any,
     part: Examples,
-    key: Key[Array, ""],
+    key: Key[Array, "*members"],
     batch_size: int,
-    first: int | Int[Array, ""] = 0,
-    size: int | Int[Array, ""] | None = None,
+    **place: Any,
 ) -> Metrics:
-    """Evaluates measures as `core.evaluate` does, on all devices of a layout together, whichever its strategy.
+    if key.ndim:
+        return core.evaluate_members(model, loss, preprocess, state, part, key, batch_size, **place)
 
-    Args:
-        parallel: the layout, resolved.
-        model: the model, a static Linen module.
-        measures: what is measured of each example, their numbers arrays.
-        preprocess: the fitted preprocessing, its numbers arrays.
-        state: the state that is measured.
-        part: the examples, or a chunk of whole batches of them.
-        key: the key of the experiment's seed.
-        batch_size: the number of examples in a batch.
-        first: the number of the batch with which a chunk begins.
-        size: the number of examples in the whole part, where `part` is a chunk of it.
+    def divided(model: Any, batch: Examples) -> Any:
+        return loss(model, parallel.divided(batch))
 
-    Returns:
-        Metrics with an axis of batches.
-    """
-
-    def dividing(measure: core.Measure) -> core.Measure:
-        return lambda model, batch: measure(model, parallel.divided(batch))
-
-    divided = tuple(map(dividing, measures))
-    metrics = core.evaluate(model, divided, preprocess, state, part, key, batch_size, first, size)
+    metrics = core.evaluate(model, (divided,), preprocess, state, part, key, batch_size, **place)
     return jax.lax.with_sharding_constraint(metrics, parallel.whole)
+
+
+def _bytes(size: Any) -> int:
+    return size.argument_size_in_bytes + size.output_size_in_bytes + size.temp_size_in_bytes

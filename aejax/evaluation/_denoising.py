@@ -13,7 +13,7 @@ from aejax.core import Examples, Stream, derive
 from aejax.data import Dataset, Scale, scaled
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
-from aejax.losses import Clean, Corruption
+from aejax.losses import Corruption
 from aejax.metrics import psnr_db, ssim
 from aejax.trained import Trained
 
@@ -39,17 +39,17 @@ def scaled_level(corruption: Any, factor: float) -> Any:
     return dataclasses.replace(corruption, **changes)
 
 
-def corrupted(trained: Trained, clean: np.ndarray, factor: float) -> Float[np.ndarray, "n *shape"]:
+def corrupted(trained: Trained, x: np.ndarray, factor: float) -> Float[np.ndarray, "n *shape"]:
     """Corrupts examples as the experiment does, at `factor` times its level.
 
     Args:
         trained: the trained model, whose experiment has the corruption and the seed of the noise.
-        clean: the examples, in the data's units.
+        x: the examples, in the data's units.
         factor: the multiple of the level in training.
     """
     corruption: Corruption = scaled_level(trained.experiment.loss.corruption, factor)
     key = derive(jax.random.key(trained.experiment.seed), Stream.EVALUATION)
-    return np.asarray(corruption(jnp.asarray(clean), derive(key, Stream.CORRUPTION)))
+    return np.asarray(corruption(jnp.asarray(x), derive(key, Stream.CORRUPTION)))
 
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
@@ -58,10 +58,10 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     Returns the PSNR in dB, the squared error (summed over an example, averaged over examples) and, of images, the
     SSIM.
     """
-    clean = scaled(part.x)
+    given, clean = scaled(part.x), scaled(part.target)
     metrics = {}
     for factor in FACTORS:
-        noisy = corrupted(trained, clean, factor)
+        noisy = corrupted(trained, given, factor)
         for name, x in {"noisy": noisy, "denoised": trained.reconstruct(noisy, part.label)}.items():
             at = f"{name}_at_{factor:g}x"
             metrics[f"{at}_psnr_db"] = psnr_db(x, clean)
@@ -74,14 +74,14 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws clean test examples, and below them, level by level, the corrupted and the denoised ones."""
     part = dataset.test.take(np.arange(min(10, len(dataset.test))))
-    clean = scaled(part.x)
-    rows = {"clean": clean}
+    given = scaled(part.x)
+    rows = {"clean": scaled(part.target)}
     for factor in FACTORS:
-        noisy = corrupted(trained, clean, factor)
+        noisy = corrupted(trained, given, factor)
         rows |= {f"noise {factor:g}x": noisy, f"denoised {factor:g}x": trained.reconstruct(noisy, part.label)}
     return {"denoising": figures.image_rows(rows)}
 
 
 def suits(experiment: Experiment) -> bool:
     """Tells whether the loss corrupts its input, and the data is preprocessed by scaling alone."""
-    return not isinstance(experiment.loss.corruption, Clean) and isinstance(experiment.data.preprocess, Scale)
+    return not experiment.loss.corruption.clean and isinstance(experiment.data.preprocess, Scale)

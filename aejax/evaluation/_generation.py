@@ -7,7 +7,7 @@ from aejax.core import Examples
 from aejax.data import Dataset, scaled
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
-from aejax.models import ConditionalAutoencoder, Plain, VariationalAutoencoder
+from aejax.models import traits
 from aejax.trained import Trained, codes
 
 SAMPLES, PAIRS, STEPS, SIDE = 64, 5, 8, 20
@@ -19,10 +19,8 @@ MOST = 5000
 
 def suits(experiment: Experiment) -> bool:
     """Tells whether codes can be drawn: from a prior, or from a mixture fitted to dense codes of few dimensions."""
-    latent = experiment.model.latent
-    return isinstance(experiment.model, VariationalAutoencoder) or (
-        isinstance(latent, Plain) and latent.size <= codes.MOST_FULL
-    )
+    model = experiment.model
+    return model.prior is not None or (traits.DENSE in model.meets and model.latent.size <= codes.MOST_FULL)
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
@@ -34,9 +32,9 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
         return {}
     model, test = trained.experiment.model, dataset.test.take(np.arange(min(MOST, len(dataset.test))))
     drawn = {"traversals": traversals(trained, test)}
-    if isinstance(model, ConditionalAutoencoder):
+    if model.classes:
         return drawn | {"classes": classes(trained, model.classes)}
-    like = None if isinstance(model, VariationalAutoencoder) else dataset.train
+    like = None if model.prior is not None else dataset.train
     drawn["samples"] = figures.image_grid(trained.sample(SAMPLES, like=like))
     if len(test) > 1:
         drawn["interpolations"] = interpolations(trained, test, "arc" if like is None else "line")

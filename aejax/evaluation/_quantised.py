@@ -9,13 +9,13 @@ from aejax.data import Dataset
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
 from aejax.metrics import code_indices, code_shares, codebook_metrics
-from aejax.models import VectorQuantised
+from aejax.models import traits
 from aejax.trained import Trained
 
 
 def suits(experiment: Experiment) -> bool:
     """Tells whether the model's codes come from a codebook."""
-    return isinstance(experiment.model.latent, VectorQuantised)
+    return traits.CODEBOOK in experiment.model.meets
 
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:

@@ -11,16 +11,14 @@ from aejax.core import Examples
 from aejax.data import Dataset, scaled
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
-from aejax.losses import CodeL1, KLSparsity
 from aejax.metrics import sparsity_metrics, variance_unexplained
-from aejax.models import SpatialWinnerTakeAll, TopK, WinnerTakeAll
+from aejax.models import traits
 from aejax.trained import Trained
 
 
 def suits(experiment: Experiment) -> bool:
     """Tells whether the model's units compete to be active, or a term of the loss asks for sparse codes."""
-    sparse_terms = [term for term in experiment.loss.terms.values() if isinstance(term, CodeL1 | KLSparsity)]
-    return bool(sparse_terms) or isinstance(experiment.model.latent, TopK | WinnerTakeAll | SpatialWinnerTakeAll)
+    return traits.SPARSE in (*experiment.model.meets, *experiment.loss.meets)
 
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
@@ -28,7 +26,7 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     codes = trained.encode(part.x, part.label)
     explained = trained.decode(codes, part.label)
     return sparsity_metrics(codes, _threshold(trained.experiment)) | {
-        "fvu": variance_unexplained(scaled(part.x), explained)
+        "fvu": variance_unexplained(scaled(part.target), explained)
     }
 
 
@@ -45,4 +43,4 @@ def _threshold(experiment: Experiment) -> float:
 
     A sigmoid is never zero: such a unit is active where it is nearer to 1 than to 0.
     """
-    return 0.5 if getattr(experiment.model.latent, "activation", None) == "sigmoid" else 0.0
+    return 0.5 if traits.UNIT_INTERVAL in experiment.model.meets else 0.0

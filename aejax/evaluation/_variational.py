@@ -21,7 +21,7 @@ from aejax.evaluation import figures
 from aejax.evaluation._progress import track
 from aejax.experiment import Experiment
 from aejax.metrics import ACTIVE, Bound, NegativeLogLikelihood, active_units, bits_per_dim, rate_parts
-from aejax.models import GaussianLatent, HierarchicalLatent, Latent, Normal, StandardNormal, VariationalAutoencoder
+from aejax.models import Latent, Normal, traits
 from aejax.trained import Trained
 
 IMAGES = 100
@@ -32,8 +32,7 @@ log = logging.getLogger("aejax")
 
 def suits(experiment: Experiment) -> bool:
     """Tells whether the model is a variational autoencoder whose posterior has a density."""
-    model = experiment.model
-    return isinstance(model, VariationalAutoencoder) and isinstance(model.latent, GaussianLatent | HierarchicalLatent)
+    return {traits.PRIOR, traits.DENSITY} <= {*experiment.model.meets}
 
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
@@ -54,7 +53,7 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
         )
     metrics |= {"active_units": float(active.sum())} | _by_layer(active, trained.experiment.model.latent)
     if "scale" in values:
-        metrics |= rate_parts(values, factorial=isinstance(trained.experiment.model.prior, StandardNormal))
+        metrics |= rate_parts(values, factorial=_standard(trained))
     return metrics
 
 
@@ -83,7 +82,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws how much the test part uses each latent dimension."""
     values = outputs(trained, dataset.test)
     rate = None
-    if "scale" in values and isinstance(trained.experiment.model.prior, StandardNormal):
+    if "scale" in values and _standard(trained):
         posteriors = Normal(jnp.asarray(values["mean"]), jnp.asarray(values["scale"]))
         rate = np.asarray(posteriors.kl_to_standard().mean(axis=0))
     return {"latent_units": figures.latent_units(values["mean"].var(axis=0), ACTIVE, rate)}
@@ -98,9 +97,13 @@ def outputs(trained: Trained, part: Examples) -> dict[str, Float[np.ndarray, "n 
     return {name: np.asarray(value).reshape(-1, *value.shape[2:])[: len(part)] for name, value in values.items()}
 
 
+def _standard(trained: Trained) -> bool:
+    return traits.STANDARD_NORMAL in trained.experiment.model.meets
+
+
 def _by_layer(active: np.ndarray, latent: Latent) -> dict[str, float]:
     """Counts the active units of each stochastic layer, the lowest first, where there are several."""
-    if not isinstance(latent, HierarchicalLatent):
+    if not latent.sizes:
         return {}
     layers = np.split(active, np.cumsum(latent.sizes)[:-1])
     return {f"active_units_layer_{number}": float(layer.sum()) for number, layer in enumerate(layers, 1)}

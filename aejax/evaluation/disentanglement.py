@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aejax.core import Examples
-from aejax.data import FACTORS, Dataset
+from aejax.data import Dataset, Factors, factors_of
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
 from aejax.metrics import Codes, Values, beta_vae_score, dci, factor_vae_score, known_shares, mig, sap
@@ -22,7 +22,7 @@ FEWEST, MOST_LATENTS = 1_000, 64
 
 def suits(experiment: Experiment) -> bool:
     """Tells whether the factors of the data are known, and the codes have few enough latents to go through each."""
-    return experiment.data.name in FACTORS and 2 <= experiment.model.latent.size <= MOST_LATENTS
+    return factors_of(experiment.data.name) is not None and 2 <= experiment.model.latent.size <= MOST_LATENTS
 
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
@@ -44,9 +44,15 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws the mutual information of each latent with each factor, as a share of the factor's entropy."""
-    names = list(FACTORS[trained.experiment.data.name].sizes)
+    names = list(_factors(trained).sizes)
     return {"factors": figures.matrix(known_shares(*_coded(trained, dataset.test)), names, "latent")}
 
 
 def _coded(trained: Trained, part: Examples) -> tuple[Codes, Values]:
-    return trained.encode(part.x, part.label), FACTORS[trained.experiment.data.name].values(np.asarray(part.label))
+    return trained.encode(part.x, part.label), _factors(trained).values(np.asarray(part.label))
+
+
+def _factors(trained: Trained) -> Factors:
+    factors = factors_of(trained.experiment.data.name)
+    assert factors is not None
+    return factors

@@ -129,9 +129,14 @@ def fine_tune(
         `error`, the share of wrong answers, and `loss_nats`, the cross-entropy of an example.
 
     Raises:
-        InputError: for data without labels, or whose labels are no classes.
+        InputError: for data without labels, or whose labels are no classes, and for batches larger than the train part.
     """
     classes = int(max(labels.max() for labels in _labels(dataset))) + 1
+    if not 1 <= batch_size <= len(dataset.train):
+        raise InputError(
+            f"batch_size is {batch_size}, but the train part of {dataset.name} has {len(dataset.train)} examples: "
+            f"give 1 to {len(dataset.train)}"
+        )
     placed = {name: devices.place(dataset.part(name), trained.preprocess) for name in ("train", "test")}
     model = Classifier(trained.experiment.model.encoder, trained.experiment.model.latent, classes)
     steps = epochs * (len(placed["train"]) // batch_size)

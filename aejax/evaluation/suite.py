@@ -15,6 +15,7 @@ from aejax.data import Dataset, scaled
 from aejax.evaluation import _denoising, _generation, _quantised, _sparsity, _variational, disentanglement, figures
 from aejax.experiment import Experiment
 from aejax.metrics import detection_metrics
+from aejax.models import parameters_at
 from aejax.trained import Trained
 
 MOST_CODES = 5000
@@ -66,7 +67,8 @@ def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws reconstructions, loss curves, codes, and the weights of single-layer models of images."""
     test = dataset.test
     first = test.take(np.arange(min(10, len(test))))
-    drawn = {"reconstructions": figures.reconstructions(scaled(first.x), trained.reconstruct(first.x, first.label))}
+    restored = trained.reconstruct(first.x, first.label)
+    drawn = {"reconstructions": figures.reconstructions(scaled(first.target), restored)}
     if trained.history:
         drawn["loss"] = figures.loss_curves(trained.history)
     many = test.take(np.arange(min(MOST_CODES, len(test))))
@@ -78,19 +80,13 @@ def image_weights(trained: Trained) -> dict[str, np.ndarray]:
     """Returns the kernels `[values, units]` between example and code, by name, of a single-layer model of images."""
     if len(trained.shape) != 3:
         return {}
-    params = trained.state.params
-    kernels = {
-        "encoder_weights": params.get("latent", {}).get("code", {}).get("kernel"),
-        "decoder_weights": params["decoder"].get("out", {}).get("kernel"),
-    }
-    if kernels["decoder_weights"] is not None:
+    model, size = trained.experiment.model, math.prod(trained.shape)
+    last = {"encoder_weights": model.up[len(model.encoder.dense) :], "decoder_weights": model.down[-1:]}
+    layers = {name: parameters_at(trained.state.params, path) for name, paths in last.items() for path in paths}
+    kernels = {name: np.asarray(layer["kernel"]) for name, layer in layers.items() if "kernel" in layer}
+    if "decoder_weights" in kernels:
         kernels["decoder_weights"] = kernels["decoder_weights"].T
-    size, units = math.prod(trained.shape), trained.experiment.model.latent.size
-    return {
-        name: np.asarray(kernel)
-        for name, kernel in kernels.items()
-        if kernel is not None and kernel.shape == (size, units)
-    }
+    return {name: kernel for name, kernel in kernels.items() if kernel.shape == (size, model.latent.size)}
 
 
 def measure_detection(trained: Trained, part: Examples) -> dict[str, float]:

@@ -12,6 +12,8 @@ from .registry import (
     register as register,
 )
 from .serialization import (
+    as_first_written as as_first_written,
+    canonical as canonical,
     differences as differences,
     dumps as dumps,
     from_json as from_json,

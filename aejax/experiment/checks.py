@@ -12,9 +12,7 @@ import numpy as np
 
 from aejax.core import Examples, InputError
 from aejax.data import Dataset, chunks
-from aejax.experiment.choices import kebab
-from aejax.losses import Levels, unmet
-from aejax.models import ConditionalAutoencoder, VampPrior
+from aejax.models import require
 
 if TYPE_CHECKING:
     from aejax.experiment.experiment import Experiment
@@ -29,11 +27,11 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
     _check_seed(experiment)
     for against_data in (_check_batch, _check_support, _check_labels, _check_levels, _check_shape):
         against_data(experiment, dataset)
-    _check_terms(experiment)
+    _check_needs(experiment)
 
 
 def _check_positive(value: Any, path: str = "") -> None:
-    """Checks that every field marked `positive` in a tree of settings is above zero and finite, or None.
+    """Checks that every field marked `positive` in a tree of settings is above zero and below its bound, or None.
 
     `value` is a dataclass or a dictionary of them; the error message puts `path` before the field's name.
     """
@@ -44,8 +42,10 @@ def _check_positive(value: Any, path: str = "") -> None:
         return
     for item in dataclasses.fields(value):
         number = getattr(value, item.name, None)
-        if item.metadata.get("positive") and number is not None and not 0 < number < math.inf:
-            raise InputError(f"{path}{item.name} is {number}, but it must be above zero and finite")
+        below = item.metadata.get("below", math.inf)
+        if item.metadata.get("positive") and number is not None and not 0 < number < below:
+            bound = "finite" if below == math.inf else f"below {below:g}"
+            raise InputError(f"{path}{item.name} is {number}, but it must be above zero and {bound}")
         _check_positive(number, f"{path}{item.name}.")
 
 
@@ -54,13 +54,10 @@ def _check_seed(experiment: "Experiment") -> None:
         raise InputError(f"seed is {experiment.seed}, but it must fit in 64 bits: choose a smaller one")
 
 
-def _check_terms(experiment: "Experiment") -> None:
-    for need in unmet(experiment.model, experiment.loss):
-        names = [kebab(term.__name__) for term in need.terms]
-        raise InputError(
-            f"{need.part} needs a term of the loss, {' or '.join(names)}, without which {need.otherwise}: "
-            f"add it (--loss.terms.{names[0]} {names[0]})"
-        )
+def _check_needs(experiment: "Experiment") -> None:
+    model, loss = experiment.model, experiment.loss
+    for part in (*model.parts, *loss.terms.values()):
+        require(part, model, loss)
 
 
 def _check_batch(experiment: "Experiment", dataset: Dataset) -> None:
@@ -89,10 +86,8 @@ def _check_support(experiment: "Experiment", dataset: Dataset) -> None:
 
 def _check_labels(experiment: "Experiment", dataset: Dataset) -> None:
     model = experiment.model
-    if not isinstance(model, ConditionalAutoencoder):
+    if not model.classes:
         return
-    if isinstance(model.prior, VampPrior):
-        raise InputError("VampPrior's pseudo-inputs have no label, which a conditional model needs: use another prior")
     for part in _parts(dataset):
         if part.label is None:
             raise InputError(f"{dataset.name} has no labels, which a conditional model needs: use data that has them")
@@ -105,7 +100,7 @@ def _check_labels(experiment: "Experiment", dataset: Dataset) -> None:
 
 def _check_levels(experiment: "Experiment", dataset: Dataset) -> None:
     likelihood, preprocess = experiment.loss.likelihood, experiment.data.preprocess
-    if not isinstance(likelihood, Levels):
+    if likelihood.levels is None:
         return
     name, steps = type(likelihood).__name__, likelihood.levels - 1
     if steps < 1:

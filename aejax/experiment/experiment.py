@@ -49,7 +49,9 @@ class Experiment:
     batch_size: int = positive(default=256)
     """Number of examples in the batch of one training step."""
     epochs: int = positive(default=50)
-    """Number of passes over the training part."""
+    """Number of passes over the training part, where `steps` are not given."""
+    steps: int | None = positive(default=None)
+    """Number of training steps, in place of `epochs`."""
     seed: int = 0
     """Seed of everything random: initial weights, order of examples, noise."""
     name: str = "unnamed"
@@ -74,5 +76,9 @@ class Experiment:
             self,
             model=self.model.resolve(shape, self.loss.likelihood.raw_shape(shape)),
             loss=self.loss.resolve(steps_per_epoch * self.batch_size),
-            optimizer=self.optimizer.resolve(self.epochs * steps_per_epoch),
+            optimizer=self.optimizer.resolve(self.steps_in(steps_per_epoch)),
         )
+
+    def steps_in(self, steps_per_epoch: int) -> int:
+        """Returns the number of steps of the whole run, for a number of steps in an epoch."""
+        return self.epochs * steps_per_epoch if self.steps is None else self.steps

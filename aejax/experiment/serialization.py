@@ -1,9 +1,12 @@
-"""Converts experiments to JSON and back, and compares their settings."""
+"""Converts experiments to JSON and back, names them, and compares their settings."""
 
 import dataclasses
 import json
 import types
 import typing
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -14,14 +17,52 @@ from aejax.experiment.experiment import Experiment
 
 def to_json(value: Any) -> Any:
     """Returns the JSON form of an experiment or any part of it: classes by registered name, tuples as lists."""
+    return _to_json(value, lambda cls, name: True)
+
+
+def canonical(value: Any) -> str:
+    """Returns the JSON text of which names and hashes of a value are made, without fields that equal their defaults.
+
+    So it stays the same when a class gets a new field with a default. It would not tell two versions apart that
+    differ in a default, which is why the default of a field never changes.
+    """
+    return json.dumps(_to_json(value, lambda cls, name: False), sort_keys=True)
+
+
+def as_first_written(value: Any) -> Any:
+    """Returns the JSON form that version 0.1.0 gave a value, of which it made names and hashes.
+
+    Fields that were added since are left out where they equal their defaults.
+    """
+    first = _first_settings()
+    return _to_json(value, lambda cls, name: name in first.get(cls.__name__, (name,)))
+
+
+@cache
+def _first_settings() -> dict[str, dict[str, Any]]:
+    """Returns the defaults of every field in version 0.1.0, by class."""
+    return json.loads(Path(__file__).with_name("settings-0.1.0.json").read_text())
+
+
+def _to_json(value: Any, always: Callable[[type, str], bool]) -> Any:
+    """Returns the JSON form of a value; a field that equals its default is there only if `always` says so."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {name: to_json(getattr(value, name)) for name in _field_names(type(value))}
-        return {"class": type(value).__name__, **fields}
+        content: dict[str, Any] = {"class": type(value).__name__}
+        for field in _fields(type(value)):
+            told = _to_json(getattr(value, field.name), always)
+            if always(type(value), field.name) or told != _to_json(_default(field), always):
+                content[field.name] = told
+        return content
     if isinstance(value, dict):
-        return {name: to_json(item) for name, item in value.items()}
+        return {name: _to_json(item, always) for name, item in value.items()}
     if isinstance(value, tuple):
-        return [to_json(item) for item in value]
+        return [_to_json(item, always) for item in value]
     return value
+
+
+def _default(field: dataclasses.Field) -> Any:
+    """Returns the default of a field; where it has none, what is equal to nothing."""
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def from_json(value: Any) -> Any:
@@ -76,10 +117,14 @@ def _flatten(value: Any, path: str = "") -> dict[str, Any]:
     }
 
 
-def _field_names(cls: type) -> list[str]:
+def _fields(cls: type) -> list[dataclasses.Field]:
     # A Linen module's `parent` and `name` say where it is mounted, not what it is.
     skip = ("parent", "name") if issubclass(cls, nn.Module) else ()
-    return [item.name for item in dataclasses.fields(cls) if item.init and item.name not in skip]
+    return [field for field in dataclasses.fields(cls) if field.init and field.name not in skip]
+
+
+def _field_names(cls: type) -> list[str]:
+    return [field.name for field in _fields(cls)]
 
 
 def _fits(value: Any, annotation: Any) -> bool:

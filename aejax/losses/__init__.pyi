@@ -52,9 +52,6 @@ from .mmd import (
 from .moments import (
     DIP as DIP,
 )
-from .needs import (
-    unmet as unmet,
-)
 from .quantised import (
     Codebook as Codebook,
     Commitment as Commitment,

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from aejax.core import Number, configurable, positive, static
 from aejax.losses.terms import Forward, Term
 from aejax.losses.variational import diagonal
-from aejax.models import Normal, normal_log_density
+from aejax.models import Normal, normal_log_density, traits
 
 Sampling = Literal["stratified", "weighted"]
 """The names of the estimates of q(z): see `KLPart.sampling`."""
@@ -37,12 +37,10 @@ class Densities(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class KLPart(Term):
-    """Measures one of the three parts of the KL divergence, which its subclasses are.
-
-    Each raises `InputError` for a posterior that is not a diagonal normal.
-    """
+    """Measures one of the three parts of the KL divergence, which its subclasses are."""
 
     of_batch = True
+    needs = (traits.PRIOR, traits.NORMAL)
     examples: float | None = positive(default=None)
     """N, the number of examples that an epoch trains on; None: taken from the data when training starts."""
     sampling: Literal["stratified", "weighted"] = static(default="stratified")
@@ -88,6 +86,8 @@ class TotalCorrelation(KLPart):
 class DimensionwiseKL(KLPart):
     """Measures sum_j log q(z_j) - log p(z): how far each dimension by itself is from a factorial prior."""
 
+    meets = (traits.RATE,)
+
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Returns the value of each example's code, in nats; the mean estimates the sum of the divergences."""
         values = self.densities(forward)
@@ -101,15 +101,12 @@ def densities(forward: Forward, examples: Number, sampling: Sampling) -> Densiti
         forward: the forward pass.
         examples: N, the number of examples that an epoch trains on.
         sampling: how q(z) is estimated.
-
-    Raises:
-        InputError: for a posterior that is not a diagonal normal.
     """
-    model, posterior = diagonal(forward)
+    posterior = diagonal(forward)
     aggregate, marginals = mixture_log_density(
         forward.code, posterior, log_weights(len(forward.code), examples, sampling)
     )
-    prior = model.prior_log_prob(forward.code)
+    prior = forward.model.prior_log_prob(forward.code)
     return Densities(posterior.log_prob(forward.code), aggregate, marginals, prior)
 
 

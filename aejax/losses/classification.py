@@ -1,6 +1,6 @@
 """Defines the loss of a classifier on codes."""
 
-from dataclasses import field
+from dataclasses import field, replace
 
 import jax.numpy as jnp
 import optax
@@ -31,7 +31,7 @@ class CrossEntropy:
         """
         assert batch.label is not None  # `aejax.evaluation.probes` refuses data without labels
         x = self.corruption(batch.x, model.make_rng("corruption")) if train else batch.x
-        logits = model.classify(x, train)
+        logits = model.classify(replace(batch, x=x), train)
         return {
             "loss_nats": optax.softmax_cross_entropy_with_integer_labels(logits, batch.label),
             "error": jnp.not_equal(jnp.argmax(logits, axis=1), batch.label).astype(jnp.float32),

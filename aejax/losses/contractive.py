@@ -1,5 +1,8 @@
 """Defines contractive penalties: how fast the code changes with the encoder's input. Rifai et al. 2011."""
 
+import math
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -7,7 +10,7 @@ from jaxtyping import Array, Float
 from aejax.core import InputError, apply, configurable, static
 from aejax.losses.likelihoods import flat
 from aejax.losses.terms import Forward, Term
-from aejax.models import Autoencoder, MLPEncoder, Plain, activation
+from aejax.models import Autoencoder, activation, parameters_at, traits
 
 
 @configurable
@@ -26,10 +29,12 @@ class Contractive(Term):
         """Returns sum_ij (dz_i / dx_j)^2 of each example. Raises `InputError` for `samples` below 1."""
         if self.samples is not None and self.samples < 1:
             raise InputError(f"Contractive.samples is {self.samples}: give at least 1, or none for the exact norm")
-        model, variables = forward.model.unbind()
-        code, pull_back = jax.vjp(
-            lambda x: apply(lambda model, x: model.encode(x).mean, model, variables, {}, x)[0], forward.given
-        )
+        unbound, variables = forward.model.unbind()
+
+        def mean(model: Autoencoder, x: Float[Array, "batch *shape"]) -> Float[Array, "batch latent"]:
+            return model.encode(replace(forward.given, x=x)).mean
+
+        code, pull_back = jax.vjp(lambda x: apply(mean, unbound, variables, {}, x)[0], forward.given.x)
 
         def squared(vectors: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
             return jnp.sum(jnp.square(flat(pull_back(vectors)[0])), axis=1)
@@ -49,19 +54,13 @@ class ContractiveLayer(Term):
     work than encoding.
     """
 
+    needs = (traits.NO_LAYERS, traits.DENSE_LAYER)
+
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """Returns sum_ij (dz_i / dx_j)^2 of each example. Raises `InputError` for any other encoder."""
-        latent = _one_layer(forward.model)
-        code = forward.model.variables["params"]["latent"]["code"]
-        before = flat(forward.given) @ code["kernel"] + code["bias"][None]
-        slope = jax.jvp(activation(latent.activation), (before,), (jnp.ones_like(before),))[1]
-        return jnp.square(slope) @ jnp.sum(jnp.square(code["kernel"]), axis=0)
-
-
-def _one_layer(model: Autoencoder) -> Plain:
-    if not (isinstance(model.encoder, MLPEncoder) and not model.encoder.hidden and isinstance(model.latent, Plain)):
-        raise InputError(
-            "ContractiveLayer has a closed form for one dense layer only (an MLPEncoder without hidden layers and "
-            "a Plain latent): use Contractive, which serves any encoder"
-        )
-    return model.latent
+        """Returns sum_ij (dz_i / dx_j)^2 of each example."""
+        model = forward.model
+        layer = parameters_at(model.variables["params"], model.up[0])
+        before = model.features(forward.given) @ layer["kernel"] + layer["bias"][None]
+        slope = jax.jvp(activation(model.latent.activation), (before,), (jnp.ones_like(before),))[1]
+        of_x = layer["kernel"][: math.prod(forward.given.x.shape[1:])]  # rows below these are a label's
+        return jnp.square(slope) @ jnp.sum(jnp.square(of_x), axis=0)

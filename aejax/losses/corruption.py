@@ -3,6 +3,8 @@
 Levels are traced. With `up_to`, each example draws its own level, uniformly between `level` and `up_to`.
 """
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -14,6 +16,9 @@ from aejax.core import Number, configurable
 class Corruption:
     """Turns examples into corrupted examples of the same shape."""
 
+    clean: ClassVar[bool] = False
+    """Whether examples stay as they are."""
+
     def __call__(self, x: Float[Array, "batch *shape"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
         """Corrupts a batch."""
         raise NotImplementedError
@@ -22,6 +27,8 @@ class Corruption:
 @configurable
 class Clean(Corruption):
     """Leaves examples as they are."""
+
+    clean = True
 
     def __call__(self, x: Float[Array, "batch *shape"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
         """Returns the batch itself."""

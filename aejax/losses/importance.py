@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Key, Num
 
 from aejax.core import InputError, apply, configurable, static
 from aejax.losses.terms import Forward, Term
-from aejax.losses.variational import variational
-from aejax.models import VariationalAutoencoder
+from aejax.losses.variational import density
+from aejax.models import Autoencoder, traits
 
 T = TypeVar("T")
 
@@ -23,6 +23,8 @@ class ImportanceWeighted(Term):
     Rainforth et al. 2018, equation 7. It includes reconstruction and rate, so that a loss needs neither as a term.
     """
 
+    needs = (traits.PRIOR, traits.DENSITY)
+    meets = (traits.RATE,)
     samples: int = static(default=50)
     """K, the number of codes in each bound."""
     bounds: int = static(default=1)
@@ -31,7 +33,7 @@ class ImportanceWeighted(Term):
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Returns the negative of the bound for each example, in nats.
 
-        Raises `InputError` for `samples` or `bounds` below 1, and for a model without densities over codes.
+        Raises `InputError` for `samples` or `bounds` below 1.
         """
         return -self._mean_bound(importance_log_weights(forward, self._draws(), forward.model.make_rng("latent")))
 
@@ -78,7 +80,7 @@ class PartiallyImportanceWeighted(ImportanceWeighted):
         Raises `InputError` as `ImportanceWeighted` does.
         """
         fixed = jax.lax.stop_gradient
-        model, _ = variational(forward)
+        model = forward.model
         code, log_posterior = draw(forward, self._draws(), model.make_rng("latent"))
         tight = log_mean_exp(log_joint(model, forward, fixed(code)) - fixed(log_posterior))
         # The same joint again, with a gradient through the codes alone; equal numbers are computed once by XLA.
@@ -98,12 +100,9 @@ def importance_log_weights(forward: Forward, samples: int, key: Key[Array, ""]) 
         forward: the forward pass, of which examples and posterior are used.
         samples: the number of codes for each example.
         key: the key of the draw.
-
-    Raises:
-        InputError: for a model without densities over codes.
     """
     code, log_posterior = draw(forward, samples, key)
-    return log_joint(variational(forward)[0], forward, code) - log_posterior
+    return log_joint(forward.model, forward, code) - log_posterior
 
 
 def draw(
@@ -119,29 +118,24 @@ def draw(
     Returns:
         The codes, `[samples * batch, latent]`, one batch below the other, and their log-densities in nats,
         `[samples, batch]`.
-
-    Raises:
-        InputError: for a model without densities over codes.
     """
-    posterior = tile(variational(forward)[1], samples)
+    posterior = tile(density(forward), samples)
     code = posterior.sample(key)
     return code, posterior.log_prob(code).reshape(samples, -1)
 
 
-def log_joint(
-    model: VariationalAutoencoder, forward: Forward, code: Float[Array, "rows latent"]
-) -> Float[Array, "samples batch"]:
+def log_joint(model: Autoencoder, forward: Forward, code: Float[Array, "rows latent"]) -> Float[Array, "samples batch"]:
     """Returns log p(x, z) in nats of the examples and the codes that were drawn for them, `[samples, batch]`.
 
     Args:
         model: the model, bound to its variables.
-        forward: the forward pass, of which examples, labels and likelihood are used.
+        forward: the forward pass, of which batch and likelihood are used.
         code: the codes as `draw` returns them, `[samples * batch, latent]`.
     """
-    samples = len(code) // len(forward.x)
-    x, label = tile((forward.x, forward.label), samples)
-    raw = model.decode(code, forward.train, label)
-    return (forward.likelihood.log_prob(x, raw) + model.prior_log_prob(code)).reshape(samples, -1)
+    samples = len(code) // len(forward.batch)
+    batch = tile(forward.batch, samples)
+    raw = model.decode(code, batch, forward.train)
+    return (forward.likelihood.log_prob(batch.target, raw) + model.prior_log_prob(code)).reshape(samples, -1)
 
 
 def tile(tree: T, samples: int) -> T:

@@ -12,15 +12,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from aejax.core import configurable, positive
-from aejax.models import normal_log_density
+from aejax.models import Part, normal_log_density, traits
 
 
 @configurable
-class Likelihood:
+class Likelihood(Part):
     """Models p(x | z), independent over an example's values, with the decoder's output as its raw parameters."""
 
     support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     """The closed interval that holds every value of the data."""
+
+    @property
+    def levels(self) -> int | None:
+        """The number of levels that a value can have; None: it is a real number."""
+        return None
 
     def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Returns the shape of the decoder's output for an example of `shape`."""
@@ -47,6 +52,7 @@ class Bernoulli(Likelihood):
     """
 
     support = (0.0, 1.0)
+    meets = (traits.BITS,)
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
         """Returns the sum of x log sigmoid(l) + (1 - x) log sigmoid(-l) over an example's values, in nats.

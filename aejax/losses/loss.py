@@ -10,11 +10,11 @@ from aejax.core import Examples, InputError, configurable
 from aejax.losses.corruption import Clean, Corruption
 from aejax.losses.likelihoods import Bernoulli, Likelihood
 from aejax.losses.terms import Forward, Reconstruction, Term
-from aejax.models import Autoencoder
+from aejax.models import Autoencoder, Part, Trait, require
 
 
 @configurable
-class Loss:
+class Loss(Part):
     """Encodes, decodes, and adds up the weighted terms. Every number in it is traced."""
 
     likelihood: Likelihood = field(default_factory=Bernoulli)
@@ -23,6 +23,11 @@ class Loss:
     """The terms that are added up, by name."""
     corruption: Corruption = field(default_factory=Clean)
     """The corruption of the input; the target stays clean."""
+
+    @property
+    def meets(self) -> tuple[Trait, ...]:
+        """The traits of the likelihood and of all terms."""
+        return tuple(trait for part in (self.likelihood, *self.terms.values()) for trait in part.meets)
 
     def resolve(self, examples: int) -> Self:
         """Returns the loss with the number of examples that an epoch trains on filled in, for terms that need it."""
@@ -43,10 +48,12 @@ class Loss:
             Values for each example, in nats.
 
         Raises:
-            InputError: for a term named `loss`.
+            InputError: for a term named `loss`, and for one that has no meaning for the model.
         """
         if "loss" in self.terms:
             raise InputError("a term cannot be named 'loss', which is the name of the total: choose another name")
+        for term in self.terms.values():
+            require(term, model, self)
         forward = self.forward(model, batch, train, step)
         values = {name: term(forward) for name, term in self.terms.items()}
         total = sum((self.terms[name].weight_at(step) * value for name, value in values.items()), jnp.zeros(()))
@@ -63,8 +70,8 @@ class Loss:
             train: whether the model is being trained.
             step: the step of training; None in evaluation.
         """
-        given = self.corruption(batch.x, model.make_rng("corruption"))
-        posterior = model.encode(given, train, batch.label)
+        given = replace(batch, x=self.corruption(batch.x, model.make_rng("corruption")))
+        posterior = model.encode(given, train)
         code = posterior.sample(model.make_rng("latent"))
-        raw = model.decode(code, train, batch.label)
-        return Forward(model, batch.x, given, posterior, code, raw, self.likelihood, batch.label, train, step)
+        raw = model.decode(code, batch, train)
+        return Forward(model, batch, given, posterior, code, raw, self.likelihood, train, step)

@@ -5,9 +5,9 @@ from dataclasses import field
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.core import InputError, configurable, positive
+from aejax.core import configurable, positive
 from aejax.losses.terms import Forward, Term
-from aejax.models import VariationalAutoencoder
+from aejax.models import traits
 
 
 @configurable
@@ -64,16 +64,16 @@ class MMD(Term):
     """
 
     of_batch = True
+    needs = (traits.PRIOR,)
+    meets = (traits.RATE,)
     weight: float = 10.0
     """The weight in nats, as the discrepancy itself is a number below 2."""
     kernel: Kernel = field(default_factory=IMQ)
     """The kernel by which codes are compared."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """Returns each code's part, whose mean is the estimate. Raises `InputError` for a model without a prior."""
+        """Returns each code's part, whose mean is the estimate."""
         model, z = forward.model, forward.code
-        if not isinstance(model, VariationalAutoencoder):
-            raise InputError(f"MMD needs a prior, which {type(model).__name__} has not: use VariationalAutoencoder")
         prior = model.sample_prior(model.make_rng("latent"), len(z))
         others = max(len(z) - 1, 1)
 

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from aejax.core import configurable, static
 from aejax.losses.terms import Forward, Term
 from aejax.losses.variational import diagonal
+from aejax.models import Trait, traits
 
 
 @configurable
@@ -25,7 +26,12 @@ class DIP(Term):
     diagonal: float = 10.0
     """lambda_d / lambda_od, the relative weight of the variances; the paper has 10 for I and 1 for II."""
     kind: Literal["I", "II"] = static(default="I")
-    """Which covariance is taken. II raises `InputError` for a posterior that is not a diagonal normal."""
+    """Which covariance is taken. II needs a posterior of independent normals."""
+
+    @property
+    def needs(self) -> tuple[Trait, ...]:
+        """For kind II, the posteriors' variances."""
+        return (traits.NORMAL,) if self.kind == "II" else ()
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Returns the penalty, the same for every example."""
@@ -33,7 +39,7 @@ class DIP(Term):
         centred = mean - jnp.mean(mean, axis=0, keepdims=True)
         covariance = centred.T @ centred / len(mean)
         if self.kind == "II":
-            covariance += jnp.diag(jnp.mean(jnp.square(diagonal(forward)[1].scale), axis=0))
+            covariance += jnp.diag(jnp.mean(jnp.square(diagonal(forward).scale), axis=0))
         variance = jnp.diag(covariance)
         correlated = jnp.sum(jnp.square(covariance - jnp.diag(variance)))
         return jnp.full(len(mean), correlated + self.diagonal * jnp.sum(jnp.square(variance - 1)))

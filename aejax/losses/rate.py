@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.core import InputError, configurable, positive
+from aejax.core import configurable, positive
 from aejax.losses.terms import Forward, Term, ramp
 from aejax.losses.variational import KL, diagonal
-from aejax.models import StandardNormal
+from aejax.models import traits
 
 
 @configurable
@@ -16,6 +16,8 @@ class Capacity(Term):
     It replaces `KL`. Burgess et al. 2018 (Understanding disentangling in beta-VAE), equation 8.
     """
 
+    needs = KL.needs
+    meets = (traits.RATE,)
     weight: float = 1000.0
     """gamma, the weight of the distance from C."""
     capacity: float = 25.0
@@ -24,7 +26,7 @@ class Capacity(Term):
     """Number of training steps over which C rises."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """Returns how far each example's rate is from C, in nats. Raises `InputError` for a model without densities."""
+        """Returns how far each example's rate is from C, in nats."""
         share = 1.0 if forward.step is None else ramp(forward.step, self.capacity_steps)
         return jnp.abs(KL()(forward) - self.capacity * share)
 
@@ -38,20 +40,16 @@ class FreeBits(Term):
     """
 
     of_batch = True
+    needs = (traits.PRIOR, traits.NORMAL, traits.STANDARD_NORMAL)
+    meets = (traits.RATE,)
     free: float = positive(default=0.1)
     """lambda, the floor: the nats that every dimension may spend at no cost."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Returns the example's own rate in each dimension whose mean is above the floor, plus the floor in the others.
 
-        The sum is in nats. Raises `InputError` where the rate of a dimension has no closed form.
+        The sum is in nats.
         """
-        model, posterior = diagonal(forward)
-        if not isinstance(model.prior, StandardNormal):
-            raise InputError(
-                f"FreeBits needs the rate of each dimension in closed form, which {type(model.prior).__name__} does "
-                "not have: use StandardNormal"
-            )
-        rate = posterior.kl_to_standard()
+        rate = diagonal(forward).kl_to_standard()
         spends = jnp.mean(rate, axis=0, keepdims=True) > self.free
         return jnp.sum(jnp.where(spends, rate, self.free), axis=1)

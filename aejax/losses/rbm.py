@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from aejax.core import InputError, configurable, static
-from aejax.losses.likelihoods import Bernoulli, flat, softplus
+from aejax.losses.likelihoods import flat, softplus
 from aejax.losses.terms import Forward, Term
-from aejax.models import Plain, TiedAutoencoder
+from aejax.models import parameters_at, traits
 
 
 @configurable
@@ -25,9 +25,11 @@ class FreeEnergy(Term):
     It is -log p(v) less the logarithm of the partition function, which is the same for all examples.
     """
 
+    needs = (traits.MACHINE, traits.BITS)
+
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """Returns the free energy of each example in nats. Raises `InputError` for a model that is not an RBM."""
-        return free_energy(machine(forward), flat(forward.x))
+        """Returns the free energy of each example in nats."""
+        return free_energy(machine(forward), flat(forward.batch.x))
 
 
 @configurable
@@ -37,17 +39,18 @@ class ContrastiveDivergence(Term):
     Hinton 2002, equation 5. The value itself bounds nothing; the reconstruction shows the progress of training.
     """
 
+    needs = FreeEnergy.needs
     steps: int = static(default=1)
     """k, the number of Gibbs steps."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Returns F(data) - F(chain) of each example in nats; no gradient goes through the chain.
 
-        Raises `InputError` for a model that is not an RBM, and for `steps` below 1.
+        Raises `InputError` for `steps` below 1.
         """
         if self.steps < 1:
             raise InputError(f"ContrastiveDivergence.steps is {self.steps}: give at least 1")
-        rbm, data = machine(forward), flat(forward.x)
+        rbm, data = machine(forward), flat(forward.batch.x)
         keys = jax.random.split(forward.model.make_rng("latent"), self.steps)
         chain = jax.lax.scan(lambda v, key: (gibbs(rbm, v, key), None), data, keys)[0]
         return free_energy(rbm, data) - free_energy(rbm, jax.lax.stop_gradient(chain))
@@ -69,18 +72,10 @@ class RBM:
 
 
 def machine(forward: Forward) -> RBM:
-    """Returns the machine that a tied autoencoder is. Raises `InputError` for a model that is not an RBM."""
-    model = forward.model
-    kind = model.latent.activation if isinstance(model.latent, Plain) else ""
-    tied = isinstance(model, TiedAutoencoder) and not model.encoder.hidden
-    if not tied or kind not in ("sigmoid", "linear") or not isinstance(forward.likelihood, Bernoulli):
-        raise InputError(
-            "an RBM is a TiedAutoencoder without hidden layers, with a Plain latent (sigmoid or linear) "
-            "and the Bernoulli likelihood: this model is another"
-        )
-    params = model.variables["params"]
-    code = params["latent"]["code"]
-    return RBM(code["kernel"], params["decoder"]["out"]["bias"], code["bias"], kind == "linear")
+    """Returns the machine that a model which meets `MACHINE` is."""
+    model, params = forward.model, forward.model.variables["params"]
+    hidden, visible = (parameters_at(params, path) for path in (*model.up, *model.down))
+    return RBM(hidden["kernel"], visible["bias"], hidden["bias"], model.latent.activation == "linear")
 
 
 def free_energy(rbm: RBM, v: Float[Array, "batch visible"]) -> Float[Array, " batch"]:

@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.core import InputError, configurable, positive
+from aejax.core import configurable, positive
 from aejax.losses.terms import Forward, Term
+from aejax.models import traits
 
 _EDGE = 1e-6
 """The least distance of mean activations from 0 and 1, where the divergence is infinite."""
@@ -19,6 +20,8 @@ class CodeL1(Term):
     the term by doubling them, without any other change; `UnitNormDecoder` prevents this.
     """
 
+    meets = (traits.SPARSE,)
+
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Returns the L1 norm of each code."""
         return jnp.sum(jnp.abs(forward.code), axis=1)
@@ -28,30 +31,25 @@ class CodeL1(Term):
 class KLSparsity(Term):
     """Penalises KL(rho || rho_hat_j) summed over units, where rho_hat_j is the batch's mean activation of unit j.
 
-    It is for sigmoid codes. Ng 2011, Sparse autoencoder (CS294A notes), section 3, and UFLDL. Their cost is the mean
-    over examples of half the squared error plus beta times this sum: nats per example for a Gaussian of scale 1, so
-    the weight is beta. They take rho_hat over the whole training set; that of a batch is noisier.
+    It is for codes between 0 and 1, as a sigmoid gives. Ng 2011, Sparse autoencoder (CS294A notes), section 3, and
+    UFLDL. Their cost is the mean over examples of half the squared error plus beta times this sum: nats per example
+    for a Gaussian of scale 1, so the weight is beta. They take rho_hat over the whole training set; that of a batch is
+    noisier.
     """
 
     of_batch = True
+    needs = (traits.UNIT_INTERVAL,)
+    meets = (traits.SPARSE,)
     weight: float = 3.0
     """beta, the weight of the sum."""
-    rho: float = positive(default=0.1)
-    """The mean activation that every unit should have, below 1."""
+    rho: float = positive(default=0.1, below=1.0)
+    """The mean activation that every unit should have."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """Returns the sum of divergences, the same for every example.
-
-        Raises `InputError` for a latent whose activation is not the sigmoid.
-        """
-        activation = getattr(forward.model.latent, "activation", "sigmoid")
-        if activation != "sigmoid":
-            raise InputError(
-                f"KLSparsity needs codes between 0 and 1, but the latent's activation is {activation}: use sigmoid"
-            )
+        """Returns the sum of divergences, the same for every example."""
         mean = jnp.clip(jnp.mean(forward.code, axis=0), _EDGE, 1 - _EDGE)
         total = jnp.sum(bernoulli_divergence(jnp.asarray(self.rho, mean.dtype), mean))
-        return jnp.full(forward.x.shape[0], total)
+        return jnp.full(len(forward.batch), total)
 
 
 def bernoulli_divergence(p: Float[Array, ""], q: Float[Array, " units"]) -> Float[Array, " units"]:

@@ -5,9 +5,9 @@ from typing import ClassVar, NamedTuple, Self
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from aejax.core import Number, configurable
+from aejax.core import Examples, Number, configurable
 from aejax.losses.likelihoods import Likelihood
-from aejax.models import Autoencoder, Posterior
+from aejax.models import Autoencoder, Part, Posterior
 
 
 class Forward(NamedTuple):
@@ -15,10 +15,10 @@ class Forward(NamedTuple):
 
     model: Autoencoder
     """The model, bound to its variables."""
-    x: Float[Array, "batch *shape"]
-    """The target."""
-    given: Float[Array, "batch *shape"]
-    """The encoder's input: the target, corrupted where the loss says so."""
+    batch: Examples
+    """The examples: `batch.target` is what is to be reconstructed."""
+    given: Examples
+    """The encoder's input: the examples, their `x` corrupted where the loss says so."""
     posterior: Posterior
     """The posterior over codes that the encoder inferred."""
     code: Float[Array, "batch latent"]
@@ -27,8 +27,6 @@ class Forward(NamedTuple):
     """The decoder's output for that code."""
     likelihood: Likelihood
     """The likelihood, which gives the decoder's output its meaning."""
-    label: Int[Array, " batch"] | None = None
-    """The class of each example; None where the data has none."""
     train: bool = False
     """Whether the model is being trained."""
     step: Int[Array, ""] | None = None
@@ -36,7 +34,7 @@ class Forward(NamedTuple):
 
 
 @configurable
-class Term:
+class Term(Part):
     """Computes a named part of a loss; the base of all terms."""
 
     of_batch: ClassVar[bool] = False
@@ -71,7 +69,7 @@ class Reconstruction(Term):
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Returns the negative log-likelihood of each example, in nats."""
-        return -forward.likelihood.log_prob(forward.x, forward.raw)
+        return -forward.likelihood.log_prob(forward.batch.target, forward.raw)
 
 
 def ramp(step: Int[Array, ""], steps: Number) -> Float[Array, ""]:

@@ -39,4 +39,4 @@ class WeightL2(Term):
 
 def _summed(forward: Forward, function: Callable[[Array], Array]) -> Float[Array, " batch"]:
     weights = [leaf for leaf in jax.tree.leaves(forward.model.variables["params"]) if leaf.ndim > 1]
-    return jnp.full(forward.x.shape[0], sum(jnp.sum(function(leaf)) for leaf in weights))
+    return jnp.full(len(forward.batch), sum(jnp.sum(function(leaf)) for leaf in weights))

@@ -10,9 +10,9 @@ from typing import Literal, get_args
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Shaped
 
-from aejax.core import InputError, configurable, static
+from aejax.core import Examples, InputError, configurable, static
 from aejax.losses import Bernoulli, Likelihood, flat
 from aejax.models import Autoencoder
 
@@ -32,25 +32,17 @@ class AnomalyScore:
     kind: Score = static(default="squared_error")
     """Which score is taken."""
 
-    def __call__(
-        self, model: Autoencoder, x: Float[Array, "batch *shape"], label: Int[Array, " batch"] | None = None
-    ) -> Float[Array, " batch"]:
-        """Returns the score of each example, reconstructed from its mean code.
+    def __call__(self, model: Autoencoder, batch: Examples) -> Float[Array, " batch"]:
+        """Returns the score of each example, reconstructed from its mean code; `model` is bound to its variables.
 
-        Args:
-            model: the model, bound to its variables.
-            x: the examples.
-            label: the class of each example, for a conditional model.
-
-        Raises:
-            InputError: where `kind` is not the name of a score.
+        Raises `InputError` where `kind` is not the name of a score.
         """
         if self.kind not in get_args(Score):
             raise InputError(f"the score is {self.kind!r}: give one of {', '.join(get_args(Score))}")
-        raw = model.decode(model.encode(x, label=label).mean, label=label)
+        raw = model.decode(model.encode(batch).mean, batch)
         if self.kind == "nats":
-            return -self.likelihood.log_prob(x, raw)
-        return jnp.sum(jnp.square(flat(x - self.likelihood.mean(raw))), axis=1)
+            return -self.likelihood.log_prob(batch.target, raw)
+        return jnp.sum(jnp.square(flat(batch.target - self.likelihood.mean(raw))), axis=1)
 
 
 def threshold_at_rate(normal: Float[np.ndarray, " n"], rate: float) -> float:
@@ -65,7 +57,7 @@ def threshold_at_rate(normal: Float[np.ndarray, " n"], rate: float) -> float:
             f"a false-positive rate of {rate:g} cannot be told from 0 with {len(normal)} validation examples: "
             f"give at least fpr={1 / max(len(normal), 1):.2g}, or hold out more of them"
         )
-    return float(np.sort(normal)[len(normal) - 1 - allowed])
+    return float(np.sort(normal)[max(len(normal) - 1 - allowed, 0)])
 
 
 def threshold_at_quantile(normal: Float[np.ndarray, " n"], quantile: float) -> float:

@@ -1,9 +1,10 @@
 """Measures how well single latents stand for single factors of variation, on data whose factors are known.
 
 Every score compares codes `[n, latents]`, with at least two latents, with the values of the factors
-`[n, factors]`, which count from 0. The protocol is disentanglement_lib's (Locatello et al. 2019), with two
-departures: examples that share a factor are drawn from the given ones, and codes are standardised, so that no score
-depends on the order, signs or scales of latents. All randomness has a fixed seed.
+`[n, factors]`, which count from 0; factors that have one value in all examples are left out. The protocol is
+disentanglement_lib's (Locatello et al. 2019), with two departures: examples that share a factor are drawn from the
+given ones, and codes are standardised, so that no score depends on the order, signs or scales of latents. All
+randomness has a fixed seed.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+
+from aejax.core import InputError
 
 SAMPLES = 15_000
 """Largest number of examples, or batches of them, for a classifier: two thirds fit it, the rest measure it."""
@@ -35,12 +38,13 @@ Values = Int[np.ndarray, "n factors"]
 def known_shares(codes: Codes, factors: Values) -> Float[np.ndarray, "latents factors"]:
     """Returns the mutual information of each latent with each factor, as a share of the factor's entropy.
 
-    Each latent is first cut into 20 bins of equal width.
+    Each latent is first cut into 20 bins of equal width. Of a factor with one value nothing is known: its shares are 0.
     """
     edges = np.linspace(codes.min(axis=0), codes.max(axis=0), BINS + 1)[1:-1]
     binned = (codes[:, None] >= edges[None]).sum(axis=1)
     joint = np.array([[_information(latent, factor) for factor in factors.T] for latent in binned.T])
-    return joint / np.array([_information(factor, factor) for factor in factors.T])[None]
+    entropy = np.array([_information(factor, factor) for factor in factors.T])[None]
+    return np.divide(joint, entropy, out=np.zeros_like(joint), where=np.ptp(factors, axis=0)[None] > 0)
 
 
 def mig(codes: Codes, factors: Values) -> float:
@@ -49,7 +53,7 @@ def mig(codes: Codes, factors: Values) -> float:
     It is by how much the mutual information of a factor with the latent that has most of it exceeds that with the
     second, as a share of the factor's entropy; the mean over factors.
     """
-    return _gap(known_shares(codes, factors))
+    return _gap(known_shares(codes, _varying(factors)))
 
 
 def sap(codes: Codes, factors: Values) -> float:
@@ -58,6 +62,7 @@ def sap(codes: Codes, factors: Values) -> float:
     A linear classifier predicts a factor from one latent at a time. The score is by how much the accuracy of the best
     latent exceeds that of the second; the mean over factors.
     """
+    factors = _varying(factors)
     fit, rest, fit_factors, rest_factors = _split(_standardised(codes), factors)
 
     def accuracy(latent: int, factor: int) -> float:
@@ -76,7 +81,7 @@ def dci(codes: Codes, factors: Values) -> dict[str, float]:
     is used for one factor only, and a factor is complete if it is predicted from one latent only: 1 less the entropy
     of the uses, averaged with the uses as weights. Informativeness is the mean accuracy.
     """
-    fit, rest, fit_factors, rest_factors = _split(codes, factors, TREE_SAMPLES)
+    fit, rest, fit_factors, rest_factors = _split(codes, _varying(factors), TREE_SAMPLES)
     trees = [GradientBoostingClassifier(random_state=0).fit(fit, factor) for factor in fit_factors.T]
     uses = np.stack([tree.feature_importances_ for tree in trees], axis=1)
     accuracies = [tree.score(rest, factor) for tree, factor in zip(trees, rest_factors.T, strict=True)]
@@ -93,7 +98,7 @@ def beta_vae_score(codes: Codes, factors: Values) -> float:
     It sees the mean distance between a pair's codes in each latent, over 64 pairs with the same factor in common.
     Higgins et al. 2017, section 3.
     """
-    codes = _standardised(codes)
+    codes, factors = _standardised(codes), _varying(factors)
 
     def distances(factor: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         one = rng.integers(len(codes), size=(n, BATCH))
@@ -110,7 +115,7 @@ def factor_vae_score(codes: Codes, factors: Values) -> float:
     A batch of 64 examples votes by one latent: the one whose variance over the batch is the smallest share of its
     variance over all examples. Kim & Mnih 2018, section 4.
     """
-    collapsed, codes = np.ptp(codes, axis=0) == 0, _standardised(codes)
+    collapsed, codes, factors = np.ptp(codes, axis=0) == 0, _standardised(codes), _varying(factors)
 
     def steadiest(factor: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         value = np.repeat(factor[rng.integers(len(codes), size=(n, 1))], BATCH, axis=1)
@@ -148,12 +153,28 @@ def _concentration(uses: Float[np.ndarray, "rows columns"]) -> float:
     return float(np.sum((1 - entropy) * total[:, 0]) / max(total.sum(), 1e-12))
 
 
+def _varying(factors: Values) -> Int[np.ndarray, "n varying"]:
+    """Returns the factors that vary over the examples. Raises `InputError` where none does."""
+    varying = np.ptp(factors, axis=0) > 0
+    if not varying.any():
+        raise InputError(
+            f"each of the {factors.shape[1]} factors has one value in all {len(factors)} examples: "
+            "give examples in which they vary"
+        )
+    return factors[:, varying]
+
+
 def _standardised(codes: Codes) -> Codes:
     return StandardScaler().fit_transform(codes)
 
 
 def _split(x: np.ndarray, y: np.ndarray, most: int = SAMPLES) -> list[np.ndarray]:
-    """Returns a random two thirds of `most` rows of `x`, another third, and the same rows of `y`."""
+    """Returns a random two thirds of `most` rows of `x`, another third, and the same rows of `y`.
+
+    Raises `InputError` where a third would have no row.
+    """
+    if len(x) < 3:
+        raise InputError(f"{len(x)} examples cannot be divided into a part to fit and one to measure: give 3 or more")
     third = min(len(x), most) // 3
     return train_test_split(x, y, train_size=2 * third, test_size=third, random_state=0)
 

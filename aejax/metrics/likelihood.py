@@ -9,20 +9,21 @@ from jaxtyping import Array, Float, Int, Key
 
 from aejax.core import Examples, InputError, apply, configurable, static
 from aejax.losses import Bernoulli, Likelihood, Loss, importance_log_weights
-from aejax.models import Autoencoder
+from aejax.models import Autoencoder, Part, require, traits
 
 Sum = tuple[Float[Array, " batch"], Float[Array, " batch"]]
 """A sum of exponentials for each example: the highest exponent, and the sum after subtracting it from all of them."""
 
 
 @configurable
-class NegativeLogLikelihood:
+class NegativeLogLikelihood(Part):
     """Estimates -log p(x) by -log (1/K) sum_k p(x, z_k) / q(z_k | x), which on average is too high.
 
     Burda et al. 2016, equation 8 and section 5; for any posterior with a density, prior and likelihood. K is part of
     the metric's name, as no other K gives the same number.
     """
 
+    needs = (traits.PRIOR, traits.DENSITY)
     likelihood: Likelihood = field(default_factory=Bernoulli)
     """The likelihood, which gives the decoder's output its meaning."""
     samples: int = static(default=5000)
@@ -42,6 +43,7 @@ class NegativeLogLikelihood:
         """
         if self.samples < 1:
             raise InputError(f"samples is {self.samples}: give at least 1")
+        require(self, model)
         chunks = -(-self.samples // max(self.rows // len(batch), 1))
         size = -(-self.samples // chunks)
         key, (unbound, variables) = model.make_rng("latent"), model.unbind()

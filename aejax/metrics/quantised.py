@@ -1,26 +1,21 @@
 """Measures how much of a codebook is used, and how many bits its indices take."""
 
 import math
+from typing import cast
 
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from aejax.core import Examples
 from aejax.models import Autoencoder, Quantised
 
 
-def code_indices(
-    model: Autoencoder, x: Float[Array, "batch *shape"], label: Int[Array, " batch"] | None = None
-) -> Int[Array, "batch slots"]:
+def code_indices(model: Autoencoder, batch: Examples) -> Int[Array, "batch slots"]:
     """Returns the numbers of the codes that stand for each example, as in `trained.apply(code_indices, x, label)`.
 
-    Args:
-        model: the model, bound to its variables; its latent has a codebook.
-        x: the examples.
-        label: the class of each example, for a conditional model.
+    `model` is bound to its variables, and its latent has a codebook.
     """
-    posterior = model.encode(x, label=label)
-    assert isinstance(posterior, Quantised)
-    return posterior.index
+    return cast(Quantised, model.encode(batch)).index
 
 
 def code_shares(indices: Int[np.ndarray, "n slots"], codes: int) -> Float[np.ndarray, " codes"]:

@@ -21,9 +21,8 @@ class ReconstructionError:
 
     def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, " batch"]]:
         """Returns the squared error of each example; `model` is bound to its variables."""
-        code = model.encode(batch.x, label=batch.label).mean
-        mean = self.likelihood.mean(model.decode(code, label=batch.label))
-        return {"squared_error": jnp.sum(jnp.square(flat(batch.x - mean)), axis=1)}
+        mean = self.likelihood.mean(model.decode(model.encode(batch).mean, batch))
+        return {"squared_error": jnp.sum(jnp.square(flat(batch.target - mean)), axis=1)}
 
 
 def per_value(metrics: Mapping[str, float], shape: tuple[int, ...]) -> dict[str, float]:

@@ -7,7 +7,7 @@ so that no mutual information is above the log of their number.
 """
 
 from dataclasses import field
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from aejax.core import Examples, configurable
 from aejax.losses import KL, Bernoulli, Likelihood, Loss, Reconstruction, mixture_log_density
-from aejax.models import Normal, VariationalAutoencoder
+from aejax.models import Autoencoder, Normal, Part, require, traits
 
 ACTIVE = 0.01
 """A unit is active if the variance of its posterior mean is above this: Burda et al. 2016, section 5.1."""
@@ -29,22 +29,26 @@ q(z) itself is made of the posteriors of all examples.
 
 
 @configurable
-class Bound:
+class Bound(Part):
     """Measures the negative evidence lower bound and its two parts, with every weight 1, and its posterior."""
 
+    needs = (traits.PRIOR, traits.DENSITY)
     likelihood: Likelihood = field(default_factory=Bernoulli)
     """The likelihood, which gives the decoder's output its meaning."""
 
-    def __call__(self, model: VariationalAutoencoder, batch: Examples) -> dict[str, Float[Array, "batch *latent"]]:
+    def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, "batch *latent"]]:
         """Returns the bound and its parts for each example, in nats, and the posterior that they rest on.
 
         The parts of `negative_elbo_nats` are `distortion_nats` and `rate_nats`; `prior` is log p(z). `mean`, `code` and
         (of a normal posterior) `scale` are `[batch, latent]`. `model` is bound to its variables.
+
+        Raises `InputError` for a model without densities over codes.
         """
+        require(self, model)
         forward = Loss(self.likelihood).forward(model, batch)
         distortion, rate = Reconstruction()(forward), KL()(forward)
         terms = {"negative_elbo_nats": distortion + rate, "distortion_nats": distortion, "rate_nats": rate}
-        scale = {"scale": forward.posterior.scale} if isinstance(forward.posterior, Normal) else {}
+        scale = {"scale": cast(Normal, forward.posterior).scale} if traits.NORMAL in model.meets else {}
         prior = {"prior": model.prior_log_prob(forward.code)}
         return terms | prior | {"mean": forward.posterior.mean, "code": forward.code} | scale
 

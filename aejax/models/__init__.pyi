@@ -5,6 +5,7 @@ from .autoencoder import (
     Encoder as Encoder,
     Latent as Latent,
     Posterior as Posterior,
+    Prior as Prior,
 )
 from .classifier import (
     Classifier as Classifier,
@@ -32,7 +33,9 @@ from .latents import (
     positive_scale as positive_scale,
 )
 from .layers import (
+    ParamPath as ParamPath,
     activation as activation,
+    parameters_at as parameters_at,
 )
 from .mlp import (
     MLPDecoder as MLPDecoder,
@@ -56,8 +59,12 @@ from .tied import (
     TiedAutoencoder as TiedAutoencoder,
     TransposedDecoder as TransposedDecoder,
 )
+from .traits import (
+    Part as Part,
+    Trait as Trait,
+    require as require,
+)
 from .variational import (
-    Prior as Prior,
     StandardNormal as StandardNormal,
     VariationalAutoencoder as VariationalAutoencoder,
 )

@@ -1,8 +1,9 @@
 """Defines the convolution of encoders and decoders, whose gradients XLA's CPU compiler runs fast inside a loop.
 
-XLA's passes bring the layouts of convolutions into the one form that has a fast kernel, but not inside the body
-of a loop, where the steps of an epoch are. So the two gradients are written here in that form:
-images `[batch, height, width, channels]` and kernels `[height, width, in, out]`.
+On a CPU, XLA's passes bring the layouts of convolutions into the one form that has a fast kernel, but not inside the
+body of a loop, where the steps of an epoch are. So the two gradients are written here in that form: images `[batch,
+height, width, channels]` and kernels `[height, width, in, out]`. Accelerators get JAX's own gradients, in which their
+compilers look for the gradients of a convolution.
 """
 
 from functools import partial
@@ -83,11 +84,26 @@ def _forward(
 def _backward(
     stride: int, padding: Padding, dilation: int, saved: tuple[Image, Kernel], gradient: Image
 ) -> tuple[Image, Kernel]:
-    """Returns the gradients with respect to images and kernel, which are convolutions too.
+    """Returns the gradients with respect to images and kernel, in the form that suits the platform."""
+    one_form, own = (partial(gradients, stride, padding, dilation) for gradients in (_in_one_form, _own))
+    return lax.platform_dependent(*saved, gradient, cpu=one_form, default=own)
+
+
+def _own(
+    stride: int, padding: Padding, dilation: int, x: Image, kernel: Kernel, gradient: Image
+) -> tuple[Image, Kernel]:
+    """Returns the gradients that JAX derives."""
+    _, pull = jax.vjp(lambda x, kernel: _convolve(x, kernel, stride, padding, dilation), x, kernel)
+    return pull(gradient)
+
+
+def _in_one_form(
+    stride: int, padding: Padding, dilation: int, x: Image, kernel: Kernel, gradient: Image
+) -> tuple[Image, Kernel]:
+    """Returns the gradients as convolutions in the form of the forward one.
 
     For both, stride and dilation change places; for the kernel's, so do the axes of batch and channels.
     """
-    x, kernel = saved
     to_x, to_kernel = [], []
     for axis, (before, _) in enumerate(padding, start=1):
         dilated = (x.shape[axis] - 1) * dilation + 1

@@ -1,4 +1,4 @@
-"""Defines the autoencoder, and what its encoder, latent and decoder take and return."""
+"""Defines the autoencoder, and what its encoder, latent, decoder and prior take and return."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
@@ -6,9 +6,12 @@ from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
-from aejax.core import known
+from aejax.core import Examples, known
+from aejax.models import traits
+from aejax.models.layers import ParamPath
+from aejax.models.traits import Part, Trait
 
 Precision = Literal["float32", "bfloat16"]
 """The type of numbers in which encoder and decoder compute."""
@@ -34,26 +37,77 @@ class Density(Posterior, Protocol):
         """Returns log q(z | x) of one code for each example, in nats."""
 
 
-class Encoder(nn.Module):
+class Block(Part, nn.Module):
+    """Is one of the three parts of an autoencoder between example, code and output."""
+
+    @property
+    def dense(self) -> tuple[ParamPath, ...]:
+        """The paths, in this part's parameters, of the dense layers that it applies in turn."""
+        return ()
+
+
+class Encoder(Block):
     """Turns examples `[batch, *shape]` into features `[batch, features]`, called as `encoder(x, train)`."""
 
 
-class Latent(nn.Module):
+class Latent(Block):
     """Turns features into a `Posterior` over codes `[batch, latent]`, called as `latent(features, train)`."""
 
     of_batch: ClassVar[bool] = False
     """Whether an example's training depends on the other examples of its batch: see `Term.of_batch`."""
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes of the stochastic layers of a code that has several; none for any other."""
+        return ()
 
-class Decoder(nn.Module):
+
+class Decoder(Block):
     """Turns codes into raw parameters of a likelihood, `[batch, *shape]`, called as `decoder(z, shape, train)`."""
 
 
+EncodeInputs = Callable[[Examples], Posterior]
+"""The type of a function from examples to their posteriors."""
+
+
+class Prior(Part, nn.Module):
+    """Models p(z). Its methods get the model's own `encode`, for priors that are made of posteriors."""
+
+    @property
+    def meets(self) -> tuple[Trait, ...]:
+        """The prior itself."""
+        return (traits.PRIOR,)
+
+    @property
+    def needs(self) -> tuple[Trait, ...]:
+        """A term that brings the codes to it."""
+        return (traits.RATE,)
+
+    @nn.nowrap
+    def resolve(self, shape: tuple[int, ...]) -> Self:
+        """Returns the prior with the shape of one example filled in, if it uses that."""
+        return self
+
+    def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
+        """Returns log p(z) of each code, in nats."""
+        raise NotImplementedError
+
+    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
+        """Draws codes from p(z).
+
+        Args:
+            key: the key of the draw.
+            shape: the number of codes and their size, (n, latent).
+            encode: the model's own encoder, from examples to posteriors.
+        """
+        raise NotImplementedError
+
+
 @known
-class Autoencoder(nn.Module):
+class Autoencoder(Part, nn.Module):
     """Joins an encoder, a latent and a decoder, three modules that know nothing of each other.
 
-    Both `encode` and `decode` accept labels, which only a conditional model uses.
+    `encode` and `decode` get the batch, of which a model takes what it needs; this one takes the examples alone.
     """
 
     encoder: Encoder
@@ -66,38 +120,65 @@ class Autoencoder(nn.Module):
     remat: bool = False
     """Whether the gradient computes the decoder again instead of keeping its activations: less memory, more time."""
 
+    @property
+    def prior(self) -> Prior | None:
+        """The distribution p(z) of codes before any example is seen; None: this model has none."""
+        return None
+
+    @property
+    def classes(self) -> int:
+        """The number of classes of the labels that the model is given; 0: it takes no labels."""
+        return 0
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts that the model is made of."""
+        own = (self.encoder, self.latent, self.decoder)
+        return own if self.prior is None else (*own, self.prior)
+
+    @property
+    def meets(self) -> tuple[Trait, ...]:
+        """The traits of all parts, and of the model itself."""
+        own = () if self.classes else (traits.UNLABELLED,)
+        return (*own, *(trait for part in self.parts for trait in part.meets))
+
+    @property
+    def up(self) -> tuple[ParamPath, ...]:
+        """The paths, in the model's parameters, of the dense layers from the example to its code."""
+        return tuple((end, *path) for end in ("encoder", "latent") for path in getattr(self, end).dense)
+
+    @property
+    def down(self) -> tuple[ParamPath, ...]:
+        """The paths, in the model's parameters, of the dense layers from the code to the output."""
+        return tuple(("decoder", *path) for path in self.decoder.dense)
+
     @nn.nowrap
     def resolve(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:
         """Returns the model for examples of `shape`, for which the decoder's output has the shape `raw_shape`."""
         return self.clone(shape=raw_shape)
 
-    def encode(
-        self, x: Float[Array, "batch *shape"], train: bool = False, label: Int[Array, " batch"] | None = None
-    ) -> Posterior:
+    def encode(self, batch: Examples, train: bool = False) -> Posterior:
         """Returns the posterior over codes.
 
-        Args:
-            x: the examples.
-            train: whether the model is being trained, which turns on dropout and the statistics of the batch.
-            label: the class of each example, for a conditional model; this one ignores it.
+        `train` says whether the model is being trained, which turns on dropout and the statistics of the batch.
         """
-        return self.latent(self.features(x, train), train)
+        return self.latent(self.features(batch, train), train)
 
     def decode(
-        self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
+        self, code: Float[Array, "batch latent"], batch: Examples, train: bool = False
     ) -> Float[Array, "batch *raw"]:
         """Returns the raw parameters of the likelihood.
 
         Args:
-            z: the codes.
+            code: the codes.
+            batch: the examples that are decoded, of which no model takes `x`: codes that were drawn have none.
             train: whether the model is being trained, which turns on dropout and the statistics of the batch.
-            label: the class of each example, for a conditional model; this one ignores it.
         """
-        return self.raw(z, train)
+        return self.raw(code, train)
 
-    def features(self, x: Float[Array, "batch *shape"], train: bool) -> Float[Array, "batch features"]:
-        """Returns the encoder's features of the examples, computed in the model's precision."""
-        return _in(self.precision, lambda encoder, x: encoder(x, train), self.encoder, x)
+    def features(self, batch: Examples, train: bool = False) -> Float[Array, "batch features"]:
+        """Returns what the latent is given: the encoder's features of the examples, in the model's precision."""
+        return _in(self.precision, lambda encoder, x: encoder(x, train), self.encoder, batch.x)
 
     def raw(
         self, z: Float[Array, "batch code"], train: bool, *more: tuple[Float[Array, "_ _"], ...]

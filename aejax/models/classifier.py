@@ -3,6 +3,7 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from aejax.core import Examples
 from aejax.models.autoencoder import Encoder, Latent
 from aejax.models.layers import glorot
 
@@ -19,6 +20,6 @@ class Classifier(nn.Module):
         """Makes the linear layer."""
         self.head = nn.Dense(self.classes, kernel_init=glorot)
 
-    def classify(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch classes"]:
+    def classify(self, batch: Examples, train: bool = False) -> Float[Array, "batch classes"]:
         """Returns the logits of the classes, from the posterior's mean."""
-        return self.head(self.latent(self.encoder(x, train), train).mean)
+        return self.head(self.latent(self.encoder(batch.x, train), train).mean)

@@ -2,10 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from aejax.core import InputError, known
-from aejax.models.autoencoder import Posterior
+from aejax.core import Examples, InputError, known
 from aejax.models.variational import VariationalAutoencoder
 
 
@@ -21,41 +20,28 @@ class ConditionalAutoencoder(VariationalAutoencoder):
     classes: int = 10
     """Number of classes; a label is a whole number from 0 to one less than this."""
 
-    def encode(
-        self, x: Float[Array, "batch *shape"], train: bool = False, label: Int[Array, " batch"] | None = None
-    ) -> Posterior:
-        """Returns the posterior over codes, given the label.
-
-        Args:
-            x: the examples.
-            train: whether the model is being trained.
-            label: the class of each example.
-
-        Raises:
-            InputError: without labels.
-        """
-        return self.latent(self._joined(self.features(x, train), label), train)
+    def features(self, batch: Examples, train: bool = False) -> Float[Array, "batch features"]:
+        """Returns the encoder's features and the label. Raises `InputError` without labels."""
+        return self._joined(super().features(batch, train), batch)
 
     def decode(
-        self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
+        self, code: Float[Array, "batch latent"], batch: Examples, train: bool = False
     ) -> Float[Array, "batch *raw"]:
         """Returns the raw parameters of the likelihood, given the label.
 
         Args:
-            z: the codes.
+            code: the codes.
+            batch: the examples that are decoded, of which the label is taken.
             train: whether the model is being trained.
-            label: the class of each example.
 
         Raises:
             InputError: without labels.
         """
-        return self.raw(self._joined(z, label), train)
+        return self.raw(self._joined(code, batch), train)
 
-    def _joined(
-        self, features: Float[Array, "batch features"], label: Int[Array, " batch"] | None
-    ) -> Float[Array, "batch both"]:
-        if label is None:
+    def _joined(self, values: Float[Array, "batch values"], batch: Examples) -> Float[Array, "batch both"]:
+        if batch.label is None:
             raise InputError(
                 f"this model is conditional: give each example's label with it, from 0 to {self.classes - 1}"
             )
-        return jnp.concatenate([features, jax.nn.one_hot(label, self.classes)], axis=1)
+        return jnp.concatenate([values, jax.nn.one_hot(batch.label, self.classes)], axis=1)

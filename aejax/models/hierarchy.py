@@ -15,12 +15,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from aejax.core import InputError, known
-from aejax.models.autoencoder import Decoder, Latent
+from aejax.models import traits
+from aejax.models.autoencoder import Decoder, EncodeInputs, Latent, Prior
 from aejax.models.distributions import Normal
 from aejax.models.latents import GaussianLatent
 from aejax.models.layers import Activation, Stack
 from aejax.models.mlp import MLPDecoder
-from aejax.models.variational import EncodeInputs, Prior
 
 Conditional = Callable[[Float[Array, "batch _"]], Normal]
 """The type of a function from a draw of one layer to the distribution of the next."""
@@ -91,6 +91,7 @@ class HierarchicalLatent(Latent):
     Burda et al. 2016, equation 5 and section 5.1.
     """
 
+    meets = (traits.DENSITY,)
     sizes: tuple[int, ...] = (100, 50)
     """Sizes of the stochastic layers, the lowest first."""
     hidden: tuple[int, ...] = (100, 100)

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from aejax.core import known, positive
+from aejax.models import traits
 from aejax.models.autoencoder import Latent
 from aejax.models.distributions import Normal, Point
 from aejax.models.layers import Activation, activation, glorot
+from aejax.models.traits import Trait
 
 LOG_SCALE_BOUND = 10.0
 """Bound on the absolute value of a scale's logarithm: beyond it float32 overflows in a log-density."""
@@ -23,6 +25,13 @@ class Plain(Latent):
     """Size of the code."""
     activation: Activation = "linear"
     """The function after the dense layer, by name."""
+    dense = (("code",),)
+
+    @property
+    def meets(self) -> tuple[Trait, ...]:
+        """What the dense layer is known for, and where its activation keeps the codes."""
+        bounded = (traits.UNIT_INTERVAL,) if self.activation == "sigmoid" else ()
+        return (traits.DENSE, traits.DENSE_LAYER, *bounded)
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Point:
@@ -38,6 +47,8 @@ class GaussianLatent(Latent):
     """Size of the code."""
     scale: Literal["exp", "softplus"] = "exp"
     """How the second layer's output becomes a standard deviation: by a bounded exponential, or by softplus."""
+    dense = (("code",),)
+    meets = (traits.DENSITY, traits.NORMAL)
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Normal:

@@ -1,7 +1,9 @@
 """Defines what encoders and decoders share: activations, initialisation, normalisation, dropout, dense stacks."""
 
-from collections.abc import Callable
-from typing import Literal
+import functools
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import flax.linen as nn
 from jaxtyping import Array, Float
@@ -21,6 +23,9 @@ Dauphin et al. 2017, equation 1.
 Norm = Literal["none", "batch", "layer"]
 """The names of the normalisations that may follow a layer."""
 
+ParamPath = tuple[str, ...]
+"""The type of a place in a tree of parameters: the keys that lead there."""
+
 glorot = nn.initializers.glorot_uniform()
 """Initialises kernels as Glorot & Bengio 2010, equation 16: Keras' default, and so that of the published examples."""
 
@@ -28,6 +33,11 @@ glorot = nn.initializers.glorot_uniform()
 def activation(name: Hidden) -> Callable[[Float[Array, "*shape"]], Float[Array, "*out"]]:
     """Returns the activation of that name."""
     return (lambda x: x) if name == "linear" else getattr(nn, name)
+
+
+def parameters_at(params: Mapping[str, Any], path: ParamPath) -> dict[str, Array]:
+    """Returns the parameters of the layer at a path."""
+    return dict(functools.reduce(operator.getitem, path, params))
 
 
 class Finish(nn.Module):
@@ -76,3 +86,8 @@ class Stack(nn.Module):
             dense = nn.Dense(doubled * size, kernel_init=glorot)
             x = Finish(self.activation, self.norm, self.dropout)(dense(x), train)
         return x
+
+
+def stacked(sizes: tuple[int, ...]) -> tuple[ParamPath, ...]:
+    """Returns the paths, in the parameters of a `Stack` of these sizes, of its dense layers."""
+    return tuple((f"Dense_{number}",) for number in range(len(sizes)))

@@ -6,8 +6,10 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from aejax.core import known
+from aejax.models import traits
 from aejax.models.autoencoder import Decoder, Encoder
-from aejax.models.layers import Hidden, Norm, Stack, glorot
+from aejax.models.layers import Hidden, Norm, ParamPath, Stack, glorot, stacked
+from aejax.models.traits import Trait
 
 
 @known
@@ -22,6 +24,17 @@ class MLPEncoder(Encoder):
     """Normalisation of each hidden layer: none, over the batch, or over the layer's values of each example."""
     dropout: float = 0.0
     """Share of each hidden layer's values that are set to zero in training."""
+
+    @property
+    def meets(self) -> tuple[Trait, ...]:
+        """Whether the layers are dense ones that are not gated, and whether there are none."""
+        stack = () if self.activation == "glu" else (traits.DENSE_STACK,)
+        return stack if self.hidden else (*stack, traits.NO_LAYERS)
+
+    @property
+    def dense(self) -> tuple[ParamPath, ...]:
+        """The paths of the hidden layers."""
+        return _hidden(self.hidden)
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch features"]:
@@ -44,6 +57,11 @@ class MLPDecoder(Decoder):
     bias: float = 0.0
     """Initial value of every output bias: logits learn faster from the log-odds of the data's mean value."""
 
+    @property
+    def dense(self) -> tuple[ParamPath, ...]:
+        """The paths of the hidden layers and of the output's."""
+        return (*_hidden(self.hidden), ("out",))
+
     @nn.compact
     def __call__(
         self, z: Float[Array, "batch latent"], shape: tuple[int, ...], train: bool = False
@@ -59,3 +77,7 @@ class MLPDecoder(Decoder):
         bias = nn.initializers.constant(self.bias)
         out = nn.Dense(math.prod(shape), kernel_init=glorot, bias_init=bias, name="out")
         return out(features).reshape(-1, *shape)
+
+
+def _hidden(sizes: tuple[int, ...]) -> tuple[ParamPath, ...]:
+    return tuple(("Stack_0", *path) for path in stacked(sizes))

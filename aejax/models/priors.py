@@ -1,16 +1,17 @@
 """Defines learned priors: mixtures of Gaussians, with parameters of their own or made of the model's posteriors."""
 
 import math
-from typing import Self
+from typing import Self, cast
 
 import flax.linen as nn
 import jax
 from jaxtyping import Array, Float, Key
 
-from aejax.core import InputError, known
+from aejax.core import Examples, InputError, known
+from aejax.models import traits
+from aejax.models.autoencoder import EncodeInputs, Prior
 from aejax.models.distributions import Normal
 from aejax.models.latents import positive_scale
-from aejax.models.variational import EncodeInputs, Prior
 
 
 @known
@@ -58,6 +59,7 @@ class VampPrior(Prior):
     do in evaluation, also in training: with running averages, and without dropout.
     """
 
+    needs = (traits.NORMAL, traits.UNLABELLED, traits.RATE)
     components: int = 500
     """Number of pseudo-inputs."""
     shape: tuple[int, ...] = ()
@@ -78,10 +80,7 @@ class VampPrior(Prior):
         return jax.nn.sigmoid(self.param("pseudo_inputs", start, (_positive(self.components), *self.shape)))
 
     def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
-        """Returns log p(z) of each code in nats, the logarithm of the mean of the posteriors' densities.
-
-        Raises `InputError` where the posteriors are not normal.
-        """
+        """Returns log p(z) of each code in nats, the logarithm of the mean of the posteriors' densities."""
         return jax.nn.logsumexp(self._posteriors(encode).log_prob_each(z), axis=1) - math.log(self.components)
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
@@ -91,22 +90,13 @@ class VampPrior(Prior):
             key: the key of the draw.
             shape: the number of codes and their size, (n, latent).
             encode: the model's own encoder, from examples to posteriors.
-
-        Raises:
-            InputError: where the posteriors are not normal.
         """
         choice, noise = jax.random.split(key)
         chosen = jax.random.randint(choice, shape[:1], 0, self.components)
         return jax.tree.map(lambda leaf: leaf[chosen], self._posteriors(encode)).sample(noise)
 
     def _posteriors(self, encode: EncodeInputs) -> Normal:
-        posteriors = encode(self.pseudo_inputs())
-        if not isinstance(posteriors, Normal):
-            raise InputError(
-                f"VampPrior mixes normal posteriors, and this model's are of {type(posteriors).__name__}: "
-                "use GaussianLatent"
-            )
-        return posteriors
+        return cast(Normal, encode(Examples(self.pseudo_inputs())))
 
 
 def _positive(components: int) -> int:

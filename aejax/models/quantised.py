@@ -9,8 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from aejax.core import InputError, Variables, known
+from aejax.models import traits
 from aejax.models.autoencoder import Latent
 from aejax.models.layers import glorot
+from aejax.models.traits import Trait
 
 _SMOOTHING = 1e-6
 """Added to each code's share of the vectors, by which its move towards them is divided.
@@ -54,6 +56,7 @@ class VectorQuantised(Latent):
     """
 
     of_batch = True
+    dense = (("code",),)
     slots: int = 49
     """Number of codes for each example: 7 * 7 for a `ConvEncoder` of two layers on images of 28 x 28."""
     dimension: int = 8
@@ -68,6 +71,16 @@ class VectorQuantised(Latent):
     """Number of steps without a vector nearest to it after which a code moves to a random vector of the batch; None:
     codes never do. The first batch moves all codes that it leaves unused.
     """
+
+    @property
+    def meets(self) -> tuple[Trait, ...]:
+        """A codebook, and whether it is learned by gradient."""
+        return (traits.CODEBOOK, *((traits.LEARNED_CODEBOOK,) if self.learning == "gradient" else ()))
+
+    @property
+    def needs(self) -> tuple[Trait, ...]:
+        """The terms that bring codes and features together."""
+        return (traits.COMMITMENT, *((traits.CODEBOOK_LOSS,) if self.learning == "gradient" else ()))
 
     @property
     def size(self) -> int:

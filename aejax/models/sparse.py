@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from aejax.core import InputError, known, positive
+from aejax.models import traits
 from aejax.models.autoencoder import Decoder, Latent
 from aejax.models.distributions import Point
 from aejax.models.layers import glorot
@@ -24,6 +25,8 @@ class TopK(Latent):
     units, so that none dies early: their number then falls linearly from `begin` to k over `anneal_steps` steps.
     """
 
+    dense = (("code",),)
+    meets = (traits.SPARSE,)
     size: int = 1000
     """Size of the code."""
     k: int = 25
@@ -67,6 +70,8 @@ class WinnerTakeAll(Latent):
     """
 
     of_batch = True
+    dense = (("code",),)
+    meets = (traits.SPARSE,)
     size: int = positive(default=2000)
     """Size of the code."""
     rate: float = 0.05
@@ -90,6 +95,7 @@ class SpatialWinnerTakeAll(Latent):
     Outside training only ReLU sets values to zero.
     """
 
+    meets = (traits.SPARSE,)
     size: int = 128
     """Number of values of all maps together: 4 * 4 * 8 for the default `ConvEncoder` on images of 28 x 28."""
     maps: int = 8
@@ -115,6 +121,8 @@ class UnitNormDecoder(Decoder):
     The trained parameter is the kernel before scaling. So the gradient has no part along the row, as after the
     projection with which Bricken et al. 2023 renormalise. Salimans & Kingma 2016, equation 2, with g = 1.
     """
+
+    dense = (("out",),)
 
     @nn.compact
     def __call__(

@@ -3,13 +3,15 @@
 import math
 
 import flax.linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from aejax.core import InputError, known
+from aejax.core import Examples, InputError, known
+from aejax.models import traits
 from aejax.models.autoencoder import Autoencoder, Decoder, Latent
 from aejax.models.latents import Plain
-from aejax.models.layers import Activation, Finish, Norm
+from aejax.models.layers import Activation, Finish, Norm, ParamPath, parameters_at
 from aejax.models.mlp import MLPEncoder
+from aejax.models.traits import Trait
 
 
 class Transposed(nn.Module):
@@ -74,34 +76,45 @@ class TiedAutoencoder(Autoencoder):
 
     encoder: MLPEncoder = MLPEncoder()
     latent: Latent = Plain()
-    """Any latent whose dense layer is named `code`."""
+    """Any latent of one dense layer."""
     decoder: TransposedDecoder = TransposedDecoder()
 
+    @property
+    def meets(self) -> tuple[Trait, ...]:
+        """The traits of all parts, and whether the model is a restricted Boltzmann machine."""
+        parts = super().meets
+        machine = {traits.NO_LAYERS, traits.DENSE_LAYER} <= {*parts}
+        machine = machine and self.latent.activation in ("sigmoid", "linear")
+        return (*parts, traits.MACHINE) if machine else parts
+
+    @property
+    def down(self) -> tuple[ParamPath, ...]:
+        """The paths of the decoder's layers, one for each of the encoder's and the latent's, which have its kernels."""
+        return (*(("decoder", f"Dense_{number}") for number in range(len(self.encoder.hidden))), ("decoder", "out"))
+
     def decode(
-        self, z: Float[Array, "batch latent"], train: bool = False, label: Int[Array, " batch"] | None = None
+        self, code: Float[Array, "batch latent"], batch: Examples, train: bool = False
     ) -> Float[Array, "batch *raw"]:
         """Returns the raw parameters of the likelihood.
 
         Args:
-            z: the codes.
+            code: the codes.
+            batch: not used.
             train: whether the model is being trained.
-            label: not used.
 
         Raises:
             InputError: for layers that cannot be applied in reverse.
         """
-        params = self.variables.get("params", {})
-        if "code" not in params.get("latent", {}):
+        if not self.latent.dense:
             raise InputError(
                 f"tied weights need a latent of one dense layer, which {type(self.latent).__name__} is not: use Plain"
             )
-        layers = [params["encoder"]["Stack_0"][f"Dense_{number}"] for number in range(len(self.encoder.hidden))]
-        kernels = tuple(layer["kernel"] for layer in (*layers, params["latent"]["code"]))
-        followed = [*(len(kernel) for kernel in kernels[1:]), z.shape[1]]
+        kernels = tuple(parameters_at(self.variables["params"], path)["kernel"] for path in self.up)
+        followed = [*(len(kernel) for kernel in kernels[1:]), code.shape[1]]
         for kernel, width in zip(kernels, followed, strict=True):
             if kernel.shape[1] != width:
                 raise InputError(
                     f"weights cannot be tied where {width} values go back through a layer that gave "
                     f"{kernel.shape[1]}, as with a codebook or gated layers: use an Autoencoder"
                 )
-        return self.raw(z, train, kernels)
+        return self.raw(code, train, kernels)

@@ -1,6 +1,5 @@
 """Defines the variational autoencoder, which adds a prior over codes to the autoencoder."""
 
-from collections.abc import Callable
 from typing import Self
 
 import flax.linen as nn
@@ -9,39 +8,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from aejax.core import known
-from aejax.models.autoencoder import Autoencoder, Posterior
+from aejax.models import traits
+from aejax.models.autoencoder import Autoencoder, EncodeInputs, Prior
 from aejax.models.distributions import normal_log_density
-
-EncodeInputs = Callable[[Float[Array, "n *shape"]], Posterior]
-"""The type of a function from examples to their posteriors."""
-
-
-class Prior(nn.Module):
-    """Models p(z). Its methods get the model's own `encode`, for priors that are made of posteriors."""
-
-    @nn.nowrap
-    def resolve(self, shape: tuple[int, ...]) -> Self:
-        """Returns the prior with the shape of one example filled in, if it uses that."""
-        return self
-
-    def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
-        """Returns log p(z) of each code, in nats."""
-        raise NotImplementedError
-
-    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
-        """Draws codes from p(z).
-
-        Args:
-            key: the key of the draw.
-            shape: the number of codes and their size, (n, latent).
-            encode: the model's own encoder, from examples to posteriors.
-        """
-        raise NotImplementedError
 
 
 @known
 class StandardNormal(Prior):
     """Models codes as standard normal: independent dimensions of mean 0 and variance 1, with nothing to learn."""
+
+    meets = (traits.PRIOR, traits.STANDARD_NORMAL)
 
     def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
         """Returns the normal log-density of each code, in nats."""

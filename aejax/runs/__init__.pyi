@@ -1,3 +1,9 @@
+from .array_file import (
+    fill_parts as fill_parts,
+    named_arrays as named_arrays,
+    read_arrays as read_arrays,
+    write_arrays as write_arrays,
+)
 from .checkpoints import (
     Saving as Saving,
 )

@@ -11,6 +11,11 @@ from typing import Any
 import jax
 
 
+def provenance(step: int) -> dict[str, Any]:
+    """Returns what the steps of a run after `step` are made with: versions, hardware and commit."""
+    return {"step": step, "versions": versions(), "hardware": hardware(), "commit": commit()}
+
+
 def versions() -> dict[str, str]:
     """Returns the versions of Python and of the packages that a result depends on."""
     packages = ("aejax", "jax", "jaxlib", "flax", "optax", "numpy")

@@ -1,9 +1,9 @@
 """Reads and writes the run directory: configuration, metrics, checkpoints, result. It is the only writer to disk.
 
-    runs/NAME/ID/experiment.json   the experiment, facts of its data and its start, versions, commit
+    runs/NAME/ID/experiment.json   the experiment, facts of its data and its start, and what each part was made with
                  metrics.jsonl     a row for each epoch and part: the truth
                  tensorboard/      the same, mirrored
-                 checkpoints/      one folder a step: see `aejax.runs.checkpoints`
+                 checkpoints/      one file a step: see `aejax.runs.checkpoints`
                  figures/          PNG
                  result.json       test metrics, time, hardware
                  lock              empty: held by the process that writes
@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -28,14 +28,12 @@ from aejax.experiment import Experiment, from_json, to_json
 from aejax.runs.checkpoints import Checkpoints
 from aejax.runs.files import locked, read_json, write_atomically
 from aejax.runs.metric_log import TensorBoardMirror, validation_losses, whole_rows
-from aejax.runs.provenance import commit, hardware, versions
+from aejax.runs.provenance import hardware, provenance, versions
 
 FRESH, NEWEST, BEST = "fresh", "newest", "best"
 
 _MOST_VALUES = 2**26
 """Largest number of values in one example."""
-
-Tree = TypeVar("Tree")
 
 
 class Run:
@@ -53,7 +51,7 @@ class Run:
         self.shape: tuple[int, ...] = from_json(content.get("shape"))
         self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
         self.params: str = content.get("params", FRESH)
-        self.made_with = [content.get(name) for name in ("versions", "hardware")]
+        self.provenance: list[dict[str, Any]] = content.get("provenance", [_provenance_of_older(content)])
         self._check()
 
     @classmethod
@@ -76,21 +74,27 @@ class Run:
         start = FRESH if params is None else f"given, crc32 {_checksum_of_arrays(params):08x}"
         try:
             path = _new_folder(Path(folder) / experiment.name)
-            _write_experiment(path, experiment, shape, steps_per_epoch, start)
+            _write_experiment(path, experiment, shape, steps_per_epoch, start, [provenance(0)])
         except OSError as error:
             raise InputError(
                 f"the run's folder cannot be written below {folder} ({error.strerror}): name another with --out"
             ) from None
         return cls(path)
 
-    def update(self, experiment: Experiment) -> None:
-        """Writes the experiment anew, because a resumed run may have more epochs than it began with."""
-        self.experiment = experiment
-        _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, self.params)
+    def update(self, experiment: Experiment, step: int) -> None:
+        """Writes the experiment anew when it is resumed after a step, as it may have more epochs than it began with.
+
+        What the steps after it are made with is added to the provenance, unless its last entry says so already.
+        """
+        self.experiment, last, now = experiment, self.provenance[-1], provenance(step)
+        if step < last["step"] or now | {"step": last["step"]} != last:
+            self.provenance.append(now)
+        _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, self.params, self.provenance)
 
     def changes(self) -> list[str]:
         """Returns the versions and the hardware that the run was made with, where they are not the present ones."""
-        then = {name: value for part in self.made_with if isinstance(part, dict) for name, value in part.items()}
+        made_with = [self.provenance[-1].get(name) for name in ("versions", "hardware")]
+        then = {name: value for part in made_with if isinstance(part, dict) for name, value in part.items()}
         now = versions() | hardware()
         return [f"{name} {then.get(name)}, not {value}" for name, value in now.items() if then.get(name) != value]
 
@@ -152,11 +156,21 @@ class Run:
 
     # Checkpoints
 
-    def restore(self, like: Tree, which: str = NEWEST) -> Tree:
-        """Restores a checkpoint as a tree like `like`: the newest, the best by validation loss, or that of a step.
+    def restore(self, like: Mapping[str, Any], which: str = NEWEST) -> dict[str, Any]:
+        """Restores parts of a checkpoint: of the newest, of the best by validation loss, or of that of a step.
 
-        `which` is "newest", "best" or the number of a step. Where the newest or the best is damaged, the next one
-        takes its place, with one line of warning. Raises `InputError` where there is none, or none loads.
+        Where the newest or the best is damaged, the next one takes its place, with one line of warning.
+
+        Args:
+            like: the parts that are needed by their names, each a tree whose leaves need only shape and dtype; see
+                `checkpoint_template`.
+            which: "newest", "best" or the number of a step.
+
+        Returns:
+            These parts, as they were saved.
+
+        Raises:
+            InputError: where there is no such checkpoint, or none loads.
         """
         steps = self.checkpoints.steps()[::-1]
         if which == BEST:
@@ -197,21 +211,34 @@ class Run:
                 f"{self.path / 'experiment.json'} is damaged: its shape is {self.shape}, its steps_per_epoch "
                 f"{self.steps_per_epoch}, its params {self.params}"
             )
+        parts = self.provenance if isinstance(self.provenance, list) else []
+        if not parts or not all(isinstance(part, dict) and type(part.get("step")) is int for part in parts):
+            raise InputError(
+                f"{self.path / 'experiment.json'} is damaged: its provenance should be a list of objects with a step"
+            )
 
 
 def _write_experiment(
-    path: Path, experiment: Experiment, shape: tuple[int, ...], steps_per_epoch: int, params: str
+    path: Path,
+    experiment: Experiment,
+    shape: tuple[int, ...],
+    steps_per_epoch: int,
+    params: str,
+    made_with: list[dict[str, Any]],
 ) -> None:
     content = {
         "experiment": to_json(experiment),
         "shape": list(shape),
         "steps_per_epoch": steps_per_epoch,
         "params": params,
-        "versions": versions(),
-        "hardware": hardware(),
-        "commit": commit(),
+        "provenance": made_with,
     }
     write_atomically(path / "experiment.json", json.dumps(content, indent=2))
+
+
+def _provenance_of_older(content: dict[str, Any]) -> dict[str, Any]:
+    """Returns the provenance of a run of version 0.1.0, which kept that of its last part alone."""
+    return {"step": 0} | {name: content.get(name) for name in ("versions", "hardware", "commit")}
 
 
 def _new_folder(parent: Path) -> Path:

@@ -9,11 +9,13 @@ clocks are compared, so that the workers may be on different machines.
 
 import contextlib
 import itertools
+import json
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from aejax.core import InputError, first_line, import_extra
+from aejax.experiment import from_json
 from aejax.sweeps import claims
 from aejax.sweeps.result import Result
 
@@ -43,7 +45,7 @@ class Study:
         Args:
             storage: the URL of a relational database, or the path of a journal.
             name: the name of the study in its storage.
-            about: a text that says what is searched, the same for all workers of the study.
+            about: a text in JSON that says what is searched, the same for all workers of the study.
             distributions: Optuna's distribution of each axis, by path.
             maximise: whether larger values are better.
             sampler: the name of the sampler, one of `SAMPLERS`.
@@ -68,7 +70,7 @@ class Study:
             there = self._study.user_attrs.get("about")
         except Exception as error:  # each driver of a database has errors of its own
             raise InputError(f"{_shown(storage)} cannot hold a study: {first_line(error)}") from None
-        if there not in (None, about):
+        if there is not None and not _same(there, about):
             raise InputError(
                 f"{_shown(storage)} holds another search by the name of {name}: give this one another --study"
             )
@@ -182,6 +184,14 @@ class Study:
         options = {"timeout": BUSY} if url.get_backend_name() == "sqlite" else {}
         engine = {"connect_args": options, "pool_pre_ping": True}  # a connection may be cut while a group trains
         return storages.RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=engine)
+
+
+def _same(there: str, about: str) -> bool:
+    """Tells whether two texts say the same of a search: that of an older version lacks the settings added since."""
+    try:
+        return from_json(json.loads(there)) == from_json(json.loads(about))
+    except ValueError:
+        return False
 
 
 def _shown(storage: str) -> str:

@@ -10,7 +10,6 @@ from PIL import Image
 
 from aejax.core import Examples
 from aejax.data import scaled
-from aejax.models import ConditionalAutoencoder, VariationalAutoencoder
 from aejax.trained import Trained
 
 COUNT = 8
@@ -25,11 +24,10 @@ def thumbnails(trained: Trained, part: Examples) -> dict[str, Any] | None:
     """
     if len(trained.shape) != 3:
         return None
-    first = part.take(np.arange(min(COUNT, len(part))))
+    first = part.take(np.arange(min(COUNT, len(part)))).read()
     rows = {"original": scaled(first.x), "reconstruction": trained.reconstruct(first.x, first.label)}
-    if isinstance(trained.experiment.model, VariationalAutoencoder):
-        known = isinstance(trained.experiment.model, ConditionalAutoencoder)
-        rows["sample"] = trained.sample(len(first), first.label if known else None)
+    if trained.experiment.model.prior is not None:
+        rows["sample"] = trained.sample(len(first), first.label if trained.experiment.model.classes else None)
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows.values()])
     pixels = np.round(255 * np.clip(np.nan_to_num(sheet), 0, 1)).astype(np.uint8)
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file := io.BytesIO(), "PNG")

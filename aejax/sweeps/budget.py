@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aejax import training
-from aejax.core import nbytes
+from aejax.core import BUFFER, nbytes
 from aejax.data import load
 from aejax.runs import checkpoint_template
 from aejax.sweeps.plan import Trial
@@ -31,20 +31,23 @@ class Budget:
     """Bytes of the data, which is on the device once."""
 
     @classmethod
-    def of(cls, trials: Sequence[Trial], width: int, selection: Selection | None) -> "Budget":
+    def of(cls, trials: Sequence[Trial], width: int, selection: Selection | None, buffer: float = BUFFER) -> "Budget":
         """Estimates the budget without compiling: activations and all else on the way to the gradient are not counted.
 
         Args:
             trials: the trials, of one structure.
             width: how many trials are claimed at once, at most.
             selection: the selection that drops members early, if there is one.
+            buffer: gigabytes of the training part that a group may hold, where the data are packed and it is larger.
         """
         dataset = load(trials[0].experiment.data)
         first = trials[0].experiment.resolve(dataset)
         claimed = min(width, len(trials))
         lanes, members = training.side_by_side(first, dataset.shape, claimed, selection)
-        state, _ = checkpoint_template(first, dataset.shape)
-        data = nbytes((dataset.train, dataset.validation))
+        state = checkpoint_template(first, dataset.shape)["state"]
+        parts = (*vars(dataset.train).values(), *vars(dataset.validation).values())
+        held = sum(array.nbytes for array in parts if array is not None)
+        data = int(1e9 * buffer) * lanes if training.streams(dataset, buffer) else held
         each = 2 * nbytes(state) + nbytes(state.params)
         return cls(len(trials), min(lanes, math.ceil(claimed / members)), members, each, data)
 
@@ -54,20 +57,21 @@ class Budget:
         return self.data_bytes + self.lanes * self.members * self.member_bytes
 
 
-def show(groups: Sequence[Sequence[Trial]], width: int, selection: Selection | None) -> None:
+def show(groups: Sequence[Sequence[Trial]], width: int, selection: Selection | None, buffer: float = BUFFER) -> None:
     """Prints a row with the budget of each structure, and the settings that its trials share.
 
     Args:
         groups: the trials of each structure.
         width: how many trials are claimed at once, at most.
         selection: the selection that drops members early, if there is one.
+        buffer: gigabytes of a packed training part that a group may hold.
     """
     total = sum(map(len, groups))
     title = f"{total} trials, {len(groups)} {'structure' if len(groups) == 1 else 'structures'}: each compiles once"
     heads = ("structure", "trials", "at once", "a member", "with data", "what they share")
     table = Table(*heads, title=title, title_justify="left", caption="memory without activations: at least so much")
     for number, group in enumerate(groups, 1):
-        budget = Budget.of(group, width, selection)
+        budget = Budget.of(group, width, selection, buffer)
         once = f"{budget.members}" if budget.lanes == 1 else f"{budget.lanes} x {budget.members}"
         memory = (f"{budget.member_bytes / 1e6:,.1f} MB", f"{budget.bytes / 1e6:,.0f} MB")
         shared = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aejax import training
-from aejax.core import Examples
+from aejax.core import BUFFER, Examples
 from aejax.data import load
 from aejax.devices import peak_memory
 from aejax.runs import hardware
@@ -40,6 +40,7 @@ def run_sweep(
     width: int = 32,
     shared_order: bool = False,
     selection: Selection | None = None,
+    buffer: float = BUFFER,
     measure: MeasureTrained = Trained.evaluate,
     events: SweepEvents | None = None,
 ) -> None:
@@ -50,6 +51,7 @@ def run_sweep(
         width: how many trials are claimed at once, at most; `training.fit_each` decides how many train side by side.
         shared_order: see `training.fit_each`.
         selection: see `training.fit_each`; it compares trials that are claimed together.
+        buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
         measure: measures each trained model on validation and test, as `evaluation.measure` does.
         events: functions to call on the way; None: none.
     """
@@ -57,7 +59,7 @@ def run_sweep(
     events = SweepEvents() if events is None else events
     training = sweep.folder / "training"
     options = {"shared_order": shared_order, "selection": selection, "on_epoch": events.epoch}
-    options |= {"keep": training, "keep_thumbnails": True}
+    options |= {"keep": training, "keep_thumbnails": True, "buffer": buffer}
     while claimed := sweep.claim(worker, width):
         with sweep.touching(worker, claimed), closing(train_trials(claimed, worker, measure, **options)) as results:
             events.begun(claimed)

@@ -12,19 +12,20 @@ from aejax.evaluation.figures.images import image_rows
 from aejax.evaluation.figures.style import LINES
 from aejax.sweeps._thumbnails import read_thumbnails
 from aejax.sweeps.store import Sweep
-from aejax.sweeps.summary import SummaryRow, short, text, varied
+from aejax.sweeps.summary import SummaryRow, is_ranked, short, text, varied
 
 MOST_LINES, MOST_ROWS, MOST_TAGS = 8, 10, 12
 """Largest number of lines along an axis, of rows of pictures, and of values that an axis names."""
 
 
-def draw_sweep(sweep: Sweep, rows: Sequence[SummaryRow], metric: str) -> dict[str, Figure]:
+def draw_sweep(sweep: Sweep, rows: Sequence[SummaryRow], metric: str, part: str = "validation") -> dict[str, Figure]:
     """Draws every figure that the sweep's axes allow.
 
     Args:
         sweep: the sweep.
         rows: its rows, as `summarise` returns them.
         metric: the metric of the rows.
+        part: the part of the data that the metric was measured on; on test no setting is shown as the best.
 
     Returns:
         The figures, by name.
@@ -37,7 +38,7 @@ def draw_sweep(sweep: Sweep, rows: Sequence[SummaryRow], metric: str) -> dict[st
     if len(paths) == 2 and _fill_plane(rows, paths):
         drawn["plane"] = plane(rows, (paths[0], paths[1]), metric)
     elif len(paths) > 1:
-        drawn["parallel"] = parallel(rows, paths, metric)
+        drawn["parallel"] = parallel(rows, paths, metric, ranked=is_ranked(part))
     if len(paths) == 2 and numeric:
         across = max(numeric, key=lambda path: len(_values(rows, path)))
         by = next(path for path in paths if path != across)
@@ -91,51 +92,59 @@ def plane(rows: Sequence[SummaryRow], paths: tuple[str, str], metric: str) -> Fi
         metric: the metric's name.
     """
     down, across = (_values(rows, path) for path in paths)
-    means = np.full((len(down), len(across)), np.nan)
+    means, said = np.full((len(down), len(across)), np.nan), {}
     for row in rows:
-        means[down.index(row.settings[paths[0]]), across.index(row.settings[paths[1]])] = row.mean
+        place = down.index(row.settings[paths[0]]), across.index(row.settings[paths[1]])
+        means[place], said[place] = row.mean, _said(row)
     figure = Figure(figsize=(1.6 + 0.75 * len(across), 1.2 + 0.5 * len(down)), layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(means, cmap="viridis", aspect="auto")
     low, high = np.nanmin(means), np.nanmax(means)
     for (y, x), value in np.ndenumerate(means):
-        said = "failed" if np.isnan(value) else f"{value:.4g}"
         light = np.isnan(value) or value > (low + high) / 2
-        axes.text(x, y, said, ha="center", va="center", fontsize=8, color="black" if light else "white")
-    axes.set_xticks(range(len(across)), [text(value) for value in across])
-    axes.set_yticks(range(len(down)), [text(value) for value in down])
+        axes.text(x, y, said.get((y, x), ""), ha="center", va="center", fontsize=8, color="black" if light else "white")
+    axes.set_xticks(range(len(across)), _names(across))
+    axes.set_yticks(range(len(down)), _names(down))
     axes.set_xlabel(paths[1])
     axes.set_ylabel(paths[0])
     figure.colorbar(shown, label=metric)
     return figure
 
 
-def parallel(rows: Sequence[SummaryRow], paths: Sequence[str], metric: str) -> Figure:
+def _said(row: SummaryRow) -> str:
+    """Returns what a cell says of a setting: its mean, or why it has none."""
+    if row.values:
+        return f"{row.mean:.4g}"
+    return "failed" if row.failed else "to do" if row.missing else "none"
+
+
+def parallel(rows: Sequence[SummaryRow], paths: Sequence[str], metric: str, ranked: bool = True) -> Figure:
     """Draws one line for each setting, through its place on every axis and its mean, the best in colour and on top.
 
     Args:
-        rows: the settings and their metric, the best first: the first tenth of those that have it is in colour.
+        rows: the settings and their metric.
         paths: the axes.
         metric: the metric's name.
+        ranked: whether the best come first: then the first tenth of those that have the metric is in colour.
     """
     figure, axes = _canvas(width=1.6 * (len(paths) + 1) + 1)
     finished = [row for row in rows if row.values]
-    places = [{text(value): place for place, value in enumerate(_values(rows, path))} for path in paths]
+    values = [_values(rows, path) for path in paths]
     means = np.asarray([row.mean for row in finished])
     low, span = means.min(), max(float(np.ptp(means)), 1e-12)
-    best = max(len(finished) // 10, 1)
+    best = max(len(finished) // 10, 1) if ranked else 0
     for rank, row in reversed(list(enumerate(finished))):
         points = [
-            place[text(row.settings[path])] / max(len(place) - 1, 1) for path, place in zip(paths, places, strict=True)
+            known.index(row.settings[path]) / max(len(known) - 1, 1) for path, known in zip(paths, values, strict=True)
         ]
         colour, width = (LINES[1], 1.8) if rank < best else ("#88888855", 0.8)
         axes.plot([*points, (row.mean - low) / span], color=colour, linewidth=width)
     axes.set_xticks(range(len(paths) + 1), [*short(list(paths)), metric])
     axes.set_yticks([])
-    for number, place in enumerate(places):
+    for number, known in enumerate(values):
         # An axis of a search may have so many values that only some of them can be shown legibly.
-        for said, position in list(place.items())[:: -(-len(place) // MOST_TAGS)]:
-            _tag(axes, number, position / max(len(place) - 1, 1), said)
+        for position, said in list(enumerate(_names(known)))[:: -(-len(known) // MOST_TAGS)]:
+            _tag(axes, number, position / max(len(known) - 1, 1), said)
     for fraction in (0.0, 0.5, 1.0):
         _tag(axes, len(paths), fraction, f"{low + fraction * span:.4g}")
     for spine in axes.spines.values():
@@ -211,8 +220,18 @@ def _tag(axes: Axes, x: float, y: float, said: str) -> None:
 
 
 def _values(rows: Sequence[SummaryRow], path: str) -> list[Any]:
-    found = {text(row.settings[path]): row.settings[path] for row in rows}
-    return sorted(found.values(), key=_place)
+    """Returns the different values of an axis in order; they may be lists, which have no hash."""
+    found: list[Any] = []
+    for row in rows:
+        if row.settings[path] not in found:
+            found.append(row.settings[path])
+    return sorted(found, key=_place)
+
+
+def _names(values: Sequence[Any]) -> list[str]:
+    """Returns the values as they are shown: in full where four digits do not tell them apart."""
+    shown = [text(value) for value in values]
+    return shown if len(set(shown)) == len(shown) else list(map(str, values))
 
 
 def _place(value: Any) -> tuple[bool, float, str]:

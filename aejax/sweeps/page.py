@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from aejax.sweeps import plan
 from aejax.sweeps.store import Sweep
-from aejax.sweeps.summary import SummaryRow, fixed, short, text, varied
+from aejax.sweeps.summary import SummaryRow, fixed, is_ranked, short, text, varied
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -84,7 +84,7 @@ def _table(rows: Sequence[SummaryRow], metric: str, part: str) -> str:
         cells = [f"<td>{html.escape(text(row.settings[path]))}</td>" for path in paths]
         cells += [f'<td data-value="{value}">{value:.5g}</td>' for value in numbers]
         cells += [f"<td>{count}</td>" for count in (len(row.values), row.failed, row.missing)]
-        lines.append(f"<tr{' class=best' if number == 0 else ''}>{''.join(cells)}</tr>")
+        lines.append(f"<tr{' class=best' if number == 0 and is_ranked(part) else ''}>{''.join(cells)}</tr>")
     head = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
     inside = f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
     return f'<div class="scroll"><table class="sortable">{inside}</table></div>'

@@ -12,7 +12,7 @@ from typing import Any
 
 from aejax.core import InputError, nearest
 from aejax.data import Dataset, load
-from aejax.experiment import Experiment, choose_parts, from_json, part_choices, registry, to_json
+from aejax.experiment import Experiment, canonical, choose_parts, from_json, part_choices, registry, to_json
 from aejax.runs import checkpoint_template
 from aejax.training import structure
 
@@ -38,8 +38,8 @@ class Trial:
 
 def identity(experiment: Experiment) -> str:
     """Returns a hash of an experiment's whole configuration, in which the figure that it should achieve has no part."""
-    whole = to_json(dataclasses.replace(experiment, expected=None))
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+    whole = canonical(dataclasses.replace(experiment, expected=None))
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
 def grid(base: Experiment, axes: Axes) -> list[Trial]:
@@ -142,14 +142,13 @@ def read_axes(path: Path) -> dict[str, list[Any]]:
 
     try:
         content = yaml.safe_load(path.read_text())
-        assert isinstance(content["parameters"], dict)
         axes = {}
         for name, entry in content["parameters"].items():
             values = entry["values"] if "values" in entry else [entry["value"]]
-            assert isinstance(values, list)
-            assert all(map(_is_flat, values))
+            if not isinstance(values, list) or not all(map(_is_flat, values)):
+                raise ValueError("values must be a list, and none of them a list of lists")
             axes[path_of(str(name))] = [_number(value) for value in values]
-    except (OSError, ValueError, yaml.YAMLError, AssertionError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path} is no grid in YAML ({type(error).__name__}): it must say parameters: {{PATH: {{values: [...]}}}}"
         ) from None

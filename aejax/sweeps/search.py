@@ -18,7 +18,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from aejax.core import InputError
+from aejax.core import BUFFER, InputError
 from aejax.data import Dataset, load
 from aejax.experiment import Experiment, to_json
 from aejax.metrics import HIGHER_IS_BETTER
@@ -108,8 +108,9 @@ class Search:
         """Returns the folder's sweep, to which it first adds the results that only the study has."""
         there = Sweep.open(self.folder)
         known = {trial.id for trial in there.trials}
-        found = [(params, result) for params, result in self.study.results() if result.id not in known]
-        return there.add([(self.trial(params), result) for params, result in found]) if found else there
+        told = [(params, result) for params, result in self.study.results() if result.id not in known]
+        found = [(there.own(self.trial(params)), result) for params, result in told]
+        return there.add(found) if any(trial.id not in known for trial, _ in found) else there
 
     def trial(self, params: Mapping[str, Any]) -> Trial:
         """Returns the trial of a proposal, which has a value for each axis by path."""
@@ -124,7 +125,12 @@ class Search:
 
 
 def run_search(
-    search: Search, *, width: int = 8, shared_order: bool = False, events: SweepEvents | None = None
+    search: Search,
+    *,
+    width: int = 8,
+    shared_order: bool = False,
+    buffer: float = BUFFER,
+    events: SweepEvents | None = None,
 ) -> None:
     """Trains groups of proposed trials until every trial is finished, and waits for those of other workers.
 
@@ -133,6 +139,7 @@ def run_search(
             here.
         width: how many trials are proposed and trained at once, at most.
         shared_order: see `training.fit_each`.
+        buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
         events: functions to call on the way; None: none.
     """
     events = SweepEvents() if events is None else events
@@ -145,12 +152,12 @@ def run_search(
             with there.lock():
                 claimed = search.study.claim(width, search.trials)
             if claimed:
-                _train(search, there, claimed, shared_order, events)
+                _train(search, there, claimed, events, shared_order=shared_order, buffer=buffer)
             else:
                 time.sleep(claims.LEASE / 6)
 
 
-def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], shared_order: bool, events: SweepEvents) -> None:
+def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], events: SweepEvents, **options: Any) -> None:
     """Trains the claimed trials and tells the study their results.
 
     A trial whose result is known is not trained again, and one that was proposed twice is trained once.
@@ -158,15 +165,14 @@ def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], shared_orde
     numbers: dict[str, list[int]] = {}
     trials: dict[str, Trial] = {}
     for number, params in claimed:
-        trial = search.trial(params)
+        trial = there.own(search.trial(params))
         known = there.result_of(trial)
         if known is not None:
             search.tell(number, known)
         else:
             trials[trial.id] = trial
             numbers.setdefault(trial.id, []).append(number)
-    options: dict[str, Any] = {"shared_order": shared_order, "on_epoch": events.epoch}
-    options |= {"keep": search.folder / "training", "keep_thumbnails": True}
+    options |= {"on_epoch": events.epoch, "keep": search.folder / "training", "keep_thumbnails": True}
     for group in plan.groups(list(trials.values())):
         events.begun(group)
         with closing(execution.train_trials(group, search.study.worker, search.measure, **options)) as results:
@@ -200,7 +206,7 @@ def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained)
 def _untrained(experiment: Experiment, dataset: Dataset) -> Trained:
     """Returns a model with zeros for parameters: enough to see which metrics are measured."""
     resolved = experiment.resolve(dataset)
-    state, _ = checkpoint_template(resolved, dataset.shape)
+    state = checkpoint_template(resolved, dataset.shape)["state"]
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
     return Trained(resolved, dataset.shape, resolved.data.preprocess.fit(dataset.train.x), zeros)
 

@@ -98,6 +98,13 @@ class Sweep:
         """Returns the trials that have a result."""
         return [trial for trial in self.trials if self._result(trial).exists()]
 
+    def own(self, trial: Trial) -> Trial:
+        """Returns the sweep's own trial of the same experiment, which an older version may have named otherwise.
+
+        Where it has none, the trial itself is returned.
+        """
+        return self._by_identity.get(_identity(trial), trial)
+
     def claim(self, worker: str, most: int) -> list[Trial]:
         """Claims up to `most` trials of one structure that are neither finished nor claimed by a living worker.
 
@@ -180,6 +187,10 @@ class Sweep:
     @cached_property
     def _groups(self) -> list[list[Trial]]:
         return plan.groups(self.trials)
+
+    @cached_property
+    def _by_identity(self) -> dict[str, Trial]:
+        return {_identity(trial): trial for trial in self.trials}
 
     def _result(self, trial: Trial) -> Path:
         return self.folder / "results" / f"{trial.id}.json"

@@ -52,6 +52,11 @@ def part_of(sweep: Sweep) -> str:
     return "validation" if any("validation" in result.metrics for result in sweep.results().values()) else "test"
 
 
+def is_ranked(part: str) -> bool:
+    """Tells whether settings are ordered by their metric on a part of the data: not on test, which chooses nothing."""
+    return part != "test"
+
+
 def summarise(sweep: Sweep, metric: str, part: str) -> list[SummaryRow]:
     """Returns a row for each setting, the best mean first.
 
@@ -80,7 +85,7 @@ def summarise(sweep: Sweep, metric: str, part: str) -> list[SummaryRow]:
         if result is not None and not failed and metric in result.metrics.get(part, {}):
             row.values.append(result.metrics[part][metric])
         rows[str(settings)] = SummaryRow(settings, row.values, row.failed + failed, row.missing + (result is None))
-    if part == "test":
+    if not is_ranked(part):
         return list(rows.values())
     sign = -1 if metric.endswith(HIGHER_IS_BETTER) else 1
     return sorted(rows.values(), key=lambda row: (math.isnan(row.mean), sign * row.mean))

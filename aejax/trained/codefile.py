@@ -3,7 +3,7 @@
     4 bytes   b"AEJX"
     1 byte    version, 2
     4 bytes   length of the header, little-endian
-    header    JSON: examples, latent, levels, ranges, classes, run (SHA-256 of the weights), payload (its bytes)
+    header    JSON: examples, latent, levels, ranges, classes, run (its fingerprint), payload (its bytes)
     payload   zlib of the ranges, float32 [2, latent], where the header says so; the levels, [latent, examples];
               and the labels, [examples], of a model with classes
     4 bytes   CRC-32 of all that stands before
@@ -106,13 +106,15 @@ def _rows(values: bytes, rows: int, of: int) -> Int[np.ndarray, "rows n"]:
     return low + (high[0] << _half(of)) if high else low
 
 
-def unpack(content: bytes, run: str) -> Content:
-    """Reads the content of a file. Nothing that its header claims takes memory before it is checked.
+def unpack(content: bytes, *runs: str) -> Content:
+    """Reads the content of a file of the run with one of these fingerprints.
+
+    Nothing that the file's header claims takes memory before it is checked.
 
     Raises `InputError` for a file that is cut short, altered, not one of these, or made with another run.
     """
     header, payload = _open(content)
-    if header["run"] != run:
+    if header["run"] not in runs:
         raise InputError("the file was compressed with another run: give the one that made it")
     n, latent, of, classes = (header[name] for name in ("examples", "latent", "levels", "classes"))
     ends = np.cumsum([8 * latent * header["ranges"], latent * n * _width(of), n * _width(classes)], dtype=object)

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from jaxtyping import Float, Num
 
-from aejax.experiment import to_json
+from aejax.experiment import as_first_written, canonical
 from aejax.metrics import code_indices
-from aejax.models import ConditionalAutoencoder, VectorQuantised
+from aejax.models import traits
 from aejax.trained.codefile import Content, pack, unpack
 from aejax.trained.quantise import Quantizer
 from aejax.trained.trained import Labels, Trained
@@ -27,8 +27,7 @@ def compress(
         label: the labels of the examples, which a conditional model needs; the file keeps them.
     """
     model = trained.experiment.model
-    conditional = isinstance(model, ConditionalAutoencoder)
-    labels = (np.asarray(label), model.classes) if conditional and label is not None else (None, 0)
+    labels = (np.asarray(label), model.classes) if model.classes and label is not None else (None, 0)
     if quantizer is None:
         return pack(
             Content(trained.apply(code_indices, x, label), model.latent.codes, None, *labels), fingerprint(trained)
@@ -42,7 +41,7 @@ def decompress(trained: Trained, content: bytes) -> Float[np.ndarray, "n *shape"
 
     Raises `InputError` for a file that is cut short, altered, not one of these, or made with another run.
     """
-    held = unpack(content, fingerprint(trained))
+    held = unpack(content, fingerprint(trained), first_fingerprint(trained))
     if held.ranges is None:
         codes = _codebook(trained)[held.levels].reshape(len(held.levels), -1)
     else:
@@ -53,7 +52,7 @@ def decompress(trained: Trained, content: bytes) -> Float[np.ndarray, "n *shape"
 
 def has_codebook(trained: Trained) -> bool:
     """Tells whether a model's codes are entries of a codebook, which can be told by their indices."""
-    return isinstance(trained.experiment.model.latent, VectorQuantised)
+    return traits.CODEBOOK in trained.experiment.model.meets
 
 
 def _codebook(trained: Trained) -> Float[np.ndarray, "codes dimension"]:
@@ -63,8 +62,22 @@ def _codebook(trained: Trained) -> Float[np.ndarray, "codes dimension"]:
 
 
 def fingerprint(trained: Trained) -> str:
-    """Returns the SHA-256 of the model that decodes: its settings, weights, and what preprocessing has learned."""
-    digest = hashlib.sha256(json.dumps(to_json(trained.experiment.model)).encode())
+    """Returns the SHA-256 of all that decoding depends on.
+
+    That is the settings of the model, of the likelihood, whose mean is decoded, and of the preprocessing, with the
+    weights and what the preprocessing has learned.
+    """
+    experiment = trained.experiment
+    return _digest(trained, canonical((experiment.model, experiment.loss.likelihood, experiment.data.preprocess)))
+
+
+def first_fingerprint(trained: Trained) -> str:
+    """Returns the fingerprint by which version 0.1.0 named the run: of settings it knows those of the model alone."""
+    return _digest(trained, json.dumps(as_first_written(trained.experiment.model)))
+
+
+def _digest(trained: Trained, settings: str) -> str:
+    digest = hashlib.sha256(settings.encode())
     tree = (trained.state.params, trained.state.collections, trained.preprocess)
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         digest.update(jax.tree_util.keystr(path).encode() + np.asarray(leaf).tobytes())

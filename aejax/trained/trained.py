@@ -1,5 +1,6 @@
 """Uses a trained model to encode, decode, generate and evaluate arrays of any number of examples."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,12 +13,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
 from aejax import core, devices
-from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, first_line, means
+from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, first_line, means, unseen
 from aejax.data import Preprocess
 from aejax.experiment import Experiment
-from aejax.losses import Clean, Likelihood
+from aejax.losses import Likelihood
 from aejax.metrics import AnomalyScore, ReconstructionError, Score, per_value
-from aejax.models import Autoencoder, ConditionalAutoencoder, VariationalAutoencoder
+from aejax.models import Autoencoder
 from aejax.runs import NEWEST, Run, checkpoint_template
 from aejax.trained import codes
 
@@ -57,10 +58,10 @@ class Trained:
         Raises:
             InputError: for examples of another shape, and for labels that are missing or none of the model's.
         """
-        x = self._check(x)
+        batch = self._check(Examples(x, label))
         key = None if seed is None else derive(jax.random.key(seed), Stream.LATENT)
         function = partial(_encode, self.experiment.model, self._variables, as_arrays(self.preprocess), key)
-        return in_chunks(function, x, self._check_label(label, len(x)), np.arange(len(x)))
+        return in_chunks(function, batch, np.arange(len(batch)))
 
     def decode(
         self, z: Float[np.ndarray, "n latent"], label: Labels | None = None, *, seed: int | None = None
@@ -110,7 +111,7 @@ class Trained:
             like = like.take(np.arange(min(MOST_FITTED, len(like))))
             return codes.from_mixture(self.encode(like.x, like.label, seed=seed), n, seed)
         model = self.experiment.model
-        if not isinstance(model, VariationalAutoencoder):
+        if model.prior is None:
             raise InputError(
                 f"{self.experiment.name} has no prior to draw codes from: draw them from the aggregate posterior "
                 "of its training examples (aejax sample --from posterior)"
@@ -151,10 +152,7 @@ class Trained:
         """
         one, other = labels or (None, None)
         z = codes.between(self.encode(first, one), self.encode(second, other), steps, path)
-        halves = (
-            None if labels is None else np.repeat(np.stack(labels, axis=1), [steps - steps // 2, steps // 2], axis=1)
-        )
-        return self._decode_rows(z, None if halves is None else halves.reshape(-1))
+        return self._decode_rows(z, None if labels is None else codes.halves(*labels, steps).reshape(-1))
 
     def traverse(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, rows: int = 10, steps: int = 9
@@ -182,21 +180,19 @@ class Trained:
 
         A higher score is less like the training data. A conditional model needs the labels.
         """
-        x = self._check(x)
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         function = partial(_score, self.experiment.model, self._variables, AnomalyScore(likelihood, kind), preprocess)
-        return in_chunks(function, x, self._check_label(label, len(x)))
+        return in_chunks(function, self._check(Examples(x, label)))
 
     def apply(
         self, function: Callable[..., Array], x: Num[np.ndarray, "n *shape"], label: Labels | None = None
     ) -> np.ndarray:
-        """Applies `function(model, examples, label)` to all examples, compiled once; its results are `[n, ...]`.
+        """Applies `function(model, batch)` to all examples, compiled once; its results are `[n, ...]`.
 
         The model that the function gets is bound to its variables, and the examples are preprocessed.
         """
         function = partial(_apply, function, self.experiment.model, self._variables, as_arrays(self.preprocess))
-        x = self._check(x)
-        return in_chunks(function, x, self._check_label(label, len(x)))
+        return in_chunks(function, self._check(Examples(x, label)))
 
     def evaluate(self, part: Examples) -> dict[str, float]:
         """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part."""
@@ -211,8 +207,7 @@ class Trained:
 
     def place(self, part: Examples) -> Examples:
         """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""
-        self._check_label(part.label, len(part))
-        return devices.place(Examples(self._check(part.x), part.label), as_arrays(self.preprocess))
+        return devices.place(self._check(part.read()), as_arrays(self.preprocess))
 
     @property
     def _variables(self) -> dict[str, Any]:
@@ -229,7 +224,7 @@ class Trained:
         Raises `InputError` unless there is one of the model's labels for each of the `n` examples.
         """
         model = self.experiment.model
-        if label is None or not isinstance(model, ConditionalAutoencoder):
+        if label is None or not model.classes:
             return None
         label = np.asarray(label)
         if label.shape != (n,) or label.dtype.kind not in "iu" or label.min() < 0 or label.max() >= model.classes:
@@ -239,8 +234,9 @@ class Trained:
             )
         return label.astype(np.int32)
 
-    def _check(self, x: np.ndarray) -> np.ndarray:
-        x = np.asarray(x)
+    def _check(self, batch: Examples) -> Examples:
+        """Returns the examples as the model takes them. Raises `InputError` for any that it does not take."""
+        x = np.asarray(batch.x)
         if x.dtype.kind not in "buif":
             raise InputError(f"the examples have type {x.dtype}, but must be real numbers")
         if x.ndim == len(self.shape) and self.shape[-1] == 1:
@@ -250,14 +246,14 @@ class Trained:
                 f"the examples have shape {x.shape}, but this model was trained on (n, {_list(self.shape)})"
             )
         low, high = self.experiment.loss.likelihood.support
-        if not isinstance(self.experiment.loss.corruption, Clean):
+        if not self.experiment.loss.corruption.clean:
             low, high = -np.inf, np.inf  # noise may go anywhere
         if x.dtype != np.uint8 and (x.min() < low or x.max() > high or not np.isfinite(x).all()):
             raise InputError(
                 f"the examples have values from {x.min():g} to {x.max():g}, but this model was trained on values "
                 f"in [{low:g}, {high:g}]: scale them as its training data was"
             )
-        return x
+        return dataclasses.replace(batch, x=x, label=self._check_label(batch.label, len(x)))
 
 
 def load(run: str | Path) -> Trained:
@@ -268,7 +264,7 @@ def load(run: str | Path) -> Trained:
     """
     path, which = Path(run), NEWEST
     if path.parent.name == "checkpoints":
-        path, which = path.parent.parent, path.name
+        path, which = path.parent.parent, path.name.removesuffix(".safetensors")
     opened = Run(path)
     try:
         experiment = opened.experiment.resolve_for(opened.shape, opened.steps_per_epoch)
@@ -277,12 +273,12 @@ def load(run: str | Path) -> Trained:
         raise InputError(
             f"{path / 'experiment.json'} makes no model ({type(error).__name__}: {first_line(error)}): train it again"
         ) from error
-    state, preprocess = opened.restore(like, which)
-    return Trained(experiment, opened.shape, preprocess, state, opened.rows(), opened)
+    parts = opened.restore(like, which)
+    return Trained(experiment, opened.shape, parts["preprocess"], parts["state"], opened.rows(), opened)
 
 
-def in_chunks(function: Callable[..., Array], *arrays: np.ndarray | None) -> np.ndarray:
-    """Applies a function to the rows of arrays, a fixed number at a time, and concatenates the results.
+def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:
+    """Applies a function to the rows of arrays or trees of them, a fixed number at a time, and joins the results.
 
     The sizes of chunks are few, so that few compiled programs serve every number of examples.
     """
@@ -301,19 +297,17 @@ def in_chunks(function: Callable[..., Array], *arrays: np.ndarray | None) -> np.
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _apply(function: Any, model: Autoencoder, variables: Any, preprocess: Preprocess, x: Array, label: Any) -> Array:
-    return core.apply(function, model, variables, {}, preprocess(x, None), label)[0]
+def _apply(function: Any, model: Autoencoder, variables: Any, preprocess: Preprocess, batch: Examples) -> Array:
+    return core.apply(function, model, variables, {}, _seen(preprocess, batch))[0]
 
 
 @partial(jax.jit, static_argnums=0)
-def _encode(
-    model: Autoencoder, variables: Any, preprocess: Preprocess, key: Any, x: Array, label: Any, row: Array
-) -> Array:
-    def code(model: Autoencoder, x: Array) -> Array:
-        posterior = model.encode(x, label=label)
+def _encode(model: Autoencoder, variables: Any, preprocess: Preprocess, key: Any, batch: Examples, row: Array) -> Array:
+    def code(model: Autoencoder, batch: Examples) -> Array:
+        posterior = model.encode(batch)
         return posterior.mean if key is None else posterior.sample(jax.random.fold_in(key, row[0]))
 
-    return core.apply(code, model, variables, {}, preprocess(x, None))[0]
+    return core.apply(code, model, variables, {}, _seen(preprocess, batch))[0]
 
 
 @partial(jax.jit, static_argnums=0)
@@ -327,21 +321,24 @@ def _decode(
     label: Any,
     row: Array,
 ) -> Array:
-    raw, _ = core.apply(lambda model, z: model.decode(z, label=label), model, variables, {}, z)
+    raw, _ = core.apply(lambda model, z: model.decode(z, unseen(len(z), label)), model, variables, {}, z)
     values = likelihood.mean(raw) if key is None else likelihood.sample(raw, jax.random.fold_in(key, row[0]))
     return preprocess.invert(values)
 
 
 @partial(jax.jit, static_argnums=(0, 2))
-def _draw_codes(model: VariationalAutoencoder, variables: Any, n: int, key: Array) -> Array:
+def _draw_codes(model: Autoencoder, variables: Any, n: int, key: Array) -> Array:
     return core.apply(lambda model: model.sample_prior(key, n), model, variables, {})[0]
 
 
 @partial(jax.jit, static_argnums=0)
-def _score(
-    model: Autoencoder, variables: Any, score: AnomalyScore, preprocess: Preprocess, x: Array, label: Any
-) -> Array:
-    return core.apply(score, model, variables, {}, preprocess(x, None), label)[0]
+def _score(model: Autoencoder, variables: Any, score: AnomalyScore, preprocess: Preprocess, batch: Examples) -> Array:
+    return core.apply(score, model, variables, {}, _seen(preprocess, batch))[0]
+
+
+def _seen(preprocess: Preprocess, stored: Examples) -> Examples:
+    """Returns examples as the model sees them in use, where nothing is drawn."""
+    return dataclasses.replace(stored, x=preprocess(stored.x, None))
 
 
 def _list(shape: tuple[int, ...]) -> str:

@@ -1,13 +1,19 @@
-from ._sources import (
-    ResidentSource as ResidentSource,
-)
 from ._streaming import (
     source_for as source_for,
+    streams as streams,
 )
 from .benchmark import (
     bench as bench,
     best_seconds as best_seconds,
     peak as peak,
+)
+from .engine import (
+    Engine as Engine,
+    one_ahead as one_ahead,
+)
+from .intervals import (
+    Intervals as Intervals,
+    Stop as Stop,
 )
 from .loop import (
     fit as fit,

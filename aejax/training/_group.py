@@ -1,39 +1,33 @@
-"""Trains a group of a population's members on the device: what they share, and one epoch after the other."""
+"""Makes groups of a population's members: what all members share, and the members that train in one program."""
 
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Key
 
-from aejax import core, devices
-from aejax.core import CHUNK, Examples, Members, Metrics, Optimizer, as_arrays, blank_example, nbytes
+from aejax.core import CHUNK, Examples, Members, Metrics, Optimizer, as_arrays, nbytes
 from aejax.data import Dataset, Preprocess
+from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.losses import Loss
-
-init = jax.jit(core.init_members, static_argnames="model")
-
-epoch = jax.jit(core.epoch_of_members, static_argnames=("model", "batch_size"))
-
-evaluate = jax.jit(core.evaluate_members, static_argnames=("model", "batch_size"))
+from aejax.training._sources import ResidentSource, Source
+from aejax.training._streaming import StreamedSource, source_for, streams
+from aejax.training.engine import Engine, Window, joined, one_ahead
+from aejax.training.intervals import Intervals
 
 
 @dataclass
 class Group:
-    """Holds members on the device: every leaf has an axis of slots, and `slots` says which member each slot holds."""
+    """Holds members in training; the engine's state has an axis of slots, and `slots` says who is in each."""
 
     slots: list[int]
     """The number of the member in each slot; numbers beyond the group's experiments are padding."""
-    losses: Loss
-    optimizers: Optimizer
-    keys: Key[Array, " members"]
-    members: Members
-    done: int = 0
-    """Number of epochs that the members have been trained for."""
+    engine: Engine
+    last: int
+    """The number of steps of the whole run."""
 
     def narrow(self, training: list[int]) -> None:
         """Keeps the slots of the members in `training` alone, once half of the slots are idle.
@@ -43,9 +37,34 @@ class Group:
         if 2 * len(training) > len(self.slots):
             return
         index = jnp.asarray([self.slots.index(owner) for owner in training], jnp.int32)
-        kept = jax.tree.map(lambda leaf: leaf[index], (self.losses, self.optimizers, self.keys, self.members))
-        self.losses, self.optimizers, self.keys, self.members = devices.spread(kept)
+        program = self.engine.program
+        arrays = (program.loss, program.optimizer, program.key, self.engine.state)
+        kept = program.parallel.spread(jax.tree.map(lambda leaf: leaf[index], arrays))
+        loss, optimizer, key, self.engine.state = kept
+        self.engine.program = replace(program, loss=loss, optimizer=optimizer, key=key)
+        self.engine.source = self.engine.source.of_members(key)
         self.slots = training
+
+    def epochs(self, ahead: bool) -> Iterator["GroupEpoch"]:
+        """Trains one epoch of the group after the other, as long as members are left in it.
+
+        `ahead` dispatches each epoch before the one before is read.
+        """
+        steps, pending = self.engine.source.steps, list[Metrics]()
+        windows = self.engine.windows(self._stops(steps))
+        for window in one_ahead(windows) if ahead else windows:
+            pending.append(window.metrics["train"])
+            if window.ends:
+                yield GroupEpoch(
+                    -(-window.stop // steps), self.slots, window, window.metrics | {"train": joined(pending)}
+                )
+                pending.clear()
+
+    def _stops(self, steps: int) -> Iterator[Any]:
+        for stop in Intervals().stops(self.engine.step, self.last, steps, None):
+            if not self.slots:
+                return
+            yield stop
 
 
 @dataclass(frozen=True)
@@ -54,37 +73,51 @@ class GroupEpoch:
 
     number: int
     slots: list[int]
-    members: Members
+    window: Window
+    """The last window of the epoch, with a copy of the members after it."""
     metrics: dict[str, Metrics]
-    dispatched: float
+
+    @property
+    def members(self) -> Members:
+        """The members after the epoch."""
+        return self.window.state
 
 
 @dataclass(frozen=True)
-class Program:
-    """Holds what all members share on the device, and runs their compiled functions."""
+class Population:
+    """Holds what all members share: the settings of their structure, and the data on the devices."""
 
     first: Experiment
-    shape: tuple[int, ...]
+    """The first experiment, resolved."""
+    dataset: Dataset
     preprocess: Preprocess
-    parts: dict[str, Examples]
+    """The fitted preprocessing, its numbers arrays."""
+    parallel: Parallel
     shared_order: bool
+    """Whether every member sees the batches of the first one's seed."""
+    buffer: float
+    """Gigabytes of examples that a streamed training part may have in memory."""
+    parts: dict[str, Examples]
+    """The parts that the devices hold; none where the data are streamed."""
 
     @classmethod
-    def of(cls, first: Experiment, dataset: Dataset, preprocess: Preprocess, shared_order: bool) -> "Program":
-        """Places the data on the device.
+    def of(
+        cls, first: Experiment, dataset: Dataset, preprocess: Preprocess, shared_order: bool, buffer: float
+    ) -> "Population":
+        """Places the data on the devices.
 
         Args:
             first: the first experiment, resolved.
             dataset: the data of all members.
             preprocess: the fitted preprocessing.
             shared_order: whether every member sees the batches of the first one's seed.
+            buffer: gigabytes of examples that a streamed training part may have in memory.
         """
-        parts = {
-            name: devices.place(dataset.part(name), preprocess)
-            for name in ("train", "validation")
-            if len(dataset.part(name))
-        }
-        return cls(first, dataset.shape, as_arrays(preprocess), parts, shared_order)
+        parallel, streamed = Parallel(devices=jax.device_count()), streams(dataset, buffer)
+        source = source_for(first, dataset, preprocess, parallel, buffer)
+        parts = source.parts if isinstance(source, ResidentSource) else {}
+        shared = shared_order or streamed  # one read serves all members
+        return cls(first, dataset, as_arrays(preprocess), parallel, shared, buffer, parts)
 
     @property
     def fixed_bytes(self) -> int:
@@ -93,51 +126,31 @@ class Program:
 
     def begin(self, experiments: Sequence[Experiment], slots: list[int]) -> Group:
         """Makes a group of fresh members, one for each slot. Padding slots repeat the last experiment."""
-        settings = devices.spread(_stacked([experiments[min(owner, len(experiments) - 1)] for owner in slots]))
-        fresh = init(self.first.model, *settings[:2], blank_example(self.shape), settings[2])
-        return Group(slots, *settings, fresh)
+        program = self._program([experiments[min(owner, len(experiments) - 1)] for owner in slots])
+        source = self._source(program.key)
+        engine = Engine(program, source, program.init(self.dataset.shape), 0)
+        return Group(slots, engine, self.first.steps_in(source.steps))
 
-    def epochs(self, group: Group) -> Iterator[GroupEpoch]:
-        """Dispatches one epoch of the group after the other, as long as members are left in it."""
-        while group.slots and group.done < self.first.epochs:
-            clock = time.perf_counter()
-            group.members, train_metrics = epoch(*self._train(group), batch_size=self.first.batch_size)
-            metrics = {"train": train_metrics}
-            if "validation" in self.parts:
-                metrics["validation"] = evaluate(*self._validate(group), batch_size=self._chunk)
-            group.done += 1
-            yield GroupEpoch(group.done, list(group.slots), group.members, metrics, clock)
+    def memory(self, experiments: Sequence[Experiment]) -> int:
+        """Compiles all that a group of these experiments runs; returns the most bytes that it takes beside the data."""
+        program = self._program(experiments)
+        source = self._source(program.key)
+        if isinstance(source, StreamedSource):
+            train, validation = source.shapes()
+        else:
+            train, validation = next(source.batches(0, source.steps)), self.parts.get("validation")
+        size = 0 if validation is None else min(CHUNK, len(self.dataset.validation))
+        return program.memory(self.dataset.shape, train, validation, size)
 
-    def compile(self, experiments: Sequence[Experiment]) -> int:
-        """Compiles all that a group of these experiments runs; returns the most bytes that it takes, data included."""
-        settings = _stacked(experiments)
-        fresh = init.lower(self.first.model, *settings[:2], blank_example(self.shape), settings[2])
-        fresh.compile()
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), fresh.out_info)
-        group = Group([], *settings, shapes)
-        lowered = [epoch.lower(*self._train(group), batch_size=self.first.batch_size)]
-        if "validation" in self.parts:
-            lowered.append(evaluate.lower(*self._validate(group), batch_size=self._chunk))
-        sizes: list[Any] = [program.compile().memory_analysis() for program in lowered]
-        # All parts of the data stay while a program runs. It counts its own part among its arguments.
-        return self.fixed_bytes + max(
-            size.argument_size_in_bytes + size.output_size_in_bytes + size.temp_size_in_bytes - nbytes(part)
-            for size, part in zip(sizes, self.parts.values(), strict=True)
-        )
+    def _program(self, experiments: Sequence[Experiment]) -> Program:
+        loss, optimizer, key = self.parallel.spread(_stacked(experiments))
+        return Program(self.parallel, self.first.model, loss, optimizer, self.preprocess, key)
 
-    @property
-    def _chunk(self) -> int:
-        return min(CHUNK, len(self.parts["validation"]))
-
-    def _train(self, group: Group) -> tuple[Any, ...]:
-        order_keys = jax.random.key(self.first.seed) if self.shared_order else group.keys
-        start: Int[Array, ""] = jnp.asarray(group.done * (len(self.parts["train"]) // self.first.batch_size), jnp.int32)
-        settings = (self.first.model, group.losses, group.optimizers, self.preprocess)
-        return (*settings, group.members, self.parts["train"], group.keys, order_keys, start)
-
-    def _validate(self, group: Group) -> tuple[Any, ...]:
-        settings = (self.first.model, group.losses, self.preprocess)
-        return (*settings, group.members, self.parts["validation"], group.keys)
+    def _source(self, key: Key[Array, " members"]) -> Source:
+        own = jax.random.key(self.first.seed) if self.shared_order else key
+        if self.parts:
+            return ResidentSource(self.parts, self.first.batch_size, own)
+        return source_for(self.first, self.dataset, self.preprocess, self.parallel, self.buffer)
 
 
 def _stacked(experiments: Sequence[Experiment]) -> tuple[Loss, Optimizer, Key[Array, " members"]]:

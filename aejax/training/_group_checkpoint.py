@@ -1,50 +1,71 @@
 """Keeps a group in training in one file, from which it goes on with the same bits.
 
-The file has a line of JSON, with the members' names and a checksum of the rest, and then the arrays as MessagePack.
-It is written whole or not at all; a damaged one is passed over.
+It is a file of arrays, `aejax.runs.array_file`: of all members in training, of each that has ended by its name, and the
+rows of metrics as JSON. What else must be known is in its metadata. A damaged one is passed over.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import logging
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import numpy as np
-from flax import serialization
 
-from aejax.core import first_line, named_leaves
-from aejax.experiment import Experiment, dumps
-from aejax.runs import write_atomically
-from aejax.training._group import Group, GroupEpoch, Program
+from aejax.core import first_line
+from aejax.experiment import Experiment, as_first_written, canonical
+from aejax.runs import fill_parts, named_arrays, read_arrays, write_arrays
+from aejax.training._group import Group, GroupEpoch, Population
 from aejax.training._member_log import MemberLog
-
-Tree = TypeVar("Tree")
 
 log = logging.getLogger("aejax")
 
+_OLDER = ".msgpack"
 
-def member_names(experiments: Sequence[Experiment], *rest: Any) -> list[str]:
+_SUFFIXES = (".safetensors", _OLDER)
+
+
+class MemberName(str):
+    """The name of a member, with the one that it had in version 0.1.0, by which its file of that version is found."""
+
+    first: str
+
+    @classmethod
+    def of(cls, experiment: Experiment, rest: tuple[Any, ...]) -> "MemberName":
+        """Returns the name of a member, given its experiment and whatever else decides about its training."""
+        settings = [canonical(item) if dataclasses.is_dataclass(item) else repr(item) for item in rest]
+        name = cls(_hash(f"{canonical(experiment)} {settings}"))
+        name.first = _hash(f"{json.dumps(as_first_written(experiment), indent=2)} {rest}")
+        return name
+
+
+def member_names(experiments: Sequence[Experiment], *rest: Any) -> list[MemberName]:
     """Returns a name for each member, which is the same whenever the member would be trained in the same way.
 
     `rest` is whatever decides about the training beside the experiment.
     """
-    return [hashlib.sha256(f"{dumps(item)} {rest}".encode()).hexdigest()[:16] for item in experiments]
+    return [MemberName.of(experiment, rest) for experiment in experiments]
 
 
-def groups_in_training(folder: Path, members: Sequence[str]) -> list[list[int]]:
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def groups_in_training(folder: Path, members: Sequence[MemberName]) -> list[list[int]]:
     """Returns the groups among `members` that were left in training, each as the places of its members."""
     groups = []
-    for path in folder.glob("[!.]*.msgpack"):
+    for path in _saved(folder):
         with contextlib.suppress(Exception):  # a warning of a damaged file is logged when it is to be restored
-            header, _ = _read(path)
-            if not header["done"] and set(header["members"]) <= set(members):
-                groups.append([members.index(name) for name in header["members"]])
+            facts, _ = _read(path)
+            known = _as_written(members, path)
+            if not _done(facts) and set(facts["members"]) <= set(known):
+                groups.append([known.index(name) for name in facts["members"]])
     return groups
 
 
@@ -54,46 +75,40 @@ class GroupCheckpoint:
 
     folder: Path
     """The folder of the files of all groups."""
-    members: list[str]
+    members: list[MemberName]
     """The names of the group's members, by `member_names`."""
 
     def save(self, epoch: GroupEpoch, member_log: MemberLog) -> None:
         """Writes the state of the group after `epoch`, which the member log has entered."""
         ended = {
-            name: {
-                "failed_at": member_log.ended[owner].failed_at,
-                "stopped_after": member_log.ended[owner].stopped_after,
-                "state": dict(_arrays(member_log.ended[owner].trained.state)),
-            }
-            for owner, name in enumerate(self.members)
-            if owner in member_log.ended
+            str(name): member_log.ended[owner] for owner, name in enumerate(self.members) if owner in member_log.ended
         }
-        content = serialization.msgpack_serialize(
-            {
-                "epoch": epoch.number,
-                "slots": epoch.slots,
-                "members": dict(_arrays(epoch.members)),
-                "rows": json.dumps(dict(zip(self.members, member_log.rows, strict=True))),
-                "ended": ended,
-            }
-        )
-        done = len(ended) == len(self.members)
-        header = {"members": self.members, "done": done, "crc32": zlib.crc32(content)}
+        facts = {
+            "members": self.members,
+            "epoch": epoch.number,
+            "slots": epoch.slots,
+            "ended": {name: [outcome.failed_at, outcome.stopped_after] for name, outcome in ended.items()},
+        }
+        rows = json.dumps(dict(zip(self.members, member_log.rows, strict=True)))
+        parts: dict[str, Any] = {
+            "members": epoch.members,
+            "rows": np.frombuffer(rows.encode(), np.uint8),
+            **{name: outcome.trained.state for name, outcome in ended.items()},
+        }
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._path, lambda file: file.write(json.dumps(header).encode() + b"\n" + content))
+            write_arrays(self._path, named_arrays(parts), {"group": json.dumps(facts)})
         except OSError as error:
             log.warning("%s cannot be written (%s): after a stop its trials would start again", self._path, error)
 
-    def restore(self, program: Program, member_log: MemberLog) -> Group | None:
+    def restore(self, population: Population, member_log: MemberLog) -> Group | None:
         """Restores the group as it was saved, and fills its member log; None where no whole file has it."""
         for path in self._candidates():
             try:
-                header, content = _read(path)
-                if header["members"] == self.members or (
-                    header["done"] and set(self.members) <= set(header["members"])
-                ):
-                    return _restored(content, self.members, program, member_log)
+                facts, arrays = _read(path)
+                members = _as_written(self.members, path)
+                if facts["members"] == members or (_done(facts) and set(members) <= set(facts["members"])):
+                    return _restored(facts, arrays, members, population, member_log)
             except FileNotFoundError:
                 continue
             except Exception as error:  # damage can raise any exception, and all of them mean the same
@@ -101,57 +116,87 @@ class GroupCheckpoint:
         return None
 
     def remove(self) -> None:
-        """Removes the file, if there is one."""
-        self._path.unlink(missing_ok=True)
+        """Removes the group's files, if there are any."""
+        for path in self._own:
+            path.unlink(missing_ok=True)
 
     @property
     def _path(self) -> Path:
-        return self.folder / f"{hashlib.sha256(' '.join(self.members).encode()).hexdigest()[:16]}.msgpack"
+        return self._own[0]
 
-    def _candidates(self) -> Iterator[Path]:
-        """Yields the group's own file, then those of other groups, which may have held these members too."""
-        yield self._path
-        yield from (path for path in sorted(self.folder.glob("[!.]*.msgpack")) if path != self._path)
+    @property
+    def _own(self) -> list[Path]:
+        paths = (Path(suffix) for suffix in _SUFFIXES)
+        return [self.folder / f"{_hash(' '.join(_as_written(self.members, path)))}{path}" for path in paths]
+
+    def _candidates(self) -> list[Path]:
+        """Returns the group's own files, then those of other groups, which may have held these members too."""
+        return self._own + [path for path in _saved(self.folder) if path not in self._own]
 
 
-def _arrays(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
-    return ((name, np.asarray(leaf)) for name, leaf in named_leaves(tree))
+def _saved(folder: Path) -> list[Path]:
+    """Returns all whole files of groups, those of version 0.1.0 last."""
+    return [path for suffix in _SUFFIXES for path in sorted(folder.glob(f"[!.]*{suffix}"))]
+
+
+def _as_written(members: Sequence[MemberName], path: Path) -> list[str]:
+    """Returns the members' names as a file has them, which may be one of version 0.1.0."""
+    return [name.first if path.name.endswith(_OLDER) else str(name) for name in members]
+
+
+def _done(facts: dict[str, Any]) -> bool:
+    return len(facts["ended"]) == len(facts["members"])
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    first, _, content = path.read_bytes().partition(b"\n")
+    """Reads what is known of a group, and its arrays. Raises any exception where the file is damaged."""
+    if path.suffix == _OLDER:
+        return _read_older(path)
+    arrays, metadata = read_arrays(path)
+    return json.loads(metadata["group"]), arrays
+
+
+def _read_older(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Reads a file of version 0.1.0: a line of JSON with a checksum of the rest, and the rest as MessagePack."""
+    from flax import serialization
+
+    first, _, packed = path.read_bytes().partition(b"\n")
     header = json.loads(first)
-    if header["crc32"] != zlib.crc32(content):
+    if header["crc32"] != zlib.crc32(packed):
         raise ValueError("its checksum does not match")
-    return header, serialization.msgpack_restore(content)
+    content = serialization.msgpack_restore(packed)
+    ended = content["ended"]
+    facts = {
+        "members": header["members"],
+        "epoch": content["epoch"],
+        "slots": list(content["slots"]),
+        "ended": {name: [item["failed_at"], item["stopped_after"]] for name, item in ended.items()},
+    }
+    parts = {"members": content["members"]} | {name: item["state"] for name, item in ended.items()}
+    arrays = {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+    return facts, arrays | {"rows": np.frombuffer(content["rows"].encode(), np.uint8)}
 
 
-def _restored(content: dict[str, Any], members: list[str], program: Program, member_log: MemberLog) -> Group:
-    slots, rows = list(content["slots"]), json.loads(content["rows"])
-    ended = {owner: content["ended"][name] for owner, name in enumerate(members) if name in content["ended"]}
-    group = program.begin(member_log.experiments, slots if len(ended) < len(members) else [0])
-    one = jax.tree.map(lambda leaf: leaf[0], group.members.state)
-    states = {owner: _like(one, item["state"]) for owner, item in ended.items()}
-    if len(ended) < len(members):
-        group.members = jax.tree.map(
-            lambda leaf, fresh: jax.device_put(leaf, fresh.sharding),
-            _like(group.members, content["members"]),
-            group.members,
+def _restored(
+    facts: dict[str, Any], arrays: dict[str, Any], members: list[str], population: Population, member_log: MemberLog
+) -> Group:
+    ended = {owner: facts["ended"][name] for owner, name in enumerate(members) if name in facts["ended"]}
+    training, rows = len(ended) < len(members), json.loads(arrays["rows"].tobytes())
+    group = population.begin(member_log.experiments, facts["slots"] if training else [0])
+    fresh = group.engine.state
+    one = jax.tree.map(lambda leaf: leaf[0], fresh.state)
+    like = {members[owner]: one for owner in ended} | ({"members": fresh} if training else {})
+    parts = fill_parts(like, arrays)
+    if training:
+        group.engine.state = jax.tree.map(
+            lambda leaf, fresh: jax.device_put(leaf, fresh.sharding), parts["members"], fresh
         )
     else:
         group.slots = []
-    group.done = content["epoch"]
+    group.engine.step = facts["epoch"] * group.engine.source.steps
     # The member log is filled only once the whole file is known to be sound.
     for owner, name in enumerate(members):
         member_log.rows[owner] = rows[name]
-    for owner, state in states.items():
-        member_log.end(owner, state, failed_at=ended[owner]["failed_at"], stopped_after=ended[owner]["stopped_after"])
+    for owner, (failed_at, stopped_after) in ended.items():
+        member_log.end(owner, parts[members[owner]], failed_at=failed_at, stopped_after=stopped_after)
     return group
-
-
-def _like(tree: Tree, arrays: dict[str, np.ndarray]) -> Tree:
-    """Puts arrays in the places of a tree's leaves. Raises `ValueError` unless they have its shapes and types."""
-    needed = {name: (leaf.shape, leaf.dtype) for name, leaf in named_leaves(tree)}
-    if {name: (leaf.shape, leaf.dtype) for name, leaf in arrays.items()} != needed:
-        raise ValueError("its arrays are not those of the experiment")
-    return jax.tree.unflatten(jax.tree.structure(tree), [arrays[name] for name in needed])

@@ -27,11 +27,11 @@ class MemberLog:
         self.ended: dict[int, Outcome] = {}
         self.read = 0.0
 
-    def enter(self, epoch: GroupEpoch) -> None:
-        """Reads an epoch's metrics, and ends the members that failed in it or for which it was the last."""
+    def enter(self, epoch: GroupEpoch, last: int) -> None:
+        """Reads an epoch's metrics, and ends the members that failed in it, or all where `last` is its last step."""
         metrics, alive, step = jax.device_get((epoch.metrics, epoch.members.alive, epoch.members.step))
         # An epoch is dispatched while the one before it runs. Its time starts when that one has been read.
-        seconds, self.read = time.perf_counter() - max(epoch.dispatched, self.read), time.perf_counter()
+        seconds, self.read = time.perf_counter() - max(epoch.window.dispatched, self.read), time.perf_counter()
         for owner in self.training(epoch.slots):
             slot = epoch.slots.index(owner)
             if not alive[slot]:
@@ -42,7 +42,7 @@ class MemberLog:
                 own = means(jax.tree.map(lambda leaf, slot=slot: leaf[slot], part))
                 self.rows[owner].append(where | {"split": split} | own)
             self.rows[owner][-len(metrics)]["seconds"] = seconds
-            if epoch.number == self.experiments[owner].epochs:
+            if epoch.window.stop == last:
                 self._end(owner, epoch)
 
     def training(self, slots: list[int]) -> list[int]:

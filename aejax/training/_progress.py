@@ -9,10 +9,18 @@ from aejax.experiment import Experiment
 
 
 class Progress:
-    """Shows epochs done, loss, examples per second and time left on standard error; nothing unless `shown`."""
+    """Shows epochs or steps done, loss, examples per second and time left on standard error; nothing unless `shown`."""
 
-    def __init__(self, experiment: Experiment, history: list[dict[str, Any]], shown: bool) -> None:
-        """Makes a bar over the epochs of an experiment, from the last one in `history` on."""
+    def __init__(self, experiment: Experiment, history: list[dict[str, Any]], last: int, shown: bool) -> None:
+        """Makes a bar over a run.
+
+        Args:
+            experiment: the experiment, which counts in epochs or in steps.
+            history: the rows of what is done.
+            last: the number of steps of the whole run.
+            shown: whether anything is drawn.
+        """
+        self.unit = "epoch" if experiment.steps is None else "step"
         self.bar = Bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=16),
@@ -22,8 +30,9 @@ class Progress:
             console=Console(stderr=True),
             disable=not shown,
         )
-        done = history[-1]["epoch"] if history else 0
-        self.task = self.bar.add_task(experiment.name, total=experiment.epochs, completed=done, status="compiling")
+        done = history[-1][self.unit] if history else 0
+        total = experiment.epochs if experiment.steps is None else last
+        self.task = self.bar.add_task(experiment.name, total=total, completed=done, status="compiling")
 
     def __enter__(self) -> Self:
         """Starts drawing the bar."""
@@ -35,7 +44,7 @@ class Progress:
         self.bar.stop()
 
     def show(self, rows: list[dict[str, Any]]) -> None:
-        """Shows an epoch by its rows: the losses of train and validation, and examples per second."""
+        """Shows how far training came by the last rows: the losses of train and validation, and examples per second."""
         losses = " / ".join(f"{row['loss_nats']:.2f}" for row in rows)
         status = f"loss {losses} nats  {rows[0]['examples_per_second']:,.0f}/s"
-        self.bar.update(self.task, completed=rows[0]["epoch"], status=status)
+        self.bar.update(self.task, completed=rows[0][self.unit], status=status)

@@ -1,84 +1,123 @@
-"""Feeds batches to training. A source knows the experiment and its data, and advances a state over them."""
+"""Feeds training with the batches of any steps. A source knows the data and their order, and no model."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import jax
-from jaxtyping import Array, Key
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key
 
 from aejax import devices
-from aejax.core import CHUNK, Examples, Metrics, Optimizer, State, as_arrays
+from aejax.core import CHUNK, Batches, Examples
 from aejax.data import Dataset, Preprocess
 from aejax.devices import Parallel
-from aejax.experiment import Experiment
-from aejax.losses import Loss
+
+
+class Chunk(NamedTuple):
+    """Holds examples to evaluate on: a whole part, or several batches of one."""
+
+    examples: Examples
+    batch_size: int
+    place: dict[str, Any]
+    """Of several batches the number of the first, and the size of the whole part: see `core.outputs`."""
 
 
 class Source(Protocol):
-    """Trains and validates a state on the data, for the loop.
+    """Gives the batches of training and the examples of validation, on the devices.
 
-    A source dispatches its work, and waits only where the memory that it may take is bounded.
+    It waits only for input that it has to read.
     """
 
     @property
     def steps(self) -> int:
         """The number of steps in one epoch."""
 
-    def train(self, state: State) -> Iterator[tuple[State, Metrics]]:
-        """Dispatches what is left of the state's epoch, in one or more parts; metrics have an axis of steps.
+    def batches(self, start: int, stop: int) -> Iterator[Batches]:
+        """Yields the batches of the steps from `start` to before `stop` in pieces, none over the end of an epoch."""
 
-        Each part takes the memory of the state before it.
-        """
+    def validation(self) -> Iterator[Chunk]:
+        """Yields the validation part in one or more chunks; nothing where the data holds none out."""
 
-    def validate(self, state: State) -> Metrics | None:
-        """Measures the loss and its terms on the validation part; None where the data holds none out."""
+    def of_members(self, key: Key[Array, " members"]) -> "Source":
+        """Returns the source for other members, with these keys of their own orders of examples."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class ResidentSource:
-    """Feeds data that fits in memory: every device holds it once, and an epoch is one dispatch."""
+    """Feeds data that fits in memory: every device holds it once, and an epoch is one piece."""
 
-    experiment: Experiment
-    """The resolved experiment."""
-    dataset: Dataset
-    preprocess: Preprocess
-    """The fitted preprocessing, its numbers arrays."""
-    parallel: Parallel
-    """The resolved layout."""
+    parts: dict[str, Examples]
+    """The parts `train` and, where there is one, `validation`, on the devices."""
+    batch_size: int
+    """The number of examples in a batch of training."""
+    key: Key[Array, "*members"]
+    """The key of the order of examples; with an axis of members each has an order of its own."""
+    _drawn: tuple[int, Any] = field(default=(-1, None), init=False)
+    """The first step of the epoch whose order was drawn last, and the order."""
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, preprocess: Preprocess, parallel: Parallel, batch_size: int, key: Key[Array, "*members"]
+    ) -> "ResidentSource":
+        """Places the data on the devices.
+
+        Args:
+            dataset: the data, in memory.
+            preprocess: the fitted preprocessing, which says in which form the device holds them.
+            parallel: the resolved layout.
+            batch_size: the number of examples in a batch of training.
+            key: the key of the order of examples, or those of several members.
+        """
+        parts = {name: dataset.part(name) for name in ("train", "validation")}
+        placed = {name: devices.place(part, preprocess) for name, part in parts.items() if len(part)}
+        return cls(jax.device_put(placed, parallel.whole), batch_size, key)
 
     @property
     def steps(self) -> int:
         """The number of steps in one epoch."""
-        return len(self.dataset.train) // self.experiment.batch_size
+        return len(self.parts["train"]) // self.batch_size
 
-    def train(self, state: State) -> Iterator[tuple[State, Metrics]]:
-        """Dispatches the whole epoch as one part."""
-        loss, optimizer = self._settings
-        settings = (self.experiment.model, loss, optimizer, self.preprocess)
-        size = self.experiment.batch_size
-        yield devices.shared_epoch(self.parallel, *settings, state, self._parts["train"], self._key, batch_size=size)
+    def batches(self, start: int, stop: int) -> Iterator[Batches]:
+        """Yields the batches from step `start` to before step `stop`: those of each epoch are one piece."""
+        while start < stop:
+            begin = start - start % self.steps
+            end = min(stop, begin + self.steps)
+            yield Batches(self.parts["train"], piece(self._order(begin), start - begin, end - start))
+            start = end
 
-    def validate(self, state: State) -> Metrics | None:
-        """Measures the loss and its terms on the validation part; None where the data holds none out."""
-        part = self._parts.get("validation")
-        if part is None:
-            return None
-        settings = (self.experiment.model, (self._settings[0],), self.preprocess)
-        size = min(CHUNK, len(part))
-        return devices.shared_evaluate(self.parallel, *settings, state, part, self._key, batch_size=size)
+    def validation(self) -> Iterator[Chunk]:
+        """Yields the whole validation part, if there is one."""
+        if "validation" in self.parts:
+            part = self.parts["validation"]
+            yield Chunk(part, min(CHUNK, len(part)), {})
 
-    @cached_property
-    def _settings(self) -> tuple[Loss, Optimizer]:
-        return as_arrays((self.experiment.loss, self.experiment.optimizer))
+    def of_members(self, key: Key[Array, " members"]) -> "ResidentSource":
+        """Returns the source for other members; where all share one order, it is this one."""
+        return ResidentSource(self.parts, self.batch_size, key) if self.key.ndim else self
 
-    @cached_property
-    def _key(self) -> Key[Array, ""]:
-        return jax.random.key(self.experiment.seed)
+    def _order(self, begin: int) -> Int[Array, "*members steps batch"]:
+        if self._drawn[0] != begin:
+            size = len(self.parts["train"])
+            self._drawn = begin, devices.epoch_order(self.key, begin, size, self.batch_size)
+        return self._drawn[1]
 
-    @cached_property
-    def _parts(self) -> dict[str, Examples]:
-        parts = {name: self.dataset.part(name) for name in ("train", "validation")}
-        placed = {name: devices.place(part, self.preprocess) for name, part in parts.items() if len(part)}
-        return jax.device_put(placed, self.parallel.whole)
+
+def piece(steps: Any, first: int, length: int, axis: int = -2) -> Any:
+    """Cuts consecutive steps out of arrays that have an axis of steps.
+
+    Args:
+        steps: a tree of arrays.
+        first: the first step, counted along the axis.
+        length: the number of steps; one program serves all pieces of one length.
+        axis: the axis of steps.
+    """
+    if length == jax.tree.leaves(steps)[0].shape[axis]:
+        return steps
+    return _cut(steps, jnp.int32(first), length=length, axis=axis)
+
+
+@partial(jax.jit, static_argnames=("length", "axis"))
+def _cut(steps: Any, first: Int[Array, ""], length: int, axis: int) -> Any:
+    return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, length, axis), steps)

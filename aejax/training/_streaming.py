@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import jax
@@ -12,12 +11,12 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from aejax import devices
-from aejax.core import CHUNK, Examples, InputError, Metrics, State, as_arrays
+from aejax.core import CHUNK, Batches, Examples, InputError
 from aejax.data import Dataset, Preprocess, StaticBinarise, Stored
 from aejax.devices import Parallel
 from aejax.experiment import Experiment
 from aejax.runs import span
-from aejax.training._sources import ResidentSource, Source
+from aejax.training._sources import Chunk, ResidentSource, Source, piece
 
 _READ = 2  # chunks that are read at once, and how many are read ahead
 
@@ -27,108 +26,121 @@ _LONGEST = 2**24  # bytes of a chunk: a longer one is no faster, and training wa
 
 
 def source_for(
-    experiment: Experiment, dataset: Dataset, preprocess: Preprocess, parallel: Parallel, buffer: float
+    experiment: Experiment,
+    dataset: Dataset,
+    preprocess: Preprocess,
+    parallel: Parallel,
+    buffer: float,
+    key: Key[Array, "*members"] | None = None,
 ) -> Source:
     """Chooses the source of batches: from memory, or from disk where data there is larger than the buffer.
 
     Args:
         experiment: the resolved experiment.
         dataset: its data.
-        preprocess: the fitted preprocessing, its numbers arrays.
+        preprocess: the fitted preprocessing.
         parallel: the resolved layout.
         buffer: gigabytes of the training part that may be in memory.
+        key: the keys of the order of examples of several members; None: that of the experiment.
 
     Raises:
-        InputError: where the buffer is too small to stream through.
+        InputError: where the data cannot be streamed through the buffer.
     """
-    if isinstance(dataset.train, Stored) and dataset.train.x.nbytes > 1e9 * buffer:
-        return StreamedSource(experiment, dataset, preprocess, parallel, 1e9 * buffer)
-    train, validation = dataset.train.read(), dataset.validation.read()
-    return ResidentSource(experiment, replace(dataset, train=train, validation=validation), preprocess, parallel)
+    if not streams(dataset, buffer):
+        train, validation = dataset.train.read(), dataset.validation.read()
+        key = jax.random.key(experiment.seed) if key is None else key
+        held = replace(dataset, train=train, validation=validation)
+        return ResidentSource.of(held, preprocess, parallel, experiment.batch_size, key)
+    if isinstance(preprocess, StaticBinarise):
+        raise InputError(
+            "StaticBinarise draws a whole part at once, which does not fit the buffer: use "
+            "--data.preprocess binarise, or a larger --buffer"
+        )
+    last = experiment.steps_in(len(dataset.train) // experiment.batch_size)
+    return StreamedSource(dataset, parallel, experiment.batch_size, experiment.seed, last, 1e9 * buffer)
+
+
+def streams(dataset: Dataset, buffer: float) -> bool:
+    """Tells whether a data set's training part is read from disk while it is trained on, with a buffer in gigabytes."""
+    return isinstance(dataset.train, Stored) and dataset.train.x.nbytes > 1e9 * buffer
 
 
 @dataclass
 class StreamedSource:
-    """Feeds data larger than memory: an epoch is that of `ResidentSource`, dispatched in chunks of several steps.
+    """Feeds data larger than memory: the batches are those of `ResidentSource`, read in chunks of several steps.
 
-    Of each example only the label and the place in the order are held, some twenty bytes. The step of the state
-    and the seed say which batches are left, so that grain's own state is not saved.
+    Of each example only the label and the place in the order are held, some twenty bytes. The step and the seed
+    say which batches are left, so that grain's own state is not saved.
     """
 
-    experiment: Experiment
-    """The resolved experiment."""
     dataset: Dataset
-    preprocess: Preprocess
-    """The fitted preprocessing, its numbers arrays."""
     parallel: Parallel
     """The resolved layout."""
+    batch_size: int
+    """The number of examples in a batch of training."""
+    seed: int
+    """The seed of the order of examples."""
+    last: int
+    """The step after the last one of the run, up to which chunks are read ahead."""
     limit: float
     """Bytes of examples that may be in memory at once."""
-    _reading: tuple[int, Iterator[Examples]] = field(default=(-1, iter(())), init=False)
-    """The step of the next chunk, and the iterator that reads chunks ahead from there."""
+    _next: int = field(default=-1, init=False)
+    """The step of the next chunk that the reader gives."""
+    _reader: Iterator[Examples] = field(default=iter(()), init=False)
+    """Reads chunks ahead, from step `_next` on."""
+    _rest: Examples | None = field(default=None, init=False)
+    """The end of a chunk that was asked for in part: the batches from `_next` on."""
 
     def __post_init__(self) -> None:
-        """Checks that the data can be streamed. Raises `InputError` where it cannot."""
-        if isinstance(self.preprocess, StaticBinarise):
-            raise InputError(
-                "StaticBinarise draws a whole part at once, which does not fit the buffer: use "
-                "--data.preprocess binarise, or a larger --buffer"
-            )
-        if self._steps_in(self.experiment.batch_size) < 1:
+        """Checks the size of the buffer. Raises `InputError` where it is too small."""
+        if self._steps_in(self.batch_size) < 1:
             raise InputError(
                 f"the buffer holds {self.limit / 1e6:.3g} MB, but streaming needs {_CHUNKS} batches of "
-                f"{self.experiment.batch_size * self._bytes / 1e6:.3g} MB: give a larger --buffer or smaller batches"
+                f"{self.batch_size * self._bytes / 1e6:.3g} MB: give a larger --buffer or smaller batches"
             )
 
     @property
     def steps(self) -> int:
         """The number of steps in one epoch."""
-        return len(self.dataset.train) // self.experiment.batch_size
+        return len(self.dataset.train) // self.batch_size
 
-    def train(self, state: State) -> Iterator[tuple[State, Metrics]]:
-        """Dispatches what is left of the epoch, in chunks.
+    def batches(self, start: int, stop: int) -> Iterator[Batches]:
+        """Yields the batches from step `start` to before step `stop` in chunks, and waits for each to be read."""
+        if self._next != start:
+            length = self._steps_in(self.batch_size)
+            chunks = TrainingChunks(
+                self.dataset.train, self.parallel, self.seed, self.batch_size, length, start, self.last
+            )
+            self._next, self._rest, self._reader = start, None, _ahead(chunks)
+        while self._next < stop:
+            chunk = next(self._reader) if self._rest is None else self._rest
+            left = stop - self._next
+            self._rest = piece(chunk, left, len(chunk) - left, axis=0) if len(chunk) > left else None
+            given = piece(chunk, 0, min(left, len(chunk)), axis=0)
+            self._next += len(given)
+            yield Batches(given)
 
-        It waits for input, and where two chunks that were dispatched are not finished.
-        """
-        settings = self.experiment.model, *as_arrays((self.experiment.loss, self.experiment.optimizer)), self.preprocess
-        at = int(state.step)
-        end = at - at % self.steps + self.steps
-        chunks: list[Metrics] = []
-        while at < end:
-            chunk = self._next_chunk(at)
-            jax.block_until_ready(chunks[-2:-1])
-            state, metrics = devices.shared_epoch(self.parallel, *settings, state, chunk, self._key, batch_size=None)
-            chunks.append(metrics)
-            at += len(metrics["loss_nats"].count)
-            self._reading = at, self._reading[1]
-            yield state, metrics
-
-    def validate(self, state: State) -> Metrics | None:
-        """Measures the loss and its terms on the validation part, in chunks; None where the data holds none out."""
+    def validation(self) -> Iterator[Chunk]:
+        """Yields the validation part in chunks, and waits for each to be read; nothing where there is none."""
         part = self.dataset.validation
         if not len(part):
-            return None
-        size = min(CHUNK, len(part))
-        chunks_to_measure = EvaluationChunks(part, self.parallel, size, max(1, self._steps_in(size)))
-        settings = self.experiment.model, (as_arrays(self.experiment.loss),), self.preprocess
-        first = 0
-        chunks: list[Metrics] = []
-        for chunk in _ahead(chunks_to_measure):
-            jax.block_until_ready(chunks[-2:-1])
-            place = {"batch_size": size, "first": jnp.int32(first), "size": jnp.int32(len(part))}
-            chunks.append(devices.shared_evaluate(self.parallel, *settings, state, chunk, self._key, **place))
+            return
+        size, first = min(CHUNK, len(part)), 0
+        for chunk in _ahead(EvaluationChunks(part, self.parallel, size, max(1, self._steps_in(size)))):
+            yield Chunk(chunk, size, {"first": jnp.int32(first), "size": jnp.int32(len(part))})
             first += len(chunk) // size
-        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *chunks)
 
-    def _next_chunk(self, step: int) -> Examples:
-        """Returns the batches from a step on, which are read ahead where the last chunk asked for ended there."""
-        if self._reading[0] != step:
-            last = self.experiment.epochs * self.steps
-            length = self._steps_in(self.experiment.batch_size)
-            given = self.dataset.train, self.parallel, self.experiment.seed, self.experiment.batch_size
-            chunks = TrainingChunks(*given, length, step, last)
-            self._reading = step, _ahead(chunks)
-        return next(self._reading[1])
+    def of_members(self, key: Key[Array, " members"]) -> "StreamedSource":
+        """Returns this source: all members share one order of examples."""
+        return self
+
+    def shapes(self) -> tuple[Batches, Examples | None]:
+        """Returns the shapes of a chunk of training, and of one of validation where there is one."""
+        train = _shapes(self.dataset.train, self._steps_in(self.batch_size), self.batch_size)
+        part = self.dataset.validation
+        size = min(CHUNK, len(part))
+        held = _shapes(part, max(1, self._steps_in(size)) * size) if size else None
+        return Batches(train), held
 
     def _steps_in(self, batch_size: int) -> int:
         """Returns the number of batches of this size in a chunk."""
@@ -139,9 +151,10 @@ class StreamedSource:
         """The bytes of one example."""
         return self.dataset.train.x.nbytes // len(self.dataset.train)
 
-    @cached_property
-    def _key(self) -> Key[Array, ""]:
-        return jax.random.key(self.experiment.seed)
+
+def _shapes(part: Examples, *leading: int) -> Any:
+    one = part.take(np.arange(1)).read()
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype), one)
 
 
 @dataclass(frozen=True)
@@ -197,7 +210,7 @@ class TrainingChunks:
             if begin not in self._orders:
                 for done in [step for step in self._orders if step < begin - self._steps]:
                     del self._orders[done]
-                self._orders[begin] = devices.shuffled(self.seed, begin, len(self.part), self.batch_size)
+                self._orders[begin] = devices.epoch_order_on_host(self.seed, begin, len(self.part), self.batch_size)
             return self._orders[begin]
 
 

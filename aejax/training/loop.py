@@ -1,52 +1,33 @@
-"""Runs the host's side of training: dispatches an epoch, and reads, writes and shows the one before meanwhile."""
+"""Trains one experiment: reads, writes and shows each window of steps while the next one runs."""
 
 import dataclasses
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from aejax import core, devices
-from aejax.core import BUFFER, DivergedError, InputError, Metrics, Stopped, as_arrays, blank_example, means
+from aejax import core
+from aejax.core import BUFFER, DivergedError, InputError, Stopped, as_arrays
 from aejax.data import Dataset, load as load_data
-from aejax.devices import ALL_DEVICES, Parallel, hosts
+from aejax.devices import ALL_DEVICES, Parallel, Program, copied, hosts
 from aejax.experiment import Experiment, differences
-from aejax.runs import FRESH, Run, Saving, checkpoint_template, record_duration, stopping
+from aejax.runs import FRESH, Run, Saving, stopping, validation_losses
 from aejax.trained import Trained
 from aejax.training._checkpointing import CheckpointPolicy
 from aejax.training._progress import Progress
-from aejax.training._sources import Source
+from aejax.training._rows import RowLog
 from aejax.training._streaming import source_for
-
-T = TypeVar("T")
+from aejax.training.engine import Engine, Window, one_ahead
+from aejax.training.intervals import Intervals
+from aejax.training.selection import EarlyStopping
 
 log = logging.getLogger("aejax")
 
-_finite = jax.jit(lambda tree: jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all())
-
 ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
-
-
-@dataclasses.dataclass(frozen=True)
-class DispatchedEpoch:
-    """Holds one epoch as it was dispatched; reading its metrics waits for it. The states are in the host's memory."""
-
-    number: int
-    """The number of the epoch, counted from 1."""
-    before: core.State
-    """The state before the epoch."""
-    after: core.State
-    """The state after the epoch."""
-    metrics: dict[str, Metrics]
-    """The metrics of each part: train with an axis of steps, and validation where there is one."""
-    finite: jax.Array
-    """Whether every parameter is finite after the epoch."""
 
 
 def fit(
@@ -58,6 +39,8 @@ def fit(
     params: Any = None,
     parallel: Parallel = ALL_DEVICES,
     saving: Saving | None = None,
+    intervals: Intervals | None = None,
+    patience: int | None = None,
     buffer: float = BUFFER,
     show_progress: bool = False,
 ) -> Trained:
@@ -71,6 +54,9 @@ def fit(
         params: to start from, in place of fresh ones; see `aejax.training.unroll`. A resumed run has its own.
         parallel: the devices that train it together, and how.
         saving: when checkpoints are written, and which are kept; None is `Saving()`.
+        intervals: how often metrics are logged and validation is measured; None is `Intervals()`, once an epoch.
+        patience: number of measurements of validation, one an epoch by default, without a lower loss after which
+            training ends, with the state of the last one; None: it goes on to its last step.
         buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
         show_progress: a progress bar with loss, examples per second and time left.
 
@@ -78,41 +64,74 @@ def fit(
         InputError: for settings, data or a run that cannot be used, before any training.
         DivergedError: when a term is not finite; the last good state is kept.
         DiskError: when the run directory cannot be written any more; what was saved before is kept.
-        Stopped: after Ctrl-C or SIGTERM, with a run directory: the last whole epoch is saved. Where an epoch
-            outlasts SIGTERM by `stopping.GRACE` seconds, the one before is saved and the process ends with 143.
+        Stopped: after Ctrl-C or SIGTERM, with a run directory: the last step that was dispatched is saved. Where it
+            is not done within `stopping.GRACE` seconds of SIGTERM, the state at the last row of metrics is saved and
+            the process ends with 143.
     """
     dataset = load_data(experiment.data) if dataset is None else dataset
     given, experiment = experiment, experiment.resolve(dataset)
     parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
-    feed = source_for(experiment, dataset, as_arrays(preprocess), parallel, buffer)
+    source = source_for(experiment, dataset, preprocess, parallel, buffer)
+    program = Program.of(experiment, preprocess, parallel)
     if not hosts.first():  # the first process reads and writes for all
         folder = resume = None
     run = _open_run(given, dataset, folder, resume, params)
-    keeper = CheckpointPolicy(run, as_arrays(preprocess), saving or Saving())
-    with _watched(run, experiment, keeper) as stopped_by:
-        state, history = _begin(given, experiment, dataset.shape, run if resume else None, params)
-        state = hosts.from_first(state)
-        keeper.begin(state, history, save=params is not None and resume is None)
-        with Progress(experiment, history, show_progress and hosts.first()) as bar:
-            clock = time.perf_counter()
-            for epoch in filter(None, one_ahead(_epochs(feed, parallel, state, experiment.epochs))):
-                _require_finite(epoch, keeper)
-                seconds, clock = time.perf_counter() - clock, time.perf_counter()
-                record_duration("epoch", seconds)
-                rows = _rows(epoch, len(dataset.train), seconds)
+    saving, last = saving or Saving(), experiment.steps_in(source.steps)
+    if patience is not None:
+        _check_patience(patience, dataset)
+    policy = CheckpointPolicy(run, program.preprocess, saving, source.steps)
+    with _watched(run, experiment, policy) as asked:
+        state, history = _begin(given, program, dataset.shape, last, run if resume else None, params)
+        copies = run is not None or patience is not None
+        engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
+        policy.begin(copied(state), history, save=params is not None and resume is None)
+        stops = (intervals or Intervals()).stops(engine.step, last, source.steps, saving.save_steps)
+        if _has_converged(history, patience):
+            stops = iter(())
+        with Progress(experiment, history, last, show_progress and hosts.first()) as bar:
+            row_log = RowLog(source.steps, experiment.batch_size)
+            for window in one_ahead(engine.windows(stops, asked)):
+                _require_finite(window, policy)
+                row_log.enter(window)
+                if not (window.ends or (engine.stopped and window.stop == engine.step)):
+                    continue
+                rows = row_log.rows(window)
                 history += rows
-                state = epoch.after
-                keeper.log(rows, state)
+                policy.log(rows, engine.state if window.state is None else window.state)
                 bar.show(rows)
-                if stopped_by():
+                if asked():
                     break
-                keeper.keep(epoch.number, now=epoch.number == experiment.epochs)
-    return Trained(experiment, dataset.shape, preprocess, jax.device_put(jax.device_get(state)), history, run)
+                converged = _has_converged(history, patience)
+                policy.save_if_due(last=window.stop == last or converged)
+                if converged:
+                    engine.state = window.state
+                    break
+    state = engine.state if parallel.tensor > 1 else jax.device_put(parallel.to_host(engine.state))
+    return Trained(experiment, dataset.shape, preprocess, state, history, run)
+
+
+def _check_patience(patience: int, dataset: Dataset) -> None:
+    if patience < 1:
+        raise InputError(f"patience is {patience}: give at least 1")
+    if not len(dataset.validation):
+        raise InputError("patience needs a validation part, but the data holds none out: set data.validation")
+
+
+def _has_converged(history: list[dict[str, Any]], patience: int | None) -> bool:
+    """Tells whether the validation loss has not fallen for as many measurements as patience allows.
+
+    Every process must call it; they agree, though of a resumed run the first alone knows the rows of before.
+    """
+    if patience is None:
+        return False
+    losses = np.asarray(list(validation_losses(history).values()))[:, None]
+    over = len(losses) > 0 and not EarlyStopping(patience).keep(losses)[0]
+    return bool(hosts.agreed(lambda: int(over))())
 
 
 @contextmanager
-def _watched(run: Run | None, experiment: Experiment, keeper: CheckpointPolicy) -> Iterator[Callable[[], int]]:
+def _watched(run: Run | None, experiment: Experiment, policy: CheckpointPolicy) -> Iterator[Callable[[], int]]:
     """Holds the run open for writing, and catches requests to stop, for the length of the context.
 
     It yields a function that returns the number of the signal that asked to stop, or 0. At the end the run is on
@@ -121,7 +140,7 @@ def _watched(run: Run | None, experiment: Experiment, keeper: CheckpointPolicy) 
     with ExitStack() as stack:
         asked: Callable[[], int] = lambda: 0  # noqa: E731
         if run is not None:
-            stack.enter_context(stopping.in_time(lambda: _how_to_go_on(keeper, experiment)))
+            stack.enter_context(stopping.in_time(lambda: _how_to_go_on(policy, experiment)))
             stack.enter_context(run.writing())
         if run is not None or hosts.several():
             asked = hosts.agreed(stack.enter_context(stopping.requests()))
@@ -129,7 +148,7 @@ def _watched(run: Run | None, experiment: Experiment, keeper: CheckpointPolicy) 
         if run is not None:
             run.checkpoints.wait()
         if number := asked():
-            raise Stopped("stopped" if run is None else _how_to_go_on(keeper, experiment), number)
+            raise Stopped("stopped" if run is None else _how_to_go_on(policy, experiment), number)
 
 
 def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any, params: Any) -> Run | None:
@@ -138,8 +157,8 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
         return None if folder is None else Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch, params)
     run = Run(Path(resume))
     changed = differences(run.experiment, experiment)
-    # More epochs only lengthen a run; anything else would make it another experiment.
-    if set(changed) - {"epochs"}:
+    # More epochs or steps only lengthen a run; anything else would make it another experiment.
+    if set(changed) - {"epochs", "steps"}:
         said = "; ".join(f"{name} {old!r}, not {new!r}" for name, (old, new) in changed.items())
         raise InputError(f"{run.path} cannot be resumed, it was made with {said}: give it its own settings")
     if (run.shape, run.steps_per_epoch) != (dataset.shape, steps_per_epoch):
@@ -153,29 +172,35 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
 
 
 def _begin(
-    given: Experiment, experiment: Experiment, shape: tuple[int, ...], resumed: Run | None, params: Any
+    given: Experiment, program: Program, shape: tuple[int, ...], last: int, resumed: Run | None, params: Any
 ) -> tuple[core.State, list[dict[str, Any]]]:
-    """Returns the state to begin from, fresh or resumed, and the rows that led to it."""
+    """Returns the state to begin from on the devices, fresh or resumed, and the rows that led to it."""
+    fresh = program.init(shape)
+    program.parallel.check_divided(fresh)
     if resumed is not None:
         if resumed.checkpoints.steps():
-            state, _ = resumed.restore(checkpoint_template(experiment, shape))
-            done = int(state.step) // resumed.steps_per_epoch
-            if done > experiment.epochs:
-                raise InputError(f"{resumed.path} has {done} epochs behind it: give --epochs of at least as many")
-            resumed.update(given)
-            return state, resumed.rewind(int(state.step))
+            state = resumed.restore({"state": fresh, "preprocess": program.preprocess})["state"]
+            step = int(state.step)
+            if step > last:
+                done = f"{step // resumed.steps_per_epoch} epochs" if given.steps is None else f"{step} steps"
+                flag = "--epochs" if given.steps is None else "--steps"
+                raise InputError(f"{resumed.path} has {done} behind it: give {flag} of at least as many")
+            resumed.update(given, step)
+            return _placed(program, state), resumed.rewind(step)
         if resumed.params != FRESH:
             raise InputError(
                 f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again"
             )
-        resumed.update(given)
+        resumed.update(given, 0)
         resumed.rewind(0)
-    loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    batch = blank_example(shape)
-    state = devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed))
-    if params is None or resumed is not None:
-        return state, []
-    return dataclasses.replace(state, params=_fitting(params, state.params)), []
+    elif params is not None:
+        fresh = dataclasses.replace(fresh, params=_fitting(params, fresh.params))
+    return _placed(program, fresh), []
+
+
+def _placed(program: Program, state: core.State) -> core.State:
+    """Returns the first process's state, laid out for training."""
+    return program.parallel.place(hosts.from_first(program.parallel.to_host(state)) if hosts.several() else state)
 
 
 def _fitting(params: Any, fresh: Any) -> Any:
@@ -192,71 +217,39 @@ def _shapes(tree: Any) -> set[tuple[str, tuple[int, ...]]]:
     return {(jax.tree_util.keystr(path, simple=True, separator="."), np.shape(leaf)) for path, leaf in leaves}
 
 
-def _epochs(feed: Source, parallel: Parallel, start: core.State, epochs: int) -> Iterator[DispatchedEpoch | None]:
-    """Dispatches every epoch that is left. Each takes the memory of the state before it, of which a copy is kept.
+def _how_to_go_on(policy: CheckpointPolicy, experiment: Experiment) -> str:
+    assert policy.run is not None
+    last = experiment.steps_in(policy.steps_per_epoch)
+    if policy.step >= last:
+        where = "after the last epoch" if experiment.steps is None else "after the last step"
+    elif experiment.steps is None:
+        where = f"in epoch {policy.step // policy.steps_per_epoch + 1} of {experiment.epochs}"
+    else:
+        where = f"after step {policy.step:,} of {last:,}"
+    again = f"aejax train {experiment.name} --resume {policy.run.path} goes on"
+    return f"stopped {where}; {policy.rescue()}: {again}"
 
-    It yields None after each part of an epoch, and the epoch at its end: meanwhile the one before can be read.
+
+def _require_finite(window: Window, policy: CheckpointPolicy) -> None:
+    """Checks that all terms of a window are finite, and the parameters after it.
+
+    Otherwise saves the last good state, and raises `DivergedError` with the first step that was not finite.
     """
-    state, after = parallel.place(start), start
-    for number in range(int(start.step) // feed.steps + 1, epochs + 1):
-        parts = []
-        for following, metrics in feed.train(state):
-            state = following
-            parts.append(metrics)
-            yield None
-        by_part = {"train": jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts) if parts[1:] else parts[0]}
-        validation = feed.validate(state)
-        if validation is not None:
-            by_part["validation"] = validation
-        before, after = after, parallel.keep(state)
-        yield DispatchedEpoch(number, before, after, by_part, _finite(state.params))
-
-
-def one_ahead(items: Iterable[T]) -> Iterator[T]:
-    """Yields each item after the next one has been made, so that the device never waits for the host to read."""
-    iterator = iter(items)
-    for current in iterator:
-        for following in iterator:
-            yield current
-            current = following
-        yield current
-
-
-def _rows(epoch: DispatchedEpoch, examples: int, seconds: float) -> list[dict[str, Any]]:
-    """Returns the rows of an epoch for metrics.jsonl, one for each part."""
-    where = {"epoch": epoch.number, "step": int(epoch.after.step)}
-    rows = [where | {"split": split} | means(metrics) for split, metrics in epoch.metrics.items()]
-    rows[0] |= {"seconds": seconds, "examples_per_second": examples / seconds}
-    return rows
-
-
-def _how_to_go_on(keeper: CheckpointPolicy, experiment: Experiment) -> str:
-    assert keeper.run is not None
-    left = keeper.epoch < experiment.epochs
-    where = f"in epoch {keeper.epoch + 1} of {experiment.epochs}" if left else "after the last epoch"
-    again = f"aejax train {experiment.name} --resume {keeper.run.path} goes on"
-    return f"stopped {where}; {keeper.rescue()}: {again}"
-
-
-def _require_finite(epoch: DispatchedEpoch, keeper: CheckpointPolicy) -> None:
-    """Checks that all terms and parameters of an epoch are finite.
-
-    Otherwise saves the state before the epoch, and raises `DivergedError` with the first step that was not finite.
-    """
-    sums = {name: np.atleast_1d(mean.sum) for name, mean in epoch.metrics["train"].items()}
+    epoch = window.start // policy.steps_per_epoch + 1
+    sums = {name: np.asarray(mean.sum) for name, mean in window.metrics["train"].items()}
     bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in sums.items()}
     steps = {name: int(where[0]) for name, where in bad.items() if len(where)}
     if not steps:
-        if not epoch.finite:
+        if window.finite is not None and not window.finite:
             raise DivergedError(
-                f"parameters became infinite or undefined in the last step of epoch {epoch.number}; "
-                f"{keeper.rescue()}: {ADVICE}"
+                f"parameters became infinite or undefined in the last step of epoch {epoch}; "
+                f"{policy.rescue()}: {ADVICE}"
             )
         return
     first = min(steps.values())
     names = [name for name, where in steps.items() if where == first and name != "loss_nats"] or ["loss_nats"]
-    kept = keeper.rescue()
+    kept = policy.rescue()
     raise DivergedError(
-        f"{' and '.join(names)} became {sums[names[0]][first]} at step {int(epoch.before.step) + first + 1} "
-        f"(epoch {epoch.number}); {kept}: {ADVICE}"
+        f"{' and '.join(names)} became {sums[names[0]][first]} at step {window.start + first + 1} "
+        f"(epoch {epoch}); {kept}: {ADVICE}"
     )

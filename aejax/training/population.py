@@ -15,14 +15,13 @@ from typing import Any
 import jax
 
 from aejax import devices
-from aejax.core import InputError, as_arrays
+from aejax.core import BUFFER, InputError, as_arrays
 from aejax.data import Dataset, Preprocess, load as load_data
 from aejax.devices import step_flop
 from aejax.experiment import Experiment, differences
-from aejax.training._group import Group, Program
+from aejax.training._group import Group, Population
 from aejax.training._group_checkpoint import GroupCheckpoint, groups_in_training, member_names
 from aejax.training._member_log import MemberLog
-from aejax.training.loop import one_ahead
 from aejax.training.outcome import Outcome
 from aejax.training.selection import Selection
 
@@ -40,7 +39,7 @@ def structure(experiment: Experiment) -> Hashable:
     """Returns what members of a population must share: equal for two experiments exactly where they can be stacked."""
     settings = as_arrays((experiment.loss, experiment.optimizer))
     shapes = tuple(leaf.shape for leaf in jax.tree.leaves(settings))
-    rest = (experiment.model, str(experiment.data), experiment.batch_size, experiment.epochs)
+    rest = (experiment.model, str(experiment.data), experiment.batch_size, experiment.epochs, experiment.steps)
     return jax.tree.structure(settings), shapes, rest
 
 
@@ -51,6 +50,7 @@ def fit_each(
     shared_order: bool = False,
     selection: Selection | None = None,
     memory: int | None = None,
+    buffer: float = BUFFER,
     keep: Path | None = None,
     on_epoch: Callable[[int], None] = lambda members: None,
 ) -> Iterator[Outcome]:
@@ -62,10 +62,13 @@ def fit_each(
     Args:
         experiments: of one `structure`.
         dataset: in place of the one that their `data` names.
-        shared_order: every member sees the batches of the first one's seed; its noise stays its own.
+        shared_order: every member sees the batches of the first one's seed; its noise stays its own. So it is
+            always where the data are streamed, so that one read of a batch serves all members.
         selection: drops members early, by validation loss; one that compares them trains them side by side.
         memory: bytes that the program may take; None: most of what the device has left. A larger
             population is split into equal groups, by what its compiled programs say they need.
+        buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory,
+            by each group that trains at the same time.
         keep: a folder for the state of groups in training: the same call goes on with what it finds there,
             and ends with the same bits as if it had never stopped.
         on_epoch: called after every epoch of a group with the number of members that it trained.
@@ -83,12 +86,12 @@ def fit_each(
     resolved = [experiment.resolve(dataset) for experiment in experiments]
     _check(resolved, dataset, selection)
     preprocess = resolved[0].data.preprocess.fit(dataset.train.x)
-    program = Program.of(resolved[0], dataset, preprocess, shared_order)
-    lanes, size = _at_once(program, resolved, selection, devices.free_memory() if memory is None else memory)
-    called = member_names(resolved, selection, resolved[0].seed if shared_order else None)
+    population = Population.of(resolved[0], dataset, preprocess, shared_order, buffer)
+    lanes, size = _at_once(population, resolved, selection, devices.free_memory() if memory is None else memory)
+    called = member_names(resolved, selection, resolved[0].seed if population.shared_order else None)
     trainings = [
         _Training(
-            program,
+            population,
             [resolved[place] for place in group],
             max(size, len(group)),
             preprocess,
@@ -142,18 +145,18 @@ def side_by_side(
 
 
 def _at_once(
-    program: Program, experiments: Sequence[Experiment], selection: Selection | None, memory: int
+    population: Population, experiments: Sequence[Experiment], selection: Selection | None, memory: int
 ) -> tuple[int, int]:
     """Returns how many groups train at the same time and how many members make one, within the given memory.
 
     On the way it compiles the programs of such a group.
     """
-    lanes, share = side_by_side(experiments[0], program.shape, len(experiments), selection)
-    each = max(program.compile(experiments[:share]) - program.fixed_bytes, 1) / share
-    fitting = max(int((memory - program.fixed_bytes) / each), 1)
+    lanes, share = side_by_side(experiments[0], population.dataset.shape, len(experiments), selection)
+    each = max(population.memory(experiments[:share]), 1) / share
+    fitting = max(int((memory - population.fixed_bytes) / each), 1)
     size = devices.rounded(-(-share // -(-share // max(fitting // lanes, 1))))
     if size != share:
-        program.compile(([*experiments] * size)[:size])
+        population.memory(([*experiments] * size)[:size])
     return min(lanes, max(fitting // size, 1)), size
 
 
@@ -196,7 +199,7 @@ def _outcomes(groups: Sequence["_Training"], lanes: int) -> Iterator[Outcome]:
 class _Training:
     """Trains one group from its first epoch to its last."""
 
-    program: Program
+    population: Population
     experiments: Sequence[Experiment]
     size: int
     preprocess: Preprocess
@@ -208,12 +211,11 @@ class _Training:
         """Trains the group and returns how each member ended; nothing where it was stopped before."""
         if stop.is_set():
             return []
-        member_log = MemberLog(self.experiments, self.program.shape, self.preprocess)
+        member_log = MemberLog(self.experiments, self.population.dataset.shape, self.preprocess)
         group, saved = self._begin(member_log), time.monotonic()
-        epochs = self.program.epochs(group)
         # A selection decides which members the next epoch trains, so that epoch is dispatched only after it has.
-        for epoch in epochs if self.selection is not None else one_ahead(epochs):
-            member_log.enter(epoch)
+        for epoch in group.epochs(ahead=self.selection is None):
+            member_log.enter(epoch, group.last)
             self.on_epoch(len(epoch.slots))
             if self.selection is not None:
                 member_log.select(self.selection, epoch)
@@ -232,9 +234,9 @@ class _Training:
         return member_log.outcomes()
 
     def _begin(self, member_log: MemberLog) -> Group:
-        group = None if self.kept is None else self.kept.restore(self.program, member_log)
+        group = None if self.kept is None else self.kept.restore(self.population, member_log)
         if group is None:
-            return self.program.begin(self.experiments, list(range(self.size)))
+            return self.population.begin(self.experiments, list(range(self.size)))
         if self.selection is not None and group.slots:
             group.narrow(member_log.training(group.slots))
         return group

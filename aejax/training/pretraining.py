@@ -21,11 +21,9 @@ from aejax.core import Examples, InputError, as_arrays, blank_example
 from aejax.data import Data, Dataset
 from aejax.experiment import Experiment
 from aejax.losses import Bernoulli, ContrastiveDivergence, FreeEnergy, Loss, Reconstruction
-from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder
+from aejax.models import Autoencoder, Latent, ParamPath, Plain, parameters_at, traits
 from aejax.trained import Trained
 from aejax.training.loop import fit
-
-Keys = tuple[str, ...]
 
 
 def rbm(steps: int = 1) -> Loss:
@@ -91,9 +89,10 @@ def unroll(experiment: Experiment, dataset: Dataset, parts: Sequence[Trained]) -
         parts: the trained layers, as `layers` returns them.
     """
     fresh = flatten_dict(_fresh(experiment.resolve(dataset), dataset))
-    up, down = _paths(experiment.model)
-    for part, into, out_of in zip(parts, up, reversed(down), strict=True):
-        code, back = part.state.params["latent"]["code"], part.state.params["decoder"]["out"]
+    model = experiment.model
+    for part, into, out_of in zip(parts, model.up, reversed(model.down), strict=True):
+        own = part.experiment.model
+        code, back = (parameters_at(part.state.params, paths[-1]) for paths in (own.up, own.down))
         placed = _at(into, code) | _at(out_of, {"kernel": code["kernel"].T} | back)
         fresh |= {path: leaf for path, leaf in placed.items() if path in fresh}
     return unflatten_dict(fresh)
@@ -105,31 +104,24 @@ def _fresh(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
     return devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed)).params
 
 
-def _at(path: Keys, leaves: dict[str, jax.Array]) -> dict[Keys, jax.Array]:
+def _at(path: ParamPath, leaves: dict[str, jax.Array]) -> dict[ParamPath, jax.Array]:
     return {(*path, name): leaf for name, leaf in leaves.items()}
 
 
-def _stack(model: Autoencoder) -> list[Plain]:
+def _stack(model: Autoencoder) -> list[Latent]:
     """Returns the encoder's dense layers, from the data upwards, each as the code of a model of its own.
 
     Raises `InputError` for a model that is no stack of dense layers.
     """
     encoder, latent, decoder = model.encoder, model.latent, model.decoder
-    if not isinstance(encoder, MLPEncoder) or not isinstance(latent, Plain) or encoder.activation == "glu":
+    if not {traits.DENSE_STACK, traits.DENSE_LAYER} <= {*model.meets}:
         raise InputError(
             "only a stack of dense layers can be pretrained: an MLPEncoder that is not gated and a Plain latent"
         )
-    if isinstance(decoder, MLPDecoder) and decoder.hidden != encoder.hidden[::-1]:
+    hidden = getattr(decoder, "hidden", encoder.hidden[::-1])  # one that is tied has the encoder's
+    if hidden != encoder.hidden[::-1] or len(model.down) != len(model.up):
         raise InputError(
-            f"the decoder's hidden layers are {decoder.hidden}, but must be the encoder's backwards to be "
+            f"the hidden layers of {type(decoder).__name__} are {hidden}, but must be the encoder's backwards to be "
             f"pretrained: {encoder.hidden[::-1]}"
         )
     return [*(Plain(size, encoder.activation) for size in encoder.hidden), latent]
-
-
-def _paths(model: Autoencoder) -> tuple[list[Keys], list[Keys]]:
-    """Returns the paths of the dense layers' parameters in the encoder and in the decoder, each in its own order."""
-    numbers = [f"Dense_{number}" for number in range(len(model.encoder.hidden))]
-    inside = ("decoder",) if isinstance(model, TiedAutoencoder) else ("decoder", "Stack_0")
-    up: list[Keys] = [("encoder", "Stack_0", number) for number in numbers]
-    return [*up, ("latent", "code")], [*((*inside, number) for number in numbers), ("decoder", "out")]

@@ -203,7 +203,7 @@ class Reveal(Loss):
     """Says which examples it saw: example i holds 2 ** i in its first value, so that sums tell sets apart."""
 
     def __call__(self, model, batch, train=False, step=None):
-        raw = model.decode(model.encode(batch.x, train).mean, train)
+        raw = model.decode(model.encode(batch, train).mean, batch, train)
         return {"loss_nats": 0 * raw.sum(axis=1), "seen": batch.x[:, 0], "label": batch.label.astype(jnp.float32)}
 
 

@@ -175,7 +175,10 @@ def test_dsprites_prepared_elsewhere_gives_white_sprites_and_their_factors(monke
         builder.download_and_prepare()
     monkeypatch.setattr(AejaxTinyDsprites, "example", lambda self, i: pytest.fail("was prepared again"))
     prepare(name, tmp_path / "elsewhere")
+    versioned = f"{name}:{AejaxTinyDsprites.VERSION}"
+    prepare(versioned, tmp_path / "elsewhere")
     train = load(Data(name, validation=0.0)).train
+    np.testing.assert_array_equal(load(Data(versioned, validation=0.0)).train.label, train.label)
     assert train.x.dtype == np.uint8
     number = train.x[:, 0, :, 0].argmax(axis=1)
     assert (train.x == np.where(np.arange(64)[None, None, :, None] == number[:, None, None, None], 255, 0)).all()

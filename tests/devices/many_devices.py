@@ -9,10 +9,10 @@ import pytest
 
 import aejax
 from aejax import devices
-from aejax.core import InputError, as_arrays, blank_example
+from aejax.core import BUFFER, InputError
 from aejax.core.optimizers import SGD
 from aejax.data import Data, Scale, pack
-from aejax.devices import Parallel
+from aejax.devices import Parallel, Program, programs
 from aejax.losses import KL, KLSparsity, Loss, Reconstruction
 from aejax.models import (
     Autoencoder,
@@ -23,6 +23,8 @@ from aejax.models import (
     VariationalAutoencoder,
     WinnerTakeAll,
 )
+from aejax.runs.checkpoints import Checkpoints
+from aejax.training import source_for
 
 NORMED = Autoencoder(MLPEncoder((16,), norm="batch"), Plain(3), MLPDecoder())
 VAE = VariationalAutoencoder(MLPEncoder((16,)), GaussianLatent(3), MLPDecoder())
@@ -91,38 +93,25 @@ class Noise(Loss):
 
     def __call__(self, model, batch, train=False, step=None):
         noise = jax.random.normal(model.make_rng("latent"), (len(batch),))
-        raw = model.decode(model.encode(batch.x, train).mean, train)
+        raw = model.decode(model.encode(batch, train).mean, batch, train)
         return {"loss_nats": 0 * raw.sum(axis=(1, 2, 3)), "noise": noise, "squared": noise**2}
 
 
-@dataclasses.dataclass(frozen=True)
-class Begun:
-    """What the programs of an experiment take."""
-
-    parallel: Parallel
-    settings: tuple
-    part: object
-    key: object
-
-    def epoch(self, state):
-        arguments = (self.parallel, *self.settings, state, self.part, self.key)
-        return devices.shared_epoch(*arguments, batch_size=8)
-
-
 def begun(tiny, experiment, parallel, **changed):
+    """The program of an experiment, its state before the first step, and the batches of its first epoch."""
     experiment = dataclasses.replace(experiment, **changed).resolve(tiny.dataset)
     parallel = parallel.resolve(experiment)
-    loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    state = devices.init(experiment.model, loss, optimizer, blank_example((4, 4, 1)), jax.random.key(0))
-    part = jax.device_put(devices.place(tiny.dataset.train, Scale()), parallel.whole)
-    settings = (experiment.model, loss, optimizer, Scale())
-    return Begun(parallel, settings, part, jax.random.key(0)), parallel.place(state)
+    program = Program.of(experiment, Scale(), parallel)
+    source = source_for(experiment, tiny.dataset, Scale(), parallel, BUFFER)
+    state = program.init((4, 4, 1))
+    parallel.check_divided(state)
+    return program, parallel.place(state), next(source.batches(0, source.steps))
 
 
 @pytest.mark.parametrize("strategy", ["jit", "pmap"])
 def test_every_device_has_noise_of_its_own_metrics_are_those_of_all_and_the_state_is_donated(tiny, strategy):
-    noisy, state = begun(tiny, tiny.experiment, Parallel(strategy), loss=Noise())
-    after, metrics = noisy.epoch(state)
+    noisy, state, batches = begun(tiny, tiny.experiment, Parallel(strategy), loss=Noise())
+    after, metrics = noisy.train(state, batches)
     total, squared = np.asarray(metrics["noise"].sum), np.asarray(metrics["squared"].sum)
     # One example on each device: if they drew alike, the square of the sum would be eight sums of squares.
     assert total.shape == (5,)
@@ -143,25 +132,25 @@ def test_parameters_to_start_from_outlive_the_run_that_starts_from_them(tiny, de
 
 
 def test_under_jit_the_work_is_divided():
-    experiment = aejax.get("vae-flax")
-    model = experiment.model.resolve((28, 28, 1), (28, 28, 1))
-    loss, recipe = as_arrays((experiment.loss, dataclasses.replace(experiment.optimizer, horizon=1.0)))
+    experiment = aejax.get("vae-flax").resolve_for((28, 28, 1), 1)
     part = devices.place(aejax.core.Examples(np.zeros((1024, 28, 28, 1), np.uint8)), Scale())
 
     def operations(count):
         parallel = Parallel(devices=count)
-        state = parallel.place(devices.init(model, loss, recipe, blank_example((28, 28, 1)), jax.random.key(0)))
+        program = Program.of(experiment, Scale(), parallel)
+        state = parallel.place(program.init((28, 28, 1)))
+        arguments = (parallel, program.model, program.loss, program.preprocess, state)
         placed = jax.device_put(part, parallel.whole)
-        arguments = (parallel, model, (loss,), Scale(), state, placed, jax.random.key(0))
-        return devices.shared_evaluate.lower(*arguments, batch_size=1024).compile().cost_analysis()["flops"]
+        lowered = programs._evaluate.lower(*arguments, placed, program.key, batch_size=1024)
+        return lowered.compile().cost_analysis()["flops"]
 
     assert operations(8) == pytest.approx(operations(1) / 8, rel=0.1)
 
 
 def test_wide_layers_are_divided_by_the_paths_of_their_parameters(tiny, vae):
     parallel = Parallel(tensor=4, wide=r"encoder.*kernel$")
-    training, state = begun(tiny, vae, parallel)
-    state, _ = training.epoch(state)
+    program, state, batches = begun(tiny, vae, parallel)
+    state, _ = program.train(state, batches)
     kernel = state.params["encoder"]["Stack_0"]["Dense_0"]["kernel"]  # [16, 16]
     assert kernel.addressable_data(0).shape == (16, 4)
     (adam, *_), decoder = state.opt_state, state.params["decoder"]
@@ -180,6 +169,32 @@ def test_a_run_goes_on_with_another_number_of_devices_and_by_the_other_strategy(
     resumed = aejax.fit(longer, dataset=tiny.dataset, resume=begun.run.path, parallel=Parallel("pmap", 4))
     assert len(losses(resumed)) == 12
     np.testing.assert_allclose(losses(resumed), losses(whole), rtol=TOLERANCE)
+
+
+def test_a_state_that_devices_hold_in_parts_is_saved_whole_and_restored_in_parts(tiny, vae, tmp_path):
+    _, state, _ = begun(tiny, vae, Parallel(tensor=4))
+    assert not all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(5, {"state": state}, 1, None)
+    checkpoints.wait()
+    restored = checkpoints.restore([5], {"state": state})["state"]
+    jax.tree.map(np.testing.assert_array_equal, restored, state)
+    assert all(jax.tree.leaves(jax.tree.map(lambda one, other: one.sharding == other.sharding, restored, state)))
+
+
+def test_layers_stay_divided_from_the_first_state_to_the_one_that_is_returned(tiny, vae, tmp_path):
+    """A model that one device cannot hold: no wide array is ever whole on a device."""
+    parallel = Parallel(tensor=4, wide=r"kernel$")
+    trained = aejax.fit(vae, dataset=tiny.dataset, folder=tmp_path, parallel=parallel)
+    kernels = [leaf for leaf in jax.tree.leaves(trained.state) if leaf.ndim == 2]
+    assert kernels
+    for leaf in jax.live_arrays():
+        if leaf.ndim == 2 and leaf.shape in {kernel.shape for kernel in kernels} and leaf.dtype == np.float32:
+            assert leaf.sharding.is_fully_replicated is False, leaf.shape
+    longer = dataclasses.replace(vae, epochs=4)
+    resumed = aejax.fit(longer, dataset=tiny.dataset, resume=trained.run.path, parallel=parallel)
+    one = aejax.fit(longer, dataset=tiny.dataset, parallel=Parallel(devices=1))
+    np.testing.assert_allclose(losses(resumed), losses(one), rtol=TOLERANCE)
 
 
 REFUSED = {

@@ -23,7 +23,7 @@ from aejax.devices import Parallel, _watch, hosts
 from aejax.runs import Run
 from tests.helpers import virtual
 
-ENDLESS = ["--epochs", "100000", "--save-every", "0", "--patience", "20"]
+ENDLESS = ["--epochs", "100000", "--save-every", "0", "--host-timeout", "20"]
 TOLERANCE = 1e-4
 """Relative, of every loss of a run: sums are taken in another order."""
 LOWEST = 61440
@@ -103,9 +103,9 @@ def test_a_memory_that_is_full_is_no_lost_process(monkeypatch, said, kind):
         raise JaxRuntimeError(said)
 
 
-@pytest.mark.parametrize("flags", [{"coordinator": "here:1"}, {"processes": 2, "process": 0}, {"patience": 0}])
+@pytest.mark.parametrize("flags", [{"coordinator": "here:1"}, {"processes": 2, "process": 0}, {"host_timeout": 0}])
 def test_flags_that_say_half_of_where_to_meet_are_refused(flags):
-    with pytest.raises(InputError, match=r"belong together: give all three|--patience is 0"):
+    with pytest.raises(InputError, match=r"belong together: give all three|--host-timeout is 0"):
         HostsFlags(**flags).joined()
 
 

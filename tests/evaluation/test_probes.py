@@ -116,6 +116,13 @@ def test_labels_that_are_no_classes_are_refused(tiny):
             method(Dataset("numbered", *numbered))
 
 
+@pytest.mark.parametrize("size", [0, 41])
+def test_fine_tuning_without_a_step_is_refused(tiny, size):
+    trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
+    with pytest.raises(InputError, match=f"batch_size is {size}, but the train part of tiny has 40 .*: give 1 to 40"):
+        fine_tune(trained, tiny.dataset, batch_size=size)
+
+
 def test_fine_tuning_learns_the_labels_and_leaves_the_autoencoder_alone(tiny):
     trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
     before = jax.tree.map(np.array, trained.state.params)

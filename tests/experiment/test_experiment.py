@@ -15,7 +15,17 @@ from aejax.core.optimizers import SGD
 from aejax.core.settings import _KNOWN
 from aejax.data import Binarise, Dataset, Standardise, StaticBinarise
 from aejax.experiment import Expected, Experiment, differences, dumps, from_json, registry, to_json
-from aejax.losses import KL, Bernoulli, Commitment, Gaussian, ImportanceWeighted, Loss, Reconstruction, WeightL2
+from aejax.losses import (
+    KL,
+    Bernoulli,
+    Commitment,
+    Gaussian,
+    ImportanceWeighted,
+    KLSparsity,
+    Loss,
+    Reconstruction,
+    WeightL2,
+)
 from aejax.losses.aggregate import TotalCorrelation
 from aejax.losses.levels import Categorical, DiscretisedLogistic
 from aejax.losses.likelihoods import GaussianLearnedScale
@@ -205,6 +215,14 @@ def test_numbers_that_cannot_train_are_refused(tiny, path, value):
         replaced(tiny.experiment, path, value).resolve(tiny.dataset)
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0, 1.5, math.nan])
+def test_a_mean_activation_that_no_unit_can_have_is_refused(tiny, value):
+    loss = Loss(terms={"reconstruction": Reconstruction(), "sparse": KLSparsity(rho=value)})
+    model = tiny.experiment.model.clone(latent=Plain(3, "sigmoid"))
+    with pytest.raises(InputError, match=rf"loss.terms.sparse.rho is {value}, but it must be above zero and below 1"):
+        dataclasses.replace(tiny.experiment, model=model, loss=loss).resolve(tiny.dataset)
+
+
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan])
 @pytest.mark.parametrize("path", ["optimizer.horizon", "optimizer.clip_norm", "loss.likelihood.scale"])
 def test_divisors_that_cannot_divide_are_refused(tiny, path, value):
@@ -226,7 +244,9 @@ def test_a_batch_larger_than_the_training_part_is_refused(tiny):
 
 def test_terms_learn_the_number_of_examples_that_an_epoch_trains_on_unless_it_is_given(tiny):
     terms = {"tc": TotalCorrelation(2.0), "told": TotalCorrelation(examples=7.0), "kl": KL()}
-    uneven = dataclasses.replace(tiny.experiment, loss=Loss(terms=terms), batch_size=12)
+    parts = tiny.experiment.model.encoder, GaussianLatent(3), tiny.experiment.model.decoder
+    model = VariationalAutoencoder(*parts)
+    uneven = dataclasses.replace(tiny.experiment, model=model, loss=Loss(terms=terms), batch_size=12)
     expected = terms | {"tc": TotalCorrelation(2.0, examples=36.0)}
     assert uneven.resolve(tiny.dataset).loss.terms == expected
     assert uneven.resolve_for((4, 4, 1), 3).loss.terms == expected
@@ -238,13 +258,23 @@ VQ = VectorQuantised(2, 3, 5)
 @pytest.mark.parametrize(
     ("kind", "latent", "terms", "said"),
     [
-        (Autoencoder, VQ, {}, r"a codebook needs .* commitment, .* \(--loss.terms.commitment commitment\)"),
-        (Autoencoder, VQ, {"codebook": Codebook()}, "a codebook needs .* commitment"),
+        (Autoencoder, VQ, {}, r"VectorQuantised needs .* commitment, .* \(--loss.terms.commitment commitment\)"),
+        (Autoencoder, VQ, {"codebook": Codebook()}, "VectorQuantised needs .* commitment"),
         (Autoencoder, VQ, {"near": Commitment(0.0)}, None),
-        (Autoencoder, VQ.clone(learning="gradient"), {"near": Commitment()}, "learning=gradient needs .* codebook,"),
+        (
+            Autoencoder,
+            VQ.clone(learning="gradient"),
+            {"near": Commitment()},
+            "needs the term codebook, .* learning=gradient",
+        ),
         (Autoencoder, VQ.clone(learning="gradient"), {"near": Commitment(), "codes": Codebook()}, None),
-        (VariationalAutoencoder, GaussianLatent(2), {}, r"a prior needs .* kl or capacity .* \(--loss.terms.kl kl\)"),
-        (VariationalAutoencoder, GaussianLatent(2), {"tc": TotalCorrelation()}, "a prior needs"),
+        (
+            VariationalAutoencoder,
+            GaussianLatent(2),
+            {},
+            r"StandardNormal needs .* kl, capacity, .* \(--loss.terms.kl kl\)",
+        ),
+        (VariationalAutoencoder, GaussianLatent(2), {"tc": TotalCorrelation()}, "StandardNormal needs a term"),
         (VariationalAutoencoder, GaussianLatent(2), {"bound": ImportanceWeighted()}, None),
         (VariationalAutoencoder, Plain(2), {"mmd": MMD()}, None),
     ],

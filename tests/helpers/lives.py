@@ -18,8 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint  # noqa: F401 - it and the next are imported once, before the forks
-import tensorboardX  # noqa: F401
+import tensorboardX  # noqa: F401 - it is imported once, before the forks
 
 import aejax
 from aejax import devices
@@ -169,18 +168,18 @@ def hang(sign: Path) -> None:
 
 
 def hold_compilation(sign: Path) -> None:
-    devices.shared_epoch = lambda *arguments, **settings: hang(sign)
+    devices.Program.train = lambda program, state, batches: hang(sign)
 
 
 def hold_device(sign: Path) -> None:
     """Makes the third epoch hang inside XLA, where the main thread runs none of Python's signal handlers."""
     read = loop._require_finite
 
-    def wait(epoch: loop.DispatchedEpoch, keeper: Any) -> None:
-        if epoch.number == 3:
+    def wait(window: Any, policy: Any) -> None:
+        if window.stop == 3 * policy.steps_per_epoch:
             hung = jax.jit(lambda: jax.pure_callback(lambda: hang(sign), jax.ShapeDtypeStruct((), np.float32)))
             jax.block_until_ready(hung())
-        read(epoch, keeper)
+        read(window, policy)
 
     loop._require_finite = wait
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aejax.core import Examples
 from aejax.losses import Bernoulli
 from aejax.losses.terms import Forward
 from aejax.models import GaussianLatent, MLPDecoder, MLPEncoder, Normal, Plain, VariationalAutoencoder
@@ -25,8 +26,10 @@ def passed(mean, scale=None, code=None, step=None, key=0):
     latent = (Plain if scale is None else GaussianLatent)(mean.shape[1])
     model = VariationalAutoencoder(MLPEncoder(), latent, MLPDecoder()).bind({}, rngs={"latent": jax.random.key(key)})
     code = posterior.sample(jax.random.key(key)) if code is None else jnp.asarray(code, jnp.float32)
-    x = jnp.zeros((len(mean), 3))
-    return Forward(model, x, x, posterior, code, x, Bernoulli(), step=None if step is None else jnp.int32(step))
+    batch = Examples(jnp.zeros((len(mean), 3)))
+    return Forward(
+        model, batch, batch, posterior, code, batch.x, Bernoulli(), step=None if step is None else jnp.int32(step)
+    )
 
 
 def posteriors(batch, size, seed=0):

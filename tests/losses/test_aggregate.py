@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 from aejax.core import InputError
 from aejax.losses.aggregate import DimensionwiseKL, MutualInformation, TotalCorrelation, log_weights
-from aejax.models import BottomDecoder, HierarchicalLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
+from aejax.models import BottomDecoder, HierarchicalLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder, require
 from tests.helpers.passes import passed, posteriors
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -113,13 +113,7 @@ def test_the_number_of_examples_is_the_data_s_and_has_no_default():
 
 
 def test_posteriors_whose_dimensions_depend_on_each_other_are_refused():
-    latent = HierarchicalLatent((2, 1), (3,))
-    model = VariationalAutoencoder(MLPEncoder(), latent, BottomDecoder(MLPDecoder(), 2), shape=(3,))
-
-    def values(model, x):
-        posterior = model.encode(x)
-        code = posterior.sample(jax.random.key(0))
-        return TotalCorrelation(examples=4.0)(passed(code)._replace(model=model, posterior=posterior))
-
-    with pytest.raises(InputError, match="which the posterior of HierarchicalLatent does not let it do"):
-        model.init(jax.random.key(0), jnp.zeros((2, 3)), method=values)
+    model = VariationalAutoencoder(MLPEncoder(), HierarchicalLatent((2, 1)), BottomDecoder(MLPDecoder(), 2))
+    for part in PARTS:
+        with pytest.raises(InputError, match="independent normals, which HierarchicalLatent does not have"):
+            require(part(), model)

@@ -9,9 +9,18 @@ import pytest
 from aejax.core import Examples, InputError
 from aejax.losses import Bernoulli, ContractiveLayer, GaussianNoise, Loss, Reconstruction
 from aejax.losses.contractive import Contractive
-from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain
+from aejax.models import (
+    Autoencoder,
+    ConditionalAutoencoder,
+    ConvDecoder,
+    ConvEncoder,
+    GaussianLatent,
+    MLPDecoder,
+    MLPEncoder,
+    Plain,
+)
 from tests.helpers import compiled
-from tests.losses.test_loss import built, gradient, values_of
+from tests.losses.test_loss import built, gradient, init, values_of
 
 KEYS = {"latent": jax.random.key(1), "corruption": jax.random.key(2), "dropout": jax.random.key(3)}
 DEEP = Autoencoder(MLPEncoder((6,), "tanh"), Plain(3, "sigmoid"), MLPDecoder())
@@ -25,13 +34,14 @@ def contractive(term):
 
 
 @partial(jax.jit, static_argnums=0)
-def by_jacobian(model, variables, x):
+def by_jacobian(model, variables, x, label=None):
     """sum_ij (dz_i / dx_j)^2 of each example, by JAX's whole Jacobian."""
 
-    def code(x):
-        return compiled.apply(lambda model: model.encode(x[None]).mean, model, variables, {})[0][0]
+    def code(x, label):
+        one = jax.tree.map(lambda leaf: leaf[None], Examples(x, label))
+        return compiled.apply(lambda model: model.encode(one).mean, model, variables, {})[0][0]
 
-    return jax.vmap(lambda x: jnp.sum(jnp.square(jax.jacrev(code)(x))))(x)
+    return jax.vmap(lambda *one: jnp.sum(jnp.square(jax.jacrev(code)(*one))))(x, label)
 
 
 @pytest.mark.parametrize("model", [DEEP, CONV, NORMED], ids=["deep", "conv", "normalised"])
@@ -49,6 +59,22 @@ def test_the_closed_form_of_one_layer_is_that_of_the_jacobian(model):
     model, variables, part = built(loss := contractive(ContractiveLayer()), model)
     values = values_of(loss, model, variables, part)["contractive_nats"]
     np.testing.assert_allclose(values, by_jacobian(model, variables, part.x), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("term", "model"),
+    [
+        (Contractive(samples=None), ConditionalAutoencoder(MLPEncoder((6,), "tanh"), GaussianLatent(3), MLPDecoder())),
+        (ContractiveLayer(), ConditionalAutoencoder(MLPEncoder(), Plain(3, "tanh"), MLPDecoder())),
+    ],
+    ids=["exact", "closed form"],
+)
+def test_a_conditional_model_s_code_is_differentiated_by_the_example_alone(term, model):
+    _, _, part = built(loss := contractive(term), LAYERS[0])
+    model, part = model.clone(shape=(4, 4, 1), classes=3), dataclasses.replace(part, label=jnp.arange(5) % 3)
+    variables = init(model, loss, part)
+    got = values_of(loss, model, variables, part)["contractive_nats"]
+    np.testing.assert_allclose(got, by_jacobian(model, variables, part.x, part.label), rtol=1e-5)
 
 
 def test_the_estimate_is_unbiased_and_fresh_for_every_key():
@@ -103,8 +129,8 @@ def test_a_batch_s_statistics_are_updated_once_with_a_contractive_term():
     ("term", "model", "message"),
     [
         (Contractive(samples=0), DEEP, "samples is 0"),
-        (ContractiveLayer(), DEEP, "one dense layer only"),
-        (ContractiveLayer(), CONV, "one dense layer only"),
+        (ContractiveLayer(), DEEP, "without layers of its own, which MLPEncoder does not"),
+        (ContractiveLayer(), CONV, "which ConvEncoder does not have: .* or Contractive"),
     ],
 )
 def test_what_cannot_be_computed_is_refused(term, model, message):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from aejax.core import apply, as_arrays
+from aejax.core import Examples, apply, as_arrays
 from aejax.evaluation._denoising import scaled_level
 from aejax.losses import Clean, GaussianNoise, Loss, Masking
 from aejax.losses.corruption import Clip, Composed, SaltAndPepper
@@ -82,7 +82,7 @@ def test_the_target_is_never_corrupted(tiny):
     values, _ = apply(loss, experiment.model, variables, keys, batch)
 
     def of_nothing(model, batch):
-        raw = model.decode(model.encode(jnp.zeros_like(batch.x)).mean)
+        raw = model.decode(model.encode(Examples(jnp.zeros_like(batch.x))).mean, batch)
         return -loss.likelihood.log_prob(batch.x, raw)
 
     expected, _ = apply(of_nothing, experiment.model, variables, keys, batch)

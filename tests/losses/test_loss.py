@@ -106,7 +106,7 @@ def test_weight_l2_is_half_the_sum_of_squared_kernels_and_counts_no_biases(model
 
 @partial(jax.jit, static_argnums=0)
 def decoded(model, variables, part):
-    return compiled.apply(lambda model: model.decode(model.encode(part.x).mean), model, variables, {})[0]
+    return compiled.apply(lambda model: model.decode(model.encode(part).mean, part), model, variables, {})[0]
 
 
 def test_reconstruction_is_the_negative_log_likelihood_of_what_is_decoded():

@@ -6,7 +6,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 
 from aejax.core import InputError
 from aejax.losses.mmd import IMQ, MMD, RBF
-from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, require
 from tests.helpers.passes import passed
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -71,7 +71,6 @@ def test_the_gradient_of_imq_draws_far_codes_to_the_prior():
 
 
 def test_a_model_without_a_prior_is_refused():
-    forward = passed(np.ones((3, 2)))
     model = Autoencoder(MLPEncoder(), Plain(2), MLPDecoder())
-    with pytest.raises(InputError, match="MMD needs a prior, which Autoencoder has not"):
-        MMD()(forward._replace(model=model))
+    with pytest.raises(InputError, match="MMD needs a prior, which Autoencoder does not have: use Variational"):
+        require(MMD(), model)

@@ -3,6 +3,7 @@ import pytest
 
 from aejax.core import InputError
 from aejax.losses.moments import DIP
+from aejax.models import require
 from tests.helpers.passes import passed, posteriors
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -29,5 +30,6 @@ def test_whitened_codes_cost_nothing_and_scaled_or_turned_ones_do():
 
 
 def test_the_second_kind_refuses_codes_without_a_scale():
-    with pytest.raises(InputError, match="need a VariationalAutoencoder with a latent that has a density"):
-        DIP(kind="II")(passed(np.ones((3, 2))))
+    with pytest.raises(InputError, match=r"DIP needs .* normals, which Plain does not have"):
+        require(DIP(kind="II"), passed(np.ones((3, 2))).model)
+    require(DIP(kind="I"), passed(np.ones((3, 2))).model)

@@ -56,7 +56,7 @@ def test_both_distances_are_sums_over_the_code_of_an_example(learning):
     terms = TERMS if learning == "gradient" else {"commitment": Commitment()}
     loss, model, variables = built(VectorQuantised(2, 3, 5, learning), **terms)
     values, _ = compiled.apply(loss, model, variables, KEYS, PART)
-    posterior, _ = compiled.apply(lambda model, x: model.encode(x), model, variables, {}, PART.x)
+    posterior, _ = compiled.apply(lambda model, part: model.encode(part), model, variables, {}, PART)
     expected = np.square(np.asarray(posterior.features, np.float64) - posterior.mean).sum(axis=1)
     for name in set(terms) - {"reconstruction"}:
         np.testing.assert_allclose(values[f"{name}_nats"], expected, rtol=1e-5)
@@ -86,7 +86,7 @@ def test_descending_the_codebook_term_brings_the_codes_to_the_means_of_their_fea
         values, _ = compiled.apply(loss, model, {**variables, "params": params}, KEYS, PART)
         return values["loss_nats"].mean()
 
-    posterior, _ = compiled.apply(lambda model, x: model.encode(x), model, variables, {}, PART.x)
+    posterior, _ = compiled.apply(lambda model, part: model.encode(part), model, variables, {}, PART)
     index, vectors = np.asarray(posterior.index).reshape(-1), np.asarray(posterior.features).reshape(-1, 3)
     placed = np.asarray(variables["codebook"]["latent"]["placed"])
     chosen = np.eye(5)[index]
@@ -97,7 +97,7 @@ def test_descending_the_codebook_term_brings_the_codes_to_the_means_of_their_fea
 
 @pytest.mark.parametrize("term", [Commitment(), Codebook()])
 def test_a_latent_without_a_codebook_is_refused(term):
-    with pytest.raises(InputError, match=r"such as VectorQuantised; this is Plain"):
+    with pytest.raises(InputError, match="needs a codebook, which Plain does not have: use VectorQuantised"):
         built(Plain(3), term=term)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from aejax.core import InputError
 from aejax.losses.rate import Capacity, FreeBits
-from aejax.models import HierarchicalPrior
+from aejax.models import HierarchicalPrior, require
 from tests.helpers.passes import passed, posteriors
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -43,6 +43,6 @@ def test_a_dimension_that_spends_less_than_it_may_feels_nothing():
 def test_what_has_no_rate_for_each_dimension_is_refused():
     forward = passed(MEAN, SCALE)
     with pytest.raises(InputError, match="which HierarchicalPrior does not have: use StandardNormal"):
-        FreeBits()(forward._replace(model=forward.model.clone(prior=HierarchicalPrior((2, 1)))))
-    with pytest.raises(InputError, match="need a VariationalAutoencoder"):
-        FreeBits()(passed(MEAN))
+        require(FreeBits(), forward.model.clone(prior=HierarchicalPrior((2, 1))))
+    with pytest.raises(InputError, match="independent normals, which Plain does not have: use GaussianLatent"):
+        require(FreeBits(), passed(MEAN).model)

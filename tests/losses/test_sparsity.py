@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.special import rel_entr
 
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, unseen
 from aejax.losses import CodeL1, Gaussian, KLSparsity, Loss, Reconstruction, SigmoidGaussian, WeightL2
 from aejax.losses.terms import Forward
-from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, require
 from aejax.models.distributions import Point
 from aejax.models.sparse import UnitNormDecoder
 from tests.helpers import compiled
@@ -24,8 +24,9 @@ CODE = jnp.asarray(RNG.uniform(0.05, 0.95, (6, 4)), jnp.float32)
 
 def forward(code, activation="sigmoid"):
     """A forward pass that ended in this code."""
-    x = jnp.zeros((len(code), 3))
-    return Forward(SimpleNamespace(latent=Plain(4, activation)), x, x, Point(code), code, x, Gaussian())
+    batch = Examples(jnp.zeros((len(code), 3)))
+    model = SimpleNamespace(latent=Plain(4, activation))
+    return Forward(model, batch, batch, Point(code), code, batch.x, Gaussian())
 
 
 def divergence(rho, means):
@@ -72,8 +73,8 @@ def test_the_gradient_of_kl_moves_every_unit_to_the_target():
 
 
 def test_kl_refuses_codes_that_are_no_probabilities():
-    with pytest.raises(InputError, match=r"activation is relu.*sigmoid"):
-        KLSparsity()(forward(CODE, "relu"))
+    with pytest.raises(InputError, match=r"KLSparsity needs codes between 0 and 1, which Plain does not .*sigmoid"):
+        require(KLSparsity(), Autoencoder(MLPEncoder(), Plain(4, "relu"), MLPDecoder()))
 
 
 def built(loss, decoder):
@@ -106,7 +107,7 @@ def test_l1_is_gamed_by_growing_a_free_decoder_and_not_by_growing_one_of_unit_no
         model, variables, _ = built(loss, decoder)
         grown = jax.tree.map(lambda leaf: 2 * leaf, variables)
         decoded, gamed = (
-            compiled.apply(lambda model, z: model.decode(z), model, params, {}, z)[0]
+            compiled.apply(lambda model, z: model.decode(z, unseen(len(z))), model, params, {}, z)[0]
             for params, z in ((variables, code), (grown, code / 2))
         )
         same[type(decoder)] = bool(np.allclose(decoded, gamed, rtol=1e-5))

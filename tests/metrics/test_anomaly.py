@@ -68,6 +68,11 @@ def test_a_rate_takes_exactly_its_share_of_distinct_scores():
     assert threshold_at_quantile(scores, 0.5) == pytest.approx(99.5)
 
 
+@pytest.mark.parametrize("rate", [1.0, 1 - 1e-12, 0.999])
+def test_a_rate_that_all_may_exceed_takes_the_lowest_score(rate):
+    assert threshold_at_rate(np.array([3.0, 1.0, 2.0], np.float32), rate) == 1.0
+
+
 def test_a_rate_too_small_for_the_examples_is_refused():
     with pytest.raises(InputError, match=r"cannot be told from 0 with 50 validation examples: give at least fpr=0.02"):
         threshold_at_rate(np.zeros(50, np.float32), 0.01)

@@ -52,6 +52,21 @@ def test_perfect_codes_score_high_rotated_ones_lower_and_noise_as_chance(name, r
     assert chance == pytest.approx(1 / 3 if votes else 0, abs=0.04)
 
 
+@pytest.mark.parametrize("name", SCORES)
+def test_a_factor_with_one_value_is_left_out(name, rng):
+    codes, constant = perfect(rng), np.full((len(GRID), 1), 2)
+    assert SCORES[name](codes, np.concatenate([GRID, constant], axis=1)) == pytest.approx(SCORES[name](codes, GRID))
+    np.testing.assert_array_equal(known_shares(codes, constant), np.zeros((6, 1)))
+    with pytest.raises(InputError, match="each of the 1 factors has one value in all 1440 examples: give examples"):
+        SCORES[name](codes, constant)
+
+
+@pytest.mark.parametrize("score", [sap, dci])
+def test_fewer_than_three_examples_are_refused(score):
+    with pytest.raises(InputError, match=r"2 examples cannot be divided .*: give 3 or more"):
+        score(np.eye(2, dtype=np.float32), np.eye(2, dtype=int))
+
+
 def test_two_latents_cannot_vote_for_three_factors(rng):
     assert factor_vae_score(rotated(rng)[:, :2], GRID) < 2 / 3 + 0.02
 
@@ -174,6 +189,7 @@ def test_the_suite_scores_and_draws_what_has_known_factors(known):
 def test_the_suite_leaves_out_what_it_cannot_score(known, tiny):
     trained, dataset = known
     assert not evaluated.suits(tiny.experiment)
+    assert evaluated.suits(dataclasses.replace(trained.experiment, data=Data("known:2.0.0")))
     for size, suits in ((1, False), (64, True), (65, False)):
         model = trained.experiment.model
         changed = model.clone(latent=model.latent.clone(size=size))

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, unseen
 from aejax.losses import KL, Bernoulli, Gaussian, Loss, Reconstruction
 from aejax.metrics import NegativeLogLikelihood, likelihood
 from aejax.metrics.likelihood import add_exponentials
@@ -133,7 +133,7 @@ def test_it_is_the_integral_over_the_codes_by_an_independent_sum(model):
     # draws from the prior, without any posterior
     z = compiled.apply(lambda model: model.sample_prior(jax.random.key(9), 100_000), model, variables, {})[0]
     label = jnp.repeat(BINARY.label, len(z))
-    decode = lambda model: model.decode(jnp.tile(z, (3, 1)), False, label)  # noqa: E731
+    decode = lambda model: model.decode(jnp.tile(z, (3, 1)), unseen(3 * len(z), label))  # noqa: E731
     logits = np.asarray(compiled.apply(decode, model, variables, {})[0], np.float64).reshape(3, len(z), 4)
     sign = 2 * np.asarray(BINARY.x, np.float64) - 1
     log = -np.logaddexp(0, -logits * sign[:, None]).sum(axis=2)
@@ -145,7 +145,7 @@ def test_it_is_numpy_s_on_the_same_codes():
     variables = built(ONE)
     measure = NegativeLogLikelihood(Bernoulli(), 7, 12)  # two chunks of four, the eighth sample unasked for
     key = compiled.apply(lambda model: model.make_rng("latent"), ONE, variables, KEYS)[0]
-    posterior = compiled.apply(lambda model, x: model.encode(x), ONE, variables, {}, BINARY.x)[0]
+    posterior = compiled.apply(lambda model, part: model.encode(part), ONE, variables, {}, BINARY)[0]
     many = jax.tree.map(lambda leaf: jnp.tile(leaf, (4, 1)), posterior)
     codes = np.concatenate([np.reshape(many.sample(jax.random.fold_in(key, chunk)), (4, 3, 2)) for chunk in (0, 1)])
     weights = numpy_log_weights(variables["params"], np.asarray(BINARY.x, np.float64), codes[:7].astype(np.float64))

@@ -5,13 +5,14 @@ import pytest
 from scipy.special import expit
 
 from aejax.core import Examples
-from aejax.losses import Bernoulli, Gaussian
+from aejax.losses import Bernoulli, Gaussian, Loss
 from aejax.losses.likelihoods import GaussianLearnedScale
-from aejax.metrics import ReconstructionError, per_value
+from aejax.metrics import AnomalyScore, ReconstructionError, per_value
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from tests.helpers import compiled
 
 pytestmark = pytest.mark.usefixtures("strict")
+KEY = jax.random.key(0)
 MEANS = {
     Bernoulli(): expit,
     Gaussian(2.0): lambda raw: raw,
@@ -26,7 +27,7 @@ def test_the_squared_error_is_summed_over_values_in_data_space(likelihood):
     measure = ReconstructionError(likelihood)
     variables = compiled.init(measure, model, {"params": jax.random.key(0)}, part)
     values, _ = compiled.apply(measure, model, variables, {}, part)
-    raw, _ = compiled.apply(lambda model: model.decode(model.encode(part.x).mean), model, variables, {})
+    raw, _ = compiled.apply(lambda model: model.decode(model.encode(part).mean, part), model, variables, {})
     error = np.asarray(part.x) - MEANS[likelihood](np.asarray(raw))
     np.testing.assert_allclose(values["squared_error"], (error**2).reshape(5, -1).sum(axis=1), rtol=1e-5)
 
@@ -45,3 +46,22 @@ def test_figures_per_value_carry_their_unit():
 def test_only_what_was_measured_is_derived():
     assert per_value({"loss_nats": 1.0}, (5,)) == {}
     assert per_value({"squared_error": 10.0}, (5,)) == {"squared_error_per_pixel": 2.0}
+
+
+@pytest.mark.parametrize("measured", ["squared_error", "nats", "reconstruction_nats"])
+def test_errors_are_taken_to_the_target(measured):
+    x, y = (jnp.asarray(np.random.default_rng(seed).uniform(0, 1, (5, 4)), jnp.float32) for seed in (0, 1))
+    model = Autoencoder(MLPEncoder(), Plain(2), MLPDecoder(), shape=(4,))
+    variables = compiled.init(Loss(), model, dict.fromkeys(("params", "latent", "corruption"), KEY), Examples(x))
+    measure = {
+        "squared_error": lambda model, batch: AnomalyScore(Bernoulli())(model, batch),
+        "nats": lambda model, batch: AnomalyScore(Bernoulli(), "nats")(model, batch),
+        "reconstruction_nats": lambda model, batch: Loss()(model, batch)["reconstruction_nats"],
+    }[measured]
+    keys = {"latent": KEY, "corruption": KEY}
+    decoded = lambda model, batch: model.decode(model.encode(batch).mean, batch)  # noqa: E731
+    raw, _ = compiled.apply(decoded, model, variables, {}, Examples(x))
+    got, _ = compiled.apply(measure, model, variables, keys, Examples(x, y=y))
+    error = np.square(np.asarray(y) - 1 / (1 + np.exp(-np.asarray(raw)))).sum(axis=1)
+    nats = -np.asarray(Bernoulli().log_prob(y, raw))
+    np.testing.assert_allclose(got, error if measured == "squared_error" else nats, rtol=1e-5)

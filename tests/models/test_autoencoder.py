@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from aejax.core import InputError
+from aejax.core import Examples, InputError
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain
 from tests.helpers import compiled
 
@@ -20,8 +20,9 @@ IMAGES = [shape for shape in SHAPES if len(shape) == 3]
 
 
 def both(model, x):
-    code = model.encode(x).mean
-    return code, model.decode(code)
+    batch = Examples(x)
+    code = model.encode(batch).mean
+    return code, model.decode(code, batch)
 
 
 @partial(jax.jit, static_argnums=0)

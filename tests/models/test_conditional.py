@@ -18,18 +18,16 @@ MODEL = ConditionalAutoencoder(MLPEncoder((4,), "tanh"), GaussianLatent(2), MLPD
 def test_the_label_adds_its_own_row_of_weights_to_both_ways():
     model, x = MODEL.resolve((4,), (4,)), jnp.ones((3, 4))
     variables = compiled.init(
-        lambda model, x, y: model.decode(model.encode(x, label=y).mean, label=y),
+        lambda model, batch: model.decode(model.encode(batch).mean, batch),
         model,
         {"params": jax.random.key(0)},
-        x,
-        jnp.arange(3),
+        Examples(x, jnp.arange(3)),
     )
 
-    def both(model, x, label):
-        z = jnp.ones((3, 2))
-        return model.encode(x, label=label).mean, model.decode(z, label=label)
+    def both(model, batch):
+        return model.encode(batch).mean, model.decode(jnp.ones((3, 2)), batch)
 
-    mean, raw = compiled.apply(both, model, variables, {}, x, jnp.asarray([0, 2, 2]))[0]
+    mean, raw = compiled.apply(both, model, variables, {}, Examples(x, jnp.asarray([0, 2, 2])))[0]
     for out, kernel in (
         (mean, variables["params"]["latent"]["code"]["kernel"]),
         (raw, variables["params"]["decoder"]["out"]["kernel"]),
@@ -67,11 +65,13 @@ def test_data_without_fitting_labels_is_refused_before_anything_is_written(tiny,
 
 def test_pseudo_inputs_without_labels_are_refused(tiny):
     experiment = dataclasses.replace(tiny.experiment, model=MODEL.clone(prior=VampPrior(2)))
-    with pytest.raises(InputError, match="pseudo-inputs have no label"):
+    with pytest.raises(InputError, match="VampPrior needs an encoder that is given no label"):
         aejax.fit(experiment, dataset=tiny.dataset)
 
 
 def test_a_conditional_model_asks_for_labels():
     model = MODEL.resolve((4,), (4,))
     with pytest.raises(InputError, match="conditional: give each example's label with it, from 0 to 2"):
-        compiled.init(lambda model, x: model.encode(x), model, {"params": jax.random.key(0)}, jnp.zeros((1, 4)))
+        compiled.init(
+            lambda model, x: model.encode(x), model, {"params": jax.random.key(0)}, Examples(jnp.zeros((1, 4)))
+        )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax.core import InputError, Stopped
+from aejax.core import Examples, InputError, Stopped
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder
 from aejax.models.layers import Finish
 from aejax.models.tied import TransposedDecoder
@@ -78,7 +78,8 @@ def test_every_encoder_and_decoder_drops_by_its_key_in_training_and_nothing_at_i
     model = model.clone(shape=(4, 4, 1))
 
     def reconstructed(model, x, train):
-        return model.decode(model.encode(x, train).mean, train)
+        batch = Examples(x)
+        return model.decode(model.encode(batch, train).mean, batch, train)
 
     variables = compiled.init(reconstructed, model, {"params": jax.random.key(0)}, x, False)
 

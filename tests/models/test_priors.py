@@ -15,6 +15,7 @@ from aejax.models import (
     Normal,
     VampPrior,
     VariationalAutoencoder,
+    require,
 )
 from aejax.models.priors import MixturePrior
 from tests.helpers import compiled
@@ -52,7 +53,7 @@ def components(model, variables):
     u = 1 / (1 + np.exp(-np.asarray(own["pseudo_inputs"])))
     assert u.min() > 0
     assert u.max() < 1
-    posterior = applied(lambda model, u: model.encode(u), model, variables, jnp.asarray(u))
+    posterior = applied(lambda model, u: model.encode(Examples(u)), model, variables, jnp.asarray(u))
     return np.full(len(u), 1 / len(u)), np.asarray(posterior.mean), np.asarray(posterior.scale)
 
 
@@ -96,7 +97,7 @@ def test_the_kl_is_the_log_ratio_at_the_one_code_drawn(prior):
     model, variables, part = built(prior)
 
     def sampled(model, part):
-        posterior = model.encode(part.x, True)
+        posterior = model.encode(part, True)
         z = posterior.sample(model.make_rng("latent"))
         return posterior, z, model.prior_log_prob(z)
 
@@ -111,7 +112,7 @@ def test_the_gradient_of_the_rate_reaches_pseudo_inputs_and_encoder_by_two_ways(
 
     def rate(params):
         def prior_alone(model, part):
-            z = jax.lax.stop_gradient(model.encode(part.x).mean)
+            z = jax.lax.stop_gradient(model.encode(part).mean)
             return model.prior_log_prob(z).mean()
 
         return compiled.apply(prior_alone, model, {"params": params}, KEYS, part)[0]
@@ -126,7 +127,7 @@ def test_pseudo_inputs_meet_the_encoder_as_in_evaluation():
     model, variables, part = built(VampPrior(3), norm="batch", dropout=0.5)
     z = jnp.zeros((2, 1))
     trained = lambda *also: compiled.apply(  # noqa: E731
-        lambda model, part: [model.encode(part.x, True).mean, *(model.prior_log_prob(z) for _ in also)][-1],
+        lambda model, part: [model.encode(part, True).mean, *(model.prior_log_prob(z) for _ in also)][-1],
         model,
         variables,
         KEYS,
@@ -142,8 +143,6 @@ def test_pseudo_inputs_meet_the_encoder_as_in_evaluation():
 def test_a_mixture_of_nothing_and_of_other_posteriors_is_refused():
     with pytest.raises(InputError, match="a mixture of 0 components is no prior"):
         built(VampPrior(0))
-    model = VariationalAutoencoder(
-        MLPEncoder(), HierarchicalLatent((2, 1), (2,)), MLPDecoder(), prior=VampPrior(2)
-    ).resolve((4,), (4,))
-    with pytest.raises(InputError, match="mixes normal posteriors, and this model's are of Chain: use GaussianLatent"):
-        compiled.init(lambda model, part: LOSS(model, part, True), model, KEYS, Examples(jnp.zeros((2, 4))))
+    model = VariationalAutoencoder(MLPEncoder(), HierarchicalLatent((2, 1), (2,)), MLPDecoder(), prior=VampPrior(2))
+    with pytest.raises(InputError, match=r"VampPrior needs .* normals, which HierarchicalLatent does not have"):
+        require(model.prior, model, LOSS)

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from sklearn.cluster import KMeans
 
 import aejax
-from aejax.core import InputError
+from aejax.core import Examples, InputError
 from aejax.losses import Commitment, Loss, Reconstruction
 from aejax.losses.quantised import Codebook
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Quantised, VectorQuantised
@@ -77,9 +77,11 @@ def test_the_slots_of_a_convolutional_encoder_are_the_places_of_its_maps():
     def places(model, x):
         dense = model.latent.variables["params"]["code"]
         maps = model.encoder(x).reshape(5, 2, 2, 3)
-        return maps @ dense["kernel"] + dense["bias"][None, None, None], model.encode(x).features
+        return maps @ dense["kernel"] + dense["bias"][None, None, None], model.encode(Examples(x)).features
 
-    variables = compiled.init(lambda model, x: model.decode(model.encode(x).mean), model, keys, x)
+    variables = compiled.init(
+        lambda model, x: model.decode(model.encode(Examples(x)).mean, Examples(x)), model, keys, x
+    )
     (maps, features), _ = compiled.apply(places, model, variables, {}, x)
     np.testing.assert_allclose(features.reshape(maps.shape), maps, rtol=1e-5, atol=1e-6)
 

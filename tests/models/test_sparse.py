@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import aejax
-from aejax.core import InputError
+from aejax.core import Examples, InputError
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPEncoder, SpatialWinnerTakeAll, TopK, WinnerTakeAll
 from aejax.models.sparse import UnitNormDecoder, largest
 from tests.helpers import compiled
@@ -99,13 +99,15 @@ def test_each_feature_map_keeps_its_largest_activation_in_training():
         ConvEncoder((3,), activation="linear"), SpatialWinnerTakeAll(12, 3), ConvDecoder((2,)), (4, 4, 1)
     )
     x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 4, 1)), jnp.float32)
-    variables = compiled.init(lambda model, x: model.decode(model.encode(x).mean), model, {"params": KEY}, x)
+    variables = compiled.init(
+        lambda model, x: model.decode(model.encode(Examples(x)).mean, Examples(x)), model, {"params": KEY}, x
+    )
     maps, held, kept = (
         compiled.apply(function, model, variables, {}, x)[0]
         for function in (
             lambda model, x: model.encoder(x).reshape(5, 4, 3),
-            lambda model, x: model.encode(x).mean.reshape(5, 4, 3),
-            lambda model, x: model.encode(x, True).mean.reshape(5, 4, 3),
+            lambda model, x: model.encode(Examples(x)).mean.reshape(5, 4, 3),
+            lambda model, x: model.encode(Examples(x), True).mean.reshape(5, 4, 3),
         )
     )
     np.testing.assert_array_equal(held, np.maximum(maps, 0))

@@ -58,6 +58,46 @@ def test_the_figures_show_the_numbers_of_the_rows(swept):
     assert len(data_of(drawn["curves"]).lines) == 12 + 1  # the failed ones have none; the best once more
 
 
+def rows_of(first, second, **fields):
+    """A row for each combination of two axes; `fields` are those of each row by its settings."""
+    empty = {"values": [], "failed": 0, "missing": 0}
+    return [
+        summary.SummaryRow({"a": a, "b": b}, **empty | fields.get(f"at_{i}_{j}", {}))
+        for i, a in enumerate(first)
+        for j, b in enumerate(second)
+    ]
+
+
+def test_a_cell_without_a_number_says_why():
+    ends = {"at_0_0": {"values": [3.0]}, "at_0_1": {"failed": 1, "missing": 1}, "at_1_0": {"missing": 2}}
+    figure = figures.plane(rows_of([1, 2], [1, 2], **ends)[:3], ("a", "b"), "loss_nats")
+    assert [cell.get_text() for cell in data_of(figure).texts] == ["3", "failed", "to do", ""]
+
+
+def test_values_that_four_digits_do_not_tell_apart_are_different_values():
+    rates, sizes = [0.10001, 0.10002], [[4], [8]]
+    rows = [replace(row, values=[float(n)]) for n, row in enumerate(rows_of(rates, sizes))]
+    plane = data_of(figures.plane(rows, ("a", "b"), "loss_nats"))
+    np.testing.assert_array_equal(np.asarray(plane.images[0].get_array()), [[0, 1], [2, 3]])
+    assert [tick.get_text() for tick in plane.get_yticklabels()] == ["0.10001", "0.10002"]
+    lines = data_of(figures.parallel(rows, ("a", "b"), "loss_nats")).lines[:4]
+    assert {tuple(line.get_ydata()[:2]) for line in lines} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_on_test_no_setting_is_shown_as_the_best(swept):
+    marked = {}
+    for part in ("validation", "test"):
+        rows = summary.summarise(swept, "loss_nats", part)
+        paths = summary.varied(rows)
+        ranked = summary.is_ranked(part)
+        lines = data_of(figures.parallel(rows, paths, "loss_nats", ranked=ranked)).lines
+        marked[part] = (
+            page.sweep_page(swept, rows, "loss_nats", part, {}).count("<tr class=best>"),
+            sum(line.get_linewidth() == 1.8 for line in lines),
+        )
+    assert marked == {"validation": (1, 1), "test": (0, 0)}
+
+
 def test_small_multiples_go_along_the_axis(tiny, tmp_path):
     """The reconstruction of each setting is as bright as its code is large."""
     sweep = made(tiny.experiment, tmp_path / "sweep", {"model.latent.size": [10, 1, 2], "seed": [0, 1]})

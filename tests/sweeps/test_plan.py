@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,7 @@ def test_a_grid_is_read_as_weights_and_biases_writes_it(tmp_path):
         "parameters: 3",
         "parameters: {a: 1}",
         "parameters: {a: {values: abc}}",
+        "parameters: {a: {values: [[[1]]]}}",
         "a: [",
         json.dumps({"parameters": []}),
     ],
@@ -111,6 +113,14 @@ def test_a_file_that_is_no_grid_is_refused(tmp_path, content):
     path.write_text(content)
     with pytest.raises(InputError, match="is no grid"):
         plan.read_axes(path)
+
+
+def test_a_file_that_is_no_grid_is_refused_without_assertions_too(tmp_path):
+    (tmp_path / "grid.yaml").write_text("parameters: {a: {values: abc}}")
+    optimised = {"__name__": plan.__name__}
+    exec(compile(Path(plan.__file__).read_text(), plan.__file__, "exec", optimize=1), optimised)
+    with pytest.raises(InputError, match="is no grid"):
+        optimised["read_axes"](tmp_path / "grid.yaml")
 
 
 def test_only_grids_are_read_from_files(tmp_path):

@@ -134,6 +134,29 @@ def test_what_is_proposed_again_is_told_and_not_trained(base, tmp_path, trained)
     assert {(trial.params[LR], trial.value) for trial in told(search)} == {(1e-2, 0.0), (1e-3, 1.0)}
 
 
+def test_results_that_another_version_named_are_told_and_not_trained_again(base, tmp_path, trained):
+    space, folder = {LR: [1e-3, 1e-2]}, tmp_path / "sweep"
+    searched(base, space, folder, trials=6)
+    content = json.loads((folder / "sweep.json").read_text())
+    for number, trial in enumerate(content["trials"]):
+        old, trial["id"] = trial["id"], f"{number:016x}"
+        (folder / "results" / f"{old}.json").rename(folder / "results" / f"{trial['id']}.json")
+    (folder / "sweep.json").write_text(json.dumps(content))
+    trained.clear()
+    search = searched(base, space, folder, trials=12)
+    assert len(told(search)) == 12
+    assert not trained
+    assert {trial.id for trial in Sweep.open(folder).trials} == {f"{number:016x}" for number in range(2)}
+
+
+def test_a_study_whose_experiment_lacks_a_new_setting_is_gone_on_with(base, tmp_path, trained):
+    search = searched(base, SPACE, tmp_path / "sweep", trials=2)
+    about = json.loads(search.study._study.user_attrs["about"])
+    del about[0]["model"]["remat"]
+    search.study._study.set_user_attr("about", json.dumps(about))
+    assert searched(base, SPACE, tmp_path / "sweep", trials=3).finished() == 3
+
+
 def test_a_trial_that_diverges_is_told_as_failed(base, tmp_path, trained):
     search = searched(base, {LR: [1e-2, 0.9]}, tmp_path / "sweep", trials=6)
     assert {(trial.params[LR], trial.state.name) for trial in told(search)} == {(1e-2, "COMPLETE"), (0.9, "FAIL")}

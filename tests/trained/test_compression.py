@@ -12,7 +12,7 @@ import aejax
 from aejax.cli import _entry
 from aejax.core import InputError
 from aejax.data import Data, Standardise
-from aejax.losses import KL, Commitment, Gaussian, Loss, Reconstruction
+from aejax.losses import KL, Commitment, Gaussian, Loss, Reconstruction, SigmoidGaussian
 from aejax.losses.quantised import Codebook
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, VectorQuantised
 from aejax.trained import Quantizer, compress, decompress
@@ -123,9 +123,10 @@ def test_the_fingerprint_is_all_that_decoding_depends_on(trained):
         dataclasses.replace(trained, preprocess=preprocess),
         dataclasses.replace(trained, preprocess=dataclasses.replace(preprocess, std=2 * preprocess.std)),
         dataclasses.replace(trained, experiment=dataclasses.replace(trained.experiment, model=model)),
+        dataclasses.replace(trained, experiment=dataclasses.replace(trained.experiment, loss=Loss(SigmoidGaussian()))),
     ]
     assert fingerprint(trained) == fingerprint(dataclasses.replace(trained))
-    assert len({fingerprint(each) for each in (trained, *others)}) == 6
+    assert len({fingerprint(each) for each in (trained, *others)}) == 7
 
 
 @pytest.fixture

@@ -1,15 +1,21 @@
 """Groups in training that are stopped: they go on from their file, and end with the same bits."""
 
 import dataclasses
+import hashlib
+import json
+import zlib
 
 import jax
 import numpy as np
 import pytest
+from flax import serialization
 
 from aejax import devices
 from aejax.core import Adam
 from aejax.core.optimizers import SGD
+from aejax.runs import read_arrays
 from aejax.training import EarlyStopping, SuccessiveHalving, population
+from aejax.training._group_checkpoint import member_names
 
 
 @pytest.fixture
@@ -114,14 +120,66 @@ def flipped(content):
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
+def made_older(path, experiments, dataset, selection=None):
+    """Writes a group's file anew as version 0.1.0 did, which had other names for members."""
+    resolved = [experiment.resolve(dataset) for experiment in experiments]
+    older = {str(name): name.first for name in member_names(resolved, selection, None)}
+    arrays, metadata = read_arrays(path)
+    facts = json.loads(metadata["group"])
+    rows = {older[name]: rows for name, rows in json.loads(arrays["rows"].tobytes()).items()}
+    names = [older[name] for name in facts["members"]]
+    parts = {name: {} for name in ("members", "rows", *facts["ended"])}
+    for name, array in arrays.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = array
+    content = serialization.msgpack_serialize(
+        {
+            "epoch": facts["epoch"],
+            "slots": facts["slots"],
+            "members": parts["members"],
+            "rows": json.dumps(rows),
+            "ended": {
+                older[name]: {"failed_at": failed_at, "stopped_after": stopped_after, "state": parts[name]}
+                for name, (failed_at, stopped_after) in facts["ended"].items()
+            },
+        }
+    )
+    done = len(facts["ended"]) == len(facts["members"])
+    header = {"members": names, "done": done, "crc32": zlib.crc32(content)}
+    path.unlink()
+    path = path.with_name(f"{hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}.msgpack")
+    path.write_bytes(json.dumps(header).encode() + b"\n" + content)
+    return path
+
+
+@pytest.mark.parametrize("selection", [None, SuccessiveHalving((2, 4))])
+def test_what_version_0_1_0_left_in_training_goes_on(tiny, members, tmp_path, selection):
+    members[1] = dataclasses.replace(members[1], optimizer=Adam(1e25))  # it fails before the kill
+    options = {"dataset": tiny.dataset, "selection": selection}
+    undisturbed = list(population.fit_each(members, **options))
+    with pytest.raises(RuntimeError, match="killed"):
+        list(
+            population.fit_each(members, **options, keep=tmp_path, on_epoch=killed_after(7 if selection is None else 3))
+        )
+    for path in list(tmp_path.iterdir()):
+        made_older(path, members, tiny.dataset, selection)
+    epochs = []
+    again = list(population.fit_each(members, **options, keep=tmp_path, on_epoch=epochs.append))
+    assert len(epochs) < (12 if selection is None else 6)
+    assert_same_bits(again, undisturbed)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("older", [False, True])
 @pytest.mark.parametrize(
     "damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"{}\n\x80", flipped]
 )
-def test_a_damaged_file_is_passed_over_with_one_line(tiny, members, tmp_path, damage, caplog):
+def test_a_damaged_file_is_passed_over_with_one_line(tiny, members, tmp_path, damage, caplog, older):
     undisturbed = list(population.fit_each(members[:1], dataset=tiny.dataset))
     with pytest.raises(RuntimeError, match="killed"):
         list(population.fit_each(members[:1], dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(2)))
     (path,) = tmp_path.iterdir()
+    path = made_older(path, members, tiny.dataset) if older else path
     path.write_bytes(damage(path.read_bytes()))
     again = list(population.fit_each(members[:1], dataset=tiny.dataset, keep=tmp_path))
     assert [record.message.count("is damaged") for record in caplog.records] == [1]

@@ -12,8 +12,9 @@ from aejax.core import Adam, Cosine, DivergedError, InputError, Stopped
 from aejax.core.optimizers import SGD
 from aejax.data import Data, Standardise
 from aejax.losses import Gaussian, Loss, Reconstruction
-from aejax.runs import Saving
+from aejax.runs import Saving, provenance, versions
 from aejax.training import loop
+from tests.helpers.older import made_older
 from tests.helpers.small import DATASET, EXPERIMENT, same_bits, stop_after, without_times
 
 
@@ -120,6 +121,34 @@ def test_resuming_on_other_data_or_with_other_versions_is_noticed(whole, caplog)
     assert f"was made with jax 0.1, not {jax.__version__}: bits may differ" in caplog.text
 
 
+def test_what_each_part_of_a_run_was_made_with_is_kept(tmp_path, monkeypatch):
+    def resumed(epochs, **changed):
+        with monkeypatch.context() as patch:
+            patch.setattr(provenance, "versions", lambda: versions() | changed)
+            longer = dataclasses.replace(EXPERIMENT, epochs=epochs)
+            aejax.fit(longer, resume=run, dataset=DATASET, saving=Saving(save_epochs=1))
+        return json.loads((run / "experiment.json").read_text())["provenance"]
+
+    run = aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), folder=tmp_path, dataset=DATASET).run.path
+    (first,) = resumed(2)
+    assert set(first) == {"step", "versions", "hardware", "commit"}
+    assert resumed(3, jax="9.9") == [first, second := {**first, "step": 10, "versions": versions() | {"jax": "9.9"}}]
+    assert resumed(4, jax="9.9") == [first, second]
+    assert resumed(4) == [first, second, {**first, "step": 20}]
+    (run / "checkpoints" / "20.safetensors").unlink()
+    assert resumed(4) == [first, second, {**first, "step": 20}, {**first, "step": 15}]
+
+
+def test_what_an_older_run_was_made_with_is_its_first_part(whole):
+    file = whole.run.path / "experiment.json"
+    content = json.loads(file.read_text())
+    (now,) = content.pop("provenance")
+    old = {"versions": now["versions"] | {"jax": "0.1"}, "hardware": now["hardware"], "commit": "abc"}
+    file.write_text(json.dumps(content | old))
+    aejax.fit(EXPERIMENT, resume=whole.run.path, dataset=DATASET)
+    assert json.loads(file.read_text()) == content | {"provenance": [{"step": 0} | old, now | {"step": 30}]}
+
+
 def test_a_diverging_term_is_named_with_its_step_and_the_last_good_state_is_kept(tmp_path):
     wild = dataclasses.replace(EXPERIMENT, loss=Loss(Gaussian(1e-19)), optimizer=Adam(1e3))
     with pytest.raises(DivergedError, match=r"reconstruction_nats became .* at step 1 \(epoch 1\)"):
@@ -130,7 +159,7 @@ def test_the_state_before_the_bad_epoch_is_kept(tmp_path, monkeypatch):
     means = loop._require_finite
 
     def poisoned(epoch, keeper):
-        if epoch.number == 3:
+        if epoch.stop == 15:
             sums = epoch.metrics["train"]["loss_nats"]
             bad = dataclasses.replace(sums, sum=sums.sum.at[2].set(np.nan))
             epoch = dataclasses.replace(epoch, metrics={"train": {"loss_nats": bad, "reconstruction_nats": bad}})
@@ -146,29 +175,30 @@ def test_the_state_before_the_bad_epoch_is_kept(tmp_path, monkeypatch):
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
     trained = aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET, saving=Saving(save_epochs=1))
     checkpoints = trained.run.path / "checkpoints"
-    assert sorted(int(path.name) for path in checkpoints.iterdir()) == [20, 25, 30]
-    largest = max((p for p in (checkpoints / "30").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+    assert sorted(path.name for path in checkpoints.iterdir()) == [f"{step}.safetensors" for step in (20, 25, 30)]
+    newest = checkpoints / "30.safetensors"
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
     with caplog.at_level(logging.WARNING, "aejax"):
         assert int(aejax.load(trained.run.path).state.step) == 25
-    assert "checkpoint of step 30" in caplog.text
+    assert caplog.text.count("checkpoint of step 30") == len(caplog.records) == 1
     resumed = aejax.fit(EXPERIMENT, resume=trained.run.path, dataset=DATASET)
     assert same_bits(resumed.state, trained.state)
 
 
 def test_any_altered_byte_of_a_checkpoint_is_noticed(tmp_path):
     trained = aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET)
-    files = [path for path in (trained.run.path / "checkpoints" / "30").rglob("*") if path.is_file()]
-    rng = np.random.default_rng(0)
-    for path in files:
-        original = path.read_bytes()
-        content = original or b"\0"
-        for position in rng.integers(0, len(content), 4):
-            path.write_bytes(content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :])
-            with pytest.raises(InputError, match="no checkpoint that can be loaded"):
-                aejax.load(trained.run.path)
-        path.write_bytes(original)
-    assert same_bits(aejax.load(trained.run.path).state, trained.state)
+    for run in (trained.run.path, made_older(trained.run.path)):
+        files = [path for path in (run / "checkpoints").rglob("*") if path.is_file()]
+        rng = np.random.default_rng(0)
+        for path in files:
+            original = path.read_bytes()
+            content = original or b"\0"
+            for position in rng.integers(0, len(content), max(4, 32 // len(files))):
+                path.write_bytes(content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :])
+                with pytest.raises(InputError, match="no checkpoint that can be loaded"):
+                    aejax.load(run)
+            path.write_bytes(original)
+        assert same_bits(aejax.load(run).state, trained.state)
 
 
 def test_fitted_statistics_travel_with_the_checkpoint(tmp_path):

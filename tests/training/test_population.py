@@ -10,13 +10,15 @@ import pytest
 
 import aejax
 from aejax import devices
-from aejax.core import Adam, InputError
+from aejax.core import BUFFER, Adam, InputError
 from aejax.core.optimizers import SGD
 from aejax.data import Dataset
+from aejax.devices import programs
 from aejax.losses import KL, Gaussian, GaussianNoise, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder
 from aejax.sweeps import budget, plan
-from aejax.training import EarlyStopping, SuccessiveHalving, _group, population
+from aejax.training import EarlyStopping, SuccessiveHalving, population
+from aejax.training._group import Population
 from tests.helpers import virtual
 
 
@@ -73,10 +75,10 @@ def test_with_a_shared_order_members_of_the_first_seed_end_as_they_would_alone(t
 
 
 def test_one_program_serves_every_number_and_any_epoch(tiny):
-    _group.epoch.clear_cache()
+    programs._train.clear_cache()
     for rates in ((1e-3, 1e-2, 3e-3), (1e-4, 5e-2, 0.7e-3)):
         fitted(variants(tiny.experiment, rates, epochs=4), dataset=tiny.dataset)
-    assert _group.epoch._cache_size() == 1
+    assert programs._train._cache_size() == 1
 
 
 def test_a_member_that_fails_is_frozen_at_its_step_and_the_others_go_on(tiny):
@@ -191,7 +193,10 @@ from aejax.data import Data, Dataset, Scale
 from aejax.experiment import Experiment
 from aejax.losses import Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.training import _group, fit_many
+from aejax.core import BUFFER
+from aejax.devices import programs
+from aejax.training import fit_many
+from aejax.training._group import Population
 assert jax.device_count() == 4
 x = np.random.default_rng(0).integers(0, 255, (32, 6), np.uint8)
 data = Dataset("tiny", Examples(x), Examples(x[:8]), Examples(x[:8]))
@@ -200,10 +205,10 @@ members = [dataclasses.replace(base, optimizer=Adam(10.0 ** -rate), seed=rate) f
 outcomes = fit_many(members, dataset=data)
 losses = [outcome.trained.history[-1]["loss_nats"] for outcome in outcomes]
 resolved = [member.resolve(data) for member in members[:4]]
-program = _group.Program.of(resolved[0], data, Scale(), False)
-begun = program.begin(resolved, [0, 1, 2, 3])
-text = _group.epoch.lower(*program._train(begun), batch_size=8).compile().as_text()
-spread = len(begun.members.state.step.sharding.device_set)
+engine = Population.of(resolved[0], data, Scale(), False, BUFFER).begin(resolved, [0, 1, 2, 3]).engine
+(batches,) = engine.source.batches(0, 4)
+text = programs._train.lower(*engine.program._training, engine.state, batches, engine.program.key).compile().as_text()
+spread = len(engine.state.state.step.sharding.device_set)
 collectives = [name for name in ("all-reduce", "all-gather", "all-to-all", "collective-permute") if name in text]
 print(json.dumps([losses, spread, collectives]))
 """
@@ -231,11 +236,12 @@ def test_one_member_after_the_other_on_every_core_takes_one_program_and_ends_the
     members = variants(tiny.experiment, (1e-3, 1e-2, 3e-3, 1e-1, 5e-3))
     monkeypatch.setattr(devices, "lanes", lambda: 2)
     together = fitted(members, dataset=tiny.dataset, selection=SuccessiveHalving(()))
-    for program in (_group.init, _group.epoch, _group.evaluate):
+    compiled = (programs._init, programs._train, programs._evaluate)
+    for program in compiled:
         program.clear_cache()
     monkeypatch.setattr(population, "SMALL", 0.0)
     alone = fitted(members, dataset=tiny.dataset)
-    assert [program._cache_size() for program in (_group.init, _group.epoch, _group.evaluate)] == [1, 1, 1]
+    assert [program._cache_size() for program in compiled] == [1, 1, 1]
     for one, other in zip(together, alone, strict=True):
         assert_same_curve(one.trained.history, other.trained.history)
 
@@ -248,9 +254,9 @@ def test_as_many_train_at_a_time_as_there_are_cores_and_memory(tiny, monkeypatch
     monkeypatch.setattr(population, "SMALL", 0.0)
     monkeypatch.setattr(devices, "lanes", lambda: 4)
     members = [tiny.experiment.resolve(tiny.dataset)] * 6
-    program = _group.Program.of(members[0], tiny.dataset, members[0].data.preprocess, False)
-    each = program.compile(members[:1]) - program.fixed_bytes
-    assert population._at_once(program, members, None, program.fixed_bytes + room * each) == expected
+    shared = Population.of(members[0], tiny.dataset, members[0].data.preprocess, False, BUFFER)
+    each = shared.memory(members[:1])
+    assert population._at_once(shared, members, None, shared.fixed_bytes + room * each) == expected
 
 
 def test_the_memory_of_validation_counts(tiny):
@@ -258,8 +264,8 @@ def test_the_memory_of_validation_counts(tiny):
     resolved = [tiny.experiment.resolve(tiny.dataset)] * 3
     needed = {}
     for name, dataset in (("few", tiny.dataset), ("many", many)):
-        program = _group.Program.of(resolved[0], dataset, resolved[0].data.preprocess, False)
-        needed[name] = program.compile(resolved) - program.fixed_bytes
+        shared = Population.of(resolved[0], dataset, resolved[0].data.preprocess, False, BUFFER)
+        needed[name] = shared.memory(resolved)
     assert needed["many"] > needed["few"] + 3 * 4 * 1024  # a float for each example and member, at the very least
 
 
@@ -267,8 +273,8 @@ def test_the_compiled_program_takes_at_least_what_its_budget_says(tiny, monkeypa
     monkeypatch.setattr(budget, "load", lambda data: tiny.dataset)
     trials = plan.grid(tiny.experiment, {"seed": [0, 1, 2, 3]})
     members = [trial.experiment.resolve(tiny.dataset) for trial in trials]
-    program = _group.Program.of(members[0], tiny.dataset, members[0].data.preprocess, False)
-    compiled = (program.compile(members) - program.fixed_bytes) / len(members)
+    shared = Population.of(members[0], tiny.dataset, members[0].data.preprocess, False, BUFFER)
+    compiled = shared.memory(members) / len(members)
     own = budget.Budget.of(trials, 32, None)
     params = 16 * 8 + 8 + 8 * 3 + 3 + 3 * 8 + 8 + 8 * 16 + 16
     assert 4 * 7 * params <= own.member_bytes < min(compiled, 4 * 7 * params + 100)

@@ -8,20 +8,21 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import aejax
-from aejax import devices
-from aejax.core import Adam, Cosine, InputError, as_arrays
+from aejax.core import Adam, Cosine, InputError
 from aejax.data import Binarise, Data, StaticBinarise, Stored, load, pack
-from aejax.devices import Parallel
+from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.losses import Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.runs import Recording
-from aejax.training import ResidentSource, _sources, _streaming, loop, source_for
+from aejax.sweeps import Sweep, grid, run_sweep
+from aejax.training import _sources, _streaming, fit_many, source_for
+from aejax.training._rows import RowLog
+from aejax.training._sources import ResidentSource
 from aejax.training._streaming import StreamedSource, TrainingChunks
 from tests.helpers.small import same_bits, without_times
 
@@ -52,7 +53,7 @@ def experiment(folder, monkeypatch):
 
 def streamed(experiment, buffer=BUFFER):
     dataset = load(experiment.data)
-    made = source_for(experiment.resolve(dataset), dataset, as_arrays(experiment.data.preprocess), ONE, buffer)
+    made = source_for(experiment.resolve(dataset), dataset, experiment.data.preprocess, ONE, buffer)
     assert isinstance(made, StreamedSource)
     return made
 
@@ -69,22 +70,21 @@ def test_data_within_the_buffer_is_held_in_memory(experiment):
     dataset = load(experiment.data)
     made = source_for(experiment.resolve(dataset), dataset, Binarise(), ONE, 1.0)
     assert isinstance(made, ResidentSource)
-    assert isinstance(made.dataset.train.x, np.ndarray)
-    assert isinstance(made.dataset.validation.x, np.ndarray)
-    assert isinstance(made.dataset.test, Stored)  # which may be larger than memory
+    assert set(made.parts) == {"train", "validation"}  # test may be larger than memory
+    assert isinstance(dataset.test, Stored)
 
 
 def test_from_any_step_of_an_epoch_what_is_left_of_it_follows(experiment):
     whole = streamed(experiment)
-    state = aejax.fit(experiment, buffer=BUFFER).state  # of the right shapes
-    state = dataclasses.replace(state, step=state.step * 0)
-    legs = [(jax.tree.map(jnp.copy, state), metrics) for state, metrics in whole.train(state)]
-    assert [len(metrics["loss_nats"].count) for _, metrics in legs] == [3] * (whole.steps // 3) + [whole.steps % 3]
+    pieces = list(whole.batches(0, whole.steps))
+    assert list(map(len, pieces)) == [3] * (whole.steps // 3) + [whole.steps % 3]
     assert whole.steps % 3
-    for number in (0, 2):
-        resumed = list(streamed(experiment).train(jax.tree.map(jnp.copy, legs[number][0])))
-        assert same_bits([metrics for _, metrics in resumed], [metrics for _, metrics in legs[number + 1 :]])
-        assert same_bits(resumed[-1][0], legs[-1][0])
+    x = np.concatenate([piece.examples.x for piece in pieces])
+    for start in (1, 3, 7):  # inside a chunk and at its end, asked for in parts that are no chunks
+        source = streamed(experiment)
+        middle = start + 4
+        left = [*source.batches(start, middle), *source.batches(middle, whole.steps)]
+        np.testing.assert_array_equal(np.concatenate([piece.examples.x for piece in left]), x[start:])
     inside = TrainingChunks(load(experiment.data).train, ONE, 0, BATCH, 3, first=whole.steps + 4, last=2 * whole.steps)
     assert inside[0].x.shape == (2, BATCH, 4, 4, 1)  # up to where its leg has always ended
 
@@ -96,7 +96,7 @@ def test_an_epoch_s_legs_hold_each_example_once_with_its_label_in_the_order_of_t
     parts = [legs[number] for number in range(len(legs))]
     x, label = (np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in ("x", "label"))
     for epoch in range(2):
-        order = aejax.core.batches(jax.random.key(5), epoch * steps, len(dataset.train), BATCH)
+        order = aejax.core.epoch_order(jax.random.key(5), epoch * steps, len(dataset.train), BATCH)
         here = slice(epoch * steps, (epoch + 1) * steps)
         np.testing.assert_array_equal(x[here], np.asarray(dataset.train.x)[order])
         np.testing.assert_array_equal(label[here], dataset.train.label[order])
@@ -127,13 +127,11 @@ def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, mo
 
 def test_an_epoch_is_read_as_soon_as_the_next_one_has_begun(experiment, monkeypatch):
     events = []
-    dispatch, rows = devices.shared_epoch, loop._rows
-    monkeypatch.setattr(
-        devices, "shared_epoch", lambda *args, **kwargs: events.append("leg") or dispatch(*args, **kwargs)
-    )
-    monkeypatch.setattr(loop, "_rows", lambda *args: events.append("rows") or rows(*args))
+    dispatch, rows = Program.train, RowLog.rows
+    monkeypatch.setattr(Program, "train", lambda *args: events.append("chunk") or dispatch(*args))
+    monkeypatch.setattr(RowLog, "rows", lambda *args: events.append("rows") or rows(*args))
     aejax.fit(dataclasses.replace(experiment, epochs=2), buffer=BUFFER)
-    assert events == ["leg"] * 10 + ["rows"] + ["leg"] * 8 + ["rows"]
+    assert events == ["chunk"] * 10 + ["rows"] + ["chunk"] * 8 + ["rows"]
 
 
 def test_what_comes_next_is_read_before_it_is_asked_for_but_not_much_more():
@@ -156,6 +154,30 @@ def test_what_comes_next_is_read_before_it_is_asked_for_but_not_much_more():
     time.sleep(0.1)
     assert 2 <= source.read <= 1 + 2 * _streaming._READ
     assert list(items) == list(range(1, 100))
+
+
+def test_members_of_a_population_train_on_one_read_of_the_data_as_each_would_alone(experiment, monkeypatch):
+    members = [dataclasses.replace(experiment, optimizer=Adam(rate, Cosine())) for rate in (1e-2, 3e-3, 1e-3)]
+    monkeypatch.setattr("aejax.devices.lanes", lambda: 1)
+    reads = []
+    read = TrainingChunks.__getitem__
+    monkeypatch.setattr(TrainingChunks, "__getitem__", lambda self, chunk: reads.append(chunk) or read(self, chunk))
+    outcomes = fit_many(members, buffer=BUFFER)
+    assert len(reads) == 3 * -(-(len(load(experiment.data).train) // BATCH) // 3)
+    for member, outcome in zip(members, outcomes, strict=True):
+        alone = aejax.fit(member)
+        assert [row["split"] for row in outcome.trained.history] == [row["split"] for row in alone.history]
+        losses = [[row["loss_nats"] for row in each.history] for each in (outcome.trained, alone)]
+        np.testing.assert_allclose(*losses, rtol=2e-5)
+
+
+def test_a_sweep_trains_on_packed_data_and_on_streamed_ones(experiment, tmp_path):
+    for buffer in (1.0, BUFFER):
+        sweep = Sweep.create(tmp_path / str(buffer), grid(experiment, {"optimizer.learning_rate": [1e-2, 1e-3]}))
+        run_sweep(sweep, buffer=buffer)
+        losses = [result.metrics["test"]["loss_nats"] for result in sweep.results().values()]
+        assert len(losses) == 2
+        assert np.isfinite(losses).all()
 
 
 def test_the_time_that_input_is_waited_for_is_told(experiment, monkeypatch):

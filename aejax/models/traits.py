@@ -1,0 +1,118 @@
+"""Names what the parts of an experiment have and what they need of each other, so that nobody asks for a class.
+
+Models, likelihoods and terms declare traits by `meets` and `needs`; `require` compares the two before any work is done.
+"""
+
+from dataclasses import dataclass
+from operator import attrgetter
+from types import SimpleNamespace
+from typing import Any
+
+from aejax.core import InputError
+
+
+@dataclass(frozen=True)
+class Trait:
+    """Names one thing that a part has and that another may need."""
+
+    what: str
+    """What it is, in words: another part "needs" this."""
+    of: str
+    """Which part could have it: `model`, `loss`, or a part of one of them, as `model.latent`."""
+    remedy: str
+    """What to do where it is missing."""
+
+
+class Part:
+    """Declares traits: the base of what a model and a loss are made of."""
+
+    @property
+    def meets(self) -> tuple[Trait, ...]:
+        """The traits that this part has."""
+        return ()
+
+    @property
+    def needs(self) -> tuple[Trait, ...]:
+        """The traits of other parts without which this one has no meaning, or does not train usefully."""
+        return ()
+
+
+def require(part: Part, model: Part, loss: Part | None = None) -> None:
+    """Checks that a model and its loss have what a part needs.
+
+    Args:
+        part: a part of the model or of the loss, or what measures the model.
+        model: the model.
+        loss: the loss, where there is one.
+
+    Raises:
+        InputError: for the first need that is not met.
+    """
+    met = {*model.meets, *(() if loss is None else loss.meets)}
+    for need in part.needs:
+        if need not in met:
+            asked: Any = attrgetter(need.of)(SimpleNamespace(model=model, loss=loss))
+            raise InputError(
+                f"{type(part).__name__} needs {need.what}, which {type(asked).__name__} does not have: {need.remedy}"
+            )
+
+
+PRIOR = Trait("a prior", "model", "use VariationalAutoencoder")
+
+UNLABELLED = Trait("an encoder that is given no label", "model", "use another prior, or a model without classes")
+
+MACHINE = Trait(
+    "the layers of a restricted Boltzmann machine",
+    "model",
+    "use TiedAutoencoder without hidden layers, and Plain with activation sigmoid or linear",
+)
+
+DENSE_STACK = Trait("an encoder of dense layers that are not gated", "model.encoder", "use MLPEncoder")
+
+NO_LAYERS = Trait(
+    "an encoder without layers of its own",
+    "model.encoder",
+    "use MLPEncoder without hidden layers, or Contractive, which serves any encoder",
+)
+
+DENSE_LAYER = Trait("a latent of one dense layer and an activation", "model.latent", "use Plain")
+
+DENSE = Trait("codes that are neither sparse nor random", "model.latent", "use Plain")
+
+UNIT_INTERVAL = Trait("codes between 0 and 1", "model.latent", "use Plain with activation sigmoid")
+
+SPARSE = Trait("sparse codes", "model.latent", "use TopK, or a term as CodeL1")
+
+DENSITY = Trait("a posterior with a density", "model.latent", "use GaussianLatent")
+
+NORMAL = Trait("a posterior whose dimensions are independent normals", "model.latent", "use GaussianLatent")
+
+CODEBOOK = Trait("a codebook", "model.latent", "use VectorQuantised")
+
+LEARNED_CODEBOOK = Trait(
+    "a codebook that is learned by gradient",
+    "model.latent",
+    "leave the term out, or choose --model.latent.learning gradient",
+)
+
+STANDARD_NORMAL = Trait("a standard normal prior", "model.prior", "use StandardNormal")
+
+BITS = Trait("a likelihood of zeros and ones", "loss.likelihood", "use Bernoulli")
+
+RATE = Trait(
+    "a term that brings the codes to it",
+    "loss",
+    "add kl, capacity, free-bits, importance-weighted, mmd or dimensionwise-kl (--loss.terms.kl kl)",
+)
+
+COMMITMENT = Trait(
+    "the term commitment, without which nothing keeps the encoder near its codes",
+    "loss",
+    "add it (--loss.terms.commitment commitment)",
+)
+
+CODEBOOK_LOSS = Trait(
+    "the term codebook, without which no gradient reaches codes with learning=gradient",
+    "loss",
+    "add it (--loss.terms.codebook codebook)",
+)

@@ -1,0 +1,35 @@
+"""Turns the metrics of windows into the rows of a run's log."""
+
+import time
+from typing import Any
+
+import jax
+
+from aejax.core import Metrics, means
+from aejax.runs import record_duration
+from aejax.training.engine import Window, joined
+
+
+class RowLog:
+    """Collects the metrics of windows until a row of them is due."""
+
+    def __init__(self, steps_per_epoch: int, batch_size: int) -> None:
+        """Starts the clock of the first row."""
+        self.steps_per_epoch, self.batch_size = steps_per_epoch, batch_size
+        self.pending: list[Metrics] = []
+        self.clock = time.perf_counter()
+
+    def enter(self, window: Window) -> None:
+        """Adds the metrics of training in a window to those of the next row, and waits for them."""
+        self.pending.append(jax.device_get(window.metrics["train"]))
+
+    def rows(self, window: Window) -> list[dict[str, Any]]:
+        """Returns the rows at the end of a window, one for each part: train covers the windows since the last row."""
+        seconds, self.clock = time.perf_counter() - self.clock, time.perf_counter()
+        train, self.pending = joined(self.pending), []
+        steps = len(train["loss_nats"].count)
+        record_duration("epoch", seconds)
+        where = {"epoch": -(-window.stop // self.steps_per_epoch), "step": window.stop}
+        rows = [where | {"split": split} | means(part) for split, part in (window.metrics | {"train": train}).items()]
+        rows[0] |= {"seconds": seconds, "examples_per_second": steps * self.batch_size / seconds}
+        return rows

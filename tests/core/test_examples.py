@@ -1,0 +1,72 @@
+"""Examples: their fields are taken, read and placed together, and what is to be reconstructed is one of them."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aejax import devices
+from aejax.core import Examples, blank_example, unseen
+from aejax.data import Scale, _packed
+from aejax.training import fit
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.integers(0, 256, (6, 2, 3, 1), np.uint8), RNG.uniform(size=(6, 2, 3, 1)).astype(np.float32)
+LABEL = np.arange(6, dtype=np.int32)
+WHOLE = Examples(X, LABEL, Y)
+
+
+def stored(folder):
+    _packed.write(folder / "packed", {"train": [Examples(X, LABEL)]})
+    return dataclasses.replace(_packed.read(folder / "packed")["train"], y=Y)
+
+
+@pytest.mark.parametrize("where", ["host", "device", "disk"])
+def test_all_fields_are_taken_in_one_order(where, tmp_path):
+    part = {"host": lambda: WHOLE, "device": lambda: jax.tree.map(jnp.asarray, WHOLE), "disk": lambda: stored(tmp_path)}
+    index = np.array([4, 0, 4])
+    taken = part[where]().take(index)
+    assert len(taken) == 3
+    got = taken.read()
+    assert type(got) is Examples
+    for name, array in vars(WHOLE).items():
+        np.testing.assert_array_equal(getattr(got, name), array[index])
+
+
+def test_what_is_missing_stays_missing(tmp_path):
+    assert WHOLE.take(np.array([1])).y is not None
+    assert Examples(X).take(np.array([1])).label is None
+    assert dataclasses.replace(stored(tmp_path), y=None, label=None).take(np.array([1])).read().label is None
+
+
+def test_the_target_is_y_or_else_x():
+    assert WHOLE.target is Y
+    assert Examples(X, LABEL).target is X
+
+
+def test_every_field_is_placed(tmp_path):
+    for part in (WHOLE, stored(tmp_path)):
+        placed = devices.place(part, Scale())
+        assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(placed))
+        np.testing.assert_array_equal(placed.y, Y)
+
+
+def test_unseen_examples_are_as_many_as_their_codes():
+    assert len(unseen(3)) == 3
+    assert unseen(2, jnp.arange(2)).label.shape == (2,)
+    assert blank_example((4,)).target.shape == (1, 4)
+
+
+def test_training_reconstructs_the_target(tiny):
+    """A constant target, whatever the example: training comes nearer to it than to the examples."""
+    parts = {
+        name: dataclasses.replace(part, y=np.full(part.x.shape, 0.9, np.float32))
+        for name in ("train", "validation", "test")
+        for part in [tiny.dataset.part(name)]
+    }
+    experiment = dataclasses.replace(tiny.experiment, epochs=60)
+    trained = fit(experiment, dataset=dataclasses.replace(tiny.dataset, **parts))
+    error = trained.evaluate(parts["test"])["squared_error"]
+    assert error < 0.1 < 1 < trained.evaluate(tiny.dataset.test)["squared_error"]

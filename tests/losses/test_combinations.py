@@ -1,0 +1,108 @@
+"""Every term with every latent, in a model without a prior, with one, and with labels: it trains, or it is refused."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aejax import core
+from aejax.core import Adam, Examples, InputError, as_arrays, known_subclasses
+from aejax.losses import DIP, Bernoulli, Loss, Term
+from aejax.models import (
+    Autoencoder,
+    ConditionalAutoencoder,
+    GaussianLatent,
+    HierarchicalLatent,
+    Latent,
+    MLPDecoder,
+    MLPEncoder,
+    Plain,
+    SpatialWinnerTakeAll,
+    TopK,
+    VariationalAutoencoder,
+    VectorQuantised,
+    WinnerTakeAll,
+    require,
+)
+
+KINDS = {"plain": Autoencoder, "variational": VariationalAutoencoder, "conditional": ConditionalAutoencoder}
+LATENTS = {
+    "linear": Plain(3),
+    "relu": Plain(3, "relu"),
+    "sigmoid": Plain(3, "sigmoid"),
+    "normal": GaussianLatent(3),
+    "layers": HierarchicalLatent((2, 1), (3,)),
+    "top-k": TopK(6, 2),
+    "wta": WinnerTakeAll(6, 0.5),
+    "maps": SpatialWinnerTakeAll(8, 2),
+    "averages": VectorQuantised(2, 2, 4),
+    "gradient": VectorQuantised(2, 2, 4, learning="gradient"),
+}
+TERMS = {cls.__name__: cls() for cls in known_subclasses(Term)} | {"DIP II": DIP(kind="II")}
+RATES = ("KL", "Capacity", "ImportanceWeighted", "CombinedImportanceWeighted", "PartiallyImportanceWeighted")
+SINGLE = ("FreeBits", "MutualInformation", "TotalCorrelation", "DimensionwiseKL")
+NEEDED = {
+    "KLSparsity": {"sigmoid"},
+    "Commitment": {"averages", "gradient"},
+    "Codebook": {"gradient"},
+    "DIP II": {"normal"},
+    **{name: {"normal", "layers"} for name in RATES},
+    **{name: {"normal"} for name in SINGLE},
+    **{name: set() for name in ("ContractiveLayer", "FreeEnergy", "ContrastiveDivergence")},
+}
+"""The latents of which a term has a meaning, behind an encoder with a hidden layer; any other term is for all."""
+
+
+def accepted(term, latent, kind):
+    prior = kind != "plain" or term not in (*RATES, *SINGLE, "MMD")
+    return prior and latent in NEEDED.get(term, LATENTS)
+
+
+QUICK = {("sigmoid", "plain"), ("gradient", "plain"), ("normal", "variational")}
+PAIRS = [
+    pytest.param(latent, kind, marks=() if (latent, kind) in QUICK else pytest.mark.slow)
+    for latent in LATENTS
+    for kind in KINDS
+]
+
+
+@pytest.mark.parametrize(("latent", "kind"), PAIRS)
+def test_a_term_trains_or_is_refused(latent, kind):
+    classes = 2 if kind == "conditional" else 0
+    model = KINDS[kind](MLPEncoder((8 - classes,), "tanh"), LATENTS[latent], MLPDecoder())
+    model = model.clone(classes=classes) if classes else model
+    fitting = {name: term for name, term in TERMS.items() if accepted(name, latent, kind)}
+    for name, term in TERMS.items():
+        if name not in fitting:
+            with pytest.raises(InputError, match=rf"^{type(term).__name__} needs .*, which \w+ does not have: "):
+                require(term, model, Loss(Bernoulli()))
+
+    rng = np.random.default_rng(0)
+    batch = Examples(jnp.asarray(rng.uniform(0, 1, (6, 4)), jnp.float32), jnp.arange(6) % 2)
+    loss, optimizer = as_arrays((Loss(Bernoulli(), fitting).resolve(60), Adam(horizon=2.0)))
+    model = model.resolve((4,), (4,))
+
+    @jax.jit
+    def trained(key):
+        state = core.init(model, loss, optimizer, batch, key)
+        for _ in range(2):
+            state, metrics = core.step(model, loss, optimizer, state, batch, key)
+        return state, metrics
+
+    state, metrics = trained(jax.random.key(0))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+    assert set(metrics) == {"loss_nats", *(f"{name}_nats" for name in fitting)}
+    assert all(np.isfinite(metric.sum) for metric in metrics.values())
+
+
+def test_every_latent_is_here():
+    assert {type(latent) for latent in LATENTS.values()} == {*known_subclasses(Latent)}
+
+
+def test_a_term_without_meaning_is_refused_before_training(tiny):
+    model = tiny.experiment.model.clone(latent=TopK(6, 2))
+    loss = Loss(Bernoulli(), {"sparse": TERMS["KLSparsity"]})
+    with pytest.raises(InputError, match="KLSparsity needs codes between 0 and 1, which TopK does not have: use Plain"):
+        dataclasses.replace(tiny.experiment, model=model, loss=loss).resolve(tiny.dataset)

@@ -1,0 +1,136 @@
+"""Training that is counted in steps: where it ends, what is logged, measured and saved on the way, and resumption."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import aejax
+from aejax.core import Adam, Cosine, InputError
+from aejax.runs import Run, Saving
+from aejax.training import EarlyStopping, Intervals, fit_many
+from aejax.training.engine import Engine
+from tests.helpers.small import DATASET, EXPERIMENT, same_bits, without_times
+
+STEPS = dataclasses.replace(EXPERIMENT, steps=13, optimizer=Adam(1e-2, Cosine()))  # 5 steps make an epoch
+
+
+def places(rows):
+    return [(row["step"], row["split"]) for row in rows]
+
+
+def test_a_run_ends_at_its_last_step_wherever_that_is_in_an_epoch(tmp_path):
+    trained = aejax.fit(STEPS, folder=tmp_path, dataset=DATASET)
+    assert int(trained.state.step) == 13
+    assert trained.experiment.optimizer.horizon == 13
+    assert places(trained.history) == [(step, split) for step in (5, 10, 13) for split in ("train", "validation")]
+    assert [row["epoch"] for row in trained.history[::2]] == [1, 2, 3]
+    assert int(aejax.load(trained.run.path).state.step) == 13
+
+
+def test_as_many_steps_as_some_epochs_have_are_these_epochs():
+    in_steps = aejax.fit(dataclasses.replace(EXPERIMENT, steps=10), dataset=DATASET)
+    in_epochs = aejax.fit(dataclasses.replace(EXPERIMENT, epochs=2), dataset=DATASET)
+    assert same_bits(in_steps.state, in_epochs.state)
+    assert without_times(in_steps.history) == without_times(in_epochs.history)
+
+
+def test_rows_and_measurements_inside_an_epoch_change_no_bit_and_their_means_are_those_of_the_epoch():
+    whole = aejax.fit(STEPS, dataset=DATASET)
+    often = aejax.fit(STEPS, dataset=DATASET, intervals=Intervals(log_steps=2, validate_steps=4))
+    assert same_bits(often.state, whole.state)
+    steps = [step for step, split in places(often.history) if split == "train"]
+    assert steps == [2, 4, 5, 6, 8, 10, 12, 13]
+    assert [step for step, split in places(often.history) if split == "validation"] == [4, 5, 8, 10, 12, 13]
+    first = [row["loss_nats"] for row in often.history if row["split"] == "train" and row["step"] <= 5]
+    mean = np.average(first, weights=[2, 2, 1])
+    np.testing.assert_allclose(mean, whole.history[0]["loss_nats"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kept", [2, 5, 6, 9, 12])
+def test_a_run_resumed_from_any_step_ends_with_the_same_bits(tmp_path, kept):
+    saving = Saving(save_steps=1, keep=100)
+    whole = aejax.fit(STEPS, folder=tmp_path, dataset=DATASET, saving=saving)
+    run = Run(whole.run.path)
+    assert run.checkpoints.steps() == list(range(1, 14))
+    run.checkpoints.clean(kept)
+    assert int(aejax.load(run.path).state.step) == kept
+    resumed = aejax.fit(STEPS, resume=run.path, dataset=DATASET, saving=saving)
+    assert same_bits(resumed.state, whole.state)
+    assert without_times(resumed.history) == without_times(whole.history)
+
+
+def test_a_stop_inside_an_epoch_saves_the_step_that_was_dispatched_last(tmp_path, monkeypatch):
+    """The source gives an epoch in pieces of two steps, as one that reads from disk does."""
+    from aejax.training._sources import ResidentSource
+
+    batches = ResidentSource.batches
+
+    def in_pieces(self, start, stop):
+        for first in range(start, stop, 2):
+            yield from batches(self, first, min(first + 2, stop))
+
+    whole = aejax.fit(STEPS, dataset=DATASET)
+    windows = Engine.windows
+    with monkeypatch.context() as patch:
+        patch.setattr(ResidentSource, "batches", in_pieces)
+        patch.setattr(Engine, "windows", lambda self, stops, asked: windows(self, stops, lambda: self.step >= 7))
+        patch.setattr("aejax.devices.hosts.agreed", lambda number: lambda: 0)
+        stopped = aejax.fit(STEPS, folder=tmp_path, dataset=DATASET)
+    assert int(stopped.state.step) == 7  # pieces end at 2, 4, 5 and 7, after which no more are dispatched
+    assert places(stopped.history)[-1] == (7, "train")
+    resumed = aejax.fit(STEPS, resume=stopped.run.path, dataset=DATASET)
+    assert same_bits(resumed.state, whole.state)
+
+
+def test_steps_lengthen_a_run_and_do_not_shorten_it(tmp_path):
+    run = aejax.fit(STEPS, folder=tmp_path, dataset=DATASET).run
+    longer = aejax.fit(dataclasses.replace(STEPS, steps=16), resume=run.path, dataset=DATASET)
+    assert int(longer.state.step) == 16
+    with pytest.raises(InputError, match="has 16 steps behind it: give --steps of at least as many"):
+        aejax.fit(dataclasses.replace(STEPS, steps=15), resume=run.path, dataset=DATASET)
+
+
+def test_members_of_a_population_are_counted_in_steps_too():
+    members = [dataclasses.replace(STEPS, seed=seed) for seed in (0, 1)]
+    for member, outcome in zip(members, fit_many(members, dataset=DATASET), strict=True):
+        alone = aejax.fit(member, dataset=DATASET)
+        assert places(outcome.trained.history) == places(alone.history)
+        assert int(outcome.trained.state.step) == 13
+        losses = [[row["loss_nats"] for row in each.history] for each in (outcome.trained, alone)]
+        np.testing.assert_allclose(*losses, rtol=2e-5)
+    stopped = fit_many(members, dataset=DATASET, selection=EarlyStopping(patience=1))
+    assert all(outcome.stopped_after is None or outcome.stopped_after < 4 for outcome in stopped)
+
+
+@pytest.mark.parametrize("made", [lambda: Intervals(log_steps=0), lambda: Saving(save_steps=0)])
+def test_intervals_below_one_step_are_refused(made):
+    with pytest.raises(InputError, match="_steps is 0: give at least 1"):
+        made()
+
+
+def test_a_negative_number_of_steps_is_refused():
+    with pytest.raises(InputError, match="steps is -1, but it must be above zero"):
+        aejax.fit(dataclasses.replace(STEPS, steps=-1), dataset=DATASET)
+
+
+def test_patience_ends_training_as_early_stopping_does_in_a_population(tmp_path):
+    wild = dataclasses.replace(EXPERIMENT, epochs=30, optimizer=Adam(0.1))
+    (alone,) = fit_many([wild], dataset=DATASET, selection=EarlyStopping(patience=2))
+    assert alone.stopped_after is not None
+    trained = aejax.fit(wild, folder=tmp_path, dataset=DATASET, patience=2)
+    assert trained.history[-1]["epoch"] == alone.stopped_after
+    assert int(trained.state.step) == 5 * alone.stopped_after
+    assert same_bits(trained.state, aejax.load(trained.run.path).state)
+    again = aejax.fit(wild, resume=trained.run.path, dataset=DATASET, patience=2)
+    assert same_bits(again.state, trained.state)
+    assert without_times(again.history) == without_times(trained.history)
+    further = aejax.fit(wild, resume=trained.run.path, dataset=DATASET)
+    assert same_bits(further.state, aejax.fit(wild, dataset=DATASET).state)
+
+
+@pytest.mark.parametrize(("patience", "part", "said"), [(0, 10, "patience is 0"), (2, 0, "needs a validation part")])
+def test_patience_that_can_decide_nothing_is_refused(patience, part, said):
+    dataset = dataclasses.replace(DATASET, validation=DATASET.validation.take(np.arange(part)))
+    with pytest.raises(InputError, match=said):
+        aejax.fit(EXPERIMENT, dataset=dataset, patience=patience)
