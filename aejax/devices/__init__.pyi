@@ -15,7 +15,6 @@ from .parallel import (
     ALL_DEVICES as ALL_DEVICES,
     Parallel as Parallel,
     Strategy as Strategy,
-    copied as copied,
 )
 from .programs import (
     Program as Program,

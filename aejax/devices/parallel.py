@@ -172,15 +172,18 @@ class Parallel:
                 "choose others, or no tensor parallelism"
             )
 
+    def copied(self, state: T) -> T:
+        """Copies a state on its devices, so that training may take the memory of the original.
+
+        The copy has the layout of the original, unless layers are divided over several hosts: then it is whole, as one
+        host is to save it. Every host must call it.
+        """
+        whole = hosts.several() and self.tensor > 1
+        return _copying(self.whole if whole else None)(state)
+
     def to_host(self, state: T) -> T:
-        """Returns the arrays of a state in this host's memory; of layers that are divided over hosts too, the whole."""
-        if hosts.several() and self.tensor > 1:
-            state = _gathering(self.whole)(state)
-        return jax.device_get(jax.tree.map(_own, state))
-
-
-copied = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
-"""Copies arrays on their devices, in their layout, so that training may take the memory of the originals."""
+        """Returns the arrays of a state in this host's memory, whole. Every host must call it."""
+        return jax.device_get(jax.tree.map(_own, self.copied(state) if hosts.several() else state))
 
 
 def _own(leaf: jax.Array) -> jax.Array:
@@ -189,9 +192,9 @@ def _own(leaf: jax.Array) -> jax.Array:
 
 
 @cache
-def _gathering(sharding: NamedSharding) -> Any:
-    """Returns a function, compiled once, that gives arrays the sharding."""
-    return jax.jit(lambda tree: tree, out_shardings=sharding)
+def _copying(sharding: NamedSharding | None) -> Any:
+    """Returns a function, compiled once, that copies arrays, and gives the copies the sharding where there is one."""
+    return jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=sharding)
 
 
 def _parts(settings: Any) -> Iterator[Any]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from aejax.core import Metrics
-from aejax.devices import Program, copied
+from aejax.devices import Program
 from aejax.training._sources import Source
 from aejax.training.intervals import Stop
 
@@ -68,7 +68,7 @@ class Engine:
                 parts, ends = {"train": metrics}, self.step == stop.step
                 if ends and stop.validate and (measured := self._validate()):
                     parts["validation"] = measured
-                state = copied(self.state) if ends and self.copies else None
+                state = self.program.parallel.copied(self.state) if ends and self.copies else None
                 finite = _finite(self._params) if ends else None
                 yield Window(start, self.step, parts, ends, state, finite, clock)
                 if asked():

@@ -13,7 +13,7 @@ import numpy as np
 from aejax import core
 from aejax.core import BUFFER, DivergedError, InputError, Stopped, as_arrays
 from aejax.data import Dataset, load as load_data
-from aejax.devices import ALL_DEVICES, Parallel, Program, copied, hosts
+from aejax.devices import ALL_DEVICES, Parallel, Program, hosts
 from aejax.experiment import Experiment, differences
 from aejax.runs import FRESH, Run, Saving, stopping, validation_losses
 from aejax.trained import Trained
@@ -83,9 +83,9 @@ def fit(
     policy = CheckpointPolicy(run, program.preprocess, saving, source.steps)
     with _watched(run, experiment, policy) as asked:
         state, history = _begin(given, program, dataset.shape, last, run if resume else None, params)
-        copies = run is not None or patience is not None
+        copies = run is not None or patience is not None or hosts.several()  # the same on all hosts
         engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
-        policy.begin(copied(state), history, save=params is not None and resume is None)
+        policy.begin(parallel.copied(state), history, save=params is not None and resume is None)
         stops = (intervals or Intervals()).stops(engine.step, last, source.steps, saving.save_steps)
         if _has_converged(history, patience):
             stops = iter(())
@@ -98,7 +98,7 @@ def fit(
                     continue
                 rows = row_log.rows(window)
                 history += rows
-                policy.log(rows, engine.state if window.state is None else window.state)
+                policy.log(rows, window.state if window.ends else parallel.copied(engine.state))
                 bar.show(rows)
                 if asked():
                     break

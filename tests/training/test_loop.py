@@ -158,12 +158,12 @@ def test_a_diverging_term_is_named_with_its_step_and_the_last_good_state_is_kept
 def test_the_state_before_the_bad_epoch_is_kept(tmp_path, monkeypatch):
     means = loop._require_finite
 
-    def poisoned(epoch, keeper):
-        if epoch.stop == 15:
-            sums = epoch.metrics["train"]["loss_nats"]
+    def poisoned(window, policy):
+        if window.stop == 15:
+            sums = window.metrics["train"]["loss_nats"]
             bad = dataclasses.replace(sums, sum=sums.sum.at[2].set(np.nan))
-            epoch = dataclasses.replace(epoch, metrics={"train": {"loss_nats": bad, "reconstruction_nats": bad}})
-        means(epoch, keeper)
+            window = dataclasses.replace(window, metrics={"train": {"loss_nats": bad, "reconstruction_nats": bad}})
+        means(window, policy)
 
     monkeypatch.setattr(loop, "_require_finite", poisoned)
     with pytest.raises(DivergedError, match=r"reconstruction_nats became nan at step 13 \(epoch 3\); epoch 2 is saved"):

@@ -28,7 +28,7 @@ from tests.helpers.small import same_bits, without_times
 
 EXAMPLES, VALUES, BATCH = 250, 16, 8
 BUFFER = _streaming._CHUNKS * 3 * BATCH * VALUES / 1e9
-"""Holds legs of three steps."""
+"""Holds chunks of three steps."""
 ONE = Parallel(devices=1)
 
 
@@ -86,14 +86,14 @@ def test_from_any_step_of_an_epoch_what_is_left_of_it_follows(experiment):
         left = [*source.batches(start, middle), *source.batches(middle, whole.steps)]
         np.testing.assert_array_equal(np.concatenate([piece.examples.x for piece in left]), x[start:])
     inside = TrainingChunks(load(experiment.data).train, ONE, 0, BATCH, 3, first=whole.steps + 4, last=2 * whole.steps)
-    assert inside[0].x.shape == (2, BATCH, 4, 4, 1)  # up to where its leg has always ended
+    assert inside[0].x.shape == (2, BATCH, 4, 4, 1)  # up to where its chunk has always ended
 
 
-def test_an_epoch_s_legs_hold_each_example_once_with_its_label_in_the_order_of_the_run_in_memory(experiment):
+def test_an_epoch_s_chunks_hold_each_example_once_with_its_label_in_the_order_of_the_run_in_memory(experiment):
     dataset = load(experiment.data)
     steps = len(dataset.train) // BATCH
-    legs = TrainingChunks(dataset.train, ONE, 5, BATCH, 4, first=0, last=2 * steps)
-    parts = [legs[number] for number in range(len(legs))]
+    chunks = TrainingChunks(dataset.train, ONE, 5, BATCH, 4, first=0, last=2 * steps)
+    parts = [chunks[number] for number in range(len(chunks))]
     x, label = (np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in ("x", "label"))
     for epoch in range(2):
         order = aejax.core.epoch_order(jax.random.key(5), epoch * steps, len(dataset.train), BATCH)
@@ -109,7 +109,7 @@ class Device(NamedTuple):
 @pytest.mark.parametrize("tensor", [1, 2, 4])
 def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, monkeypatch, tensor):
     train = load(experiment.data).train
-    legs = TrainingChunks(train, Parallel(devices=4, tensor=tensor), 0, BATCH, 4, 0, len(train) // BATCH)
+    chunks = TrainingChunks(train, Parallel(devices=4, tensor=tensor), 0, BATCH, 4, 0, len(train) // BATCH)
     whole = np.asarray(TrainingChunks(train, ONE, 0, BATCH, 4, 0, len(train) // BATCH)[1].x)
     groups = np.empty((4 // tensor, tensor), object)
     groups.reshape(-1)[:] = [Device(0), Device(0), Device(1), Device(1)]
@@ -118,7 +118,7 @@ def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, mo
     shares = []
     for host in range(2):
         monkeypatch.setattr(jax, "process_index", lambda host=host: host)
-        shares.append(legs[1].x)
+        shares.append(chunks[1].x)
     if tensor == 4:
         np.testing.assert_array_equal(shares, [whole, whole])
     else:
