@@ -127,6 +127,12 @@ def test_two_processes_train_as_one_stop_as_one_and_end_when_one_is_lost(data, t
     epochs = left.checkpoints.steps()[-1] // left.steps_per_epoch + 2
     longer = dataclasses.replace(left.experiment, epochs=epochs)
     resumed, whole = (aejax.fit(longer, resume=run, parallel=Parallel(devices=1)) for run in (path, None))
-    losses = [[row["loss_nats"] for row in trained.history] for trained in (resumed, whole)]
-    assert len(losses[0]) == 2 * epochs
-    np.testing.assert_allclose(*losses, rtol=TOLERANCE)
+    losses, expected = (
+        {(row["step"], row["split"]): row["loss_nats"] for row in trained.history} for trained in (resumed, whole)
+    )
+    # Stopped inside an epoch, at the end of a chunk, a run has a row of training more, and that of the epoch is shorter.
+    cut = {row["epoch"] for row in resumed.history if row["step"] % left.steps_per_epoch}
+    same = [place for place in expected if place[1] == "validation" or place[0] // left.steps_per_epoch not in cut]
+    assert len(cut) <= 1
+    assert len(expected) == 2 * epochs == len(losses) - len(cut) == len(same) + len(cut)
+    np.testing.assert_allclose(*([curve[place] for place in same] for curve in (losses, expected)), rtol=TOLERANCE)
