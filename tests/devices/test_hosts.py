@@ -130,7 +130,7 @@ def test_two_processes_train_as_one_stop_as_one_and_end_when_one_is_lost(data, t
     losses, expected = (
         {(row["step"], row["split"]): row["loss_nats"] for row in trained.history} for trained in (resumed, whole)
     )
-    # Stopped inside an epoch, at the end of a chunk, a run has a row of training more, and that of the epoch is shorter.
+    # Stopped inside an epoch, after a chunk, a run has a row of training more, and the epoch's own covers its rest.
     cut = {row["epoch"] for row in resumed.history if row["step"] % left.steps_per_epoch}
     same = [place for place in expected if place[1] == "validation" or place[0] // left.steps_per_epoch not in cut]
     assert len(cut) <= 1
