@@ -88,17 +88,18 @@ def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
     columns = (TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
     with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True)) as bar:
         task = bar.add_task("trials", total=total, completed=finished(), status="")
-        done = epochs = 0
+        done, of = 0, ""
 
         def begun(trials: Any) -> None:
-            nonlocal done, epochs
-            done, epochs = 0, sum(trial.experiment.epochs for trial in trials)
+            nonlocal done, of
+            counted = all(trial.experiment.steps is None for trial in trials)  # else the data say how many epochs
+            done, of = 0, f" of {sum(trial.experiment.epochs for trial in trials):,}" if counted else ""
             bar.update(task, status=f"{len(trials)} begun: compiling")
 
         def epoch(members: int) -> None:
             nonlocal done
             done += members
-            bar.update(task, status=f"epoch {done:,} of {epochs:,} of those begun")
+            bar.update(task, status=f"epoch {done:,}{of} of those begun")
 
         def recorded(trial: Any, content: Any) -> None:
             bar.update(task, completed=finished(), status="")

@@ -29,7 +29,7 @@ class _Training:
     """Largest number of trials claimed at once: a GPU trains them side by side, each core of a CPU a few of them."""
     shared_order: bool = False
     """Let all trials of a group see the data in one order: faster on a GPU, but the trials are less independent."""
-    buffer: float = 1.0
+    buffer: float = 1.0  # `core.BUFFER`, whose module would import JAX before the command is parsed
     """Gigabytes: packed data whose training part is larger is streamed through as much memory, in one shared order."""
     measure_all: bool = False
     """Measure all that `aejax eval` does, not only the loss, its terms and the squared error: slower."""

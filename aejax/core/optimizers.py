@@ -27,7 +27,7 @@ class Constant(Schedule):
     """Keeps the learning rate constant: the factor is always 1."""
 
     def __call__(self, progress: Float[Array, ""]) -> Float[Array, ""]:
-        """Returns 1."""
+        """Returns the factor 1, at any progress."""
         return jnp.ones_like(progress)
 
 

@@ -26,8 +26,6 @@ evaluate = jax.jit(core.evaluate, static_argnames=("model", "batch_size"))
 
 outputs = jax.jit(core.outputs, static_argnames=("model", "batch_size"))
 
-_order = jax.jit(core.epoch_order, static_argnames=("size", "batch_size"))
-
 
 def place(part: Examples, preprocess: Preprocess) -> Examples:
     """Places a part of a data set on the device, in the form in which its preprocessing holds it."""
@@ -35,7 +33,10 @@ def place(part: Examples, preprocess: Preprocess) -> Examples:
     return replace(placed, x=preprocess.place(placed.x))
 
 
-def epoch_order(key: Key[Array, "*members"], step: int, size: int, batch_size: int) -> Int[Array, "..."]:
+@partial(jax.jit, static_argnames=("size", "batch_size"))
+def epoch_order(
+    key: Key[Array, "*members"], step: int | Int[Array, ""], size: int, batch_size: int
+) -> Int[Array, "*members steps batch_size"]:
     """Draws on the device which examples make each batch of an epoch, as `core.epoch_order` does.
 
     Args:
@@ -48,7 +49,7 @@ def epoch_order(key: Key[Array, "*members"], step: int, size: int, batch_size: i
         The places of the examples of each batch, `[steps, batch_size]`, with an axis of members before where there
         are several keys.
     """
-    draw = partial(_order, step=np.int32(step), size=size, batch_size=batch_size)
+    draw = partial(core.epoch_order, step=step, size=size, batch_size=batch_size)
     return jax.vmap(draw)(key) if key.ndim else draw(key)
 
 
@@ -105,6 +106,14 @@ class Program:
         """Creates the state before the first step, for examples of `shape`, each array where the layout has it."""
         return _init(*self._fresh(shape))
 
+    def shapes(self, shape: tuple[int, ...]) -> Any:
+        """Returns the shapes of the state for examples of `shape`, each with its layout."""
+        fresh = _init.eval_shape(*self._fresh(shape))
+        layout = self.parallel.of_members if self.key.ndim else self.parallel.of_state
+        return jax.tree.map(
+            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), fresh, layout(fresh)
+        )
+
     def train(self, state: State, batches: Batches) -> tuple[State, Metrics]:
         """Dispatches the steps of some batches. It takes the memory of the state before them.
 
@@ -136,14 +145,8 @@ class Program:
             part: examples to evaluate on; None: there are none.
             batch_size: the number of examples in a batch of evaluation.
         """
-        fresh = _init.lower(*self._fresh(shape))
-        fresh.compile()
-        layout = self.parallel.of_members if self.key.ndim else self.parallel.of_state
-        state = jax.tree.map(
-            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            fresh.out_info,
-            layout(fresh.out_info),
-        )
+        _init.lower(*self._fresh(shape)).compile()
+        state = self.shapes(shape)
         lowered = [(_train.lower(*self._training, state, batches, self.key), batches.examples)]
         if part is not None:
             settings = (self.parallel, self.model, self.loss, self.preprocess)

@@ -59,7 +59,7 @@ def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
         "expected": None if expected is None else to_json(expected),
         "met": expected.met_by(metrics[expected.metric]) if expected and expected.metric in metrics else None,
         "seed": experiment.seed,
-        "epochs": len(rows),
+        "epochs": rows[-1]["epoch"] if rows else 0,
         "train_seconds": sum(row["seconds"] for row in rows),
         "examples_per_second": float(np.median([row["examples_per_second"] for row in rows])) if rows else None,
         "hardware": hardware(),

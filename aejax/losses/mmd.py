@@ -37,7 +37,7 @@ class RBF(Kernel):
     """Computes the Gaussian kernel exp(-r) of Zhao et al. 2019."""
 
     def of(self, ratio: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
-        """Returns exp(-r)."""
+        """Returns exp(-r), the Gaussian kernel at the given ratios."""
         return jnp.exp(-ratio)
 
 

@@ -43,12 +43,12 @@ class Recording:
         self.seconds: dict[str, list[float]] = {}
 
     def __enter__(self) -> Self:
-        """Starts to listen."""
+        """Starts to listen to the durations that JAX and this package report."""
         jax.monitoring.register_event_duration_secs_listener(self._hear)
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stops listening."""
+        """Stops listening to the durations that JAX and this package report."""
         jax.monitoring.unregister_event_duration_listener(self._hear)
 
     def _hear(self, event: str, duration_secs: float, **_: str | int) -> None:

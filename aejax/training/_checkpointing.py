@@ -29,20 +29,21 @@ class CheckpointPolicy:
         self.saved_at, self.saved_step = time.perf_counter(), -1
         self._lock = threading.Lock()
 
-    def begin(self, state: State, history: list[dict[str, Any]], save: bool) -> None:
+    def begin(self, state: State, step: int, history: list[dict[str, Any]], save: bool) -> None:
         """Begins from a state.
 
         Args:
             state: the state to begin from.
+            step: the number of steps that it has made.
             history: the rows that led to it.
             save: write it now, because it is neither on disk nor easily made again.
         """
-        self.state, self.step = state, history[-1]["step"] if history else 0
+        self.state, self.step = state, step
         self.best_loss, self.best_step = _least(history)
         if save and self.run is not None:
             self.save()
             self.run.checkpoints.wait()
-        self.saved_step = self.step
+        self.saved_step = step
 
     def log(self, rows: list[dict[str, Any]], state: State) -> None:
         """Writes the rows that led to `state`, which may be saved from now on."""

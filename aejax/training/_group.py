@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +13,9 @@ from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.losses import Loss
 from aejax.training._sources import ResidentSource, Source
-from aejax.training._streaming import StreamedSource, source_for, streams
+from aejax.training._streaming import source_for, streams
 from aejax.training.engine import Engine, Window, joined, one_ahead
-from aejax.training.intervals import Intervals
+from aejax.training.intervals import Intervals, Stop
 
 
 @dataclass
@@ -60,7 +59,7 @@ class Group:
                 )
                 pending.clear()
 
-    def _stops(self, steps: int) -> Iterator[Any]:
+    def _stops(self, steps: int) -> Iterator[Stop]:
         for stop in Intervals().stops(self.engine.step, self.last, steps, None):
             if not self.slots:
                 return
@@ -134,11 +133,7 @@ class Population:
     def memory(self, experiments: Sequence[Experiment]) -> int:
         """Compiles all that a group of these experiments runs; returns the most bytes that it takes beside the data."""
         program = self._program(experiments)
-        source = self._source(program.key)
-        if isinstance(source, StreamedSource):
-            train, validation = source.shapes()
-        else:
-            train, validation = next(source.batches(0, source.steps)), self.parts.get("validation")
+        train, validation = self._source(program.key).shapes()
         size = 0 if validation is None else min(CHUNK, len(self.dataset.validation))
         return program.memory(self.dataset.shape, train, validation, size)
 

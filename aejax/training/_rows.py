@@ -3,8 +3,6 @@
 import time
 from typing import Any
 
-import jax
-
 from aejax.core import Metrics, means
 from aejax.runs import record_duration
 from aejax.training.engine import Window, joined
@@ -18,18 +16,27 @@ class RowLog:
         self.steps_per_epoch, self.batch_size = steps_per_epoch, batch_size
         self.pending: list[Metrics] = []
         self.clock = time.perf_counter()
+        self.epoch_steps, self.epoch_seconds = 0, 0.0
 
     def enter(self, window: Window) -> None:
-        """Adds the metrics of training in a window to those of the next row, and waits for them."""
-        self.pending.append(jax.device_get(window.metrics["train"]))
+        """Adds the metrics of training in a window to those of the next row."""
+        self.pending.append(window.metrics["train"])
 
     def rows(self, window: Window) -> list[dict[str, Any]]:
         """Returns the rows at the end of a window, one for each part: train covers the windows since the last row."""
         seconds, self.clock = time.perf_counter() - self.clock, time.perf_counter()
         train, self.pending = joined(self.pending), []
         steps = len(train["loss_nats"].count)
-        record_duration("epoch", seconds)
+        self._add_to_epoch(window.stop, steps, seconds)
         where = {"epoch": -(-window.stop // self.steps_per_epoch), "step": window.stop}
         rows = [where | {"split": split} | means(part) for split, part in (window.metrics | {"train": train}).items()]
         rows[0] |= {"seconds": seconds, "examples_per_second": steps * self.batch_size / seconds}
         return rows
+
+    def _add_to_epoch(self, stop: int, steps: int, seconds: float) -> None:
+        """Adds to the time of the present epoch, and reports it where a whole epoch ends."""
+        self.epoch_steps, self.epoch_seconds = self.epoch_steps + steps, self.epoch_seconds + seconds
+        if stop % self.steps_per_epoch == 0:
+            if self.epoch_steps == self.steps_per_epoch:
+                record_duration("epoch", self.epoch_seconds)
+            self.epoch_steps, self.epoch_seconds = 0, 0.0

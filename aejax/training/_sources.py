@@ -43,6 +43,9 @@ class Source(Protocol):
     def of_members(self, key: Key[Array, " members"]) -> "Source":
         """Returns the source for other members, with these keys of their own orders of examples."""
 
+    def shapes(self) -> tuple[Batches, Examples | None]:
+        """Returns the longest piece of training, and one of validation where there is one, or their shapes alone."""
+
 
 @dataclass
 class ResidentSource:
@@ -96,6 +99,10 @@ class ResidentSource:
     def of_members(self, key: Key[Array, " members"]) -> "ResidentSource":
         """Returns the source for other members; where all share one order, it is this one."""
         return ResidentSource(self.parts, self.batch_size, key) if self.key.ndim else self
+
+    def shapes(self) -> tuple[Batches, Examples | None]:
+        """Returns the first epoch's batches, and the validation part where there is one."""
+        return next(self.batches(0, self.steps)), self.parts.get("validation")
 
     def _order(self, begin: int) -> Int[Array, "*members steps batch"]:
         if self._drawn[0] != begin:

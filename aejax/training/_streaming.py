@@ -26,12 +26,7 @@ _LONGEST = 2**24  # bytes of a chunk: a longer one is no faster, and training wa
 
 
 def source_for(
-    experiment: Experiment,
-    dataset: Dataset,
-    preprocess: Preprocess,
-    parallel: Parallel,
-    buffer: float,
-    key: Key[Array, "*members"] | None = None,
+    experiment: Experiment, dataset: Dataset, preprocess: Preprocess, parallel: Parallel, buffer: float
 ) -> Source:
     """Chooses the source of batches: from memory, or from disk where data there is larger than the buffer.
 
@@ -41,16 +36,14 @@ def source_for(
         preprocess: the fitted preprocessing.
         parallel: the resolved layout.
         buffer: gigabytes of the training part that may be in memory.
-        key: the keys of the order of examples of several members; None: that of the experiment.
 
     Raises:
         InputError: where the data cannot be streamed through the buffer.
     """
     if not streams(dataset, buffer):
         train, validation = dataset.train.read(), dataset.validation.read()
-        key = jax.random.key(experiment.seed) if key is None else key
         held = replace(dataset, train=train, validation=validation)
-        return ResidentSource.of(held, preprocess, parallel, experiment.batch_size, key)
+        return ResidentSource.of(held, preprocess, parallel, experiment.batch_size, jax.random.key(experiment.seed))
     if isinstance(preprocess, StaticBinarise):
         raise InputError(
             "StaticBinarise draws a whole part at once, which does not fit the buffer: use "
@@ -135,7 +128,7 @@ class StreamedSource:
         return self
 
     def shapes(self) -> tuple[Batches, Examples | None]:
-        """Returns the shapes of a chunk of training, and of one of validation where there is one."""
+        """Returns the shapes of the longest chunk of training, and of one of validation where there is one."""
         train = _shapes(self.dataset.train, self._steps_in(self.batch_size), self.batch_size)
         part = self.dataset.validation
         size = min(CHUNK, len(part))

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from aejax.core import Metrics
 from aejax.devices import Program
@@ -33,7 +34,7 @@ class Window:
     state: Any
     """At a stop a copy of the state, where the engine makes copies; it stays on the devices."""
     finite: jax.Array | None
-    """At a stop, whether every parameter is finite."""
+    """At a stop of one state, whether every parameter is finite; the members of a group say it themselves."""
     dispatched: float
     """The time at which the window was dispatched, by `time.perf_counter`."""
 
@@ -69,27 +70,30 @@ class Engine:
                 if ends and stop.validate and (measured := self._validate()):
                     parts["validation"] = measured
                 state = self.program.parallel.copied(self.state) if ends and self.copies else None
-                finite = _finite(self._params) if ends else None
+                finite = _finite(self.state.params) if ends and not self.program.key.ndim else None
                 yield Window(start, self.step, parts, ends, state, finite, clock)
                 if asked():
                     self.stopped = True
                     return
-
-    @property
-    def _params(self) -> Any:
-        return getattr(self.state, "state", self.state).params
 
     def _validate(self) -> Metrics | None:
         chunks: list[Metrics] = []
         for examples, batch_size, place in self.source.validation():
             jax.block_until_ready(chunks[-2:-1])  # so that the memory of earlier chunks is free
             chunks.append(self.program.evaluate(self.state, examples, batch_size, **place))
-        return joined(chunks) if chunks else None
+        if len(chunks) < 2:
+            return chunks[0] if chunks else None
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, -1), *chunks)
 
 
 def joined(pieces: list[Metrics]) -> Metrics:
-    """Joins the metrics of consecutive pieces along their last axis, that of steps or batches."""
-    return pieces[0] if len(pieces) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves, -1), *pieces)
+    """Joins the metrics of consecutive windows along their axis of steps.
+
+    Several are joined on the host: on a device that would be queued behind the window that is under way.
+    """
+    if len(pieces) == 1:
+        return pieces[0]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves, -1), *jax.device_get(pieces))
 
 
 def one_ahead(items: Iterable[T]) -> Iterator[T]:

@@ -85,7 +85,7 @@ def fit(
         state, history = _begin(given, program, dataset.shape, last, run if resume else None, params)
         copies = run is not None or patience is not None or hosts.several()  # the same on all hosts
         engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
-        policy.begin(parallel.copied(state), history, save=params is not None and resume is None)
+        policy.begin(parallel.copied(state), engine.step, history, save=params is not None and resume is None)
         stops = (intervals or Intervals()).stops(engine.step, last, source.steps, saving.save_steps)
         if _has_converged(history, patience):
             stops = iter(())
@@ -175,11 +175,11 @@ def _begin(
     given: Experiment, program: Program, shape: tuple[int, ...], last: int, resumed: Run | None, params: Any
 ) -> tuple[core.State, list[dict[str, Any]]]:
     """Returns the state to begin from on the devices, fresh or resumed, and the rows that led to it."""
-    fresh = program.init(shape)
-    program.parallel.check_divided(fresh)
+    like = program.shapes(shape)
+    program.parallel.check_divided(like)
     if resumed is not None:
         if resumed.checkpoints.steps():
-            state = resumed.restore({"state": fresh, "preprocess": program.preprocess})["state"]
+            state = resumed.restore({"state": like, "preprocess": program.preprocess})["state"]
             step = int(state.step)
             if step > last:
                 done = f"{step // resumed.steps_per_epoch} epochs" if given.steps is None else f"{step} steps"
@@ -193,7 +193,8 @@ def _begin(
             )
         resumed.update(given, 0)
         resumed.rewind(0)
-    elif params is not None:
+    fresh = program.init(shape)
+    if params is not None and resumed is None:
         fresh = dataclasses.replace(fresh, params=_fitting(params, fresh.params))
     return _placed(program, fresh), []
 

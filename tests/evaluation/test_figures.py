@@ -171,6 +171,17 @@ def test_every_term_in_nats_has_a_panel_and_a_repeated_loss_has_none():
     assert len(figures.loss_curves([row], ["kl_nats"]).axes) == 1
 
 
+def test_rows_inside_an_epoch_lie_between_whole_ones_and_those_of_less_than_one_are_placed_by_step():
+    def drawn(*places):
+        rows = [{"epoch": epoch, "step": step, "split": "train", "loss_nats": 1.0} for epoch, step in places]
+        axes = figures.loss_curves(rows).axes[0]
+        return line(axes, "train").get_xdata().tolist(), axes.get_xlabel()
+
+    assert drawn((1, 4), (1, 8), (2, 12), (2, 16), (3, 18)) == ([0.5, 1.0, 1.5, 2.0, 2.25], "epoch")
+    assert drawn((1, 8), (2, 16)) == ([1.0, 2.0], "epoch")
+    assert drawn((1, 2), (1, 4)) == ([2.0, 4.0], "step")
+
+
 def test_a_single_epoch_shows_as_a_marker(tmp_path):
     figure = figures.loss_curves(history([100.0]))
     axes = figure.axes[0]

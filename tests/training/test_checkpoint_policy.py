@@ -15,7 +15,7 @@ def test_a_rescue_while_another_thread_saves_says_what_is_on_disk(tmp_path, monk
     """A request to stop comes from another thread, at any moment of the one that trains."""
     run = Run.create(tmp_path, EXPERIMENT, DATASET.shape, 1)
     policy = CheckpointPolicy(run, {}, Saving(), steps_per_epoch=1)
-    policy.begin(aejax.fit(EXPERIMENT, dataset=DATASET).state, [], save=False)
+    policy.begin(aejax.fit(EXPERIMENT, dataset=DATASET).state, 0, [], save=False)
     monkeypatch.setattr(run, "log", lambda rows: None)
     begun, go_on = threading.Event(), threading.Event()
     save = run.checkpoints.save
@@ -50,7 +50,7 @@ def test_the_best_state_and_the_newest_are_written_once_each(tmp_path):
     )
     run = SimpleNamespace(checkpoints=saved, log=lambda rows: None, path=tmp_path)
     policy = CheckpointPolicy(run, None, Saving(save_epochs=2), steps_per_epoch=1)
-    policy.begin("fresh", [], save=False)
+    policy.begin("fresh", 0, [], save=False)
     for step, loss in ((1, 3.0), (2, 5.0), (3, 4.0), (4, 4.0), (5, 1.0), (6, 2.0)):
         policy.log(
             [*row(step), {"epoch": step, "step": step, "split": "validation", "loss_nats": loss}], f"after {step}"

@@ -7,7 +7,8 @@ import pytest
 
 import aejax
 from aejax.core import Adam, Cosine, InputError
-from aejax.runs import Run, Saving
+from aejax.evaluation import report
+from aejax.runs import Recording, Run, Saving
 from aejax.training import EarlyStopping, Intervals, fit_many
 from aejax.training.engine import Engine
 from tests.helpers.small import DATASET, EXPERIMENT, same_bits, without_times
@@ -45,6 +46,15 @@ def test_rows_and_measurements_inside_an_epoch_change_no_bit_and_their_means_are
     first = [row["loss_nats"] for row in often.history if row["split"] == "train" and row["step"] <= 5]
     mean = np.average(first, weights=[2, 2, 1])
     np.testing.assert_allclose(mean, whole.history[0]["loss_nats"], rtol=1e-12)
+
+
+def test_rows_inside_an_epoch_are_no_epochs_where_epochs_are_timed_and_counted():
+    often = dataclasses.replace(STEPS, steps=15)
+    with Recording() as recorded:
+        trained = aejax.fit(often, dataset=DATASET, intervals=Intervals(log_steps=2))
+    assert len(recorded.seconds["epoch"]) == 3
+    assert sum(recorded.seconds["epoch"]) == pytest.approx(sum(row.get("seconds", 0.0) for row in trained.history))
+    assert report.result(trained, {})["epochs"] == 3
 
 
 @pytest.mark.parametrize("kept", [2, 5, 6, 9, 12])

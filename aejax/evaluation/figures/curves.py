@@ -63,16 +63,30 @@ def _curves(axes: Axes, history: Sequence[Mapping[str, Any]], name: str, colours
     """Draw one metric: a line for each split, with markers where the epochs are few."""
     rows = [row for row in history if name in row]
     epochs = np.array([row["epoch"] for row in rows])
+    places, unit = _places(rows)
     values = np.array([row[name] for row in rows], float)
     marker = "o" if len(np.unique(epochs)) <= 20 else ""
     for split, colour in colours.items():
         mine = [row["split"] == split for row in rows]
-        axes.plot(epochs[mine], values[mine], color=colour, marker=marker, markersize=4, label=split)
+        axes.plot(places[mine], values[mine], color=colour, marker=marker, markersize=4, label=split)
     plain(axes)
     axes.set_title(name.removesuffix("_nats").replace("_", " "), loc="left", fontsize=LABEL)
-    axes.set_xlabel("epoch", fontsize=LABEL)
+    axes.set_xlabel(unit, fontsize=LABEL)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     _leave_out_first_epochs(axes, epochs[np.isfinite(values)], values[np.isfinite(values)])
+
+
+def _places(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, str]:
+    """Returns where rows lie, and in what unit: a row that was written inside an epoch lies between two whole ones.
+
+    A row without a step lies at its epoch. Rows inside the first epoch do not say how long it is: several of these
+    alone are placed by their steps.
+    """
+    epochs = np.array([row["epoch"] for row in rows], float)
+    steps = np.array([row.get("step", row["epoch"]) for row in rows], float)
+    if epochs.max(initial=1) == 1 and len(np.unique(steps)) > 1:
+        return steps, "step"
+    return steps / (steps / epochs).max(initial=1), "epoch"
 
 
 def _leave_out_first_epochs(axes: Axes, epochs: np.ndarray, values: np.ndarray) -> None:
