@@ -61,6 +61,7 @@ from .optimizers import (
     Schedule as Schedule,
     Steps as Steps,
     WarmupCosine as WarmupCosine,
+    WarmupStableDecay as WarmupStableDecay,
 )
 from .population import (
     Members as Members,
