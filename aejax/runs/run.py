@@ -266,8 +266,8 @@ def _said_of(change: dict[str, Any], path: Path, schedule: str) -> str:
     (old, new), (before, now) = change["steps"], change["learning_rates"]
     return (
         f"{path} is lengthened from {old:,} to {new:,} steps, and {schedule} spans all of them: at step "
-        f"{change['step']:,} the learning rate was {before:.3g} and is now {now:.3g}, so that it does not become the run "
-        f"that {new:,} steps at once are: for that one's bits, train it anew, without resuming"
+        f"{change['step']:,} the learning rate was {before:.3g} and is now {now:.3g}, so that the run does not become "
+        f"that of {new:,} steps at once: for its bits, train it anew, without resuming"
     )
 
 

@@ -5,28 +5,104 @@ from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
 
-from aejax.core import CHUNK, Examples, Members, Metrics, Optimizer, as_arrays, nbytes
+from aejax.core import CHUNK, as_arrays, nbytes
 from aejax.data import Dataset, Preprocess
 from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
-from aejax.losses import Loss
+from aejax.runs import Saving
 from aejax.training._sources import ResidentSource, Source
-from aejax.training._streaming import source_for, streams
-from aejax.training.engine import Engine, Window, joined, one_ahead
-from aejax.training.intervals import Intervals, Stop
+from aejax.training._streaming import source_for
+from aejax.training.engine import Engine, Window
+from aejax.training.intervals import Intervals
+
+_BY_EPOCHS = Saving(save_seconds=float("inf"))
+"""A group is saved at the end of an epoch, where a selection decides too."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Holds what all members share: the settings of their structure, and the data."""
+
+    first: Experiment
+    """The first experiment, resolved."""
+    dataset: Dataset
+    preprocess: Preprocess
+    """The fitted preprocessing."""
+    parallel: Parallel
+    source: Source
+    """The data, in the order that the first member's seed gives them."""
+    shared_order: bool
+    """Whether every member sees the batches of the first one's seed."""
+
+    @classmethod
+    def of(cls, first: Experiment, dataset: Dataset, shared_order: bool, buffer: float) -> "Population":
+        """Places the data on the devices.
+
+        Args:
+            first: the first experiment, resolved.
+            dataset: the data of all members.
+            shared_order: whether every member sees the batches of the first one's seed; of data that are streamed
+                they do in any case, as one read serves all members.
+            buffer: gigabytes of examples that a streamed training part may have in memory.
+        """
+        parallel, preprocess = Parallel(devices=jax.device_count()), first.data.preprocess.fit(dataset.train.x)
+        source = source_for(first, dataset, preprocess, parallel, buffer)
+        return cls(first, dataset, preprocess, parallel, source, shared_order or not isinstance(source, ResidentSource))
+
+    @property
+    def fixed_bytes(self) -> int:
+        """The bytes of the data that the devices hold for all groups."""
+        return nbytes(self.source.parts) if isinstance(self.source, ResidentSource) else 0
+
+    def begin(self, experiments: Sequence[Experiment], slots: list[int]) -> "Group":
+        """Makes a group of fresh members, one for each slot. Padding slots repeat the last experiment."""
+        program = self.program([experiments[min(owner, len(experiments) - 1)] for owner in slots])
+        engine = Engine(program, self.source_of(program), program.init(self.dataset.shape), 0)
+        return Group(self, slots, engine)
+
+    def memory(self, experiments: Sequence[Experiment]) -> int:
+        """Compiles all that a group of these experiments runs; returns the most bytes that it takes beside the data."""
+        program = self.program(experiments)
+        train, validation = self.source_of(program).shapes()
+        size = 0 if validation is None else min(CHUNK, len(self.dataset.validation))
+        return program.memory(self.dataset.shape, train, validation, size)
+
+    def program(self, experiments: Sequence[Experiment]) -> Program:
+        """Returns the program that trains members side by side."""
+        settings = [as_arrays((experiment.loss, experiment.optimizer)) for experiment in experiments]
+        keys = jnp.stack([jax.random.key(experiment.seed) for experiment in experiments])
+        stacked = (*jax.tree.map(lambda *leaves: jnp.stack(leaves), *settings), keys)
+        loss, optimizer, key = self.parallel.spread(stacked)
+        return Program(self.parallel, self.first.model, loss, optimizer, as_arrays(self.preprocess), key)
+
+    def source_of(self, program: Program) -> Source:
+        """Returns the source of the batches of a program's members."""
+        return self.source.of_members(None if self.shared_order else program.key)
 
 
 @dataclass
 class Group:
     """Holds members in training; the engine's state has an axis of slots, and `slots` says who is in each."""
 
+    population: Population
     slots: list[int]
     """The number of the member in each slot; numbers beyond the group's experiments are padding."""
     engine: Engine
-    last: int
-    """The number of steps of the whole run."""
+
+    @property
+    def steps(self) -> int:
+        """The number of steps in an epoch."""
+        return self.engine.source.steps
+
+    @property
+    def last(self) -> int:
+        """The number of steps of the whole run."""
+        return self.population.first.steps_in(self.steps)
+
+    def epochs(self, ahead: bool) -> Iterator[Window]:
+        """Trains one epoch after the other; `ahead` dispatches each before the one before is read."""
+        return self.engine.windows(Intervals().stops(self.engine.step, self.last, self.steps, _BY_EPOCHS), ahead=ahead)
 
     def narrow(self, training: list[int]) -> None:
         """Keeps the slots of the members in `training` alone, once half of the slots are idle.
@@ -41,114 +117,6 @@ class Group:
         kept = program.parallel.spread(jax.tree.map(lambda leaf: leaf[index], arrays))
         loss, optimizer, key, self.engine.state = kept
         self.engine.program = replace(program, loss=loss, optimizer=optimizer, key=key)
-        self.engine.source = self.engine.source.of_members(key)
+        if not self.population.shared_order:
+            self.engine.source = self.engine.source.of_members(key)
         self.slots = training
-
-    def epochs(self, ahead: bool) -> Iterator["GroupEpoch"]:
-        """Trains one epoch of the group after the other, as long as members are left in it.
-
-        `ahead` dispatches each epoch before the one before is read.
-        """
-        steps, pending = self.engine.source.steps, list[Metrics]()
-        windows = self.engine.windows(self._stops(steps))
-        for window in one_ahead(windows) if ahead else windows:
-            pending.append(window.metrics["train"])
-            if window.ends:
-                yield GroupEpoch(
-                    -(-window.stop // steps), self.slots, window, window.metrics | {"train": joined(pending)}
-                )
-                pending.clear()
-
-    def _stops(self, steps: int) -> Iterator[Stop]:
-        for stop in Intervals().stops(self.engine.step, self.last, steps, None):
-            if not self.slots:
-                return
-            yield stop
-
-
-@dataclass(frozen=True)
-class GroupEpoch:
-    """Holds one epoch of a group as it was dispatched; reading its metrics waits for it."""
-
-    number: int
-    slots: list[int]
-    window: Window
-    """The last window of the epoch, with a copy of the members after it."""
-    metrics: dict[str, Metrics]
-
-    @property
-    def members(self) -> Members:
-        """The members after the epoch."""
-        return self.window.state
-
-
-@dataclass(frozen=True)
-class Population:
-    """Holds what all members share: the settings of their structure, and the data on the devices."""
-
-    first: Experiment
-    """The first experiment, resolved."""
-    dataset: Dataset
-    preprocess: Preprocess
-    """The fitted preprocessing, its numbers arrays."""
-    parallel: Parallel
-    shared_order: bool
-    """Whether every member sees the batches of the first one's seed."""
-    buffer: float
-    """Gigabytes of examples that a streamed training part may have in memory."""
-    parts: dict[str, Examples]
-    """The parts that the devices hold; none where the data are streamed."""
-
-    @classmethod
-    def of(
-        cls, first: Experiment, dataset: Dataset, preprocess: Preprocess, shared_order: bool, buffer: float
-    ) -> "Population":
-        """Places the data on the devices.
-
-        Args:
-            first: the first experiment, resolved.
-            dataset: the data of all members.
-            preprocess: the fitted preprocessing.
-            shared_order: whether every member sees the batches of the first one's seed.
-            buffer: gigabytes of examples that a streamed training part may have in memory.
-        """
-        parallel, streamed = Parallel(devices=jax.device_count()), streams(dataset, buffer)
-        source = source_for(first, dataset, preprocess, parallel, buffer)
-        parts = source.parts if isinstance(source, ResidentSource) else {}
-        shared = shared_order or streamed  # one read serves all members
-        return cls(first, dataset, as_arrays(preprocess), parallel, shared, buffer, parts)
-
-    @property
-    def fixed_bytes(self) -> int:
-        """The bytes of the data, which all groups share."""
-        return nbytes(self.parts)
-
-    def begin(self, experiments: Sequence[Experiment], slots: list[int]) -> Group:
-        """Makes a group of fresh members, one for each slot. Padding slots repeat the last experiment."""
-        program = self._program([experiments[min(owner, len(experiments) - 1)] for owner in slots])
-        source = self._source(program.key)
-        engine = Engine(program, source, program.init(self.dataset.shape), 0)
-        return Group(slots, engine, self.first.steps_in(source.steps))
-
-    def memory(self, experiments: Sequence[Experiment]) -> int:
-        """Compiles all that a group of these experiments runs; returns the most bytes that it takes beside the data."""
-        program = self._program(experiments)
-        train, validation = self._source(program.key).shapes()
-        size = 0 if validation is None else min(CHUNK, len(self.dataset.validation))
-        return program.memory(self.dataset.shape, train, validation, size)
-
-    def _program(self, experiments: Sequence[Experiment]) -> Program:
-        loss, optimizer, key = self.parallel.spread(_stacked(experiments))
-        return Program(self.parallel, self.first.model, loss, optimizer, self.preprocess, key)
-
-    def _source(self, key: Key[Array, " members"]) -> Source:
-        own = jax.random.key(self.first.seed) if self.shared_order else key
-        if self.parts:
-            return ResidentSource(self.parts, self.first.batch_size, own)
-        return source_for(self.first, self.dataset, self.preprocess, self.parallel, self.buffer)
-
-
-def _stacked(experiments: Sequence[Experiment]) -> tuple[Loss, Optimizer, Key[Array, " members"]]:
-    settings = [as_arrays((experiment.loss, experiment.optimizer)) for experiment in experiments]
-    losses, optimizers = jax.tree.map(lambda *leaves: jnp.stack(leaves), *settings)
-    return losses, optimizers, jnp.stack([jax.random.key(experiment.seed) for experiment in experiments])

@@ -21,8 +21,9 @@ import numpy as np
 from aejax.core import first_line
 from aejax.experiment import Experiment, as_first_written, canonical
 from aejax.runs import fill_parts, named_arrays, read_arrays, write_arrays
-from aejax.training._group import Group, GroupEpoch, Population
+from aejax.training._group import Group
 from aejax.training._member_log import MemberLog
+from aejax.training.engine import Window
 
 log = logging.getLogger("aejax")
 
@@ -78,20 +79,20 @@ class GroupCheckpoint:
     members: list[MemberName]
     """The names of the group's members, by `member_names`."""
 
-    def save(self, epoch: GroupEpoch, member_log: MemberLog) -> None:
-        """Writes the state of the group after `epoch`, which the member log has entered."""
+    def save(self, group: Group, window: Window, member_log: MemberLog) -> None:
+        """Writes the state of the group after an epoch, which the member log has entered."""
         ended = {
             str(name): member_log.ended[owner] for owner, name in enumerate(self.members) if owner in member_log.ended
         }
         facts = {
             "members": self.members,
-            "epoch": epoch.number,
-            "slots": epoch.slots,
+            "epoch": -(-window.stop // group.steps),
+            "slots": group.slots,
             "ended": {name: [outcome.failed_at, outcome.stopped_after] for name, outcome in ended.items()},
         }
         rows = json.dumps(dict(zip(self.members, member_log.rows, strict=True)))
         parts: dict[str, Any] = {
-            "members": epoch.members,
+            "members": window.state,
             "rows": np.frombuffer(rows.encode(), np.uint8),
             **{name: outcome.trained.state for name, outcome in ended.items()},
         }
@@ -101,14 +102,14 @@ class GroupCheckpoint:
         except OSError as error:
             log.warning("%s cannot be written (%s): after a stop its trials would start again", self._path, error)
 
-    def restore(self, population: Population, member_log: MemberLog) -> Group | None:
+    def restore(self, member_log: MemberLog) -> Group | None:
         """Restores the group as it was saved, and fills its member log; None where no whole file has it."""
         for path in self._candidates():
             try:
                 facts, arrays = _read(path)
                 members = _as_written(self.members, path)
                 if facts["members"] == members or (_done(facts) and set(members) <= set(facts["members"])):
-                    return _restored(facts, arrays, members, population, member_log)
+                    return _restored(facts, arrays, members, member_log)
             except FileNotFoundError:
                 continue
             except Exception as error:  # damage can raise any exception, and all of them mean the same
@@ -177,12 +178,10 @@ def _read_older(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return facts, arrays | {"rows": np.frombuffer(content["rows"].encode(), np.uint8)}
 
 
-def _restored(
-    facts: dict[str, Any], arrays: dict[str, Any], members: list[str], population: Population, member_log: MemberLog
-) -> Group:
+def _restored(facts: dict[str, Any], arrays: dict[str, Any], members: list[str], member_log: MemberLog) -> Group:
     ended = {owner: facts["ended"][name] for owner, name in enumerate(members) if name in facts["ended"]}
     training, rows = len(ended) < len(members), json.loads(arrays["rows"].tobytes())
-    group = population.begin(member_log.experiments, facts["slots"] if training else [0])
+    group = member_log.population.begin(member_log.experiments, facts["slots"] if training else [0])
     fresh = group.engine.state
     one = jax.tree.map(lambda leaf: leaf[0], fresh.state)
     like = {members[owner]: one for owner in ended} | ({"members": fresh} if training else {})
@@ -193,7 +192,7 @@ def _restored(
         )
     else:
         group.slots = []
-    group.engine.step = facts["epoch"] * group.engine.source.steps
+    group.engine.step = facts["epoch"] * group.steps
     # The member log is filled only once the whole file is known to be sound.
     for owner, name in enumerate(members):
         member_log.rows[owner] = rows[name]

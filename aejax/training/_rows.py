@@ -3,33 +3,27 @@
 import time
 from typing import Any
 
-from aejax.core import Metrics, means
+from aejax.core import means
 from aejax.runs import record_duration
-from aejax.training.engine import Window, joined
+from aejax.training.engine import Window
 
 
 class RowLog:
-    """Collects the metrics of windows until a row of them is due."""
+    """Makes the rows of windows, and reports how long each epoch took."""
 
     def __init__(self, steps_per_epoch: int, batch_size: int) -> None:
         """Starts the clock of the first row."""
         self.steps_per_epoch, self.batch_size = steps_per_epoch, batch_size
-        self.pending: list[Metrics] = []
         self.clock = time.perf_counter()
         self.epoch_steps, self.epoch_seconds = 0, 0.0
 
-    def enter(self, window: Window) -> None:
-        """Adds the metrics of training in a window to those of the next row."""
-        self.pending.append(window.metrics["train"])
-
     def rows(self, window: Window) -> list[dict[str, Any]]:
-        """Returns the rows at the end of a window, one for each part: train covers the windows since the last row."""
+        """Returns the rows of a window, one for each part; it waits for the metrics."""
+        metrics, steps = window.metrics, window.stop - window.start
         seconds, self.clock = time.perf_counter() - self.clock, time.perf_counter()
-        train, self.pending = joined(self.pending), []
-        steps = len(train["loss_nats"].count)
         self._add_to_epoch(window.stop, steps, seconds)
         where = {"epoch": -(-window.stop // self.steps_per_epoch), "step": window.stop}
-        rows = [where | {"split": split} | means(part) for split, part in (window.metrics | {"train": train}).items()]
+        rows = [where | {"split": split} | means(part) for split, part in metrics.items()]
         rows[0] |= {"seconds": seconds, "examples_per_second": steps * self.batch_size / seconds}
         return rows
 

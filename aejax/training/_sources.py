@@ -1,7 +1,7 @@
 """Feeds training with the batches of any steps. A source knows the data and their order, and no model."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -40,8 +40,8 @@ class Source(Protocol):
     def validation(self) -> Iterator[Chunk]:
         """Yields the validation part in one or more chunks; nothing where the data holds none out."""
 
-    def of_members(self, key: Key[Array, " members"]) -> "Source":
-        """Returns the source for other members, with these keys of their own orders of examples."""
+    def of_members(self, key: Key[Array, " members"] | None) -> "Source":
+        """Returns another source of the same data: with the order of each key, or None: with its own order for all."""
 
     def shapes(self) -> tuple[Batches, Examples | None]:
         """Returns the longest piece of training, and one of validation where there is one, or their shapes alone."""
@@ -96,9 +96,9 @@ class ResidentSource:
             part = self.parts["validation"]
             yield Chunk(part, min(CHUNK, len(part)), {})
 
-    def of_members(self, key: Key[Array, " members"]) -> "ResidentSource":
-        """Returns the source for other members; where all share one order, it is this one."""
-        return ResidentSource(self.parts, self.batch_size, key) if self.key.ndim else self
+    def of_members(self, key: Key[Array, " members"] | None) -> "ResidentSource":
+        """Returns another source of the same data: with the order of each key, or None: with its own order for all."""
+        return replace(self, key=self.key if key is None else key)
 
     def shapes(self) -> tuple[Batches, Examples | None]:
         """Returns the first epoch's batches, and the validation part where there is one."""
