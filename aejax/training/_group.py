@@ -1,20 +1,27 @@
 """Makes groups of a population's members: what all members share, and the members that train in one program."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from aejax.core import CHUNK, as_arrays, nbytes
+from aejax.core import CHUNK, Members, State, as_arrays, nbytes
 from aejax.data import Dataset, Preprocess
 from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.runs import Saving
+from aejax.trained import Trained
+from aejax.training._rows import rows_of
 from aejax.training._sources import ResidentSource, Source
 from aejax.training._streaming import source_for
 from aejax.training.engine import Engine, Window
 from aejax.training.intervals import Intervals
+from aejax.training.outcome import Outcome
+from aejax.training.selection import Selection
 
 _BY_EPOCHS = Saving(save_seconds=float("inf"))
 """A group is saved at the end of an epoch, where a selection decides too."""
@@ -55,23 +62,18 @@ class Population:
         """The bytes of the data that the devices hold for all groups."""
         return nbytes(self.source.parts) if isinstance(self.source, ResidentSource) else 0
 
-    def begin(self, experiments: Sequence[Experiment], slots: list[int]) -> "Group":
-        """Makes a group of fresh members, one for each slot. Padding slots repeat the last experiment."""
-        program = self.program([experiments[min(owner, len(experiments) - 1)] for owner in slots])
-        engine = Engine(program, self.source_of(program), program.init(self.dataset.shape), 0)
-        return Group(self, slots, engine)
-
     def memory(self, experiments: Sequence[Experiment]) -> int:
         """Compiles all that a group of these experiments runs; returns the most bytes that it takes beside the data."""
-        program = self.program(experiments)
+        program = self.program(experiments, range(len(experiments)))
         train, validation = self.source_of(program).shapes()
         size = 0 if validation is None else min(CHUNK, len(self.dataset.validation))
         return program.memory(self.dataset.shape, train, validation, size)
 
-    def program(self, experiments: Sequence[Experiment]) -> Program:
-        """Returns the program that trains members side by side."""
-        settings = [as_arrays((experiment.loss, experiment.optimizer)) for experiment in experiments]
-        keys = jnp.stack([jax.random.key(experiment.seed) for experiment in experiments])
+    def program(self, experiments: Sequence[Experiment], slots: Sequence[int]) -> Program:
+        """Returns the program that trains members side by side; see `Group` for the slots."""
+        members = [experiments[min(owner, len(experiments) - 1)] for owner in slots]
+        settings = [as_arrays((member.loss, member.optimizer)) for member in members]
+        keys = jnp.stack([jax.random.key(member.seed) for member in members])
         stacked = (*jax.tree.map(lambda *leaves: jnp.stack(leaves), *settings), keys)
         loss, optimizer, key = self.parallel.spread(stacked)
         return Program(self.parallel, self.first.model, loss, optimizer, as_arrays(self.preprocess), key)
@@ -81,38 +83,88 @@ class Population:
         return self.source.of_members(None if self.shared_order else program.key)
 
 
-@dataclass
 class Group:
-    """Holds members in training; the engine's state has an axis of slots, and `slots` says who is in each."""
+    """Holds members that train in one program, and what the host knows of them: rows of metrics, and how each ended."""
 
-    population: Population
-    slots: list[int]
-    """The number of the member in each slot; numbers beyond the group's experiments are padding."""
-    engine: Engine
+    def __init__(
+        self,
+        population: Population,
+        experiments: Sequence[Experiment],
+        slots: list[int],
+        step: int = 0,
+        state: Members | None = None,
+    ) -> None:
+        """Makes a group, and starts the clock of its first row.
+
+        Args:
+            population: what all members share.
+            experiments: those of the members, resolved.
+            slots: the number of the member in each slot of the state; numbers beyond the experiments are padding, which
+                repeats the last of them and is not recorded.
+            step: the number of steps made.
+            state: the members after them; None: they are fresh.
+        """
+        self.population, self.experiments, self.slots = population, experiments, slots
+        self.rows: list[list[dict[str, Any]]] = [[] for _ in experiments]
+        self.ended: dict[int, Outcome] = {}
+        self.clock = time.perf_counter()
+        program = population.program(experiments, slots)
+        state = program.init(population.dataset.shape) if state is None else state
+        self.engine = Engine(program, population.source_of(program), state, step)
 
     @property
-    def steps(self) -> int:
-        """The number of steps in an epoch."""
-        return self.engine.source.steps
+    def training(self) -> list[int]:
+        """The members that have not ended."""
+        return [owner for owner in self.slots if owner < len(self.experiments) and owner not in self.ended]
 
     @property
     def last(self) -> int:
         """The number of steps of the whole run."""
-        return self.population.first.steps_in(self.steps)
+        return self.population.first.steps_in(self.engine.source.steps)
 
     def epochs(self, ahead: bool) -> Iterator[Window]:
         """Trains one epoch after the other; `ahead` dispatches each before the one before is read."""
-        return self.engine.windows(Intervals().stops(self.engine.step, self.last, self.steps, _BY_EPOCHS), ahead=ahead)
+        steps = self.engine.source.steps
+        return self.engine.windows(Intervals().stops(self.engine.step, self.last, steps, _BY_EPOCHS), ahead=ahead)
 
-    def narrow(self, training: list[int]) -> None:
-        """Keeps the slots of the members in `training` alone, once half of the slots are idle.
+    def enter(self, window: Window) -> list[tuple[int, dict[str, Any]]]:
+        """Reads an epoch's metrics, and ends the members that failed in it, or all where it is the last.
+
+        Returns the rows of the members that have not failed, each with the member's number.
+        """
+        alive, step = jax.device_get((window.state.alive, window.state.step))
+        metrics, seconds = window.metrics, -self.clock + (now := time.perf_counter())
+        self.clock, entered = now, list[tuple[int, dict[str, Any]]]()
+        for owner in self.training:
+            slot = self.slots.index(owner)
+            if not alive[slot]:
+                self._end(owner, window, failed_at=int(step[slot]) + 1)
+                continue
+            rows = rows_of(window, jax.tree.map(lambda leaf, slot=slot: leaf[slot], metrics))
+            rows[0]["seconds"] = seconds
+            self.rows[owner] += rows
+            entered += [(owner, row) for row in rows]
+            if window.stop == self.last:
+                self._end(owner, window)
+        return entered
+
+    def select(self, selection: Selection, window: Window) -> None:
+        """Ends the members that a selection drops after an epoch."""
+        training = self.training
+        losses = [[row["loss_nats"] for row in self.rows[owner] if row["split"] == "validation"] for owner in training]
+        kept = selection.keep(np.asarray(losses).T) if training else ()
+        for owner in (owner for owner, keeps in zip(training, kept, strict=True) if not keeps):
+            self._end(owner, window, stopped_after=window.epoch)
+
+    def narrow(self) -> None:
+        """Keeps the slots of the members in training alone, once half of the slots are idle.
 
         It does not happen earlier, because a new width is a new program.
         """
-        if 2 * len(training) > len(self.slots):
+        training, program = self.training, self.engine.program
+        if not training or 2 * len(training) > len(self.slots):
             return
         index = jnp.asarray([self.slots.index(owner) for owner in training], jnp.int32)
-        program = self.engine.program
         arrays = (program.loss, program.optimizer, program.key, self.engine.state)
         kept = program.parallel.spread(jax.tree.map(lambda leaf: leaf[index], arrays))
         loss, optimizer, key, self.engine.state = kept
@@ -120,3 +172,17 @@ class Group:
         if not self.population.shared_order:
             self.engine.source = self.engine.source.of_members(key)
         self.slots = training
+
+    def end(self, owner: int, state: State, failed_at: int | None = None, stopped_after: int | None = None) -> None:
+        """Records that a member ended in this state; see `Outcome`."""
+        shared = (self.population.dataset.shape, self.population.preprocess)
+        trained = Trained(self.experiments[owner], *shared, state, self.rows[owner])
+        self.ended[owner] = Outcome(trained, failed_at, stopped_after)
+
+    def outcomes(self) -> list[Outcome]:
+        """Returns the outcome of each member, in their order, once all have ended."""
+        return [self.ended[owner] for owner in range(len(self.experiments))]
+
+    def _end(self, owner: int, window: Window, **how: int) -> None:
+        slot = self.slots.index(owner)
+        self.end(owner, jax.tree.map(lambda leaf: np.asarray(leaf)[slot], window.state.state), **how)

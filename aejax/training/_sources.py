@@ -13,6 +13,7 @@ from aejax import devices
 from aejax.core import CHUNK, Batches, Examples
 from aejax.data import Dataset, Preprocess
 from aejax.devices import Parallel
+from aejax.experiment import Experiment
 
 
 class Chunk(NamedTuple):
@@ -62,20 +63,19 @@ class ResidentSource:
 
     @classmethod
     def of(
-        cls, dataset: Dataset, preprocess: Preprocess, parallel: Parallel, batch_size: int, key: Key[Array, "*members"]
+        cls, experiment: Experiment, dataset: Dataset, preprocess: Preprocess, parallel: Parallel
     ) -> "ResidentSource":
         """Places the data on the devices.
 
         Args:
-            dataset: the data, in memory.
+            experiment: the experiment, resolved.
+            dataset: its data, which fit in memory.
             preprocess: the fitted preprocessing, which says in which form the device holds them.
             parallel: the resolved layout.
-            batch_size: the number of examples in a batch of training.
-            key: the key of the order of examples, or those of several members.
         """
         parts = {name: dataset.part(name) for name in ("train", "validation")}
         placed = {name: devices.place(part, preprocess) for name, part in parts.items() if len(part)}
-        return cls(jax.device_put(placed, parallel.whole), batch_size, key)
+        return cls(jax.device_put(placed, parallel.whole), experiment.batch_size, jax.random.key(experiment.seed))
 
     @property
     def steps(self) -> int:

@@ -41,9 +41,7 @@ def source_for(
         InputError: where the data cannot be streamed through the buffer.
     """
     if not streams(dataset, buffer):
-        train, validation = dataset.train.read(), dataset.validation.read()
-        held = replace(dataset, train=train, validation=validation)
-        return ResidentSource.of(held, preprocess, parallel, experiment.batch_size, jax.random.key(experiment.seed))
+        return ResidentSource.of(experiment, dataset, preprocess, parallel)
     if isinstance(preprocess, StaticBinarise):
         raise InputError(
             "StaticBinarise draws a whole part at once, which does not fit the buffer: use "

@@ -29,6 +29,8 @@ class Window:
     """The number of steps made before the window."""
     stop: int
     """The number of steps made after it."""
+    epoch: int
+    """The number of its epoch, from 1; a window lies in one."""
     pieces: list[Metrics]
     """The metrics of training in consecutive pieces, each with an axis of steps."""
     validation: Metrics | None
@@ -109,7 +111,8 @@ class Engine:
         validation = self._validate() if stop.validate else None
         state = self.program.parallel.copied(self.state) if self.copies else None
         finite = None if self.program.key.ndim else _finite(self.state.params)
-        return Window(start, self.step, pieces, validation, stop.save, state, finite)
+        epoch = -(-self.step // self.source.steps)
+        return Window(start, self.step, epoch, pieces, validation, stop.save, state, finite)
 
     def _validate(self) -> Metrics | None:
         chunks: list[Metrics] = []

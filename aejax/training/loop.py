@@ -93,7 +93,7 @@ def fit(
         policy.begin(first, engine.step, history, save=params is not None and resume is None)
         begin = last if _has_converged(history, patience) else engine.step
         stops = (intervals or Intervals()).stops(begin, last, source.steps, saving, lambda: engine.pace)
-        row_log = RowLog(source.steps, experiment.batch_size)
+        row_log = RowLog(engine.step, source.steps, experiment.batch_size)
         with Progress(experiment, history, last, show_progress and hosts.first()) as bar:
             watching: tuple[Observer, ...] = (policy, bar, *observers)
             for window in engine.windows(stops, asked=asked):
@@ -232,14 +232,13 @@ def _require_finite(window: Window, policy: CheckpointPolicy) -> None:
     """
     sums = {name: mean.sum for name, mean in window.metrics["train"].items()}
     bad = {name: int(np.argmin(np.isfinite(each))) for name, each in sums.items() if not np.isfinite(each).all()}
-    epoch = window.start // policy.steps_per_epoch + 1
     if bad:
         first = min(bad.values())
         names = [name for name, step in bad.items() if step == first and name != "loss_nats"] or ["loss_nats"]
-        place = f"at step {window.start + first + 1} (epoch {epoch})"
+        place = f"at step {window.start + first + 1} (epoch {window.epoch})"
         what = f"{' and '.join(names)} became {sums[names[0]][first]} {place}"
     elif not window.finite:
-        what = f"parameters became infinite or undefined in the last step of epoch {epoch}"
+        what = f"parameters became infinite or undefined in the last step of epoch {window.epoch}"
     else:
         return
     raise DivergedError(f"{what}; {policy.rescue()}: {ADVICE}")

@@ -21,7 +21,6 @@ from aejax.devices import step_flop
 from aejax.experiment import Experiment, differences
 from aejax.training._group import Group, Population
 from aejax.training._group_checkpoint import GroupCheckpoint, groups_in_training, member_names
-from aejax.training._member_log import MemberLog
 from aejax.training.observer import Observer
 from aejax.training.outcome import Outcome
 from aejax.training.selection import Selection
@@ -93,8 +92,9 @@ def fit_each(
     observe = _in_turn(observers)
     trainings = [
         _Training(
+            population,
             group,
-            MemberLog(population, [resolved[place] for place in group]),
+            [resolved[place] for place in group],
             max(size, len(group)),
             selection,
             None if keep is None else GroupCheckpoint(keep, [called[place] for place in group]),
@@ -212,8 +212,9 @@ def _in_turn(observers: Sequence[Observer]) -> Observer:
 class _Training:
     """Trains one group from its first epoch to its last."""
 
+    population: Population
     places: list[int]
-    member_log: MemberLog
+    experiments: Sequence[Experiment]
     size: int
     selection: Selection | None
     kept: GroupCheckpoint | None
@@ -223,34 +224,32 @@ class _Training:
         """Trains the group and returns how each member ended; nothing where it was stopped before."""
         if stop.is_set():
             return []
-        log, group, saved = self.member_log, self._begin(), time.monotonic()
+        group, saved = self._begin(), time.monotonic()
         # A selection decides which members the next epoch trains, so that epoch is dispatched only after it has.
-        for window in group.epochs(ahead=self.selection is None) if group.slots else ():
-            rows = log.enter(group, window)
+        for window in group.epochs(ahead=self.selection is None) if group.training else ():
+            rows = group.enter(window)
             self.observe([{"member": self.places[owner], **row} for owner, row in rows], window.state)
             if self.selection is not None:
-                log.select(self.selection, group, window)
-            training = log.training(group.slots)
+                group.select(self.selection, window)
             # When a kill comes, some of the members that have ended may have their results and others not.
-            now = stop.is_set() if training else len(log.experiments) > 1
+            now = stop.is_set() if group.training else len(self.experiments) > 1
             if self.kept is not None and (now or time.monotonic() - saved > SAVE_EVERY):
-                self.kept.save(group, window, log)
+                self.kept.save(group, window)
                 saved = time.monotonic()
-            if not training:
+            if not group.training:
                 break
             if stop.is_set():
                 return []
             if self.selection is not None:
-                group.narrow(training)
-        return log.outcomes()
+                group.narrow()
+        return group.outcomes()
 
     def _begin(self) -> Group:
-        log = self.member_log
-        group = None if self.kept is None else self.kept.restore(log)
+        group = None if self.kept is None else self.kept.restore(self.population, self.experiments)
         if group is None:
-            return log.population.begin(log.experiments, list(range(self.size)))
-        if self.selection is not None and group.slots:
-            group.narrow(log.training(group.slots))
+            return Group(self.population, self.experiments, list(range(self.size)))
+        if self.selection is not None:
+            group.narrow()
         return group
 
     def forget(self) -> None:

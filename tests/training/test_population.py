@@ -212,7 +212,7 @@ from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.core import BUFFER
 from aejax.devices import programs
 from aejax.training import fit_many
-from aejax.training._group import Population
+from aejax.training._group import Group, Population
 assert jax.device_count() == 4
 x = np.random.default_rng(0).integers(0, 255, (32, 6), np.uint8)
 data = Dataset("tiny", Examples(x), Examples(x[:8]), Examples(x[:8]))
@@ -221,7 +221,7 @@ members = [dataclasses.replace(base, optimizer=Adam(10.0 ** -rate), seed=rate) f
 outcomes = fit_many(members, dataset=data)
 losses = [outcome.trained.history[-1]["loss_nats"] for outcome in outcomes]
 resolved = [member.resolve(data) for member in members[:4]]
-engine = Population.of(resolved[0], data, False, BUFFER).begin(resolved, [0, 1, 2, 3]).engine
+engine = Group(Population.of(resolved[0], data, False, BUFFER), resolved, [0, 1, 2, 3]).engine
 (batches,) = engine.source.batches(0, 4)
 text = programs._train.lower(*engine.program._training, engine.state, batches, engine.program.key).compile().as_text()
 spread = len(engine.state.state.step.sharding.device_set)
