@@ -133,8 +133,9 @@ class Group:
         Returns the rows of the members that have not failed, each with the member's number.
         """
         alive, step = jax.device_get((window.state.alive, window.state.step))
-        metrics, seconds = window.metrics, -self.clock + (now := time.perf_counter())
-        self.clock, entered = now, list[tuple[int, dict[str, Any]]]()
+        metrics, now = window.metrics, time.perf_counter()
+        seconds, self.clock = now - self.clock, now
+        entered: list[tuple[int, dict[str, Any]]] = []
         for owner in self.training:
             slot = self.slots.index(owner)
             if not alive[slot]:

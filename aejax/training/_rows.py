@@ -20,7 +20,8 @@ class RowLog:
     def rows(self, window: Window) -> list[dict[str, Any]]:
         """Returns the rows of a window, one for each part; it waits for the metrics."""
         rows, steps = rows_of(window, window.metrics), window.stop - window.start
-        seconds, self.clock = time.perf_counter() - self.clock, time.perf_counter()
+        now = time.perf_counter()
+        seconds, self.clock = now - self.clock, now
         if window.stop % self.steps_per_epoch == 0:
             if self.epoch_began is not None:
                 record_duration("epoch", self.clock - self.epoch_began)

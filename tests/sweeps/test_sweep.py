@@ -79,7 +79,7 @@ def test_a_stopped_sweep_goes_on_and_repeats_nothing(base, tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         run_sweep(made, width=2)
     assert len(made.finished()) == 2
-    assert not any(map(made._taken, made.trials))  # given back
+    assert not any(made._taken(trial, made._now()) for trial in made.trials)  # given back
     again = []
 
     def counting(experiments, **options):
