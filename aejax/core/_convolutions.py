@@ -47,9 +47,8 @@ def _replace() -> None:
     try:
         from jax._src.interpreters.mlir import _platform_specific_lowerings as lowerings
 
-        rule = lowerings["cpu"][lax.conv_general_dilated_p]
-        rule = getattr(rule, "rule", rule)
-    except (ImportError, KeyError):
+        rule = lowerings["cpu"][lax.conv_general_dilated_p].rule
+    except (ImportError, KeyError, AttributeError):
         warnings.warn(
             f"jax {jax.__version__} lowers convolutions in a way that aejax does not know: their gradients are slow "
             "on a CPU",
