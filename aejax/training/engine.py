@@ -81,11 +81,13 @@ class Engine:
     def _pieces(self, stops: Iterable[Stop], asked: Callable[[], int]) -> Iterator[Window | None]:
         """Dispatches a piece each time it is asked; yields the window that the piece ends, or None inside of one."""
         start, pieces, ready = self.step, list[Metrics](), 0.0
-        under_way = list[tuple[Metrics, int, float]]()
+        under_way, lengths, compiles = list[tuple[Metrics, int, float]](), set[int](), False
         for stop in stops:
             for batches in self.source.batches(self.step, stop.step):
                 if len(under_way) > 1:  # else a fast source would fill the memory with batches
-                    ready = self._wait_for(*under_way.pop(0), ready)
+                    ready = self._wait_for(*under_way.pop(0), math.inf if compiles else ready)
+                compiles = len(batches) not in lengths
+                lengths.add(len(batches))
                 self.state, metrics = self.program.train(self.state, batches)
                 self.step += len(batches)
                 under_way.append((metrics, len(batches), time.perf_counter()))
@@ -101,10 +103,15 @@ class Engine:
                     return
 
     def _wait_for(self, metrics: Metrics, steps: int, dispatched: float, ready: float) -> float:
-        """Waits for a piece, takes its pace, and returns the time; the piece before was ready at `ready`."""
+        """Waits for a piece, and returns the time.
+
+        It takes the piece's pace by the time `ready` at which the piece before was ready; none where that is infinite,
+        because a compilation came between.
+        """
         jax.block_until_ready(metrics)
         now = time.perf_counter()
-        self.pace = float(np.fmin(self.pace, (now - max(dispatched, ready)) / steps))
+        if ready < math.inf:
+            self.pace = float(np.fmin(self.pace, (now - max(dispatched, ready)) / steps))
         return now
 
     def _window(self, start: int, pieces: list[Metrics], stop: Stop) -> Window:
