@@ -45,6 +45,11 @@ class Trained:
     run: Run | None = None
     """The run directory; None where nothing was written."""
 
+    @property
+    def used(self) -> core.State:
+        """The state that the model is used with: with the average of the parameters, where the optimiser keeps one."""
+        return self.experiment.optimizer.averaged(self.state)
+
     def encode(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, seed: int | None = None
     ) -> Float[np.ndarray, "n latent"]:
@@ -60,7 +65,7 @@ class Trained:
         """
         batch = self._check(Examples(x, label))
         key = None if seed is None else derive(jax.random.key(seed), Stream.LATENT)
-        function = partial(_encode, self.experiment.model, self._variables, as_arrays(self.preprocess), key)
+        function = partial(_encode, self.experiment.model, self.used.variables, as_arrays(self.preprocess), key)
         return in_chunks(function, batch, np.arange(len(batch)))
 
     def decode(
@@ -84,7 +89,7 @@ class Trained:
             )
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         key = None if seed is None else derive(jax.random.key(seed), Stream.VALUES)
-        function = partial(_decode, self.experiment.model, self._variables, likelihood, preprocess, key)
+        function = partial(_decode, self.experiment.model, self.used.variables, likelihood, preprocess, key)
         return in_chunks(function, z, self._check_label(label, len(z)), np.arange(len(z)))
 
     def reconstruct(self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None) -> Float[np.ndarray, "n *shape"]:
@@ -116,7 +121,7 @@ class Trained:
                 f"{self.experiment.name} has no prior to draw codes from: draw them from the aggregate posterior "
                 "of its training examples (aejax sample --from posterior)"
             )
-        return np.asarray(_draw_codes(model, self._variables, n, derive(jax.random.key(seed), Stream.CODES)))
+        return np.asarray(_draw_codes(model, self.used.variables, n, derive(jax.random.key(seed), Stream.CODES)))
 
     def sample(
         self, n: int, label: Labels | None = None, *, like: Examples | None = None, seed: int = 0, draw: bool = False
@@ -181,7 +186,9 @@ class Trained:
         A higher score is less like the training data. A conditional model needs the labels.
         """
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
-        function = partial(_score, self.experiment.model, self._variables, AnomalyScore(likelihood, kind), preprocess)
+        function = partial(
+            _score, self.experiment.model, self.used.variables, AnomalyScore(likelihood, kind), preprocess
+        )
         return in_chunks(function, self._check(Examples(x, label)))
 
     def apply(
@@ -191,7 +198,7 @@ class Trained:
 
         The model that the function gets is bound to its variables, and the examples are preprocessed.
         """
-        function = partial(_apply, function, self.experiment.model, self._variables, as_arrays(self.preprocess))
+        function = partial(_apply, function, self.experiment.model, self.used.variables, as_arrays(self.preprocess))
         return in_chunks(function, self._check(Examples(x, label)))
 
     def evaluate(self, part: Examples) -> dict[str, float]:
@@ -202,16 +209,12 @@ class Trained:
         measures = (loss, ReconstructionError(loss.likelihood))
         key = jax.random.key(experiment.seed)
         size = min(CHUNK, len(part))
-        metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.state, placed, key, size))
+        metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.used, placed, key, size))
         return metrics | per_value(metrics, self.shape)
 
     def place(self, part: Examples) -> Examples:
         """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""
         return devices.place(self._check(part.read()), as_arrays(self.preprocess))
-
-    @property
-    def _variables(self) -> dict[str, Any]:
-        return {"params": self.state.params, **self.state.collections}
 
     def _decode_rows(
         self, z: Float[np.ndarray, "rows steps latent"], label: Labels | None
@@ -321,8 +324,10 @@ def _decode(
     label: Any,
     row: Array,
 ) -> Array:
-    raw, _ = core.apply(lambda model, z: model.decode(z, unseen(len(z), label)), model, variables, {}, z)
-    values = likelihood.mean(raw) if key is None else likelihood.sample(raw, jax.random.fold_in(key, row[0]))
+    batch = unseen(len(z), label)
+    raw, _ = core.apply(lambda model, z: model.decode(z, batch), model, variables, {}, z)
+    own = None if key is None else jax.random.fold_in(key, row[0])
+    values = likelihood.mean(raw, batch) if own is None else likelihood.sample(raw, batch, own)
     return preprocess.invert(values)
 
 

@@ -12,6 +12,7 @@ from aejax.data import Dataset, Preprocess
 from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.losses import Loss
+from aejax.training._priming import priming_examples
 from aejax.training._sources import ResidentSource, Source
 from aejax.training._streaming import source_for, streams
 from aejax.training.engine import Engine, Window, joined, one_ahead
@@ -127,7 +128,8 @@ class Population:
         """Makes a group of fresh members, one for each slot. Padding slots repeat the last experiment."""
         program = self._program([experiments[min(owner, len(experiments) - 1)] for owner in slots])
         source = self._source(program.key)
-        engine = Engine(program, source, program.init(self.dataset.shape), 0)
+        sample = priming_examples(program.model, self.dataset, self.preprocess)
+        engine = Engine(program, source, program.init(self.dataset.shape, sample), 0)
         return Group(slots, engine, self.first.steps_in(source.steps))
 
     def memory(self, experiments: Sequence[Experiment]) -> int:

@@ -18,6 +18,7 @@ from aejax.experiment import Experiment, differences
 from aejax.runs import FRESH, Run, Saving, stopping, validation_losses
 from aejax.trained import Trained
 from aejax.training._checkpointing import CheckpointPolicy
+from aejax.training._priming import priming_examples
 from aejax.training._progress import Progress
 from aejax.training._rows import RowLog
 from aejax.training._streaming import source_for
@@ -82,7 +83,7 @@ def fit(
         _check_patience(patience, dataset)
     policy = CheckpointPolicy(run, program.preprocess, saving, source.steps)
     with _watched(run, experiment, policy) as asked:
-        state, history = _begin(given, program, dataset.shape, last, run if resume else None, params)
+        state, history = _begin(given, program, dataset, last, run if resume else None, params)
         copies = run is not None or patience is not None or hosts.several()  # the same on all hosts
         engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
         policy.begin(parallel.copied(state), engine.step, history, save=params is not None and resume is None)
@@ -172,10 +173,10 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
 
 
 def _begin(
-    given: Experiment, program: Program, shape: tuple[int, ...], last: int, resumed: Run | None, params: Any
+    given: Experiment, program: Program, dataset: Dataset, last: int, resumed: Run | None, params: Any
 ) -> tuple[core.State, list[dict[str, Any]]]:
     """Returns the state to begin from on the devices, fresh or resumed, and the rows that led to it."""
-    like = program.shapes(shape)
+    like = program.shapes(dataset.shape)
     program.parallel.check_divided(like)
     if resumed is not None:
         if resumed.checkpoints.steps():
@@ -193,9 +194,10 @@ def _begin(
             )
         resumed.update(given, 0)
         resumed.rewind(0)
-    fresh = program.init(shape)
+    fresh = program.init(dataset.shape, priming_examples(program.model, dataset, program.preprocess))
     if params is not None and resumed is None:
-        fresh = dataclasses.replace(fresh, params=_fitting(params, fresh.params))
+        params = _fitting(params, fresh.params)
+        fresh = dataclasses.replace(fresh, params=params, opt_state=program.optimizer.init(params))
     return _placed(program, fresh), []
 
 

@@ -139,7 +139,7 @@ def test_under_jit_the_work_is_divided():
         parallel = Parallel(devices=count)
         program = Program.of(experiment, Scale(), parallel)
         state = parallel.place(program.init((28, 28, 1)))
-        arguments = (parallel, program.model, program.loss, program.preprocess, state)
+        arguments = (parallel, program.model, program.loss, program.optimizer, program.preprocess, state)
         placed = jax.device_put(part, parallel.whole)
         lowered = programs._evaluate.lower(*arguments, placed, program.key, batch_size=1024)
         return lowered.compile().cost_analysis()["flops"]
