@@ -87,7 +87,4 @@ class Loss(Part):
 def _drawn(model: Autoencoder, posterior: Any) -> tuple[Float[Array, "batch latent"], Float[Array, " batch"] | None]:
     """Draws a code for each example, with its log-density where the posterior has one."""
     key = model.make_rng("latent")
-    if traits.DENSITY not in model.latent.meets:
-        return posterior.sample(key), None
-    (code,), (log_posterior,) = posterior.sample_and_log_prob(key)
-    return code, log_posterior
+    return posterior.sample_and_log_prob(key) if traits.DENSITY in model.latent.meets else (posterior.sample(key), None)

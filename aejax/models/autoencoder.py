@@ -34,15 +34,15 @@ class Density(Posterior, Protocol):
     """Describes a posterior that also has a density: of a latent that meets `DENSITY`."""
 
     def sample_and_log_prob(
-        self, key: Key[Array, ""], samples: int = 1
-    ) -> tuple[Float[Array, "samples batch latent"], Float[Array, "samples batch"]]:
+        self, key: Key[Array, ""], samples: int | None = None
+    ) -> tuple[Float[Array, "*samples batch latent"], Float[Array, "*samples batch"]]:
         """Draws codes of each example, reparameterised, and gives log q(z | x) of each, in nats.
 
-        The first draw by a key is the one that `sample` makes by it, where only one is asked for.
+        Where one draw is asked for, it is the one that `sample` makes by the key.
 
         Args:
             key: the key of the draw.
-            samples: the number of codes for each example.
+            samples: the number of codes for each example, which have an axis of their own; None: one, without it.
         """
 
     def kl(self, prior: "Prior") -> Float[Array, " batch"] | None:

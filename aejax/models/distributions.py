@@ -40,18 +40,20 @@ class Normal:
         return self.mean + self.scale * jax.random.normal(key, self.mean.shape)
 
     def sample_and_log_prob(
-        self, key: Key[Array, ""], samples: int = 1
-    ) -> tuple[Float[Array, "samples batch latent"], Float[Array, "samples batch"]]:
+        self, key: Key[Array, ""], samples: int | None = None
+    ) -> tuple[Float[Array, "*samples batch latent"], Float[Array, "*samples batch"]]:
         """Draws codes of each example as `sample` does, and gives their log-densities in nats, from the noise itself.
 
         Args:
             key: the key of the draw.
-            samples: the number of codes for each example.
+            samples: the number of codes for each example, which have an axis of their own; None: one, without it.
         """
-        noise = jax.random.normal(key, (samples, *self.mean.shape))
-        constant = jnp.sum(jnp.log(self.scale) + 0.5 * LOG_2_PI, axis=1)
-        log_density = -0.5 * jnp.sum(jnp.square(noise), axis=2) - constant[None]
-        return self.mean[None] + self.scale[None] * noise, log_density
+        mean, scale = self.mean, self.scale
+        if samples is not None:
+            mean, scale = (jnp.broadcast_to(each[None], (samples, *each.shape)) for each in (mean, scale))
+        noise = jax.random.normal(key, mean.shape)
+        log_density = -jnp.sum(0.5 * jnp.square(noise) + jnp.log(scale) + 0.5 * LOG_2_PI, axis=-1)
+        return mean + scale * noise, log_density
 
     def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """Returns the log-density of one code for each example, in nats."""

@@ -49,22 +49,22 @@ class Chain:
         return self._walk(lambda number, layer: layer.sample(jax.random.fold_in(key, number)))
 
     def sample_and_log_prob(
-        self, key: Key[Array, ""], samples: int = 1
-    ) -> tuple[Float[Array, "samples batch latent"], Float[Array, "samples batch"]]:
+        self, key: Key[Array, ""], samples: int | None = None
+    ) -> tuple[Float[Array, "*samples batch latent"], Float[Array, "*samples batch"]]:
         """Draws every layer given the draw of the layer before, with the log-density of all together, in nats.
 
         Args:
             key: the key of the draw.
-            samples: the number of codes for each example.
+            samples: the number of codes for each example, which have an axis of their own; None: one, without it.
         """
         part, total = self.first.sample_and_log_prob(jax.random.fold_in(key, 0), samples)
         parts = [part]
         for number, following in enumerate(self.following, 1):
-            layer = following(parts[-1].reshape(-1, parts[-1].shape[2]))
+            layer = following(parts[-1].reshape(-1, parts[-1].shape[-1]))
             part, own = layer.sample_and_log_prob(jax.random.fold_in(key, number))
             parts.append(part.reshape(*total.shape, -1))
             total = total + own.reshape(total.shape)
-        return jnp.concatenate(parts, axis=2), total
+        return jnp.concatenate(parts, axis=-1), total
 
     def kl(self, prior: Any) -> None:
         """Returns None: no closed form is known."""

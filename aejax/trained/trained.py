@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
 from aejax import core, devices
-from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, first_line, means, unseen
+from aejax.core import CHUNK, Examples, InputError, Mean, Metrics, Stream, as_arrays, derive, first_line, means, unseen
 from aejax.data import Preprocess
 from aejax.experiment import Experiment
 from aejax.losses import Likelihood
@@ -201,6 +201,26 @@ class Trained:
         function = partial(_apply, function, self.experiment.model, self.used.variables, as_arrays(self.preprocess))
         return in_chunks(function, self._check(Examples(x, label)))
 
+    def means(self, measure: Any, part: Examples) -> dict[str, Any]:
+        """Takes the mean over a part of what `measure(model, batch)` gives of each example, some examples at a time.
+
+        Args:
+            measure: gives named values `[batch, ...]`; a pytree, its numbers arrays. See `apply` for what it gets.
+            part: the examples, which may be on disk.
+
+        Returns:
+            The means by name, as `core.means` returns them: the number of examples on the device is small.
+        """
+        function = partial(_summed, measure, self.experiment.model, self.used.variables)
+        preprocess, sums = as_arrays(self.preprocess), []
+        for start in range(0, len(part), CHUNK):
+            batch = self._check(part.take(np.arange(start, min(start + CHUNK, len(part)))).read())
+            size = CHUNK if len(part) > CHUNK else _rounded(len(batch))
+            counted = np.arange(size) < len(batch)
+            padded = jax.tree.map(lambda leaf, size=size: _padded(leaf, size), batch)
+            sums.append(jax.device_get(function(preprocess, padded, counted)))
+        return core.means(jax.tree.map(lambda *leaves: np.stack(leaves), *sums))
+
     def evaluate(self, part: Examples) -> dict[str, float]:
         """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part."""
         experiment = self.experiment
@@ -283,20 +303,38 @@ def load(run: str | Path) -> Trained:
 def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:
     """Applies a function to the rows of arrays or trees of them, a fixed number at a time, and joins the results.
 
-    The sizes of chunks are few, so that few compiled programs serve every number of examples.
+    The sizes of chunks are few, so that few compiled programs serve every number of examples. Each result goes to the
+    host while the next one is computed, so that the device holds two of them at most.
     """
     n = len(jax.tree.leaves(arrays)[0])
-    size = CHUNK if n > CHUNK else 1 << (n - 1).bit_length()
-    results = []
+    size = CHUNK if n > CHUNK else _rounded(n)
+    results: list[np.ndarray] = []
+    ahead: Array | None = None
     for start in range(0, n, size):
-        rows = min(size, n - start)
+        chunk = jax.tree.map(lambda array, start=start: _padded(array[start : start + size], size), arrays)
+        made = function(*chunk)
+        if ahead is not None:
+            results.append(np.asarray(ahead))
+        ahead = made
+    return np.concatenate([*results, np.asarray(ahead)])[:n]
 
-        def chunk(array: np.ndarray, start: int = start, rows: int = rows) -> Array:
-            padding = [(0, size - rows)] + [(0, 0)] * (array.ndim - 1)
-            return jnp.asarray(np.pad(array[start : start + rows], padding))
 
-        results.append(function(*jax.tree.map(chunk, arrays))[:rows])
-    return np.concatenate([np.asarray(result) for result in results])
+def _rounded(rows: int) -> int:
+    """Returns the least power of two that is not below a number of rows."""
+    return 1 << (rows - 1).bit_length()
+
+
+def _padded(array: np.ndarray, size: int) -> Array:
+    """Places rows on the device, with zeros below them up to so many rows."""
+    return jnp.asarray(np.pad(array, [(0, size - len(array))] + [(0, 0)] * (array.ndim - 1)))
+
+
+@partial(jax.jit, static_argnums=1)
+def _summed(
+    measure: Any, model: Autoencoder, variables: Any, preprocess: Preprocess, batch: Examples, counted: Array
+) -> Metrics:
+    values, _ = core.apply(measure, model, variables, {}, _seen(preprocess, batch))
+    return {name: Mean.of(value, counted) for name, value in values.items()}
 
 
 @partial(jax.jit, static_argnums=(0, 1))

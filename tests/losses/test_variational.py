@@ -55,7 +55,7 @@ def values(model, loss, variables, part, step=None, key=1):
 
 def forward_of(model, part):
     posterior = model.encode(part, True)
-    (code,), (density,) = posterior.sample_and_log_prob(jax.random.key(5))
+    code, density = posterior.sample_and_log_prob(jax.random.key(5))
     raw = model.decode(code, part)
     return Forward(model, part, part, posterior, code, raw, Bernoulli(), log_posterior=density)
 

@@ -55,15 +55,15 @@ def test_a_draw_and_its_log_density_come_together():
     assert (code.shape, density.shape) == ((5, 3, 4), (5, 3))
     for number in range(5):
         np.testing.assert_allclose(density[number], normal.log_prob(code[number]), rtol=1e-4)
-    (one,), _ = normal.sample_and_log_prob(KEY)
+    one, _ = normal.sample_and_log_prob(KEY)
     np.testing.assert_array_equal(one, normal.sample(KEY))
 
 
 def test_the_log_density_of_a_draw_is_exact_where_that_of_its_code_has_cancelled():
-    noise = jax.random.normal(KEY, (1, 3, 2))
+    noise = jax.random.normal(KEY, (3, 2))
     narrow = Normal(jnp.full((3, 2), 1e4), jnp.full((3, 2), 1e-4))  # float32 has steps of 1e-3 there
-    expected = stats.norm.logpdf(np.asarray(noise[0], np.float64)).sum(axis=1) - 2 * np.log(1e-4)
-    (code,), (density,) = narrow.sample_and_log_prob(KEY)
+    expected = stats.norm.logpdf(np.asarray(noise, np.float64)).sum(axis=1) - 2 * np.log(1e-4)
+    code, density = narrow.sample_and_log_prob(KEY)
     np.testing.assert_allclose(density, expected, rtol=1e-5)
     assert np.abs(narrow.log_prob(code) - expected).max() > 1
 
@@ -81,7 +81,7 @@ def test_a_chain_draws_all_its_layers_with_their_log_density(chain):
     assert (code.shape, density.shape) == ((4, 5, 5), (4, 5))
     for number in range(4):
         np.testing.assert_allclose(density[number], chain.log_prob(code[number]), rtol=1e-4)
-    (one,), _ = chain.sample_and_log_prob(KEY)
+    one, _ = chain.sample_and_log_prob(KEY)
     np.testing.assert_array_equal(one, chain.sample(KEY))
 
 
