@@ -308,15 +308,17 @@ def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:
     """
     n = len(jax.tree.leaves(arrays)[0])
     size = CHUNK if n > CHUNK else _rounded(n)
-    results: list[np.ndarray] = []
-    ahead: Array | None = None
+
+    def computed(start: int) -> Array:
+        return function(*jax.tree.map(lambda array: _padded(array[start : start + size], size), arrays))
+
+    made = computed(0)
+    result = np.empty((n, *made.shape[1:]), made.dtype)
     for start in range(0, n, size):
-        chunk = jax.tree.map(lambda array, start=start: _padded(array[start : start + size], size), arrays)
-        made = function(*chunk)
-        if ahead is not None:
-            results.append(np.asarray(ahead))
-        ahead = made
-    return np.concatenate([*results, np.asarray(ahead)])[:n]
+        following = computed(start + size) if start + size < n else made
+        result[start : start + size] = made[: n - start]  # a copy: an array on a CPU would be shared, and stay
+        made = following
+    return result
 
 
 def _rounded(rows: int) -> int:

@@ -160,8 +160,8 @@ def test_samples_spread_by_the_likelihood_s_scale(likelihood):
 
 def test_bernoulli_samples_zeros_and_ones_and_its_mean_is_the_sigmoid():
     logits = jnp.linspace(-4, 4, 50).reshape(5, 10)
-    assert set(np.unique(Bernoulli().sample(logits, key))) <= {0.0, 1.0}
-    np.testing.assert_allclose(Bernoulli().mean(logits), expit(np.asarray(logits, np.float64)), rtol=1e-6)
+    assert set(np.unique(Bernoulli().sample(logits, unseen(5), key))) <= {0.0, 1.0}
+    np.testing.assert_allclose(Bernoulli().mean(logits, unseen(5)), expit(np.asarray(logits, np.float64)), rtol=1e-6)
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
