@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from aejax.core import _convolutions  # noqa: F401 - a model's convolutions run fast inside a loop from here on
 from aejax.core.examples import Examples
 
 T = TypeVar("T")
