@@ -110,7 +110,7 @@ class Run:
         both = self.experiment, experiment
         totals = [each.steps_in(self.steps_per_epoch) for each in both]
         at = np.unique(np.linspace(0, step, _RATES, dtype=int))
-        before, now = (each.optimizer.resolve(total).rates(at) for each, total in zip(both, totals, strict=True))
+        before, now = (each.optimizer.over(total).learning_rates(at) for each, total in zip(both, totals, strict=True))
         if step == 0 or np.array_equal(before, now):
             return None
         return {"step": step, "steps": totals, "learning_rates": [float(before[-1]), float(now[-1])]}

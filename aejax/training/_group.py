@@ -15,6 +15,7 @@ from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.runs import Saving
 from aejax.trained import Trained
+from aejax.training._priming import priming_examples
 from aejax.training._rows import rows_of
 from aejax.training._sources import ResidentSource, Source
 from aejax.training._streaming import source_for
@@ -109,7 +110,9 @@ class Group:
         self.ended: dict[int, Outcome] = {}
         self.clock = time.perf_counter()
         program = population.program(experiments, slots)
-        state = program.init(population.dataset.shape) if state is None else state
+        if state is None:
+            sample = priming_examples(program.model, population.dataset, population.preprocess)
+            state = program.init(population.dataset.shape, sample)
         self.engine = Engine(program, population.source_of(program), state, step)
 
     @property

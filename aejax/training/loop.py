@@ -18,6 +18,7 @@ from aejax.experiment import Experiment, differences
 from aejax.runs import FRESH, Run, Saving, stopping, validation_losses
 from aejax.trained import Trained
 from aejax.training._checkpointing import CheckpointPolicy
+from aejax.training._priming import priming_examples
 from aejax.training._progress import Progress
 from aejax.training._rows import RowLog
 from aejax.training._streaming import source_for
@@ -86,7 +87,7 @@ def fit(
         _check_patience(patience, dataset)
     policy = CheckpointPolicy(run, program.preprocess, saving, source.steps)
     with _watched(run, experiment, policy) as asked:
-        state, history = _begin(given, program, dataset.shape, last, run if resume else None, params)
+        state, history = _begin(given, program, dataset, last, run if resume else None, params)
         copies = run is not None or patience is not None or hosts.several() or bool(observers)  # the same on all hosts
         engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
         first = parallel.copied(state) if copies else None
@@ -174,19 +175,20 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
 
 
 def _begin(
-    given: Experiment, program: Program, shape: tuple[int, ...], last: int, resumed: Run | None, params: Any
+    given: Experiment, program: Program, dataset: Dataset, last: int, resumed: Run | None, params: Any
 ) -> tuple[core.State, list[dict[str, Any]]]:
     """Returns the state to begin from on the devices, fresh or resumed, and the rows that led to it."""
-    like, history = program.shapes(shape), list[dict[str, Any]]()
+    like, history = program.shapes(dataset.shape), list[dict[str, Any]]()
     program.parallel.check_divided(like)
     if resumed is not None and resumed.checkpoints.steps():
         state = resumed.restore({"state": like, "preprocess": program.preprocess})["state"]
     elif resumed is not None and resumed.params != FRESH:
         raise InputError(f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again")
     else:
-        state = program.init(shape)
+        state = program.init(dataset.shape, priming_examples(program.model, dataset, program.preprocess))
         if params is not None and resumed is None:
-            state = dataclasses.replace(state, params=_fitting(params, state.params))
+            params = _fitting(params, state.params)
+            state = dataclasses.replace(state, params=params, opt_state=program.optimizer.init(params))
     if resumed is not None:
         step = int(state.step)
         if step > last:

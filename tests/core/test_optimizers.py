@@ -166,7 +166,7 @@ def test_the_rates_of_steps_are_those_that_their_updates_have(accumulate):
     path = [params(), *run(recipe(optimizer), ones)]
     taken = np.asarray([float(before["bias"][0] - after["bias"][0]) for before, after in pairwise(path)])
     np.testing.assert_allclose(
-        taken[accumulate - 1 :: accumulate], optimizer.rates(np.arange(12))[::accumulate], atol=1e-6
+        taken[accumulate - 1 :: accumulate], optimizer.learning_rates(np.arange(12))[::accumulate], atol=1e-6
     )
 
 
