@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aejax.core import Examples
-from aejax.data import Dataset, scaled
+from aejax.data import Dataset
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
 from aejax.metrics import sparsity_metrics, variance_unexplained
@@ -26,7 +26,7 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     codes = trained.encode(part.x, part.label)
     explained = trained.decode(codes, part.label)
     return sparsity_metrics(codes, _threshold(trained.experiment)) | {
-        "fvu": variance_unexplained(scaled(part.target), explained)
+        "fvu": variance_unexplained(trained.target(part), explained)
     }
 
 

@@ -87,6 +87,7 @@ class GroupCheckpoint:
             "members": self.members,
             "epoch": epoch.number,
             "slots": epoch.slots,
+            "data": dict(member_log.data.fingerprints),
             "ended": {name: [outcome.failed_at, outcome.stopped_after] for name, outcome in ended.items()},
         }
         rows = json.dumps(dict(zip(self.members, member_log.rows, strict=True)))
@@ -103,10 +104,14 @@ class GroupCheckpoint:
 
     def restore(self, population: Population, member_log: MemberLog) -> Group | None:
         """Restores the group as it was saved, and fills its member log; None where no whole file has it."""
+        data = dict(member_log.data.fingerprints)
         for path in self._candidates():
             try:
                 facts, arrays = _read(path)
                 members = _as_written(self.members, path)
+                if facts.get("data", data) != data:  # files of older versions do not say what they were trained on
+                    log.warning("%s was trained on other data: its trials start again", path)
+                    continue
                 if facts["members"] == members or (_done(facts) and set(members) <= set(facts["members"])):
                     return _restored(facts, arrays, members, population, member_log)
             except FileNotFoundError:

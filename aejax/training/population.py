@@ -16,7 +16,7 @@ import jax
 
 from aejax import devices
 from aejax.core import BUFFER, InputError, as_arrays
-from aejax.data import Dataset, Preprocess, load as load_data
+from aejax.data import DataRecord, Dataset, Preprocess, load as load_data, settled
 from aejax.devices import step_flop
 from aejax.experiment import Experiment, differences
 from aejax.training._group import Group, Population
@@ -82,7 +82,9 @@ def fit_each(
     """
     if not experiments:
         raise InputError("a population needs at least one experiment: none was given")
-    dataset = load_data(experiments[0].data) if dataset is None else dataset
+    data = experiments[0].data
+    dataset = settled(load_data(data) if dataset is None else dataset, data.preprocess)
+    record = DataRecord.of(dataset)
     resolved = [experiment.resolve(dataset) for experiment in experiments]
     _check(resolved, dataset, selection)
     preprocess = resolved[0].data.preprocess.fit(dataset.train.x)
@@ -95,6 +97,7 @@ def fit_each(
             [resolved[place] for place in group],
             max(size, len(group)),
             preprocess,
+            record,
             selection,
             None if keep is None else GroupCheckpoint(keep, [called[place] for place in group]),
             on_epoch,
@@ -203,6 +206,7 @@ class _Training:
     experiments: Sequence[Experiment]
     size: int
     preprocess: Preprocess
+    data: DataRecord
     selection: Selection | None
     kept: GroupCheckpoint | None
     on_epoch: Callable[[int], None]
@@ -211,7 +215,7 @@ class _Training:
         """Trains the group and returns how each member ended; nothing where it was stopped before."""
         if stop.is_set():
             return []
-        member_log = MemberLog(self.experiments, self.population.dataset.shape, self.preprocess)
+        member_log = MemberLog(self.experiments, self.preprocess, self.data)
         group, saved = self._begin(member_log), time.monotonic()
         # A selection decides which members the next epoch trains, so that epoch is dispatched only after it has.
         for epoch in group.epochs(ahead=self.selection is None):

@@ -63,8 +63,8 @@ def test_evaluation_equals_numpy(trained):
     [
         (np.zeros((3, 5, 5, 1), np.uint8), r"shape \(3, 5, 5, 1\), but this model was trained on \(n, 4, 4, 1\)"),
         (np.zeros((0, 4, 4, 1), np.uint8), r"shape \(0, 4, 4, 1\)"),
-        (np.full((2, 4, 4, 1), 2.0, np.float32), r"values from 2 to 2, but .* \[0, 1\]"),
-        (np.full((2, 4, 4, 1), np.nan, np.float32), r"values from nan"),
+        (np.full((2, 4, 4, 1), 2.5, np.float32), r"values from 2.5 to 2.5, but .* \[0, 1\]"),
+        (np.full((2, 4, 4, 1), np.nan, np.float32), r"32 values in 2 rows that are NaN"),
         (np.array([["a"]]), r"type"),
     ],
 )
