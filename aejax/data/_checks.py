@@ -86,7 +86,10 @@ def lost_places(x: np.ndarray) -> np.ndarray:
 
 
 def as_single(x: np.ndarray, where: str = "the examples") -> np.ndarray:
-    """Returns numbers as float32, with one warning where that makes different ones equal. `where` names their source."""
+    """Returns numbers as float32, with one warning where that makes different ones equal.
+
+    `where` names their source.
+    """
     lost = lost_places(x) if len(x) else np.zeros(0, bool)
     if lost.any():
         places = np.flatnonzero(lost)

@@ -14,6 +14,8 @@ from aejax.data.identity import DataRecord, fingerprint
 from aejax.data.precision import settled
 from aejax.data.split import cut
 
+_BY_DATA = "say by --data PATH where that lies now, or which other data to measure"
+
 
 class Given(NamedTuple):
     """Holds examples that were given for a run, and says what they are."""
@@ -25,20 +27,24 @@ class Given(NamedTuple):
     """Whether they are a part of the data that the run was trained on."""
 
 
-def load_again(data: Data, record: DataRecord | None, given: str | None = None, flag: str = "--trained-on") -> Dataset:
+MOVED = "say by --trained-on PATH where that lies now"
+"""What to do where a run's own data are not where they lay, in a command that has the flag."""
+
+
+def load_again(data: Data, record: DataRecord | None, given: str | None = None, remedy: str = MOVED) -> Dataset:
     """Loads the data that a run was trained on, from where they lay then, or from where they lie now.
 
     Args:
         data: the run's own setting.
         record: what the run was trained on; None for a run of an older version, which nothing can be compared with.
         given: where the data lie now; None: where they lay.
-        flag: how `given` is given, for messages.
+        remedy: what to do where they are not there; it ends the message.
 
     Raises:
         InputError: where the data are not there, or are not those that the run was trained on.
     """
-    dataset = load(dataclasses.replace(data, name=_place(data.name, record, flag) if given is None else given))
-    require_same(dataset, record, f"say where that lies now by {flag} PATH, or train a new run")
+    dataset = load(dataclasses.replace(data, name=_place(data.name, record, remedy) if given is None else given))
+    require_same(dataset, record, remedy)
     return dataset
 
 
@@ -49,8 +55,7 @@ def require_same(dataset: Dataset, record: DataRecord | None, remedy: str) -> No
     """
     if record is not None and not is_own(dataset, record):
         raise InputError(
-            f"{dataset.name} is not the data that were trained on, it holds {record.unlike(DataRecord.of(dataset))}: "
-            f"{remedy}"
+            f"{dataset.name} is not what was trained on, it holds {record.unlike(DataRecord.of(dataset))}: {remedy}"
         )
 
 
@@ -60,9 +65,7 @@ def is_own(dataset: Dataset, record: DataRecord) -> bool:
     return sizes and all(fingerprint(dataset.part(name)) == record.fingerprints[name] for name in PARTS)
 
 
-def read_given(
-    spec: str | None, split: str | None, data: Data, record: DataRecord | None, whole: bool = True
-) -> Given:
+def read_given(spec: str | None, split: str | None, data: Data, record: DataRecord | None, whole: bool = True) -> Given:
     """Reads the examples that a command is to take through a run's model.
 
     A file of one part is taken whole where no split is asked for. It is divided as in training where it is the data
@@ -80,7 +83,7 @@ def read_given(
     """
     part = split or "test"
     if spec is None:
-        return Given(pick(data.name, _parts(load_again(data, record, flag="--data")), part), part, True)
+        return Given(pick(data.name, _parts(load_again(data, record, remedy=_BY_DATA)), part), part, True)
     parts = read_all_parts(spec, data)
     dataset = None if record is None else _divided(spec, parts, data, record)
     if dataset is not None and (split or not whole or len(parts) > 1):
@@ -110,21 +113,21 @@ def _parts(dataset: Dataset) -> dict[str, Examples]:
     return {name: dataset.part(name) for name in PARTS}
 
 
-def _place(name: str, record: DataRecord | None, flag: str) -> str:
+def _place(name: str, record: DataRecord | None, remedy: str) -> str:
     """Returns where a run's data lie: where they lay, or at the path as it was given then."""
     if record is None:
         return name
     if record.path is None:
         if not is_known(name):
             raise InputError(
-                f"the run was trained on arrays that were given in Python as {name!r}: save them as a .npz file with "
-                f"x_train, x_validation and x_test, and give it by {flag} PATH"
+                f"{name!r} was trained on as arrays in Python: save them as a .npz file with x_train, x_validation and "
+                f"x_test, and {remedy}"
             )
         return name
     for place in (record.path, name):
         if Path(place).expanduser().exists():
             return place
-    raise InputError(f"the run was trained on {record.path}, which is gone: say where that lies now by {flag} PATH")
+    raise InputError(f"there is no {record.path}, which was trained on: {remedy}")
 
 
 def _short(spec: str) -> str:

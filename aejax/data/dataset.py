@@ -40,4 +40,5 @@ class Dataset:
 
         Of a part on disk that is larger, as many examples are taken as fit, spread evenly over it.
         """
-        return replace(self, **{name: self.part(name).within(gigabytes) for name in PARTS})
+        train, validation, test = (self.part(name).within(gigabytes) for name in PARTS)
+        return replace(self, train=train, validation=validation, test=test)

@@ -1,4 +1,4 @@
-"""Tells what data a run was trained on: whether others are the same, and how to read values that come in other units."""
+"""Tells what data a run was trained on: whether others are the same, and how to read values in other units."""
 
 import dataclasses
 import hashlib
@@ -82,7 +82,9 @@ class DataRecord:
         """Restores a record from its JSON form. Raises `ValueError` for anything else."""
         try:
             names = {field.name for field in dataclasses.fields(cls)}
-            made = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in content.items() if name in names})
+            fields: dict[str, Any] = {name: value for name, value in content.items() if name in names}
+            fields |= {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+            made = cls(**fields)
             texts = (made.name, made.path or "", *made.classes, *made.fingerprints.values())
             sizes = (*made.shape, *made.rows.values())
             numbers = (made.low, made.high, *made.offset)
@@ -170,27 +172,25 @@ def in_units(x: np.ndarray, record: DataRecord, noisy: bool = False) -> np.ndarr
         return _as_levels(x, low, high, noisy)
     if record.offset:
         return _centred(x, np.reshape(record.offset, record.shape))
-    width = record.high - record.low or 1.0
-    if not (0 <= record.low and record.high <= 1):
-        if x.dtype == np.uint8 and not record.whole and not _within(low, high, record, width):
-            raise InputError(
-                f"the examples are uint8 from {low:g} to {high:g}, but the training data were numbers from "
-                f"{record.low:g} to {record.high:g}: give float32 in the units of those"
-            )
-        if record.whole and record.high > 50 and 0 <= low and high <= 1 and not _is_whole(x):
-            _log.warning(
-                "the examples lie from %g to %g where the training data were whole numbers up to %g: multiply them if "
-                "they are in another unit", low, high, record.high,
-            )  # fmt: skip
-    elif x.dtype == np.uint8 and not (record.whole and high <= 1):
-        return as_single(x) / np.float32(255)
-    elif 1 < high <= 255 and low >= 0 and len(record.shape) == 3 and _is_whole(x):
-        return as_single(x) / np.float32(255)
-    if not _within(low, high, record, _FAR * width):
+    if record.low >= 0 and record.high <= 1:
+        grey = x.dtype == np.uint8 and not (record.whole and high <= 1)
+        if grey or (len(record.shape) == 3 and low >= 0 and 1 < high <= 255 and _is_whole(x)):
+            return as_single(x) / np.float32(255)
+    elif x.dtype == np.uint8 and not record.whole and not _within(low, high, record, 1):
+        raise InputError(
+            f"the examples are uint8 from {low:g} to {high:g}, but the training data were numbers from {record.low:g} "
+            f"to {record.high:g}: give float32 in the units of those"
+        )
+    shares = record.whole and record.high > _FAR and low >= 0 and high <= 1 and not _is_whole(x)
+    if shares or not _within(low, high, record, _FAR):
         _log.warning(
             "the examples lie from %g to %g where the training data lay from %g to %g: scale them if they are in "
-            "another unit", low, high, record.low, record.high,
-        )  # fmt: skip
+            "another unit",
+            low,
+            high,
+            record.low,
+            record.high,
+        )
     return as_single(x)
 
 
@@ -204,7 +204,7 @@ def _as_levels(x: np.ndarray, low: float, high: float, noisy: bool) -> np.ndarra
         return x.astype(np.float32)
     if low >= 0 and high <= 255 and _is_whole(x):
         return x.astype(np.uint8)
-    if noisy and -_FAR <= low and high <= 1 + _FAR:
+    if noisy and low >= -_FAR and high <= 1 + _FAR:
         return x.astype(np.float32)
     raise InputError(
         f"the examples are {x.dtype} with values from {low:g} to {high:g}, but this model was trained on grey levels: "
@@ -219,7 +219,9 @@ def _centred(x: np.ndarray, offset: np.ndarray) -> np.ndarray:
     return (exact - offset[None] if raw else exact).astype(np.float32)
 
 
-def _within(low: float, high: float, record: DataRecord, margin: float) -> bool:
+def _within(low: float, high: float, record: DataRecord, widths: float) -> bool:
+    """Tells whether values lie in the training data's range, widened on both sides by so many times its width."""
+    margin = widths * (record.high - record.low or 1)
     return record.low - margin <= low and high <= record.high + margin
 
 

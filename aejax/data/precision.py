@@ -11,6 +11,7 @@ from aejax.data.dataset import PARTS, Dataset
 from aejax.data.preprocess import Preprocess
 from aejax.data.stored import Stored, chunks
 
+
 def single(part: Examples, where: str) -> Examples:
     """Returns examples as uint8 or float32: see `as_single`."""
     return replace(part, x=as_single(part.x, where)) if part.x.dtype == np.float64 else part
@@ -35,7 +36,7 @@ def settled(dataset: Dataset, preprocess: Preprocess) -> Dataset:
     kinds = {(part.x.shape[1:], str(part.x.dtype)) for part in parts.values() if len(part)}
     if len(kinds) > 1:
         raise InputError(f"the parts of {dataset.name} differ in shape or type ({kinds}): make them alike")
-    changed = {name: part for name, part in parts.items() if part is not dataset.part(name)}
+    changed: dict[str, Any] = {name: part for name, part in parts.items() if part is not dataset.part(name)}
     return replace(dataset, **changed) if changed else dataset
 
 

@@ -99,7 +99,9 @@ class Run:
         self.experiment, last, now = experiment, self.provenance[-1], provenance(step)
         if step < last["step"] or now | {"step": last["step"]} != last:
             self.provenance.append(now)
-        _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, self.params, self.data, self.provenance)
+        _write_experiment(
+            self.path, experiment, self.shape, self.steps_per_epoch, self.params, self.data, self.provenance
+        )
 
     def changes(self) -> list[str]:
         """Returns the versions and the hardware that the run was made with, where they are not the present ones."""

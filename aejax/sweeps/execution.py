@@ -8,7 +8,7 @@ from typing import Any
 
 from aejax import training
 from aejax.core import BUFFER, Examples
-from aejax.data import load
+from aejax.data import Dataset
 from aejax.devices import peak_memory
 from aejax.runs import hardware
 from aejax.sweeps._thumbnails import thumbnails
@@ -61,7 +61,12 @@ def run_sweep(
     options = {"shared_order": shared_order, "selection": selection, "on_epoch": events.epoch}
     options |= {"keep": training, "keep_thumbnails": True, "buffer": buffer}
     while claimed := sweep.claim(worker, width):
-        with sweep.touching(worker, claimed), closing(train_trials(claimed, worker, measure, **options)) as results:
+        with (
+            sweep.touching(worker, claimed),
+            closing(
+                train_trials(claimed, sweep.dataset(claimed[0].experiment.data), worker, measure, **options)
+            ) as results,
+        ):
             events.begun(claimed)
             for trial, result in results:
                 if sweep.record(worker, trial, result):
@@ -71,18 +76,24 @@ def run_sweep(
 
 
 def train_trials(
-    trials: Sequence[Trial], worker: str, measure: MeasureTrained, *, keep_thumbnails: bool = False, **options: Any
+    trials: Sequence[Trial],
+    dataset: Dataset,
+    worker: str,
+    measure: MeasureTrained,
+    *,
+    keep_thumbnails: bool = False,
+    **options: Any,
 ) -> Generator[tuple[Trial, Result], None, None]:
     """Trains trials of one structure, and yields each with its result.
 
     Args:
         trials: the trials.
+        dataset: their data.
         worker: the name of the worker, which the results say.
         measure: measures each trained model on validation and test.
         keep_thumbnails: add small pictures to the result of a model of images.
         options: those of `training.fit_each`.
     """
-    dataset = load(trials[0].experiment.data)
     parts = {name: dataset.part(name) for name in ("validation", "test") if len(dataset.part(name))}
     experiments = [trial.experiment for trial in trials]
     # The wrapped generator is closed however this one ends: what is still in training then stops and is kept.

@@ -27,6 +27,8 @@ from aejax.training.selection import EarlyStopping
 
 log = logging.getLogger("aejax")
 
+_REMEDY = "with that (--data PATH, if it lies elsewhere now), or train a new run"
+
 ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
 
 
@@ -120,7 +122,7 @@ def data_of(experiment: Experiment, resume: str | Path | None = None) -> Dataset
     run = None if resume is None else Run(Path(resume))
     if run is None or run.experiment.data.name != experiment.data.name:
         return load_data(experiment.data)
-    return load_again(experiment.data, run.data, flag="--data")
+    return load_again(experiment.data, run.data, remedy=f"resume {run.path} {_REMEDY}")
 
 
 def _check_patience(patience: int, dataset: Dataset) -> None:
@@ -185,8 +187,7 @@ def _open_run(
     if run.data is None:
         log.warning(NO_RECORD, run.path)
     else:
-        remedy = f"resume {run.path} with what it was made with (--data PATH where that lies now), or train a new run"
-        require_same(dataset, run.data, remedy)
+        require_same(dataset, run.data, f"resume {run.path} {_REMEDY}")
         run.data = record
     if run.changes():
         log.warning("%s was made with %s: bits may differ", run.path, "; ".join(run.changes()))
