@@ -68,8 +68,8 @@ def require_finite(values: np.ndarray, where: str) -> None:
 def lost_places(x: np.ndarray) -> np.ndarray:
     """Returns for each value of an example whether float32 would lose what tells examples apart: `[*shape]`, bool.
 
-    That is where whole numbers change at all, as ids above 2^24 do, and where the error of others exceeds a
-    thousandth of their standard deviation, as that of times in seconds since 1970 does.
+    That is where different whole numbers become equal, as ids above 2^24 do, and where the error of others exceeds
+    a thousandth of their standard deviation, as that of times in seconds since 1970 does.
     """
     none = np.zeros(x.shape[1:], bool)
     if x.dtype.kind not in "iuf" or x.dtype.itemsize < 4 or x.dtype == np.float32:
@@ -82,7 +82,11 @@ def lost_places(x: np.ndarray) -> np.ndarray:
         apart = exact - x[:1]  # from an example, because a mean of such values is rounded itself
         total, squares = total + apart.sum(axis=0), squares + np.square(apart).sum(axis=0)
     deviation = np.sqrt(np.maximum(squares / len(x) - np.square(total / len(x)), 0))
-    return (error > 0) & (deviation > 0) & (whole | (error > _COARSE * deviation))
+    lost = (deviation > 0) & ~whole & (error > _COARSE * deviation)
+    for place in np.argwhere((deviation > 0) & whole & (error > 0)):
+        values = np.unique(x[(slice(None), *place)])
+        lost[tuple(place)] = len(np.unique(values.astype(np.float32))) < len(values)
+    return lost
 
 
 def as_single(x: np.ndarray, where: str = "the examples") -> np.ndarray:

@@ -113,15 +113,20 @@ class DataRecord:
 
     def unlike(self, other: "DataRecord") -> str:
         """Says in words how other data differ from these."""
-        for what, there, here in (
-            ("values of type", other.dtype, self.dtype),
-            ("examples of shape", other.shape, self.shape),
-            ("", f"{sum(other.rows.values()):,} examples", f"{sum(self.rows.values()):,}"),
-            ("parts of", *(" + ".join(f"{n:,}" for n in record.rows.values()) for record in (other, self))),
-        ):
+        facts = {
+            f"values of type {other.dtype}": (other.dtype, self.dtype),
+            f"examples of shape {other.shape}": (other.shape, self.shape),
+            f"{sum(other.rows.values()):,} examples": tuple(f"{sum(r.rows.values()):,}" for r in (other, self)),
+            "parts of " + _sizes(other): (_sizes(other), _sizes(self)),
+        }
+        for said, (there, here) in facts.items():
             if there != here:
-                return f"{what} {there} where there were {here}".strip()
+                return f"{said} where there were {here}"
         return "as many examples with other values, labels or another order"
+
+
+def _sizes(record: DataRecord) -> str:
+    return " + ".join(f"{size:,}" for size in record.rows.values())
 
 
 def fingerprint(part: Examples) -> str:

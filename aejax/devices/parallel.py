@@ -87,8 +87,8 @@ class Parallel:
         for part in _parts((experiment.model, experiment.loss)):
             if getattr(part, "norm", "none") == "batch" and experiment.batch_size == count:
                 raise InputError(
-                    f"pmap would give each device one example of a batch, which {type(part).__name__} cannot normalise: "
-                    "choose larger batches, fewer --devices, or norm layer"
+                    f"pmap would give each device one example of a batch, which {type(part).__name__} cannot "
+                    "normalise: choose larger batches, fewer --devices, or norm layer"
                 )
             if getattr(part, "of_batch", False):
                 raise InputError(
