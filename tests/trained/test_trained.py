@@ -1,8 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 import aejax
 from aejax.core import Examples, InputError
+from aejax.data import Dataset, StaticBinarise
+from aejax.losses import Gaussian, Loss
 from aejax.trained import trained as trained_module
 from tests.helpers.small import DATASET, EXPERIMENT
 
@@ -78,3 +82,35 @@ def test_examples_that_do_not_fit_are_refused(trained, x, message):
 def test_codes_that_do_not_fit_are_refused(trained, z):
     with pytest.raises(InputError, match="codes"):
         trained.decode(z)
+
+
+def test_a_statically_binarised_run_sees_binary_images_wherever_it_is_used(tmp_path):
+    data = dataclasses.replace(EXPERIMENT.data, preprocess=StaticBinarise())
+    trained = aejax.fit(dataclasses.replace(EXPERIMENT, data=data), dataset=DATASET)
+    x = DATASET.test.x
+    binary = trained.seen(x)
+    assert set(np.unique(binary)) == {0, 1}
+    np.testing.assert_array_equal(trained.encode(x), trained.encode(binary))
+    metrics = trained.evaluate(DATASET.test)
+    assert trained.score(x, "nats").mean() == pytest.approx(metrics["reconstruction_nats"], rel=1e-5)
+    assert trained.score(x).mean() == pytest.approx(metrics["squared_error"], rel=1e-5)
+    restored = trained.reconstruct(x)
+    assert np.square(restored - binary).sum(axis=(1, 2, 3)).mean() == pytest.approx(metrics["squared_error"], rel=1e-5)
+
+
+def test_a_model_reads_other_units_as_those_of_its_training_data(trained):
+    x = DATASET.test.x
+    for given in (x.astype(np.int64), x.astype(">f4"), x.tolist()):
+        np.testing.assert_array_equal(trained.encode(given), trained.encode(x))
+        assert trained.evaluate(Examples(given)) == trained.evaluate(Examples(x))
+    with pytest.raises(InputError, match="the examples make no array"):
+        trained.encode([[1, 2], [3]])
+
+
+def test_rows_of_numbers_are_scored_alike_as_float32_and_as_uint8():
+    rows = np.random.default_rng(0).integers(0, 16, (60, 5)).astype(np.float32)
+    part = Examples(rows)
+    experiment = dataclasses.replace(EXPERIMENT, loss=Loss(Gaussian()), epochs=1)
+    trained = aejax.fit(experiment, dataset=Dataset("rows", part, part, part))
+    for dtype in (np.uint8, np.int16):
+        np.testing.assert_array_equal(trained.score(rows.astype(dtype)), trained.score(rows))
