@@ -31,6 +31,5 @@ def means(metrics: Metrics) -> dict[str, float]:
     """Returns the mean of each metric over all its examples, added up on the host in float64."""
     host = jax.device_get(metrics)
     return {
-        name: float(np.sum(mean.sum, dtype=np.float64) / np.sum(mean.count, dtype=np.float64))
-        for name, mean in host.items()
+        name: float(mean.sum.sum(dtype=np.float64) / mean.count.sum(dtype=np.float64)) for name, mean in host.items()
     }

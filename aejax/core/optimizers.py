@@ -6,6 +6,7 @@ from typing import Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
@@ -66,6 +67,27 @@ class WarmupCosine(Schedule):
 
 
 @configurable
+class WarmupStableDecay(Schedule):
+    """Raises the factor in a straight line from 0 to 1, holds it, and lowers it in a straight line to `final`.
+
+    Hu et al. 2024 (MiniCPM), equation 1, with the linear fall of Hägele et al. 2024, equation 1.
+    """
+
+    warmup: float = 0.05
+    """The share of training that the rise takes."""
+    decay: float = 0.2
+    """The share of training, at its end, that the fall takes."""
+    final: float = 0.0
+    """The factor at the end of training."""
+
+    def __call__(self, progress: Float[Array, ""]) -> Float[Array, ""]:
+        """Returns the lower of the two lines, or 1 between them; beyond 1 it stays at `final`."""
+        rise = progress / jnp.maximum(self.warmup, 1e-9)
+        fall = self.final + (1 - self.final) * jnp.clip((1 - progress) / jnp.maximum(self.decay, 1e-9), 0, 1)
+        return jnp.where(progress < self.warmup, jnp.minimum(rise, fall), fall)
+
+
+@configurable
 class Steps(Schedule):
     """Multiplies the factor by `factor` at each of the given shares of training."""
 
@@ -98,6 +120,12 @@ class Optimizer:
     def resolve(self, steps: int) -> Self:
         """Returns the optimiser with the number of steps of the run as its horizon, unless it has one."""
         return self if self.horizon else replace(self, horizon=float(steps))
+
+    def rates(self, steps: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Returns the learning rate of the step that follows each number of steps; `horizon` must be set."""
+        assert self.horizon is not None
+        progress = steps // self.accumulate * self.accumulate / self.horizon
+        return np.asarray(self.learning_rate * jax.vmap(self.schedule)(jnp.asarray(progress, jnp.float32)))
 
     def rule(self) -> optax.GradientTransformation:
         """Returns the transformation from gradients to the direction of the update, before the learning rate."""

@@ -9,7 +9,6 @@ from .benchmark import (
 )
 from .engine import (
     Engine as Engine,
-    one_ahead as one_ahead,
 )
 from .intervals import (
     Intervals as Intervals,
@@ -18,6 +17,9 @@ from .intervals import (
 from .loop import (
     data_of as data_of,
     fit as fit,
+)
+from .observer import (
+    Observer as Observer,
 )
 from .outcome import (
     Outcome as Outcome,

@@ -15,6 +15,7 @@ KEBABS = {
     "Adam": "adam",
     "SGD": "sgd",
     "WarmupCosine": "warmup-cosine",
+    "WarmupStableDecay": "warmup-stable-decay",
     "MLPEncoder": "mlp-encoder",
     "GaussianLearnedScale": "gaussian-learned-scale",
     "WeightL2": "weight-l2",
