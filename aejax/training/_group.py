@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aejax.core import CHUNK, Members, State, as_arrays, nbytes
-from aejax.data import Dataset, Preprocess
+from aejax.data import DataRecord, Dataset, Preprocess
 from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.runs import Saving
@@ -35,6 +35,8 @@ class Population:
     first: Experiment
     """The first experiment, resolved."""
     dataset: Dataset
+    data: DataRecord
+    """What the data are."""
     preprocess: Preprocess
     """The fitted preprocessing."""
     parallel: Parallel
@@ -56,7 +58,8 @@ class Population:
         """
         parallel, preprocess = Parallel(devices=jax.device_count()), first.data.preprocess.fit(dataset.train.x)
         source = source_for(first, dataset, preprocess, parallel, buffer)
-        return cls(first, dataset, preprocess, parallel, source, shared_order or not isinstance(source, ResidentSource))
+        shared = shared_order or not isinstance(source, ResidentSource)
+        return cls(first, dataset, DataRecord.of(dataset), preprocess, parallel, source, shared)
 
     @property
     def fixed_bytes(self) -> int:
@@ -180,7 +183,7 @@ class Group:
     def end(self, owner: int, state: State, failed_at: int | None = None, stopped_after: int | None = None) -> None:
         """Records that a member ended in this state; see `Outcome`."""
         shared = (self.population.dataset.shape, self.population.preprocess)
-        trained = Trained(self.experiments[owner], *shared, state, self.rows[owner])
+        trained = Trained(self.experiments[owner], *shared, state, self.rows[owner], data=self.population.data)
         self.ended[owner] = Outcome(trained, failed_at, stopped_after)
 
     def outcomes(self) -> list[Outcome]:
