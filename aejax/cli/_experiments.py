@@ -91,19 +91,17 @@ class ProbeCommand:
     kinds: tuple[Literal["logistic", "svm", "knn", "kmeans"], ...] = ("logistic", "knn")
     """The probes: logistic regression, linear SVM, nearest neighbour, or clusters matched to classes."""
     most: int = 10_000
-    """Largest number of training examples that the probes are fitted on."""
+    """Largest number of training examples that the probes are fitted on, spread over the whole part."""
 
     def __call__(self) -> None:
         """Prints a row of metrics for each input of the probes."""
-        import numpy as np
-
         from aejax.data import Dataset, load
         from aejax.evaluation import compare, report
 
         trained = load_run(self.run)
         data = load(trained.experiment.data).within()
-        few = data.train.take(np.arange(min(self.most, len(data.train))))
-        report.show_rows(compare(trained, Dataset(data.name, few, data.validation, data.test), self.kinds))
+        few = Dataset(data.name, data.train.at_most(self.most), data.validation, data.test)
+        report.show_rows(compare(trained, few, self.kinds))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from .examples import (
     Array as Array,
     Examples as Examples,
     blank_example as blank_example,
+    spread as spread,
     unseen as unseen,
 )
 from .extras import (

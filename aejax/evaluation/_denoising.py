@@ -72,8 +72,8 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """Draws clean test examples, and below them, level by level, the corrupted and the denoised ones."""
-    part = dataset.test.take(np.arange(min(10, len(dataset.test))))
+    """Draws ten clean test examples, and below them, level by level, the corrupted and the denoised ones."""
+    part = dataset.test.at_most(10)
     given = scaled(part.x)
     rows = {"clean": scaled(part.target)}
     for factor in FACTORS:

@@ -178,6 +178,10 @@ def _labels(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     if dataset.train.label is None or dataset.test.label is None:
         raise InputError(f"{dataset.name} has no labels, which a probe needs: use a data set that has them")
     train, test = np.asarray(dataset.train.label), np.asarray(dataset.test.label)
+    if len(np.unique(train)) < 2:
+        raise InputError(
+            f"all {len(train)} training examples of {dataset.name} have one label: a probe needs two classes or more"
+        )
     if not np.isin(test, train).any():
         raise InputError(
             f"no label of {dataset.name}'s test part occurs in its train part, so that nothing can be learned from "

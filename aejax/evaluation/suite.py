@@ -65,13 +65,11 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws reconstructions, loss curves, codes, and the weights of single-layer models of images."""
-    test = dataset.test
-    first = test.take(np.arange(min(10, len(test))))
-    restored = trained.reconstruct(first.x, first.label)
-    drawn = {"reconstructions": figures.reconstructions(scaled(first.target), restored)}
+    few, many = dataset.test.at_most(10), dataset.test.at_most(MOST_CODES)
+    restored = trained.reconstruct(few.x, few.label)
+    drawn = {"reconstructions": figures.reconstructions(scaled(few.target), restored)}
     if trained.history:
         drawn["loss"] = figures.loss_curves(trained.history)
-    many = test.take(np.arange(min(MOST_CODES, len(test))))
     drawn["codes"] = figures.code_scatter(trained.encode(many.x, many.label), many.label)
     return drawn | {name: figures.weights(kernel, trained.shape) for name, kernel in image_weights(trained).items()}
 

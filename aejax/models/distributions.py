@@ -42,11 +42,16 @@ class Normal:
 
     def log_prob_each(self, z: Float[Array, "n latent"]) -> Float[Array, "n batch"]:
         """Returns the log-density of every code under every row's distribution, `[n, batch]`, in nats."""
-        # The squares are written out as products of matrices, which need no array of [n, batch, latent].
-        precision = jnp.square(1 / self.scale)
-        squares = jnp.square(z) @ precision.T - 2 * z @ (self.mean * precision).T
-        constant = jnp.sum(jnp.square(self.mean) * precision + 2 * jnp.log(self.scale) + LOG_2_PI, axis=1)
-        return -0.5 * (squares + constant[None])
+        # Written out, (z - m)^2 would be products of matrices, but their difference has no digits left at small scales.
+        # Going through the dimensions needs no array of [n, batch, latent], nor does its gradient, which repeats them.
+        @jax.checkpoint
+        def add(squares: Array, dimension: tuple[Array, Array, Array]) -> tuple[Array, None]:
+            z, mean, precision = dimension
+            return squares + jnp.square((z[:, None] - mean[None]) * precision[None]), None
+
+        nothing = jnp.zeros((len(z), len(self.mean)), z.dtype)
+        squares, _ = jax.lax.scan(add, nothing, (z.T, self.mean.T, 1 / self.scale.T))
+        return -0.5 * squares - jnp.sum(jnp.log(self.scale) + 0.5 * LOG_2_PI, axis=1)[None]
 
     def kl_to_standard(self) -> Float[Array, "batch latent"]:
         """Returns KL(self || N(0, 1)) of each dimension, in nats: Kingma & Welling 2014, appendix B."""

@@ -94,8 +94,8 @@ class Trained:
     def draw_codes(self, n: int, *, like: Examples | None = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
         """Draws codes from the model's prior, or from the aggregate posterior of training examples.
 
-        The latter is a mixture of ten Gaussians, fitted to a draw from the posterior of each of the first
-        10,000 examples.
+        The latter is a mixture of ten Gaussians, fitted to a draw from the posterior of each of them, or of
+        10,000 that are spread over them.
 
         Args:
             n: the number of codes.
@@ -108,7 +108,7 @@ class Trained:
         if n < 1:
             raise InputError(f"{n} samples were asked for: ask for 1 or more")
         if like is not None:
-            like = like.take(np.arange(min(MOST_FITTED, len(like))))
+            like = like.at_most(MOST_FITTED)
             return codes.from_mixture(self.encode(like.x, like.label, seed=seed), n, seed)
         model = self.experiment.model
         if model.prior is None:
