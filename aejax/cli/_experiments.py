@@ -6,8 +6,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from aejax.cli._common import Split, load_run, print_names
-from aejax.core import InputError
+from aejax.cli._common import Split, load_run, paragraph, print_names
+from aejax.core import InputError, require_known
 from aejax.experiment import registry
 
 
@@ -18,6 +18,28 @@ class ListCommand:
     def __call__(self) -> None:
         """Prints a line for each experiment."""
         print_names(registry.names())
+
+
+@dataclass(frozen=True)
+class MetricsCommand:
+    """Explains the metrics: unit, whether lower or higher is better, meaning, domain and source."""
+
+    names: Positional[tuple[str, ...]] = ()
+    """Names of metrics, as results have them; by default all are explained."""
+
+    def __call__(self) -> None:
+        """Prints a paragraph for each metric, no wider than the terminal or 80 columns."""
+        from aejax.metrics import declared, describe
+
+        found = [(name, describe(name)) for name in self.names] or [(metric.name, metric) for metric in declared()]
+        for name, metric in found:
+            if metric is None:
+                require_known("metric", name, [known.name for known in declared()], "aejax metrics")
+                continue
+            better = "neither is better by itself" if metric.better is None else f"{metric.better} is better"
+            source = f" Source: {metric.source}." if metric.source else ""
+            print(f"{name}  ({metric.unit}; {better})")
+            print(paragraph(f"{metric.meaning[0].upper()}{metric.meaning[1:]}. Of {metric.of}.{source}"))
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,11 @@ from .settings import (
     positive as positive,
     static as static,
 )
+from .texts import (
+    json_text as json_text,
+    with_nan as with_nan,
+    without_nan as without_nan,
+)
 from .train_step import (
     Measure as Measure,
     State as State,

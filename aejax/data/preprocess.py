@@ -21,6 +21,8 @@ class Preprocess:
 
     bounded: ClassVar[bool] = True
     """Whether data in [0, 1] stay in [0, 1]."""
+    binary: ClassVar[bool] = False
+    """Whether a model sees zeros and ones alone."""
 
     def fit(self, x: np.ndarray | Rows) -> Self:
         """Returns the preprocessing with what it learns from the training examples `[n, *shape]`."""
@@ -57,6 +59,8 @@ class Binarise(Preprocess):
     Burda et al. 2016 (IWAE), section 5; Salakhutdinov & Murray 2008.
     """
 
+    binary = True
+
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
         """Returns a new draw; without a key, the grey levels."""
         grey = scale(x)
@@ -67,6 +71,7 @@ class Binarise(Preprocess):
 class StaticBinarise(Preprocess):
     """Draws each pixel once from Bernoulli(grey level), by a fixed seed: the same draw in every run."""
 
+    binary = True
     draw: int = static(default=0)
     """The seed of the draw."""
 
@@ -77,7 +82,9 @@ class StaticBinarise(Preprocess):
 
 @configurable
 class Standardise(Preprocess):
-    """Subtracts each value's training mean, and divides by its training standard deviation (1 where that is 0)."""
+    """Subtracts each value's training mean, and divides by its training standard deviation.
+
+    Where that is 0, or so small that a device takes it for 0, it divides by 1."""
 
     bounded = False
     mean: Float[np.ndarray, "*shape"] | None = None
@@ -97,8 +104,9 @@ class Standardise(Preprocess):
             squares = squares + grey.var(axis=0) * len(grey) + apart**2 * n * share
             n, mean = n + len(grey), mean + apart * share
             low, high = np.minimum(low, grey.min(axis=0)), np.maximum(high, grey.max(axis=0))
-        # Rounding may give a constant value a standard deviation above zero.
-        std = np.where(high > low, np.sqrt(squares / n), 1)
+        # Rounding may give a constant value a standard deviation above zero; denormal numbers are zero on a device.
+        std = np.sqrt(squares / n)
+        std = np.where((high > low) & (std >= np.finfo(np.float32).tiny), std, 1)
         return type(self)(np.asarray(mean, np.float32), std.astype(np.float32))
 
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:

@@ -28,7 +28,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
     A conditional model gets traversals and samples by class. Examples that are no images give no figure.
     """
-    if len(trained.shape) != 3:
+    if not figures.is_drawable(trained.shape):
         return {}
     model, test = trained.experiment.model, dataset.test.at_most(MOST)
     drawn = {"traversals": traversals(trained, test)}

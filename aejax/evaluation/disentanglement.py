@@ -9,7 +9,7 @@ so that no score depends on the order, signs or scales of latents. Everything ra
 import numpy as np
 from matplotlib.figure import Figure
 
-from aejax.core import Examples
+from aejax.core import Examples, InputError
 from aejax.data import Dataset, Factors, factors_of
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
@@ -28,7 +28,7 @@ def suits(experiment: Experiment) -> bool:
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """Measures every score of a part's codes; nothing where the examples have no labels or are too few.
 
-    DCI is measured on at most 1,500 of them.
+    DCI is measured on at most 1,500 of them. Raises `InputError` where less than two factors vary.
     """
     if part.label is None or len(part) < FEWEST:
         return {}
@@ -45,11 +45,16 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws the mutual information of each latent with each factor, as a share of the factor's entropy."""
     names = list(_factors(trained).sizes)
+    if dataset.test.label is None:
+        return {}
     return {"factors": figures.matrix(known_shares(*_coded(trained, dataset.test)), names, "latent")}
 
 
 def _coded(trained: Trained, part: Examples) -> tuple[Codes, Values]:
-    return trained.encode(part.x, part.label), _factors(trained).values(np.asarray(part.label))
+    codes = trained.encode(part.x, part.label)
+    if not np.isfinite(codes).all():
+        raise InputError("disentanglement is that of finite codes: remove the examples whose codes are not")
+    return codes, _factors(trained).values(np.asarray(part.label))
 
 
 def _factors(trained: Trained) -> Factors:

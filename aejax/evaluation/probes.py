@@ -86,12 +86,19 @@ def compare(
         For each of the three inputs, by name, its metrics: `KIND_accuracy`, and for k-means `kmeans_nmi`.
 
     Raises:
-        InputError: for data without labels, or whose labels are no classes.
+        InputError: for data without labels, or whose labels are no classes, and for codes that are not finite.
     """
     parts = (dataset.train, dataset.test)
     labels = _labels(dataset)
     values = [scaled(part.x).reshape(len(part), -1) for part in parts]
     codes = [trained.encode(part.x, part.label) for part in parts]
+    for name, given in zip(("train", "test"), codes, strict=True):
+        bad = np.flatnonzero(~np.isfinite(given).all(axis=1))
+        if len(bad):
+            raise InputError(
+                f"{len(bad)} of {len(given)} codes of {dataset.name}'s {name} part are not finite, the first is number "
+                f"{bad[0]}: a probe needs finite codes, so remove such examples"
+            )
     pca = PCA(min(codes[0].shape[1], *values[0].shape), random_state=0).fit(values[0])
     inputs = {"code": codes, f"PCA-{pca.n_components}": [pca.transform(x) for x in values], "raw values": values}
     return {

@@ -42,6 +42,7 @@ class Normal:
 
     def log_prob_each(self, z: Float[Array, "n latent"]) -> Float[Array, "n batch"]:
         """Returns the log-density of every code under every row's distribution, `[n, batch]`, in nats."""
+
         # Written out, (z - m)^2 would be products of matrices, but their difference has no digits left at small scales.
         # Going through the dimensions needs no array of [n, batch, latent], nor does its gradient, which repeats them.
         @jax.checkpoint

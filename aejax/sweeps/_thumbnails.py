@@ -10,6 +10,7 @@ from PIL import Image
 
 from aejax.core import Examples
 from aejax.data import scaled
+from aejax.evaluation.figures import is_drawable
 from aejax.trained import Trained
 
 COUNT = 8
@@ -20,9 +21,9 @@ def thumbnails(trained: Trained, part: Examples) -> dict[str, Any] | None:
     """Makes rows of a few examples, their reconstructions and, where the model has a prior, samples.
 
     Returns them as JSON: the names of the rows, how many examples each has, and one PNG of all in base64. Returns None
-    for examples that are no images.
+    for examples that are neither grey nor coloured images.
     """
-    if len(trained.shape) != 3:
+    if not is_drawable(trained.shape):
         return None
     few = part.at_most(COUNT).read()
     rows = {"original": scaled(few.x), "reconstruction": trained.reconstruct(few.x, few.label)}

@@ -17,7 +17,7 @@ from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, f
 from aejax.data import Preprocess
 from aejax.experiment import Experiment
 from aejax.losses import Likelihood
-from aejax.metrics import AnomalyScore, ReconstructionError, Score, per_value
+from aejax.metrics import AnomalyScore, ReconstructionError, Score, as_scores, is_mass, per_value
 from aejax.models import Autoencoder
 from aejax.runs import NEWEST, Run, checkpoint_template
 from aejax.trained import codes
@@ -178,11 +178,12 @@ class Trained:
     ) -> Float[np.ndarray, " n"]:
         """Returns an anomaly score for each example: the squared error or the nats of its reconstruction.
 
-        A higher score is less like the training data. A conditional model needs the labels.
+        A higher score is less like the training data, and one that is not finite is infinite. A conditional model needs
+        the labels.
         """
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         function = partial(_score, self.experiment.model, self._variables, AnomalyScore(likelihood, kind), preprocess)
-        return in_chunks(function, self._check(Examples(x, label)))
+        return as_scores(in_chunks(function, self._check(Examples(x, label))))
 
     def apply(
         self, function: Callable[..., Array], x: Num[np.ndarray, "n *shape"], label: Labels | None = None
@@ -195,15 +196,19 @@ class Trained:
         return in_chunks(function, self._check(Examples(x, label)))
 
     def evaluate(self, part: Examples) -> dict[str, float]:
-        """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part."""
+        """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part.
+
+        Bits per dimension are given where the likelihood gives masses: see `metrics.is_mass`.
+        """
         experiment = self.experiment
         loss, preprocess = as_arrays((experiment.loss, self.preprocess))
+        part = part.read()
         placed = self.place(part)
         measures = (loss, ReconstructionError(loss.likelihood))
         key = jax.random.key(experiment.seed)
         size = min(CHUNK, len(part))
         metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.state, placed, key, size))
-        return metrics | per_value(metrics, self.shape)
+        return metrics | per_value(metrics, self.shape, is_mass(experiment.loss.likelihood, self.preprocess, part))
 
     def place(self, part: Examples) -> Examples:
         """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""

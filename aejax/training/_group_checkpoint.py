@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from aejax.core import first_line
+from aejax.core import first_line, json_text, with_nan
 from aejax.experiment import Experiment, as_first_written, canonical
 from aejax.runs import fill_parts, named_arrays, read_arrays, write_arrays
 from aejax.training._group import Group, GroupEpoch, Population
@@ -89,7 +89,7 @@ class GroupCheckpoint:
             "slots": epoch.slots,
             "ended": {name: [outcome.failed_at, outcome.stopped_after] for name, outcome in ended.items()},
         }
-        rows = json.dumps(dict(zip(self.members, member_log.rows, strict=True)))
+        rows = json_text(dict(zip(self.members, member_log.rows, strict=True)))
         parts: dict[str, Any] = {
             "members": epoch.members,
             "rows": np.frombuffer(rows.encode(), np.uint8),
@@ -97,7 +97,7 @@ class GroupCheckpoint:
         }
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_arrays(self._path, named_arrays(parts), {"group": json.dumps(facts)})
+            write_arrays(self._path, named_arrays(parts), {"group": json_text(facts)})
         except OSError as error:
             log.warning("%s cannot be written (%s): after a stop its trials would start again", self._path, error)
 
@@ -196,7 +196,7 @@ def _restored(
     group.engine.step = facts["epoch"] * group.engine.source.steps
     # The member log is filled only once the whole file is known to be sound.
     for owner, name in enumerate(members):
-        member_log.rows[owner] = rows[name]
+        member_log.rows[owner] = [with_nan(row) for row in rows[name]]
     for owner, (failed_at, stopped_after) in ended.items():
         member_log.end(owner, parts[members[owner]], failed_at=failed_at, stopped_after=stopped_after)
     return group

@@ -147,6 +147,11 @@ def weights(kernel: ArrayLike, image_shape: Sequence[int], *, title: str | None 
     return image_grid(images, symmetric=True, title="\n".join([*([title] if title else []), *left_out]))
 
 
+def is_drawable(shape: Sequence[int]) -> bool:
+    """Tells whether examples of a shape can be drawn as images: (h, w, 1) or (h, w, 3)."""
+    return len(shape) == 3 and shape[-1] in (1, 3)
+
+
 def _check_rows(arrays: Mapping[str, np.ndarray]) -> None:
     if len({array.shape for array in arrays.values()}) != 1:
         shapes = ", ".join(f"{label} {array.shape}" for label, array in arrays.items())
