@@ -120,6 +120,8 @@ class ProbeCommand:
         from aejax.data import Dataset, load
         from aejax.evaluation import compare, report
 
+        if self.most < 2:
+            raise InputError(f"--most is {self.most}: a probe needs at least 2 examples")
         trained = load_run(self.run)
         data = load(trained.experiment.data).within()
         few = Dataset(data.name, data.train.at_most(self.most), data.validation, data.test)

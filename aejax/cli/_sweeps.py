@@ -255,6 +255,7 @@ class SweepShowCommand:
         part = self.part or summary.part_of(sweep)
         rows = summary.summarise(sweep, self.metric, part, given)
         better = summary.direction_in(sweep, self.metric, given)
+        summary.warn_of_weights(sweep, self.metric)
         summary.show(rows, self.metric, part, better)
         if self.export is not None:
             summary.export(sweep, self.export)

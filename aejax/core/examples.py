@@ -78,7 +78,7 @@ def spread(n: int, most: int) -> Int[np.ndarray, " chosen"]:
     """
     if n <= most:
         return np.arange(n)
-    ends = np.arange(most + 1) * n // most
+    ends = np.arange(most + 1) * n // max(most, 1)
     return ends[:-1] + np.floor(np.random.default_rng(0).random(most) * np.diff(ends)).astype(int)
 
 

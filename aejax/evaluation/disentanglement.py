@@ -9,12 +9,13 @@ so that no score depends on the order, signs or scales of latents. Everything ra
 import numpy as np
 from matplotlib.figure import Figure
 
-from aejax.core import Examples, InputError
+from aejax.core import Examples
 from aejax.data import Dataset, Factors, factors_of
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
 from aejax.metrics import Codes, Values, beta_vae_score, dci, factor_vae_score, known_shares, mig, sap
 from aejax.trained import Trained
+from aejax.trained.codes import require_finite
 
 FEWEST, MOST_LATENTS = 1_000, 64
 """The fewest examples and the most latents with which anything is measured."""
@@ -51,9 +52,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 
 def _coded(trained: Trained, part: Examples) -> tuple[Codes, Values]:
-    codes = trained.encode(part.x, part.label)
-    if not np.isfinite(codes).all():
-        raise InputError("disentanglement is that of finite codes: remove the examples whose codes are not")
+    codes = require_finite(trained.encode(part.x, part.label), "the part")
     return codes, _factors(trained).values(np.asarray(part.label))
 
 

@@ -27,6 +27,7 @@ from aejax.data import Dataset, permutation, scaled
 from aejax.losses import Clean, Corruption, CrossEntropy
 from aejax.models import Classifier
 from aejax.trained import Trained
+from aejax.trained.codes import require_finite
 
 Kind = Literal["logistic", "svm", "knn", "kmeans"]
 
@@ -92,15 +93,12 @@ def compare(
     labels = _labels(dataset)
     values = [scaled(part.x).reshape(len(part), -1) for part in parts]
     codes = [trained.encode(part.x, part.label) for part in parts]
-    for name, given in zip(("train", "test"), codes, strict=True):
-        bad = np.flatnonzero(~np.isfinite(given).all(axis=1))
-        if len(bad):
-            raise InputError(
-                f"{len(bad)} of {len(given)} codes of {dataset.name}'s {name} part are not finite, the first is number "
-                f"{bad[0]}: a probe needs finite codes, so remove such examples"
-            )
     pca = PCA(min(codes[0].shape[1], *values[0].shape), random_state=0).fit(values[0])
-    inputs = {"code": codes, f"PCA-{pca.n_components}": [pca.transform(x) for x in values], "raw values": values}
+    with np.errstate(over="ignore", invalid="ignore"):
+        inputs = {"code": codes, f"PCA-{pca.n_components}": [pca.transform(x) for x in values], "raw values": values}
+    for name, pair in inputs.items():
+        for part, x in zip(("train", "test"), pair, strict=True):
+            require_finite(x, f"{dataset.name}'s {part} part ({name})")
     return {
         name: {
             f"{kind}_{metric}": value

@@ -74,10 +74,13 @@ def threshold_at_rate(normal: Float[np.ndarray, " n"], rate: float) -> float:
 def threshold_at_quantile(normal: Float[np.ndarray, " n"], quantile: float) -> float:
     """Returns the quantile of these scores, interpolated linearly between two of them.
 
-    Raises `InputError` where it is not finite, as too many of them are not.
+    Between a finite and an infinite one it is the finite one. Raises `InputError` where it would be infinite.
     """
-    with np.errstate(invalid="ignore"):  # between two infinite scores
-        return _finite(float(np.quantile(as_scores(normal), quantile)), normal)
+    scores = as_scores(normal)
+    with np.errstate(invalid="ignore"):
+        between = float(np.quantile(scores, quantile))
+    lower = float(np.quantile(scores, quantile, method="lower"))
+    return _finite(between if math.isfinite(between) else lower, normal)
 
 
 def _finite(threshold: float, normal: Float[np.ndarray, " n"]) -> float:

@@ -1,5 +1,6 @@
 """Summarises a sweep's results: one row for each setting, with its seeds taken together."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from aejax.metrics import Better, direction, labelled, named_in
 from aejax.runs import write_atomically
 from aejax.sweeps.store import Sweep
 
+_log = logging.getLogger("aejax")
+
 PARTS = ("train", "validation", "test")
 
 
@@ -27,7 +30,7 @@ class SummaryRow:
     values: list[float]
     """The metric of each seed that has finished and has it."""
     failed: int
-    """Number of seeds whose loss became non-finite."""
+    """Number of seeds whose loss became non-finite, or whose metric is."""
     missing: int
     """Number of seeds that have no result yet."""
 
@@ -72,6 +75,22 @@ def direction_in(sweep: Sweep, metric: str, given: Better | None = None) -> Bett
     return direction(metric, terms, given)
 
 
+def warn_of_weights(sweep: Sweep, metric: str) -> None:
+    """Warns where a sweep is compared by a loss whose own settings vary over it, so that its values differ in meaning.
+
+    A lower weight alone makes the loss lower.
+    """
+    settings = [trial.settings for trial in sweep.trials]
+    paths = {path for one in settings for path in one if path.startswith("loss")}
+    varying = sorted(path for path in paths if len({str(one.get(path)) for one in settings}) > 1)
+    if metric == "loss_nats" and varying:
+        _log.warning(
+            "loss_nats has another meaning at each %s: compare by a metric that has none of it in it, as --metric "
+            "negative_elbo_nats of a variational model (measured with --measure-all) or squared_error",
+            ", ".join(varying),
+        )
+
+
 def summarise(sweep: Sweep, metric: str, part: str, better: Better | None = None) -> list[SummaryRow]:
     """Returns a row for each setting, the best mean first.
 
@@ -100,8 +119,11 @@ def summarise(sweep: Sweep, metric: str, part: str, better: Better | None = None
         result = results.get(trial.id)
         failed = result is not None and result.failed_at is not None
         measured = {} if result is None or failed else result.metrics.get(part, {})
-        if (name := named_in(metric, measured)) is not None:
+        name = named_in(metric, measured)
+        if name is not None and math.isfinite(measured[name]):
             row.values.append(measured[name])
+        elif name is not None:
+            failed = True
         rows[str(settings)] = SummaryRow(settings, row.values, row.failed + failed, row.missing + (result is None))
     if not is_ranked(part):
         return list(rows.values())

@@ -109,7 +109,8 @@ class Trained:
             raise InputError(f"{n} samples were asked for: ask for 1 or more")
         if like is not None:
             like = like.at_most(MOST_FITTED)
-            return codes.from_mixture(self.encode(like.x, like.label, seed=seed), n, seed)
+            drawn = codes.require_finite(self.encode(like.x, like.label, seed=seed), "the training examples")
+            return codes.from_mixture(drawn, n, seed)
         model = self.experiment.model
         if model.prior is None:
             raise InputError(

@@ -53,8 +53,12 @@ def test_the_examples_of_a_probe_are_from_all_of_the_data(in_order, capsys):
     ProbeCommand(in_order.run.path, ("knn",), most=90)()
     rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
     assert float(next(row[2] for row in rows if row[1].strip() == "raw values")) == 1.0
-    with pytest.raises(InputError, match=r"all 1 training examples of .* have one label: a probe needs two classes"):
-        ProbeCommand(in_order.run.path, ("knn",), most=1)()
+    dataset = load(in_order.experiment.data)
+    single = dataclasses.replace(dataset, train=dataset.train.take(np.arange(20)))
+    with pytest.raises(InputError, match=r"all 20 training examples of .* have one label: a probe needs two classes"):
+        compare(in_order, single, ("knn",))
+    with pytest.raises(InputError, match="--most is 1: a probe needs at least 2 examples"):
+        ProbeCommand(in_order.run.path, most=1)()
 
 
 def test_the_codes_of_a_posterior_are_from_all_of_the_data(in_order, monkeypatch):

@@ -78,6 +78,7 @@ def test_a_score_that_is_not_finite_is_the_highest_and_always_flagged(bad):
     assert flagged(scores, np.inf).tolist() == [False, False, False, True]
     assert as_scores(scores).tolist() == [1, 2, 3, np.inf]
     assert threshold_at_rate(scores, 0.5) == threshold_at_quantile(scores[[3, 0, 1]], 0.5) == 2
+    assert threshold_at_quantile(scores[[3, 0, 1]], 0.9) == 2  # between a finite score and none
     for rule in (threshold_at_rate, threshold_at_quantile):
         with pytest.raises(InputError, match="2 of 4 validation examples have no finite score, the first is number 0"):
             rule(np.float32([bad, 1, 2, bad]), 0.3 if rule is threshold_at_rate else 0.9)
@@ -206,7 +207,7 @@ def test_the_worst_row_never_passes(huge, command, tmp_path, caplog):
         dataset,
         **{part: dataclasses.replace(getattr(dataset, part), label=np.arange(n) % 2) for part, n in SIZES.items()},
     )
-    with pytest.raises(InputError, match=r"1 of 9 codes of .* test part are not finite, the first is number 4"):
+    with pytest.raises(InputError, match=r"1 of 9 codes of .* \(PCA-3\) are not finite, the first is number 4"):
         compare(trained, labelled, ("knn",))
 
 

@@ -26,8 +26,9 @@ def test_whatever_a_registered_experiment_measures_is_declared(name):
         assert known.unit
         assert known.meaning
     expected = experiment.expected
-    if expected is not None:
-        assert (direction(expected.metric, experiment.loss.terms) == "higher") is expected.higher_is_better
+    known = None if expected is None else describe(expected.metric, experiment.loss.terms)
+    if known is not None and known.better is not None:
+        assert (known.better == "higher") is expected.higher_is_better
 
 
 @pytest.mark.parametrize(

@@ -259,8 +259,19 @@ def test_results_that_are_no_numbers_are_null_on_disk(base, tmp_path):
     assert math.isnan(read.metrics["test"]["loss_nats"])
     assert read.curves["train"][0] == 1
     assert math.isnan(read.curves["train"][1])
+    (row,) = summary.summarise(made, "loss_nats", "test")
+    assert (row.values, row.failed, row.missing) == ([], 1, 0)
     made._result(trial).write_text(text.replace("null}", "NaN}"))  # as an older version wrote it
     assert math.isnan(made.result_of(trial).metrics["test"]["loss_nats"])
+
+
+def test_a_loss_whose_weights_vary_is_warned_of(base, tmp_path, caplog):
+    weights = Sweep.create(tmp_path / "weights", plan.grid(base, {"loss.terms.reconstruction.weight": [0.5, 1.0]}))
+    summary.warn_of_weights(weights, "squared_error")
+    summary.warn_of_weights(Sweep.create(tmp_path / "others", plan.grid(base, {"epochs": [1, 2]})), "loss_nats")
+    assert not caplog.messages
+    summary.warn_of_weights(weights, "loss_nats")
+    assert "loss_nats has another meaning at each loss.terms.reconstruction.weight" in caplog.text
 
 
 def test_trials_without_the_metric_have_no_mean(base, tmp_path):
