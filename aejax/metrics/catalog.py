@@ -45,7 +45,11 @@ class Metric:
 _METRICS = [
     Metric("loss_nats", "nats", "lower", "weighted sum of the loss's terms, which is minimised; losses that differ in "
            "their weights or terms cannot be compared by it"),
-    Metric("{term}_nats", "nats", "lower", "a term of the loss, before its weight"),
+    Metric("reconstruction_nats", "nats", "lower", "negative log-likelihood of an example given a drawn code, the term of "
+           "the loss by this name"),
+    Metric("kl_nats", "nats", "lower", "divergence of the posterior from the prior, the term of the loss by this name; "
+           "lower is better where the reconstruction is as good", PRIOR, "Kingma & Welling 2014, equation 3"),
+    Metric("{term}_nats", "nats", "lower", "any other term of the loss, before its weight"),
     Metric("reconstruction_nats_per_pixel", "nats", "lower", "negative log-likelihood, for each value of an example"),
     Metric("reconstruction_bits_per_dim", "bits", "lower", "negative log-likelihood, for each value of an example",
            "likelihoods that are masses: of levels, or of zeros and ones"),
@@ -63,8 +67,9 @@ _METRICS = [
            "1 and of clean examples", PRIOR, "Kingma & Welling 2014, equation 3"),
     Metric("distortion_nats", "nats", "lower", "negative log-likelihood given a drawn code of the clean example; it is "
            "reconstruction_nats where the loss has that term and corrupts nothing", PRIOR, "Alemi et al. 2018"),
-    Metric("rate_nats", "nats", None, "divergence of the posterior from the prior; it is kl_nats where the loss has "
-           "that term and corrupts nothing", PRIOR, "Alemi et al. 2018"),
+    Metric("rate_nats", "nats", "lower", "divergence of the posterior from the prior, lower is better where the "
+           "distortion is as low; it is kl_nats where the loss has that term and corrupts nothing", PRIOR,
+           "Alemi et al. 2018"),
     Metric("nll_{samples}_nats", "nats", "lower", "negative log-likelihood, estimated by so many importance samples; "
            "on average it is too high", PRIOR, f"{BURDA}, equation 8"),
     Metric("nll_{samples}_bits_per_dim", "bits", "lower", "the same for each value of an example",
@@ -81,7 +86,8 @@ _METRICS = [
            "dimensions", "models with a standard normal prior and a normal posterior", CHEN),
     Metric("dimension_kl_nats", "nats", "lower", "sum over dimensions of the divergence of the aggregate posterior "
            "from the prior", "models with a standard normal prior and a normal posterior", CHEN),
-    Metric("l0", "units", None, "mean number of active units of an example", SPARSE),
+    Metric("l0", "units", "lower", "mean number of active units of an example; lower is better where fvu is as low",
+           SPARSE),
     Metric("fvu", "share", "lower", "fraction of variance unexplained by the reconstruction; 1 is that of the mean "
            "example", SPARSE),
     Metric("dead_units", "units", "lower", "number of units that are active for no example", SPARSE),
@@ -91,7 +97,7 @@ _METRICS = [
     Metric("perplexity", "codes", "higher", "e to the entropy of how often codes are used: 1 for a single code, their "
            "number where all are used alike", CODEBOOK, "van den Oord et al. 2017"),
     Metric("dead_codes", "codes", "lower", "number of codes that are never used", CODEBOOK),
-    Metric("index_bits", "bits an example", None, "length of an example's indices, all of one length", CODEBOOK),
+    Metric("index_bits", "bits an example", "lower", "length of an example's indices, all of one length", CODEBOOK),
     Metric("index_entropy_bits", "bits an example", None, "least length of an example's indices, where slots are coded "
            "one by one", CODEBOOK),
     Metric("mig", "share", "higher", "mutual information gap: by how much the latent that knows most of a factor leads "

@@ -34,7 +34,7 @@ def test_whatever_a_registered_experiment_measures_is_declared(name):
 @pytest.mark.parametrize(
     ("better", "names"),
     {
-        "lower": "loss_nats kl_nats nll_5000_nats noisy_at_0.5x_squared_error fvu dead_codes error",
+        "lower": "loss_nats kl_nats rate_nats capacity_nats nll_5000_nats noisy_at_0.5x_squared_error fvu dead_codes error",
         "higher": "mig sap dci_disentanglement dci_completeness dci_informativeness beta_vae_score factor_vae_score "
         "perplexity denoised_at_1.5x_psnr_db denoised_at_1.5x_ssim auroc average_precision accuracy logistic_accuracy "
         "kmeans_nmi active_units active_units_layer_2",
@@ -42,11 +42,13 @@ def test_whatever_a_registered_experiment_measures_is_declared(name):
 )
 def test_directions(better, names):
     for name in names.split():
-        assert direction(name, {"kl"}) == better, name
+        assert direction(name, {"capacity"}) == better, name
         assert labelled(name, better) == f"{name} {'↑' if better == 'higher' else '↓'}"
 
 
-@pytest.mark.parametrize(("name", "why"), [("elbo_nats", "is not known"), ("rate_nats", "neither lower nor higher")])
+@pytest.mark.parametrize(
+    ("name", "why"), [("elbo_nats", "is not known"), ("mutual_information_nats", "neither lower nor higher")]
+)
 def test_what_nobody_knows_asks(name, why):
     with pytest.raises(InputError, match=rf"the metric {name} .*{why}.*: give --minimize or --maximize"):
         direction(name, {"kl"})
