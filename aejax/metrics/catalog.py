@@ -45,8 +45,8 @@ class Metric:
 _METRICS = [
     Metric("loss_nats", "nats", "lower", "weighted sum of the loss's terms, which is minimised; losses that differ in "
            "their weights or terms cannot be compared by it"),
-    Metric("reconstruction_nats", "nats", "lower", "negative log-likelihood of an example given a drawn code, the term of "
-           "the loss by this name"),
+    Metric("reconstruction_nats", "nats", "lower", "negative log-likelihood of an example given a drawn code, the term "
+           "of the loss by this name"),
     Metric("kl_nats", "nats", "lower", "divergence of the posterior from the prior, the term of the loss by this name; "
            "lower is better where the reconstruction is as good", PRIOR, "Kingma & Welling 2014, equation 3"),
     Metric("{term}_nats", "nats", "lower", "any other term of the loss, before its weight"),

@@ -34,7 +34,7 @@ def test_whatever_a_registered_experiment_measures_is_declared(name):
 @pytest.mark.parametrize(
     ("better", "names"),
     {
-        "lower": "loss_nats kl_nats rate_nats capacity_nats nll_5000_nats noisy_at_0.5x_squared_error fvu dead_codes error",
+        "lower": "loss_nats kl_nats rate_nats capacity_nats nll_50_nats noisy_at_0.5x_squared_error fvu l0 error",
         "higher": "mig sap dci_disentanglement dci_completeness dci_informativeness beta_vae_score factor_vae_score "
         "perplexity denoised_at_1.5x_psnr_db denoised_at_1.5x_ssim auroc average_precision accuracy logistic_accuracy "
         "kmeans_nmi active_units active_units_layer_2",
