@@ -131,7 +131,9 @@ def show(trained: Trained, metrics: dict[str, float], part: str) -> None:
         metrics: the metrics, by name.
         part: the name of the part that was measured.
     """
-    table = Table("metric", part, title=trained.experiment.name, title_justify="left", caption="↓ ↑ which is better")
+    table = Table(
+        "metric", part, title=trained.experiment.name, title_justify="left", caption="↓ lower is better, ↑ higher"
+    )
     expected = published(trained.experiment) if part == "test" else None
     if expected is not None:
         table.add_column("published")
