@@ -14,7 +14,6 @@ splits' 40 % did. PCA (PyOD's score, by its formula) and scikit-learn's isolatio
 show that the protocol is PyOD's: they reach the published numbers.
 """
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -28,7 +27,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import aejax
-from aejax.core import Adam, Cosine, Examples
+from aejax.core import Adam, Cosine, Examples, json_text
 from aejax.data import Data, Dataset, Standardise, read_examples
 from aejax.experiment import Experiment, to_json
 from aejax.losses import Cauchy, GaussianNoise, Loss
@@ -156,4 +155,4 @@ if full:
         "versions": versions(),
     }
     print(f"PyOD's means    {published.round(4)}; split 0 alone: {mean[0].round(4)}; {result['seconds']:.0f} s")
-    (ROOT / "experiments" / "results" / "odds.json").write_text(json.dumps(result, indent=2) + "\n")
+    (ROOT / "experiments" / "results" / "odds.json").write_text(json_text(result, indent=2) + "\n")
