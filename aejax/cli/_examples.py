@@ -88,8 +88,9 @@ class ScoreCommand(_OverExamples):
     threshold: str = "fpr=0.01"
     """How the threshold is chosen on the validation part of the run's own data: fpr=RATE flags at most that share of
     it, quantile=Q is that quantile of its scores."""
-    kind: Literal["squared_error", "nats"] = "squared_error"
-    """The score: the squared error of the reconstruction, or its negative log-likelihood in nats."""
+    kind: Literal["squared_error", "nats", "detector"] | None = None
+    """The score: the squared error of the reconstruction, its negative log-likelihood in nats, or the mean rank among
+    rows of the training part; by default the last where the experiment has a detector, else the first."""
 
     def __call__(self) -> None:
         """Writes the scores `[n]`, float32, and prints the threshold and the share of examples above it."""

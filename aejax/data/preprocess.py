@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, Num
 
-from aejax.core import configurable, static
+from aejax.core import configurable, positive, static
 from aejax.data.stored import Rows, chunks
 
 
@@ -77,13 +77,18 @@ class StaticBinarise(Preprocess):
 
 @configurable
 class Standardise(Preprocess):
-    """Subtracts each value's training mean, and divides by its training standard deviation (1 where that is 0)."""
+    """Subtracts each value's training mean, and divides by its training standard deviation (1 where that is 0).
+
+    With `clip`, what lies further away than so many standard deviations is moved there: no value can outweigh the rest.
+    """
 
     bounded = False
     mean: Float[np.ndarray, "*shape"] | None = None
     """The mean of each value over the training examples; None before `fit`."""
     std: Float[np.ndarray, "*shape"] | None = None
     """The standard deviation of each value over the training examples; None before `fit`."""
+    clip: float | None = positive(default=None)
+    """The most standard deviations that a value may be from its mean; None: any number."""
 
     def fit(self, x: np.ndarray | Rows) -> Self:
         """Returns the preprocessing with each value's mean and standard deviation, taken in one pass over the examples.
@@ -99,12 +104,16 @@ class Standardise(Preprocess):
             low, high = np.minimum(low, grey.min(axis=0)), np.maximum(high, grey.max(axis=0))
         # Rounding may give a constant value a standard deviation above zero.
         std = np.where(high > low, np.sqrt(squares / n), 1)
-        return type(self)(np.asarray(mean, np.float32), std.astype(np.float32))
+        return type(self)(np.asarray(mean, np.float32), std.astype(np.float32), self.clip)
 
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
-        """Returns values with zero mean and unit variance over the training set. Raises `ValueError` before `fit`."""
+        """Returns values with zero mean and unit variance over the training set, before they are clipped.
+
+        Raises `ValueError` before `fit`.
+        """
         mean, std = self._fitted()
-        return (scale(x) - mean) / std
+        standard = (scale(x) - mean) / std
+        return standard if self.clip is None else jnp.clip(standard, -self.clip, self.clip)
 
     def invert(self, x: Float[Array, "batch *shape"]) -> Float[Array, "batch *shape"]:
         """Converts values back to the data's own units. Raises `ValueError` before `fit`."""

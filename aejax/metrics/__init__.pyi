@@ -8,6 +8,17 @@ from .denoising import (
     psnr_db as psnr_db,
     ssim as ssim,
 )
+from .detector import (
+    DetectionScore as DetectionScore,
+    Detector as Detector,
+    NeighbourDistance as NeighbourDistance,
+    Prepared as Prepared,
+    ReconstructionScore as ReconstructionScore,
+    Reference as Reference,
+    SampleDistance as SampleDistance,
+    View as View,
+    view as view,
+)
 from .direction import (
     HIGHER_IS_BETTER as HIGHER_IS_BETTER,
 )

@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, f
 from aejax.data import Preprocess
 from aejax.experiment import Experiment
 from aejax.losses import Likelihood
-from aejax.metrics import AnomalyScore, ReconstructionError, Score, per_value
+from aejax.metrics import AnomalyScore, Detector, Prepared, ReconstructionError, Reference, Score, per_value, view
 from aejax.models import Autoencoder
 from aejax.runs import NEWEST, Run, checkpoint_template
 from aejax.trained import codes
@@ -44,6 +44,8 @@ class Trained:
     """The rows of metrics of each epoch, as in metrics.jsonl."""
     run: Run | None = None
     """The run directory; None where nothing was written."""
+    reference: Reference | None = None
+    """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
 
     def encode(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, seed: int | None = None
@@ -174,15 +176,34 @@ class Trained:
         return dimensions, self._decode_rows(moved, None if label is None else np.repeat(label[:1], moved[..., 0].size))
 
     def score(
-        self, x: Num[np.ndarray, "n *shape"], kind: Score = "squared_error", label: Labels | None = None
+        self,
+        x: Num[np.ndarray, "n *shape"],
+        kind: Score | Literal["detector"] | None = None,
+        label: Labels | None = None,
     ) -> Float[np.ndarray, " n"]:
-        """Returns an anomaly score for each example: the squared error or the nats of its reconstruction.
+        """Returns an anomaly score for each example; a higher one is less like the training data.
 
-        A higher score is less like the training data. A conditional model needs the labels.
+        What the model makes no number of, as of values near the largest float, scores infinity.
+
+        Args:
+            x: the examples, in the data's units.
+            kind: the squared error of the reconstruction, its nats, or the mean rank that the experiment's detector
+                gives; None: the detector where there is one, else the squared error.
+            label: the labels of the examples, which a conditional model needs.
+
+        Raises:
+            InputError: for examples that the model does not take, and for a kind that it does not have.
         """
-        likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
-        function = partial(_score, self.experiment.model, self._variables, AnomalyScore(likelihood, kind), preprocess)
-        return in_chunks(function, self._check(Examples(x, label)))
+        experiment = self.experiment
+        kind = kind or ("squared_error" if experiment.detector is None else "detector")
+        batch = self._check(Examples(x, label))
+        likelihood, preprocess = as_arrays((experiment.loss.likelihood, self.preprocess))
+        if kind == "detector":
+            score = partial(_detect, experiment.model, experiment.detector, likelihood, self._prepared)
+        else:
+            score = partial(_score, experiment.model, AnomalyScore(likelihood, kind))
+        scores = in_chunks(partial(score, preprocess, self._variables), batch)
+        return np.where(np.isnan(scores), np.float32(np.inf), scores)
 
     def apply(
         self, function: Callable[..., Array], x: Num[np.ndarray, "n *shape"], label: Labels | None = None
@@ -208,6 +229,18 @@ class Trained:
     def place(self, part: Examples) -> Examples:
         """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""
         return devices.place(self._check(part.read()), as_arrays(self.preprocess))
+
+    @cached_property
+    def _prepared(self) -> Prepared:
+        """What the detector has to know of the reference."""
+        model, detector = self.experiment.model, self.experiment.detector
+        if detector is None or self.reference is None:
+            raise InputError(
+                f"{self.experiment.name} has no detector: score by squared_error or nats, or train an experiment that "
+                "has one, as dae-tabular"
+            )
+        likelihood = as_arrays(self.experiment.loss.likelihood)
+        return _prepare(model, detector, likelihood, self._variables, self.reference.examples())
 
     @property
     def _variables(self) -> dict[str, Any]:
@@ -274,7 +307,8 @@ def load(run: str | Path) -> Trained:
             f"{path / 'experiment.json'} makes no model ({type(error).__name__}: {first_line(error)}): train it again"
         ) from error
     parts = opened.restore(like, which)
-    return Trained(experiment, opened.shape, parts["preprocess"], parts["state"], opened.rows(), opened)
+    preprocess, reference = parts["preprocess"], parts.get("reference")
+    return Trained(experiment, opened.shape, preprocess, parts["state"], opened.rows(), opened, reference)
 
 
 def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:
@@ -332,8 +366,28 @@ def _draw_codes(model: Autoencoder, variables: Any, n: int, key: Array) -> Array
 
 
 @partial(jax.jit, static_argnums=0)
-def _score(model: Autoencoder, variables: Any, score: AnomalyScore, preprocess: Preprocess, batch: Examples) -> Array:
+def _score(model: Autoencoder, score: AnomalyScore, preprocess: Preprocess, variables: Any, batch: Examples) -> Array:
     return core.apply(score, model, variables, {}, _seen(preprocess, batch))[0]
+
+
+@partial(jax.jit, static_argnums=0)
+def _prepare(
+    model: Autoencoder, detector: Detector, likelihood: Likelihood, variables: Any, reference: Examples
+) -> Prepared:
+    return detector.prepare(core.apply(view, model, variables, {}, likelihood, reference)[0])
+
+
+@partial(jax.jit, static_argnums=0)
+def _detect(
+    model: Autoencoder,
+    detector: Detector,
+    likelihood: Likelihood,
+    prepared: Prepared,
+    preprocess: Preprocess,
+    variables: Any,
+    batch: Examples,
+) -> Array:
+    return detector(prepared, core.apply(view, model, variables, {}, likelihood, _seen(preprocess, batch))[0])
 
 
 def _seen(preprocess: Preprocess, stored: Examples) -> Examples:

@@ -9,7 +9,7 @@ import numpy as np
 
 from aejax import core
 from aejax.core import means
-from aejax.data import Preprocess
+from aejax.data import Dataset, Preprocess
 from aejax.experiment import Experiment
 from aejax.trained import Trained
 from aejax.training._group import GroupEpoch
@@ -20,9 +20,9 @@ from aejax.training.selection import Selection
 class MemberLog:
     """Records the rows of metrics of one group's members, and how each ended. Padding slots are not recorded."""
 
-    def __init__(self, experiments: Sequence[Experiment], shape: tuple[int, ...], preprocess: Preprocess) -> None:
+    def __init__(self, experiments: Sequence[Experiment], dataset: Dataset, preprocess: Preprocess) -> None:
         """Starts empty, before any training; `experiments` are resolved."""
-        self.experiments, self.shape, self.preprocess = experiments, shape, preprocess
+        self.experiments, self.dataset, self.preprocess = experiments, dataset, preprocess
         self.rows: list[list[dict[str, Any]]] = [[] for _ in experiments]
         self.ended: dict[int, Outcome] = {}
         self.read = 0.0
@@ -61,7 +61,9 @@ class MemberLog:
 
     def end(self, owner: int, state: core.State, **how: int | None) -> None:
         """Records that a member ended in this state; `how` is passed on to its `Outcome`."""
-        trained = Trained(self.experiments[owner], self.shape, self.preprocess, state, self.rows[owner])
+        experiment, shape = self.experiments[owner], self.dataset.shape
+        reference = experiment.reference(self.dataset.train, self.preprocess)
+        trained = Trained(experiment, shape, self.preprocess, state, self.rows[owner], reference=reference)
         self.ended[owner] = Outcome(trained, **how)
 
     def outcomes(self) -> list[Outcome]:

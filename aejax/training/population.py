@@ -211,7 +211,7 @@ class _Training:
         """Trains the group and returns how each member ended; nothing where it was stopped before."""
         if stop.is_set():
             return []
-        member_log = MemberLog(self.experiments, self.population.dataset.shape, self.preprocess)
+        member_log = MemberLog(self.experiments, self.population.dataset, self.preprocess)
         group, saved = self._begin(member_log), time.monotonic()
         # A selection decides which members the next epoch trains, so that epoch is dispatched only after it has.
         for epoch in group.epochs(ahead=self.selection is None):
