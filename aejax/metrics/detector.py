@@ -95,11 +95,14 @@ class SampleDistance(DetectionScore):
 
     def __call__(self, seen: View, compared: View) -> Float[Array, " n"]:
         """Returns the expected distance of each example."""
-        return expected_nearest(jnp.sort(_distances(seen, compared), axis=1), self.sample)
+        return expected_nearest(_distances(seen, compared), self.sample)
 
     def own(self, reference: View, compared: Int[Array, " compared"]) -> Float[Array, " rows"]:
         """Returns the expected distance of each row to a sample of the others."""
-        return expected_nearest(jnp.sort(_distances_to_others(reference, compared), axis=1)[:, :-1], self.sample)
+        rows = len(reference.nats)
+        apart = _distances(reference, reference)
+        others = apart.reshape(-1)[1:].reshape(rows - 1, rows + 1)[:, :-1].reshape(rows, rows - 1)  # no diagonal
+        return expected_nearest(others, self.sample)
 
 
 @configurable
@@ -214,15 +217,18 @@ def rank(score: Float[Array, " n"], own: Float[Array, " rows"]) -> Float[Array, 
 
 
 def expected_nearest(distances: Float[Array, "n rows"], sample: int) -> Float[Array, " n"]:
-    """Returns the expected least of `sample` of each row's ascending distances, drawn without replacement.
+    """Returns the expected least of `sample` of each row's distances, drawn without replacement.
 
-    Of the C(n, sample) draws from n distances, C(n - k, sample - 1) have the k-th as their least.
+    Of the C(n, sample) draws from n ascending distances, C(n - k, sample - 1) have the k-th as their least. The last of
+    them, whose shares add up to less than 1e-7, are not sorted.
     """
     n = distances.shape[1]
     sample = min(sample, n)
     k = np.arange(1, n - sample + 1)
     shares = np.cumprod([sample / n, *((n - k - sample + 1) / (n - k))])  # each share by the one before it
-    return jnp.matmul(distances[:, : len(shares)], shares.astype(np.float32), precision="highest")
+    shares = shares[: 1 + np.searchsorted(np.cumsum(shares), 1 - 1e-7)]
+    least = -jax.lax.top_k(-distances, len(shares))[0]  # several times as fast as sorting on a CPU
+    return jnp.matmul(least, shares.astype(np.float32), precision="highest")
 
 
 def _distances(seen: View, compared: View) -> Float[Array, "n compared"]:
