@@ -28,7 +28,7 @@ class Reference:
 
     def examples(self) -> Examples:
         """Returns the examples without the zeros after them."""
-        return Examples(jnp.asarray(self.x)[: int(self.count)])
+        return Examples(self.x[: int(self.count)])
 
 
 @jax.tree_util.register_dataclass
@@ -55,6 +55,9 @@ def view(model: Autoencoder, likelihood: Likelihood, batch: Examples) -> View:
 @configurable
 class DetectionScore:
     """Scores examples by themselves, or by how they lie to rows of the training part; more is less like these."""
+
+    def check(self, path: str) -> None:
+        """Raises `InputError` for a setting that has no meaning; `path` is that of the score, for the message."""
 
     def compared(self, reference: View) -> Int[Array, " compared"]:
         """Returns which rows of the reference examples are compared with: all, by default."""
@@ -93,6 +96,10 @@ class SampleDistance(DetectionScore):
     sample: int = static(default=16)
     """The number of random rows."""
 
+    def check(self, path: str) -> None:
+        """Raises `InputError` for a sample of no rows."""
+        _check_least(f"{path}.sample", self.sample)
+
     def __call__(self, seen: View, compared: View) -> Float[Array, " n"]:
         """Returns the expected distance of each example."""
         return expected_nearest(_distances(seen, compared), self.sample)
@@ -116,6 +123,12 @@ class NeighbourDistance(DetectionScore):
     """The number of the nearest rows."""
     trim: float = static(default=0.2)
     """The share of rows, those with the highest `SampleDistance`, that are nobody's neighbours."""
+
+    def check(self, path: str) -> None:
+        """Raises `InputError` for no neighbours, and for a share that leaves none."""
+        _check_least(f"{path}.neighbours", self.neighbours)
+        if not 0 <= self.trim < 1:
+            raise InputError(f"{path}.trim is {self.trim}: give a share of at least 0 and below 1")
 
     def compared(self, reference: View) -> Int[Array, " compared"]:
         """Returns the rows that are left, those with the lowest `SampleDistance` first."""
@@ -176,7 +189,7 @@ class Detector(Part):
         rows = train.take(np.sort(permutation(len(train))[: self.rows])).read().x
         x = np.asarray(preprocess(preprocess.place(jnp.asarray(rows)), None))
         padding = [(0, self.rows - len(x))] + [(0, 0)] * (x.ndim - 1)
-        return Reference(np.pad(x, padding), np.asarray(len(x), np.int32))
+        return Reference(jnp.asarray(np.pad(x, padding)), jnp.asarray(len(x), jnp.int32))
 
     def prepare(self, reference: View) -> Prepared:
         """Returns what scoring needs of the reference, of which there are two rows at least."""
@@ -196,12 +209,12 @@ class Detector(Part):
                 f"the detector joins {len(self.scores)} scores over {self.rows} rows: give at least 1 and 2"
             )
         for name, score in self.scores.items():
-            numbers = {key: getattr(score, key, 1) for key in ("sample", "neighbours")}
-            for key, number in numbers.items():
-                if number < 1:
-                    raise InputError(f"detector.scores.{name}.{key} is {number}: give at least 1")
-            if not 0 <= getattr(score, "trim", 0) < 1:
-                raise InputError(f"detector.scores.{name}.trim is {score.trim}: give a share of at least 0 and below 1")
+            score.check(f"detector.scores.{name}")
+
+
+def _check_least(path: str, number: int) -> None:
+    if number < 1:
+        raise InputError(f"{path} is {number}: give at least 1")
 
 
 def rank(score: Float[Array, " n"], own: Float[Array, " rows"]) -> Float[Array, " n"]:
