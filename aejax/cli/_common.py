@@ -72,12 +72,10 @@ def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
         finished: returns how many trials have a result.
 
     Yields:
-        The sweep's events, which move the bar.
+        An observer of the sweep, which moves the bar.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from aejax.sweeps import SweepEvents
 
     def said() -> str:
         return f"stopped with {finished()} of {total} trials finished; the same command goes on"
@@ -87,26 +85,20 @@ def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
 
     columns = (TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
     with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True)) as bar:
-        task = bar.add_task("trials", total=total, completed=finished(), status="")
-        done, of = 0, ""
+        task, epochs = bar.add_task("trials", total=total, completed=finished(), status="compiling"), 0
 
-        def begun(trials: Any) -> None:
-            nonlocal done, of
-            counted = all(trial.experiment.steps is None for trial in trials)  # else the data say how many epochs
-            done, of = 0, f" of {sum(trial.experiment.epochs for trial in trials):,}" if counted else ""
-            bar.update(task, status=f"{len(trials)} begun: compiling")
-
-        def epoch(members: int) -> None:
-            nonlocal done
-            done += members
-            bar.update(task, status=f"epoch {done:,}{of} of those begun")
-
-        def recorded(trial: Any, content: Any) -> None:
-            bar.update(task, completed=finished(), status="")
+        def show(rows: Any, state: Any) -> None:
+            nonlocal epochs
+            trained = sum(row["split"] == "train" for row in rows)
+            if trained:
+                epochs += trained
+                bar.update(task, status=f"{epochs:,} epochs")
+            else:  # a trial has its result, or a worker may have one
+                bar.update(task, completed=finished())
 
         with (
             stopping.in_time(said),
             stopping.handling(signal.SIGINT, stop),
             stopping.handling(signal.SIGTERM, stop),
         ):
-            yield SweepEvents(begun, epoch, recorded)
+            yield show

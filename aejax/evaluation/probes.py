@@ -162,15 +162,13 @@ def _best(kind: Kind, codes: Features, labels: Labels, strengths: tuple[float, .
 
 def _started(trained: Trained, fresh: core.State, optimizer: Optimizer) -> core.State:
     """Returns the fresh state with the learned parameters and collections of encoder and latent."""
-    learned = {name: trained.state.params[name] for name in ("encoder", "latent") if name in fresh.params}
+    learned = {name: trained.used.params[name] for name in ("encoder", "latent") if name in fresh.params}
     collections = {
-        name: {part: trained.state.collections[name][part] for part in value}
+        name: {part: trained.used.collections[name][part] for part in value}
         for name, value in fresh.collections.items()
     }
     params = {**fresh.params, **learned}
-    return dataclasses.replace(
-        fresh, params=params, collections=collections, opt_state=optimizer.transformation().init(params)
-    )
+    return dataclasses.replace(fresh, params=params, collections=collections, opt_state=optimizer.init(params))
 
 
 def _labels(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

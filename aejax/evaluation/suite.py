@@ -82,7 +82,7 @@ def image_weights(trained: Trained) -> dict[str, np.ndarray]:
         return {}
     model, size = trained.experiment.model, math.prod(trained.shape)
     last = {"encoder_weights": model.up[len(model.encoder.dense) :], "decoder_weights": model.down[-1:]}
-    layers = {name: parameters_at(trained.state.params, path) for name, paths in last.items() for path in paths}
+    layers = {name: parameters_at(trained.used.params, path) for name, paths in last.items() for path in paths}
     kernels = {name: np.asarray(layer["kernel"]) for name, layer in layers.items() if "kernel" in layer}
     if "decoder_weights" in kernels:
         kernels["decoder_weights"] = kernels["decoder_weights"].T

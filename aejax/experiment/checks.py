@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aejax.core import Examples, InputError
+from aejax import core
+from aejax.core import Examples, InputError, blank_example
 from aejax.data import Dataset, chunks
 from aejax.models import require
 
@@ -28,6 +29,18 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
     for against_data in (_check_batch, _check_support, _check_labels, _check_levels, _check_shape):
         against_data(experiment, dataset)
     _check_needs(experiment)
+
+
+def check_rates(resolved: "Experiment", shape: tuple[int, ...]) -> None:
+    """Raises `InputError` where a learning rate of its own is for parameters that a model does not have.
+
+    Args:
+        resolved: the resolved experiment.
+        shape: the shape of one example.
+    """
+    if resolved.optimizer.rates:
+        settings = (resolved.model, resolved.loss, resolved.optimizer, blank_example(shape))
+        jax.eval_shape(lambda key: core.init(*settings, key), jax.random.key(0))
 
 
 def _check_positive(value: Any, path: str = "") -> None:

@@ -13,6 +13,7 @@ renamed. Only the last row of metrics may be cut short.
 """
 
 import json
+import logging
 import math
 import time
 import zlib
@@ -24,13 +25,18 @@ from typing import Any
 import numpy as np
 
 from aejax.core import DISK_ERRORS, DiskError, InputError, named_leaves
-from aejax.experiment import Experiment, from_json, to_json
+from aejax.experiment import Experiment, from_json, origins, require_code, to_json
 from aejax.runs.checkpoints import Checkpoints
 from aejax.runs.files import locked, read_json, write_atomically
 from aejax.runs.metric_log import TensorBoardMirror, validation_losses, whole_rows
 from aejax.runs.provenance import hardware, provenance, versions
 
 FRESH, NEWEST, BEST = "fresh", "newest", "best"
+
+log = logging.getLogger("aejax")
+
+_RATES = 1001
+"""Number of places at which two courses of the learning rate are compared."""
 
 _MOST_VALUES = 2**26
 """Largest number of values in one example."""
@@ -45,6 +51,8 @@ class Run:
         self.checkpoints = Checkpoints(self.path / "checkpoints")
         self._board = TensorBoardMirror(self.path / "tensorboard")
         content = self._read("experiment.json")
+        code = content.get("code", {})
+        require_code(code if isinstance(code, dict) else {}, str(self.path))
         self.experiment = from_json(content.get("experiment"))
         if not isinstance(self.experiment, Experiment):
             raise InputError(f"{self.path / 'experiment.json'} holds no experiment: it is not one that aejax wrote")
@@ -52,6 +60,7 @@ class Run:
         self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
         self.params: str = content.get("params", FRESH)
         self.provenance: list[dict[str, Any]] = content.get("provenance", [_provenance_of_older(content)])
+        self.lengthened: list[dict[str, Any]] = content.get("lengthened", [])
         self._check()
 
     @classmethod
@@ -74,7 +83,7 @@ class Run:
         start = FRESH if params is None else f"given, crc32 {_checksum_of_arrays(params):08x}"
         try:
             path = _new_folder(Path(folder) / experiment.name)
-            _write_experiment(path, experiment, shape, steps_per_epoch, start, [provenance(0)])
+            _write_experiment(path, experiment, shape, steps_per_epoch, start, [provenance(0)], [])
         except OSError as error:
             raise InputError(
                 f"the run's folder cannot be written below {folder} ({error.strerror}): name another with --out"
@@ -84,12 +93,27 @@ class Run:
     def update(self, experiment: Experiment, step: int) -> None:
         """Writes the experiment anew when it is resumed after a step, as it may have more epochs than it began with.
 
-        What the steps after it are made with is added to the provenance, unless its last entry says so already.
+        What the steps after it are made with is added to the provenance, unless its last entry says so already. Where
+        a schedule spans other steps than before, a warning says what the learning rate does, and the run keeps it.
         """
+        if change := self._change_of_rate(experiment, step):
+            log.warning("%s", _said_of(change, self.path, type(experiment.optimizer.schedule).__name__))
+            self.lengthened.append(change)
         self.experiment, last, now = experiment, self.provenance[-1], provenance(step)
         if step < last["step"] or now | {"step": last["step"]} != last:
             self.provenance.append(now)
-        _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, self.params, self.provenance)
+        made_with = (self.params, self.provenance, self.lengthened)
+        _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, *made_with)
+
+    def _change_of_rate(self, experiment: Experiment, step: int) -> dict[str, Any] | None:
+        """Says what the learning rate does after `step` steps; None where those were made at the experiment's rates."""
+        both = self.experiment, experiment
+        totals = [each.steps_in(self.steps_per_epoch) for each in both]
+        at = np.unique(np.linspace(0, step, _RATES, dtype=int))
+        before, now = (each.optimizer.over(total).learning_rates(at) for each, total in zip(both, totals, strict=True))
+        if step == 0 or np.array_equal(before, now):
+            return None
+        return {"step": step, "steps": totals, "learning_rates": [float(before[-1]), float(now[-1])]}
 
     def changes(self) -> list[str]:
         """Returns the versions and the hardware that the run was made with, where they are not the present ones."""
@@ -211,6 +235,8 @@ class Run:
                 f"{self.path / 'experiment.json'} is damaged: its shape is {self.shape}, its steps_per_epoch "
                 f"{self.steps_per_epoch}, its params {self.params}"
             )
+        if not isinstance(self.lengthened, list):
+            raise InputError(f"{self.path / 'experiment.json'} is damaged: its lengthened should be a list")
         parts = self.provenance if isinstance(self.provenance, list) else []
         if not parts or not all(isinstance(part, dict) and type(part.get("step")) is int for part in parts):
             raise InputError(
@@ -225,15 +251,27 @@ def _write_experiment(
     steps_per_epoch: int,
     params: str,
     made_with: list[dict[str, Any]],
+    lengthened: list[dict[str, Any]],
 ) -> None:
     content = {
         "experiment": to_json(experiment),
+        "code": origins(experiment),
         "shape": list(shape),
         "steps_per_epoch": steps_per_epoch,
         "params": params,
         "provenance": made_with,
+        "lengthened": lengthened,
     }
     write_atomically(path / "experiment.json", json.dumps(content, indent=2))
+
+
+def _said_of(change: dict[str, Any], path: Path, schedule: str) -> str:
+    (old, new), (before, now) = change["steps"], change["learning_rates"]
+    return (
+        f"{path} is lengthened from {old:,} to {new:,} steps, and {schedule} spans all of them: at step "
+        f"{change['step']:,} the learning rate was {before:.3g} and is now {now:.3g}, so that the run does not become "
+        f"that of {new:,} steps at once: for its bits, train it anew, without resuming"
+    )
 
 
 def _provenance_of_older(content: dict[str, Any]) -> dict[str, Any]:

@@ -25,12 +25,13 @@ from aejax.metrics import HIGHER_IS_BETTER
 from aejax.runs import checkpoint_template
 from aejax.sweeps import claims, execution, plan
 from aejax.sweeps._study import Claimed, Study
-from aejax.sweeps.execution import MeasureTrained, SweepEvents
+from aejax.sweeps.execution import MeasureTrained
 from aejax.sweeps.plan import Trial
 from aejax.sweeps.result import Result
 from aejax.sweeps.space import Range, Space, distribution, value_of
 from aejax.sweeps.store import Sweep
 from aejax.trained import Trained
+from aejax.training import Observer
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def run_search(
     width: int = 8,
     shared_order: bool = False,
     buffer: float = BUFFER,
-    events: SweepEvents | None = None,
+    observers: Sequence[Observer] = (),
 ) -> None:
     """Trains groups of proposed trials until every trial is finished, and waits for those of other workers.
 
@@ -140,9 +141,8 @@ def run_search(
         width: how many trials are proposed and trained at once, at most.
         shared_order: see `training.fit_each`.
         buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
-        events: functions to call on the way; None: none.
+        observers: see `run_sweep`.
     """
-    events = SweepEvents() if events is None else events
     with search.study.at_work():
         while True:
             there = search.results()
@@ -152,12 +152,12 @@ def run_search(
             with there.lock():
                 claimed = search.study.claim(width, search.trials)
             if claimed:
-                _train(search, there, claimed, events, shared_order=shared_order, buffer=buffer)
+                _train(search, there, claimed, shared_order=shared_order, buffer=buffer, observers=observers)
             else:
                 time.sleep(claims.LEASE / 6)
 
 
-def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], events: SweepEvents, **options: Any) -> None:
+def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], **options: Any) -> None:
     """Trains the claimed trials and tells the study their results.
 
     A trial whose result is known is not trained again, and one that was proposed twice is trained once.
@@ -172,14 +172,13 @@ def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], events: Swe
         else:
             trials[trial.id] = trial
             numbers.setdefault(trial.id, []).append(number)
-    options |= {"on_epoch": events.epoch, "keep": search.folder / "training", "keep_thumbnails": True}
+    options |= {"keep": search.folder / "training", "keep_thumbnails": True}
     for group in plan.groups(list(trials.values())):
-        events.begun(group)
         with closing(execution.train_trials(group, search.study.worker, search.measure, **options)) as results:
-            for trial, result in results:
+            for trial, result, state in results:
                 for number in numbers[trial.id]:
                     search.tell(number, result)
-                events.recorded(trial, result)
+                execution.show_result(result, state, options["observers"])
 
 
 def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained) -> None:

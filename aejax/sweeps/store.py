@@ -15,7 +15,6 @@ import contextlib
 import json
 import os
 import re
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,8 +110,9 @@ class Sweep:
         Returns the claimed trials: none where none is free.
         """
         with self.lock():
+            now = self._now()
             for group in self._groups:
-                free = [trial for trial in group if not self._result(trial).exists() and not self._taken(trial)]
+                free = [trial for trial in group if not self._result(trial).exists() and not self._taken(trial, now)]
                 # A dead worker's trials must go on together, or the state that it saved for the group is of no use.
                 together = [trial for trial in free if self._owner(trial) == self._owner(free[0])][:most]
                 if together:
@@ -198,9 +198,15 @@ class Sweep:
     def _claim(self, trial: Trial) -> Path:
         return self.folder / "claims" / trial.id
 
-    def _taken(self, trial: Trial) -> bool:
+    def _now(self) -> float:
+        """Returns the time by the clock that dates claims: of a shared disk, not that of this machine."""
+        path = self.folder / "lock"
+        os.utime(path)
+        return path.stat().st_mtime
+
+    def _taken(self, trial: Trial, now: float) -> bool:
         try:
-            return time.time() - self._claim(trial).stat().st_mtime < claims.LEASE
+            return now - self._claim(trial).stat().st_mtime < claims.LEASE
         except FileNotFoundError:
             return False
 

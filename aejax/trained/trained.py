@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
 from aejax import core, devices
-from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, first_line, means, unseen
+from aejax.core import CHUNK, Examples, InputError, Mean, Metrics, Stream, as_arrays, derive, first_line, means, unseen
 from aejax.data import Preprocess
 from aejax.experiment import Experiment
 from aejax.losses import Likelihood
@@ -47,6 +47,11 @@ class Trained:
     reference: Reference | None = None
     """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
 
+    @property
+    def used(self) -> core.State:
+        """The state that the model is used with: with the average of the parameters, where the optimiser keeps one."""
+        return self.experiment.optimizer.averaged(self.state)
+
     def encode(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, seed: int | None = None
     ) -> Float[np.ndarray, "n latent"]:
@@ -62,7 +67,7 @@ class Trained:
         """
         batch = self._check(Examples(x, label))
         key = None if seed is None else derive(jax.random.key(seed), Stream.LATENT)
-        function = partial(_encode, self.experiment.model, self._variables, as_arrays(self.preprocess), key)
+        function = partial(_encode, self.experiment.model, self.used.variables, as_arrays(self.preprocess), key)
         return in_chunks(function, batch, np.arange(len(batch)))
 
     def decode(
@@ -86,7 +91,7 @@ class Trained:
             )
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         key = None if seed is None else derive(jax.random.key(seed), Stream.VALUES)
-        function = partial(_decode, self.experiment.model, self._variables, likelihood, preprocess, key)
+        function = partial(_decode, self.experiment.model, self.used.variables, likelihood, preprocess, key)
         return in_chunks(function, z, self._check_label(label, len(z)), np.arange(len(z)))
 
     def reconstruct(self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None) -> Float[np.ndarray, "n *shape"]:
@@ -118,7 +123,7 @@ class Trained:
                 f"{self.experiment.name} has no prior to draw codes from: draw them from the aggregate posterior "
                 "of its training examples (aejax sample --from posterior)"
             )
-        return np.asarray(_draw_codes(model, self._variables, n, derive(jax.random.key(seed), Stream.CODES)))
+        return np.asarray(_draw_codes(model, self.used.variables, n, derive(jax.random.key(seed), Stream.CODES)))
 
     def sample(
         self, n: int, label: Labels | None = None, *, like: Examples | None = None, seed: int = 0, draw: bool = False
@@ -202,7 +207,7 @@ class Trained:
             score = partial(_detect, experiment.model, experiment.detector, likelihood, self._prepared)
         else:
             score = partial(_score, experiment.model, AnomalyScore(likelihood, kind))
-        scores = in_chunks(partial(score, preprocess, self._variables), batch)
+        scores = in_chunks(partial(score, preprocess, self.used.variables), batch)
         return np.where(np.isnan(scores), np.float32(np.inf), scores)
 
     def apply(
@@ -212,8 +217,28 @@ class Trained:
 
         The model that the function gets is bound to its variables, and the examples are preprocessed.
         """
-        function = partial(_apply, function, self.experiment.model, self._variables, as_arrays(self.preprocess))
+        function = partial(_apply, function, self.experiment.model, self.used.variables, as_arrays(self.preprocess))
         return in_chunks(function, self._check(Examples(x, label)))
+
+    def means(self, measure: Any, part: Examples) -> dict[str, Any]:
+        """Takes the mean over a part of what `measure(model, batch)` gives of each example, some examples at a time.
+
+        Args:
+            measure: gives named values `[batch, ...]`; a pytree, its numbers arrays. See `apply` for what it gets.
+            part: the examples, which may be on disk.
+
+        Returns:
+            The means by name, as `core.means` returns them: the number of examples on the device is small.
+        """
+        function = partial(_summed, measure, self.experiment.model, self.used.variables)
+        preprocess, sums = as_arrays(self.preprocess), []
+        for start in range(0, len(part), CHUNK):
+            batch = self._check(part.take(np.arange(start, min(start + CHUNK, len(part)))).read())
+            size = CHUNK if len(part) > CHUNK else _rounded(len(batch))
+            counted = np.arange(size) < len(batch)
+            padded = jax.tree.map(lambda leaf, size=size: _padded(leaf, size), batch)
+            sums.append(jax.device_get(function(preprocess, padded, counted)))
+        return core.means(jax.tree.map(lambda *leaves: np.stack(leaves), *sums))
 
     def evaluate(self, part: Examples) -> dict[str, float]:
         """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part."""
@@ -223,7 +248,7 @@ class Trained:
         measures = (loss, ReconstructionError(loss.likelihood))
         key = jax.random.key(experiment.seed)
         size = min(CHUNK, len(part))
-        metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.state, placed, key, size))
+        metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.used, placed, key, size))
         return metrics | per_value(metrics, self.shape)
 
     def place(self, part: Examples) -> Examples:
@@ -240,11 +265,7 @@ class Trained:
                 "has one, as dae-tabular"
             )
         likelihood = as_arrays(self.experiment.loss.likelihood)
-        return _prepare(model, detector, likelihood, self._variables, self.reference.examples())
-
-    @property
-    def _variables(self) -> dict[str, Any]:
-        return {"params": self.state.params, **self.state.collections}
+        return _prepare(model, detector, likelihood, self.used.variables, self.reference.examples())
 
     def _decode_rows(
         self, z: Float[np.ndarray, "rows steps latent"], label: Labels | None
@@ -314,20 +335,40 @@ def load(run: str | Path) -> Trained:
 def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:
     """Applies a function to the rows of arrays or trees of them, a fixed number at a time, and joins the results.
 
-    The sizes of chunks are few, so that few compiled programs serve every number of examples.
+    The sizes of chunks are few, so that few compiled programs serve every number of examples. Each result goes to the
+    host while the next one is computed, so that the device holds two of them at most.
     """
     n = len(jax.tree.leaves(arrays)[0])
-    size = CHUNK if n > CHUNK else 1 << (n - 1).bit_length()
-    results = []
+    size = CHUNK if n > CHUNK else _rounded(n)
+
+    def computed(start: int) -> Array:
+        return function(*jax.tree.map(lambda array: _padded(array[start : start + size], size), arrays))
+
+    made = computed(0)
+    result = np.empty((n, *made.shape[1:]), made.dtype)
     for start in range(0, n, size):
-        rows = min(size, n - start)
+        following = computed(start + size) if start + size < n else made
+        result[start : start + size] = made[: n - start]  # a copy: an array on a CPU would be shared, and stay
+        made = following
+    return result
 
-        def chunk(array: np.ndarray, start: int = start, rows: int = rows) -> Array:
-            padding = [(0, size - rows)] + [(0, 0)] * (array.ndim - 1)
-            return jnp.asarray(np.pad(array[start : start + rows], padding))
 
-        results.append(function(*jax.tree.map(chunk, arrays))[:rows])
-    return np.concatenate([np.asarray(result) for result in results])
+def _rounded(rows: int) -> int:
+    """Returns the least power of two that is not below a number of rows."""
+    return 1 << (rows - 1).bit_length()
+
+
+def _padded(array: np.ndarray, size: int) -> Array:
+    """Places rows on the device, with zeros below them up to so many rows."""
+    return jnp.asarray(np.pad(array, [(0, size - len(array))] + [(0, 0)] * (array.ndim - 1)))
+
+
+@partial(jax.jit, static_argnums=1)
+def _summed(
+    measure: Any, model: Autoencoder, variables: Any, preprocess: Preprocess, batch: Examples, counted: Array
+) -> Metrics:
+    values, _ = core.apply(measure, model, variables, {}, _seen(preprocess, batch))
+    return {name: Mean.of(value, counted) for name, value in values.items()}
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -355,8 +396,10 @@ def _decode(
     label: Any,
     row: Array,
 ) -> Array:
-    raw, _ = core.apply(lambda model, z: model.decode(z, unseen(len(z), label)), model, variables, {}, z)
-    values = likelihood.mean(raw) if key is None else likelihood.sample(raw, jax.random.fold_in(key, row[0]))
+    batch = unseen(len(z), label)
+    raw, _ = core.apply(lambda model, z: model.decode(z, batch), model, variables, {}, z)
+    own = None if key is None else jax.random.fold_in(key, row[0])
+    values = likelihood.mean(raw, batch) if own is None else likelihood.sample(raw, batch, own)
     return preprocess.invert(values)
 
 

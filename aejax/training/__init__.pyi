@@ -9,7 +9,6 @@ from .benchmark import (
 )
 from .engine import (
     Engine as Engine,
-    one_ahead as one_ahead,
 )
 from .intervals import (
     Intervals as Intervals,
@@ -17,6 +16,9 @@ from .intervals import (
 )
 from .loop import (
     fit as fit,
+)
+from .observer import (
+    Observer as Observer,
 )
 from .outcome import (
     Outcome as Outcome,

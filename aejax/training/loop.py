@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,20 @@ import jax
 import numpy as np
 
 from aejax import core
-from aejax.core import BUFFER, DivergedError, InputError, Stopped, as_arrays
+from aejax.core import BUFFER, DivergedError, InputError, Stopped, as_arrays, named_leaves
 from aejax.data import Dataset, load as load_data
 from aejax.devices import ALL_DEVICES, Parallel, Program, hosts
 from aejax.experiment import Experiment, differences
 from aejax.runs import FRESH, Run, Saving, stopping, validation_losses
 from aejax.trained import Trained
 from aejax.training._checkpointing import CheckpointPolicy
+from aejax.training._priming import priming_examples
 from aejax.training._progress import Progress
 from aejax.training._rows import RowLog
 from aejax.training._streaming import source_for
-from aejax.training.engine import Engine, Window, one_ahead
+from aejax.training.engine import Engine, Window
 from aejax.training.intervals import Intervals
+from aejax.training.observer import Observer
 from aejax.training.selection import EarlyStopping
 
 log = logging.getLogger("aejax")
@@ -43,6 +45,7 @@ def fit(
     patience: int | None = None,
     buffer: float = BUFFER,
     show_progress: bool = False,
+    observers: Sequence[Observer] = (),
 ) -> Trained:
     """Trains an experiment and returns the trained model.
 
@@ -59,6 +62,8 @@ def fit(
             training ends, with the state of the last one; None: it goes on to its last step.
         buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
         show_progress: a progress bar with loss, examples per second and time left.
+        observers: called with the rows and the state wherever rows are due; see `aejax.training.Observer`. Of several
+            processes each calls its own.
 
     Raises:
         InputError: for settings, data or a run that cannot be used, before any training.
@@ -84,28 +89,26 @@ def fit(
     fitted = {"preprocess": program.preprocess} | ({} if reference is None else {"reference": reference})
     policy = CheckpointPolicy(run, fitted, saving, source.steps)
     with _watched(run, experiment, policy) as asked:
-        state, history = _begin(given, program, dataset.shape, last, run if resume else None, params)
-        copies = run is not None or patience is not None or hosts.several()  # the same on all hosts
+        state, history = _begin(given, program, dataset, last, run if resume else None, params)
+        copies = run is not None or patience is not None or hosts.several() or bool(observers)  # the same on all hosts
         engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
-        policy.begin(parallel.copied(state), engine.step, history, save=params is not None and resume is None)
-        stops = (intervals or Intervals()).stops(engine.step, last, source.steps, saving.save_steps)
-        if _has_converged(history, patience):
-            stops = iter(())
+        first = parallel.copied(state) if copies else None
+        policy.begin(first, engine.step, history, save=params is not None and resume is None)
+        begin = last if _has_converged(history, patience) else engine.step
+        stops = (intervals or Intervals()).stops(begin, last, source.steps, saving, lambda: engine.pace)
+        row_log = RowLog(engine.step, source.steps, experiment.batch_size)
         with Progress(experiment, history, last, show_progress and hosts.first()) as bar:
-            row_log = RowLog(source.steps, experiment.batch_size)
-            for window in one_ahead(engine.windows(stops, asked)):
+            watching: tuple[Observer, ...] = (policy, bar, *observers)
+            for window in engine.windows(stops, asked=asked):
                 _require_finite(window, policy)
-                row_log.enter(window)
-                if not (window.ends or (engine.stopped and window.stop == engine.step)):
-                    continue
                 rows = row_log.rows(window)
                 history += rows
-                policy.log(rows, window.state if window.ends else parallel.copied(engine.state))
-                bar.show(rows)
+                for observe in watching:
+                    observe(rows, window.state)
                 if asked():
                     break
                 converged = _has_converged(history, patience)
-                policy.save_if_due(last=window.stop == last or converged)
+                policy.save_if_due(late=window.save, last=window.stop == last or converged)
                 if converged:
                     engine.state = window.state
                     break
@@ -174,31 +177,29 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
 
 
 def _begin(
-    given: Experiment, program: Program, shape: tuple[int, ...], last: int, resumed: Run | None, params: Any
+    given: Experiment, program: Program, dataset: Dataset, last: int, resumed: Run | None, params: Any
 ) -> tuple[core.State, list[dict[str, Any]]]:
     """Returns the state to begin from on the devices, fresh or resumed, and the rows that led to it."""
-    like = program.shapes(shape)
+    like, history = program.shapes(dataset.shape), list[dict[str, Any]]()
     program.parallel.check_divided(like)
+    if resumed is not None and resumed.checkpoints.steps():
+        state = resumed.restore({"state": like, "preprocess": program.preprocess})["state"]
+    elif resumed is not None and resumed.params != FRESH:
+        raise InputError(f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again")
+    else:
+        state = program.init(dataset.shape, priming_examples(program.model, dataset, program.preprocess))
+        if params is not None and resumed is None:
+            params = _fitting(params, state.params)
+            state = dataclasses.replace(state, params=params, opt_state=program.optimizer.init(params))
     if resumed is not None:
-        if resumed.checkpoints.steps():
-            state = resumed.restore({"state": like, "preprocess": program.preprocess})["state"]
-            step = int(state.step)
-            if step > last:
-                done = f"{step // resumed.steps_per_epoch} epochs" if given.steps is None else f"{step} steps"
-                flag = "--epochs" if given.steps is None else "--steps"
-                raise InputError(f"{resumed.path} has {done} behind it: give {flag} of at least as many")
-            resumed.update(given, step)
-            return _placed(program, state), resumed.rewind(step)
-        if resumed.params != FRESH:
-            raise InputError(
-                f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again"
-            )
-        resumed.update(given, 0)
-        resumed.rewind(0)
-    fresh = program.init(shape)
-    if params is not None and resumed is None:
-        fresh = dataclasses.replace(fresh, params=_fitting(params, fresh.params))
-    return _placed(program, fresh), []
+        step = int(state.step)
+        if step > last:
+            done = f"{step // resumed.steps_per_epoch} epochs" if given.steps is None else f"{step} steps"
+            flag = "--epochs" if given.steps is None else "--steps"
+            raise InputError(f"{resumed.path} has {done} behind it: give {flag} of at least as many")
+        resumed.update(given, step)
+        history = resumed.rewind(step)
+    return _placed(program, state), history
 
 
 def _placed(program: Program, state: core.State) -> core.State:
@@ -208,16 +209,11 @@ def _placed(program: Program, state: core.State) -> core.State:
 
 def _fitting(params: Any, fresh: Any) -> Any:
     """Returns the given parameters as float32 arrays. Raises `InputError` unless they are those of the model."""
-    given, needed = _shapes(params), _shapes(fresh)
+    given, needed = ({(name, np.shape(leaf)) for name, leaf in named_leaves(tree)} for tree in (params, fresh))
     if given != needed:
         wrong = sorted({name for name, _ in given ^ needed})
         raise InputError(f"the params to start from are not the model's, in name or in shape: {', '.join(wrong)}")
     return as_arrays(params)
-
-
-def _shapes(tree: Any) -> set[tuple[str, tuple[int, ...]]]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {(jax.tree_util.keystr(path, simple=True, separator="."), np.shape(leaf)) for path, leaf in leaves}
 
 
 def _how_to_go_on(policy: CheckpointPolicy, experiment: Experiment) -> str:
@@ -238,21 +234,15 @@ def _require_finite(window: Window, policy: CheckpointPolicy) -> None:
 
     Otherwise saves the last good state, and raises `DivergedError` with the first step that was not finite.
     """
-    epoch = window.start // policy.steps_per_epoch + 1
-    sums = {name: np.asarray(mean.sum) for name, mean in window.metrics["train"].items()}
-    bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in sums.items()}
-    steps = {name: int(where[0]) for name, where in bad.items() if len(where)}
-    if not steps:
-        if window.finite is not None and not window.finite:
-            raise DivergedError(
-                f"parameters became infinite or undefined in the last step of epoch {epoch}; "
-                f"{policy.rescue()}: {ADVICE}"
-            )
+    sums = {name: mean.sum for name, mean in window.metrics["train"].items()}
+    bad = {name: int(np.argmin(np.isfinite(each))) for name, each in sums.items() if not np.isfinite(each).all()}
+    if bad:
+        first = min(bad.values())
+        names = [name for name, step in bad.items() if step == first and name != "loss_nats"] or ["loss_nats"]
+        place = f"at step {window.start + first + 1} (epoch {window.epoch})"
+        what = f"{' and '.join(names)} became {sums[names[0]][first]} {place}"
+    elif not window.finite:
+        what = f"parameters became infinite or undefined in the last step of epoch {window.epoch}"
+    else:
         return
-    first = min(steps.values())
-    names = [name for name, where in steps.items() if where == first and name != "loss_nats"] or ["loss_nats"]
-    kept = policy.rescue()
-    raise DivergedError(
-        f"{' and '.join(names)} became {sums[names[0]][first]} at step {window.start + first + 1} "
-        f"(epoch {epoch}); {kept}: {ADVICE}"
-    )
+    raise DivergedError(f"{what}; {policy.rescue()}: {ADVICE}")

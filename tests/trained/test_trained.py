@@ -1,7 +1,10 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import aejax
+from aejax import core
 from aejax.core import Examples, InputError
 from aejax.trained import trained as trained_module
 from tests.helpers.small import DATASET, EXPERIMENT
@@ -78,3 +81,35 @@ def test_examples_that_do_not_fit_are_refused(trained, x, message):
 def test_codes_that_do_not_fit_are_refused(trained, z):
     with pytest.raises(InputError, match="codes"):
         trained.decode(z)
+
+
+def test_codes_of_many_examples_are_never_all_on_the_device(trained, monkeypatch):
+    monkeypatch.setattr(trained_module, "CHUNK", 16)
+    held = []
+
+    def watched(rows):
+        held.append(sum(leaf.shape == (16, 77) for leaf in jax.live_arrays()))
+        return jnp.zeros((16, 77))
+
+    made = trained_module.in_chunks(watched, np.zeros((160, 4), np.float32))
+    assert made.shape == (160, 77)
+    assert len(held) == 10
+    assert max(held) <= 2
+
+
+@core.configurable
+class Pixels:
+    """Gives every pixel, and one number for each example."""
+
+    def __call__(self, model, batch):
+        return {"pixels": batch.x, "first": batch.x[:, 0, 0, 0]}
+
+
+@pytest.mark.parametrize("chunk", [1024, 16])
+def test_means_over_a_part_have_the_shape_of_one_example_and_count_each_once(trained, monkeypatch, chunk):
+    monkeypatch.setattr(trained_module, "CHUNK", chunk)
+    found = trained.means(Pixels(), DATASET.train)
+    expected = (DATASET.train.x / 255).mean(axis=0)
+    np.testing.assert_allclose(found["pixels"], expected, rtol=1e-5)
+    assert isinstance(found["first"], float)
+    assert found["first"] == pytest.approx(expected[0, 0, 0], rel=1e-5)
