@@ -22,20 +22,31 @@ def load_run(run: Path) -> Any:
     return load(run)
 
 
-def examples(data: str, split: Split, label: int | None) -> tuple[Any, Any]:
+def examples(trained: Any, data: str, split: Split | None, label: int | None) -> tuple[Any, Any]:
     """Reads the examples behind a name or a path, and their labels.
 
     Args:
+        trained: the model that is to take them.
         data: the data set's name, or a path.
-        split: the part of a data set that has a name.
+        split: the part to take: see `aejax.data.read_given`.
         label: the label of all examples; None: the data's own labels, if it has any.
     """
     import numpy as np
 
-    from aejax.data import read_examples
+    from aejax.data import read_given
 
-    part = read_examples(data, split)
+    part = read_given(data, split, trained.experiment.data, trained.data).examples
     return part.x, part.label if label is None else np.asarray([label] * len(part))
+
+
+def own_data(trained: Any, trained_on: str | None) -> Any:
+    """Loads the data that a model was trained on, from where they lay then or from `trained_on`.
+
+    Raises `InputError` where they are not there, or are others by now.
+    """
+    from aejax.data import load_again
+
+    return load_again(trained.experiment.data, trained.data, trained_on)
 
 
 def check_out(path: Path) -> None:

@@ -130,10 +130,9 @@ def _train(name: str, arguments: list[str]) -> None:
 
     options = _parse("train", Options, _base(name, arguments), arguments)
 
-    from aejax.data import load
     from aejax.devices import enable_compilation_cache, hosts
     from aejax.evaluation import finish, profiled
-    from aejax.training import fit
+    from aejax.training import data_of, fit
 
     def train() -> "Trained":
         trained = fit(
@@ -154,7 +153,7 @@ def _train(name: str, arguments: list[str]) -> None:
 
     enable_compilation_cache()
     with options.hosts.joined():
-        dataset = load(options.experiment.data)
+        dataset = data_of(options.experiment, options.resume)
         if options.profile and hosts.first():
             profiled(train)
         else:

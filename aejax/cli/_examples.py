@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from aejax.cli._common import Split, check_out, examples, load_run, save_array
+from aejax.cli._common import Split, check_out, examples, load_run, own_data, save_array
 from aejax.core import InputError
 
 
@@ -20,13 +20,14 @@ class _OverExamples:
     """A data set's name, a .npy, .npz or .mat file, or a folder of images."""
     out: Path
     """The .npy file to write."""
-    split: Split = "test"
-    """The part to take of a data set that has a name."""
+    split: Split | None = None
+    """The part to take, of data that have parts or that the run was trained on; by default test, and all of a file
+    without parts."""
     label: int | None = None
     """The class of all examples, for a conditional model; by default the data's own labels."""
 
-    def _examples(self) -> tuple[Any, Any]:
-        return examples(self.data, self.split, self.label)
+    def _examples(self, trained: Any) -> tuple[Any, Any]:
+        return examples(trained, self.data, self.split, self.label)
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class EncodeCommand(_OverExamples):
     def __call__(self) -> None:
         """Writes the codes `[n, latent]`, float32."""
         check_out(self.out)
-        x, label = self._examples()
-        save_array(self.out, load_run(self.run).encode(x, label))
+        trained = load_run(self.run)
+        save_array(self.out, trained.encode(*self._examples(trained)))
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class ReconstructCommand(_OverExamples):
     def __call__(self) -> None:
         """Writes the reconstructions `[n, *shape]`, float32."""
         check_out(self.out)
-        x, label = self._examples()
-        save_array(self.out, load_run(self.run).reconstruct(x, label))
+        trained = load_run(self.run)
+        save_array(self.out, trained.reconstruct(*self._examples(trained)))
 
 
 @dataclass(frozen=True)
@@ -91,19 +92,23 @@ class ScoreCommand(_OverExamples):
     kind: Literal["squared_error", "nats", "detector"] | None = None
     """The score: the squared error of the reconstruction, its negative log-likelihood in nats, or the mean rank among
     rows of the training part; by default the last where the experiment has a detector, else the first."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
 
     def __call__(self) -> None:
         """Writes the scores `[n]`, float32, and prints the threshold and the share of examples above it."""
-        from aejax.data import load
         from aejax.metrics import parse_threshold
 
         check_out(self.out)
         choose = parse_threshold(self.threshold)
         trained = load_run(self.run)
-        normal = load(trained.experiment.data).validation.within()
+        normal = own_data(trained, self.trained_on).validation.within()
         if len(normal) == 0:
-            raise InputError(f"{self.run} held out no validation part to choose a threshold on: train with one")
-        x, label = self._examples()
+            raise InputError(
+                f"{self.run} held out no validation part to choose a threshold on: train one that does, with "
+                "--data.validation 0.1"
+            )
+        x, label = self._examples(trained)
         scores = trained.score(x, self.kind, label)
         threshold = choose(trained.score(normal.x, self.kind, normal.label))
         save_array(self.out, scores)
@@ -124,10 +129,13 @@ class CompressCommand:
     bits: int | None = None
     """Bits for each dimension of the code, 1 to 8, before entropy coding; 4 by default. A codebook's indices take no
     such setting."""
-    split: Split = "test"
-    """The part to take of a data set that has a name."""
+    split: Split | None = None
+    """The part to take, of data that have parts or that the run was trained on; by default test, and all of a file
+    without parts."""
     label: int | None = None
     """The class of all examples, for a conditional model; by default the data's own labels. The file keeps them."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
 
     def __call__(self) -> None:
         """Writes the file, and prints its size. The quantiser is fitted to codes of the run's training part."""
@@ -136,17 +144,16 @@ class CompressCommand:
 
         check_out(self.out)
         trained = load_run(self.run)
-        x, label = examples(self.data, self.split, self.label)
+        x, label = examples(trained, self.data, self.split, self.label)
         content = compress(trained, x, self._quantizer(trained), label)
         write_atomically(self.out, lambda file: file.write(content))
         print(f"{self.out}: {len(content)} bytes for {len(x)} examples, {8 * len(content) / len(x):.1f} bits each")
 
     def _quantizer(self, trained: Any) -> Any:
-        from aejax.data import load
         from aejax.trained import Quantizer, has_codebook
 
         if not has_codebook(trained):
-            train = load(trained.experiment.data).train.within()
+            train = own_data(trained, self.trained_on).train.within()
             return Quantizer.fit(trained.encode(train.x, train.label), 4 if self.bits is None else self.bits)
         if self.bits is not None:
             raise InputError(f"the codes of {self.run} are a codebook's indices, which take no --bits: leave it out")

@@ -1,12 +1,12 @@
 """Holds the commands on experiments and their runs: list, show, train, measure, draw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from tyro.conf import Positional
 
-from aejax.cli._common import Split, load_run, print_names
+from aejax.cli._common import Split, load_run, own_data, print_names
 from aejax.core import InputError
 from aejax.experiment import registry
 
@@ -63,23 +63,24 @@ class EvalCommand:
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str | None = None
-    """Another data set, or a file; by default the data set that the model was trained on."""
-    split: Split = "test"
-    """The part to measure."""
+    """Another data set, or a file, or where the data that the model was trained on lie now; by default those data."""
+    split: Split | None = None
+    """The part to measure; by default test, and all of other data without parts."""
     samples: int = 50
     """Number of importance samples of each example for a variational model's likelihood: published figures take
     5000."""
 
     def __call__(self) -> None:
         """Prints the metrics as a table."""
-        from aejax.data import load, read_examples
+        from aejax.data import read_given
         from aejax.evaluation import report, suite
 
         if self.samples < 1:
             raise InputError(f"--samples is {self.samples}: give at least 1")
         trained = load_run(self.run)
-        part = read_examples(self.data, self.split) if self.data else load(trained.experiment.data).part(self.split)
-        report.show(trained, suite.measure(trained, part.within(), self.samples), self.split)
+        given = read_given(self.data, self.split, trained.experiment.data, trained.data, whole=False)
+        metrics = suite.measure(trained, given.examples.within(), self.samples)
+        report.show(trained, metrics, given.called, own=given.own)
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,19 @@ class ProbeCommand:
     """The probes: logistic regression, linear SVM, nearest neighbour, or clusters matched to classes."""
     most: int = 10_000
     """Largest number of training examples that the probes are fitted on."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
 
     def __call__(self) -> None:
         """Prints a row of metrics for each input of the probes."""
         import numpy as np
 
-        from aejax.data import Dataset, load
         from aejax.evaluation import compare, report
 
         trained = load_run(self.run)
-        data = load(trained.experiment.data).within()
+        data = own_data(trained, self.trained_on).within()
         few = data.train.take(np.arange(min(self.most, len(data.train))))
-        report.show_rows(compare(trained, Dataset(data.name, few, data.validation, data.test), self.kinds))
+        report.show_rows(compare(trained, replace(data, train=few), self.kinds))
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,14 @@ class FiguresCommand:
 
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
 
     def __call__(self) -> None:
         """Writes the figures as PNG files into RUN/figures, and prints their paths."""
-        from aejax.data import load
         from aejax.evaluation import report
 
         trained = load_run(self.run)
-        for path in report.draw(trained, load(trained.experiment.data).within(), trained.run.path / "figures"):
+        data = own_data(trained, self.trained_on).within()
+        for path in report.draw(trained, data, trained.run.path / "figures"):
             print(path)

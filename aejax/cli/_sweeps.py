@@ -121,7 +121,7 @@ class SweepCommand(_Training):
         if not axes:
             raise InputError(f"a sweep of {self.name} needs an axis: give PATH=VALUES, such as seed=0..4")
         trials = grid(base, axes)
-        check(trials)
+        records = check(trials)
         selection = self._selection()
 
         from aejax.devices import enable_compilation_cache
@@ -134,7 +134,7 @@ class SweepCommand(_Training):
         from aejax.sweeps import Sweep as Folder, run_sweep
 
         enable_compilation_cache()
-        sweep = Folder.create(self.folder, trials)
+        sweep = Folder.create(self.folder, trials, records)
         options: dict[str, Any] = {"width": self.width, "shared_order": self.shared_order, "buffer": self.buffer}
         options["selection"] = selection
         options["measure"] = self.measure()

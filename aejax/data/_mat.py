@@ -40,7 +40,7 @@ def read_mat(path: Path) -> Examples:
         raise InputError(f"{path} holds {', '.join(arrays) or 'nothing'}: name the examples X and the outlier flags y")
     values = _numbers(path, arrays, "X")
     # Integers become float32 too, unscaled, as nothing here is a grey level.
-    x = examples(values.astype(np.result_type(values, np.float32)), str(path))
+    x = examples(values.astype(np.result_type(values, np.float32)), str(path), exact=True)
     if "y" not in arrays:
         return Examples(x)
     flags = _numbers(path, arrays, "y").reshape(-1)

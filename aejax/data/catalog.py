@@ -1,11 +1,14 @@
 """Finds data sets by name or path, and loads, prepares and packs them."""
 
+import dataclasses
 import logging
+import os
 from pathlib import Path
 
 from aejax.core import Examples, InputError, configurable, nearest, static
 from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites
-from aejax.data.dataset import Dataset
+from aejax.data.dataset import PARTS, Dataset
+from aejax.data.precision import settled
 from aejax.data.preprocess import Preprocess, Scale
 from aejax.data.split import cut
 
@@ -38,6 +41,16 @@ class Data:
     preprocess: Preprocess = Scale()
     """What turns stored examples into the batch that the model sees."""
 
+    def __post_init__(self) -> None:
+        """Takes a path for its text. Raises `InputError` for anything else that is no text, such as arrays."""
+        if isinstance(self.name, os.PathLike):
+            object.__setattr__(self, "name", os.fspath(self.name))
+        if not isinstance(self.name, str):
+            raise InputError(
+                f"data.name is {type(self.name).__name__}: give a name or a path; arrays make a Dataset, for "
+                "fit(..., dataset=)"
+            )
+
 
 def load(data: Data) -> Dataset:
     """Loads a data set as stored, into the host's memory; `data.preprocess` is left for the device to apply.
@@ -48,7 +61,7 @@ def load(data: Data) -> Dataset:
     """
     if not 0 <= data.validation < 1:
         raise InputError(f"validation is {data.validation}: give a fraction of at least 0 and below 1")
-    return cut(data.name, _parts(data.name), data.validation)
+    return settled(cut(data.name, _parts(data.name), data.validation), data.preprocess)
 
 
 def names() -> dict[str, str]:
@@ -64,7 +77,7 @@ def prepare(name: str, source: Path | None = None) -> Path:
     """
     if source is not None and not source.expanduser().is_dir():
         raise InputError(f"there is no folder {source}: give the one that holds the files of {name}")
-    if not _is_name(name):
+    if not is_name(name):
         raise InputError(f"{name} is read where it is and needs no preparing: give it as --data {name}")
     _check_name(name)
     if source is not None or cache.read(name) is None:
@@ -91,7 +104,7 @@ def pack(source: str, folder: Path) -> dict[str, int]:
     if source.startswith(_TFDS):
         splits = _tfds.splits(source.removeprefix(_TFDS)).items()
         return _packed.write(folder, {name: split.chunks() for name, split in splits})
-    if not _is_name(source):
+    if not is_name(source):
         return _packed.write(folder, files.read_chunks(Path(source)))
     return _packed.write(folder, {name: files.part_chunks(part) for name, part in _parts(source).items()})
 
@@ -102,26 +115,42 @@ def read_examples(spec: str, split: str = "test") -> Examples:
     A named data set always has the parts train, validation and test. Raises `InputError` as `load` does, and where
     there is no such part.
     """
-    if _is_name(spec):
-        dataset = load(Data(spec))
-        parts = {part: dataset.part(part) for part in ("train", "validation", "test")}
-    else:
-        parts = files.read_parts(Path(spec))
-        if len(parts) == 1:
-            return parts["train"]
+    parts = read_all_parts(spec)
+    return parts["train"] if len(parts) == 1 else pick(spec, parts, split)
+
+
+def read_all_parts(spec: str, data: Data | None = None) -> dict[str, Examples]:
+    """Returns the parts at a path, or all three of a named data set, divided as `data` says where it has no own."""
+    if not is_name(spec):
+        return files.read_parts(Path(spec))
+    dataset = load(dataclasses.replace(data or Data(), name=spec))
+    return {part: dataset.part(part) for part in PARTS}
+
+
+def pick(spec: str, parts: dict[str, Examples], split: str) -> Examples:
+    """Returns one of several parts. Raises `InputError` where there is none of that name, or it is empty."""
     if split not in parts:
         raise InputError(f"{spec} has no part named {split!r}: its parts are {', '.join(parts)}")
+    if not len(parts[split]):
+        raise InputError(
+            f"no {split} part of {spec} is held out: give another --split, or train with --data.validation 0.1"
+        )
     return parts[split]
 
 
-def _is_name(spec: str) -> bool:
+def is_known(name: str) -> bool:
+    """Returns whether a text is the name of a data set that can be loaded."""
+    return name in _ABOUT or name.startswith(_TFDS)
+
+
+def is_name(spec: str) -> bool:
     """Returns whether the text is a name and not a path; a folder called like a data set does not hide it."""
-    return spec in _ABOUT or spec.startswith(_TFDS) or not files.is_path(spec)
+    return is_known(spec) or not files.is_path(spec)
 
 
 def _check_name(name: str) -> None:
     """Raises `InputError` for a name of no data set."""
-    if name not in _ABOUT and not name.startswith(_TFDS):
+    if not is_known(name):
         otherwise = "`aejax data list` shows all, or give a path to a .npy, .npz or .mat file or a folder of images"
         guess = " ".join(filter(None, (nearest(name, _ABOUT), otherwise)))
         raise InputError(f"there is no data set named {name!r}: {guess}")
@@ -129,7 +158,7 @@ def _check_name(name: str) -> None:
 
 def _parts(name: str) -> dict[str, Examples]:
     """Returns the parts that a data set has of its own, from the cache if they are there, and else puts them there."""
-    if not _is_name(name):
+    if not is_name(name):
         return files.read_parts(Path(name))
     _check_name(name)
     parts = cache.read(name)

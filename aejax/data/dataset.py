@@ -1,8 +1,13 @@
 """Defines a loaded data set: a name and three parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from aejax.core import BUFFER, Examples
+
+PARTS = ("train", "validation", "test")
+"""The names of the parts of a data set."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,10 @@ class Dataset:
     train: Examples
     validation: Examples
     test: Examples
+    classes: tuple[str, ...] = ()
+    """The names of the integer labels, in order; none where they have none."""
+    offset: np.ndarray | None = None
+    """What was subtracted from each value `[*shape]` before it became float32; None: nothing."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -31,4 +40,5 @@ class Dataset:
 
         Of a part on disk that is larger, as many examples are taken as fit, spread evenly over it.
         """
-        return Dataset(self.name, *(part.within(gigabytes) for part in (self.train, self.validation, self.test)))
+        train, validation, test = (self.part(name).within(gigabytes) for name in PARTS)
+        return replace(self, train=train, validation=validation, test=test)

@@ -14,6 +14,7 @@ from aejax.data import _packed
 from aejax.data._checks import examples, labels
 from aejax.data._images import folder_chunks, read_folder
 from aejax.data._mat import read_mat
+from aejax.data.precision import single
 from aejax.data.stored import chunk_slices
 
 _EXAMPLES = ("x", "images", "data", "X")
@@ -34,7 +35,7 @@ def read_array(path: Path) -> np.ndarray:
     parts = read_parts(path)
     if len(parts) > 1:
         raise InputError(f"{path} holds the parts {', '.join(parts)} where one array named x was expected")
-    return np.asarray(parts["train"].x)
+    return np.asarray(single(parts["train"], str(path)).x)
 
 
 def read_parts(path: Path) -> dict[str, Examples]:
@@ -43,8 +44,9 @@ def read_parts(path: Path) -> dict[str, Examples]:
     A .npz file has the keys `x` (or images, data, X) with `y` (or labels, label); or `x_train`, `x_validation` and
     `x_test` with `y_train` and so on. Shapes are `[n, d]`, `[n, h, w]` and `[n, h, w, c]`. uint8 is taken as grey
     levels, bool as black (0) and white (255), and every other number as float32, unscaled: integers that are grey
-    levels must be saved as uint8. A .mat file is a benchmark of outlier detection: see `read_mat`. The examples of
-    a packed folder stay on disk. Raises `InputError` for a file that is missing, cut short or holds anything else.
+    levels must be saved as uint8. Numbers that float32 cannot tell apart are float64
+    still, for `settled` to see to them. A .mat file is a benchmark of outlier detection: see `read_mat`. The examples
+    of a packed folder stay on disk. Raises `InputError` for a file that is missing, cut short or holds anything else.
     """
     path = path.expanduser()
     if not path.exists():
@@ -53,8 +55,8 @@ def read_parts(path: Path) -> dict[str, Examples]:
         return _packed.read(path) if _packed.is_packed(path) else {"train": read_folder(path)}
     if path.suffix.lower() == ".mat":
         return {"train": read_mat(path)}
-    parts = {part: _part(path, *arrays) for part, arrays in _load(path).items()}
-    kinds = {(part.x.shape[1:], str(part.x.dtype)) for part in parts.values()}
+    parts = {part: _part(path, *arrays, exact=True) for part, arrays in _load(path).items()}
+    kinds = {(part.x.shape[1:], "uint8" if part.x.dtype == np.uint8 else "float32") for part in parts.values()}
     if len(kinds) > 1:
         raise InputError(f"the parts of {path} differ in shape or type ({kinds}): make them alike")
     return parts
@@ -72,7 +74,7 @@ def read_chunks(path: Path) -> dict[str, Iterator[Examples]]:
         return {"train": (part for shard in shards for part in _array_chunks(shard))}
     if path.is_dir() and not _packed.is_packed(path):
         return {"train": folder_chunks(path)}
-    return {name: part_chunks(part) for name, part in read_parts(path).items()}
+    return {name: part_chunks(single(part, str(path))) for name, part in read_parts(path).items()}
 
 
 def part_chunks(part: Examples) -> Iterator[Examples]:
@@ -149,7 +151,7 @@ def _keys(path: Path, names: list[str]) -> dict[str, tuple[str, str | None]]:
     return {"train": (x, next((key for key in _LABELS if key in names), None))}
 
 
-def _part(path: Path, x: np.ndarray, label: np.ndarray | None) -> Examples:
-    """Checks the arrays of one part and returns its examples."""
-    checked = examples(np.asarray(x), str(path))
+def _part(path: Path, x: np.ndarray, label: np.ndarray | None, exact: bool = False) -> Examples:
+    """Checks the arrays of one part and returns its examples; `exact` leaves numbers of 64 bits float64."""
+    checked = examples(np.asarray(x), str(path), exact)
     return Examples(checked, None if label is None else labels(label, len(checked), str(path)))

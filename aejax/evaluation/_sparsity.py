@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aejax.core import Examples, as_arrays
-from aejax.data import Dataset, chunks, scaled
+from aejax.data import Dataset
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
-from aejax.metrics import CodeStatistics, sparsity_metrics
+from aejax.metrics import CodeStatistics, Target, sparsity_metrics
 from aejax.models import traits
 from aejax.trained import Trained
 
@@ -39,8 +39,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 def _means(trained: Trained, part: Examples) -> dict[str, Any]:
     """Returns the means of `CodeStatistics` over a part; of two passes over it, the first one finds its centre."""
-    total = sum(scaled(chunk).sum(axis=0, dtype=np.float64) for chunk in chunks(part.target))
-    centre = (total / len(part)).astype(np.float32)
+    centre = trained.means(as_arrays(Target(trained.preprocess)), part)["target"].astype(np.float32)
     settings = (trained.experiment.loss.likelihood, trained.preprocess, centre, _threshold(trained.experiment))
     return trained.means(as_arrays(CodeStatistics(*settings)), part)
 

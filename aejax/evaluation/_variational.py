@@ -42,6 +42,9 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """
     values = outputs(trained, part)
     metrics = {name: float(value.mean(dtype=np.float64)) for name, value in values.items() if name.endswith("_nats")}
+    if len(part) < 2:
+        log.warning("one example was measured: active units, which say how codes vary over examples, are not counted")
+        return metrics
     active = active_units(values["mean"])
     if 10 * active.sum() < len(active):
         log.warning(

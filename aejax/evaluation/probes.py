@@ -23,7 +23,7 @@ from sklearn.svm import LinearSVC
 
 from aejax import core, devices
 from aejax.core import CHUNK, Adam, Cosine, InputError, Optimizer, as_arrays, blank_example, means
-from aejax.data import Dataset, permutation, scaled
+from aejax.data import Dataset, permutation
 from aejax.losses import Clean, Corruption, CrossEntropy
 from aejax.models import Classifier
 from aejax.trained import Trained
@@ -90,7 +90,7 @@ def compare(
     """
     parts = (dataset.train, dataset.test)
     labels = _labels(dataset)
-    values = [scaled(part.x).reshape(len(part), -1) for part in parts]
+    values = [trained.seen(part.x).reshape(len(part), -1) for part in parts]
     codes = [trained.encode(part.x, part.label) for part in parts]
     pca = PCA(min(codes[0].shape[1], *values[0].shape), random_state=0).fit(values[0])
     inputs = {"code": codes, f"PCA-{pca.n_components}": [pca.transform(x) for x in values], "raw values": values}

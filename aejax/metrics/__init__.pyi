@@ -47,6 +47,7 @@ from .reconstruction import (
 )
 from .sparsity import (
     CodeStatistics as CodeStatistics,
+    Target as Target,
     code_statistics as code_statistics,
     sparsity_metrics as sparsity_metrics,
 )

@@ -187,7 +187,7 @@ class Detector(Part):
         """
         self._check()
         rows = train.take(np.sort(permutation(len(train))[: self.rows])).read().x
-        x = np.asarray(preprocess(preprocess.place(jnp.asarray(rows)), None))
+        x = np.asarray(preprocess(jnp.asarray(preprocess.in_use(rows)), None))
         padding = [(0, self.rows - len(x))] + [(0, 0)] * (x.ndim - 1)
         return Reference(jnp.asarray(np.pad(x, padding)), jnp.asarray(len(x), jnp.int32))
 

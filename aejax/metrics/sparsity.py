@@ -36,8 +36,23 @@ class CodeStatistics:
         """Returns what `code_statistics` does of each example; `model` is bound to its variables."""
         code = model.encode(batch).mean
         explained = self.preprocess.invert(self.likelihood.mean(model.decode(code, batch), batch))
-        original = self.preprocess.invert(batch.x) if batch.y is None else batch.y
-        return code_statistics(code, original, explained, self.centre, self.threshold)
+        return code_statistics(code, _original(self.preprocess, batch), explained, self.centre, self.threshold)
+
+
+@configurable
+class Target:
+    """Gives what is to be reconstructed of each example, whose mean is the centre of `CodeStatistics`."""
+
+    preprocess: Preprocess = field(default_factory=Scale)
+    """The fitted preprocessing: examples are given in the data's units, as before it."""
+
+    def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, "batch *shape"]]:
+        """Returns `target`, `[batch, *shape]`; `model` is not asked."""
+        return {"target": _original(self.preprocess, batch)}
+
+
+def _original(preprocess: Preprocess, batch: Examples) -> Float[Array, "batch *shape"]:
+    return preprocess.invert(batch.x) if batch.y is None else batch.y
 
 
 def code_statistics(

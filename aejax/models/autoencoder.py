@@ -1,5 +1,6 @@
 """Defines the autoencoder, and what its encoder, latent, decoder and prior take and return."""
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
@@ -87,6 +88,9 @@ EncodeInputs = Callable[[Examples], Posterior]
 
 class Prior(Part, Trainable):
     """Models p(z). Its methods get the model's own `encode`, for priors that are made of posteriors."""
+
+    domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    """The least and the greatest value of data that it can be made of."""
 
     @property
     def meets(self) -> tuple[Trait, ...]:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from aejax.core import DISK_ERRORS, DiskError, InputError, named_leaves
+from aejax.data import DataRecord
 from aejax.experiment import Experiment, from_json, origins, require_code, to_json
 from aejax.runs.checkpoints import Checkpoints
 from aejax.runs.files import locked, read_json, write_atomically
@@ -59,13 +60,20 @@ class Run:
         self.shape: tuple[int, ...] = from_json(content.get("shape"))
         self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
         self.params: str = content.get("params", FRESH)
+        self.data: DataRecord | None = self._record(content.get("data"))
         self.provenance: list[dict[str, Any]] = content.get("provenance", [_provenance_of_older(content)])
         self.lengthened: list[dict[str, Any]] = content.get("lengthened", [])
         self._check()
 
     @classmethod
     def create(
-        cls, folder: Path, experiment: Experiment, shape: tuple[int, ...], steps_per_epoch: int, params: Any = None
+        cls,
+        folder: Path,
+        experiment: Experiment,
+        shape: tuple[int, ...],
+        steps_per_epoch: int,
+        params: Any = None,
+        data: DataRecord | None = None,
     ) -> "Run":
         """Starts a run in a new folder below `folder`.
 
@@ -76,6 +84,7 @@ class Run:
             steps_per_epoch: the number of steps in an epoch.
             params: the parameters that training starts from; None: fresh ones. Only a checksum of them is kept,
                 to tell that the settings alone do not repeat the run.
+            data: what the run is trained on, for everything that reads data later to compare; None: unknown.
 
         Raises:
             InputError: where the folder cannot be written.
@@ -83,7 +92,7 @@ class Run:
         start = FRESH if params is None else f"given, crc32 {_checksum_of_arrays(params):08x}"
         try:
             path = _new_folder(Path(folder) / experiment.name)
-            _write_experiment(path, experiment, shape, steps_per_epoch, start, [provenance(0)], [])
+            _write_experiment(path, experiment, shape, steps_per_epoch, start, data, [provenance(0)], [])
         except OSError as error:
             raise InputError(
                 f"the run's folder cannot be written below {folder} ({error.strerror}): name another with --out"
@@ -94,7 +103,8 @@ class Run:
         """Writes the experiment anew when it is resumed after a step, as it may have more epochs than it began with.
 
         What the steps after it are made with is added to the provenance, unless its last entry says so already. Where
-        a schedule spans other steps than before, a warning says what the learning rate does, and the run keeps it.
+        a schedule spans other steps than before, a warning says what the learning rate does, and the run keeps it. Its
+        data may lie elsewhere by then: `data` is written too.
         """
         if change := self._change_of_rate(experiment, step):
             log.warning("%s", _said_of(change, self.path, type(experiment.optimizer.schedule).__name__))
@@ -102,7 +112,7 @@ class Run:
         self.experiment, last, now = experiment, self.provenance[-1], provenance(step)
         if step < last["step"] or now | {"step": last["step"]} != last:
             self.provenance.append(now)
-        made_with = (self.params, self.provenance, self.lengthened)
+        made_with = (self.params, self.data, self.provenance, self.lengthened)
         _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, *made_with)
 
     def _change_of_rate(self, experiment: Experiment, step: int) -> dict[str, Any] | None:
@@ -226,6 +236,13 @@ class Run:
             raise InputError(f"{self.path / name} is damaged: it should hold a JSON object")
         return content
 
+    def _record(self, content: Any) -> DataRecord | None:
+        """Returns what the run was trained on; None for one of an older version. Raises `InputError` for damage."""
+        try:
+            return None if content is None else DataRecord.from_json(content)
+        except ValueError as error:
+            raise InputError(f"{self.path / 'experiment.json'} is damaged: its data are {error}") from None
+
     def _check(self) -> None:
         """Checks the facts that were read, before memory is taken by them. Raises `InputError` for impossible ones."""
         sizes = (*self.shape, self.steps_per_epoch) if isinstance(self.shape, tuple) else ()
@@ -250,6 +267,7 @@ def _write_experiment(
     shape: tuple[int, ...],
     steps_per_epoch: int,
     params: str,
+    data: DataRecord | None,
     made_with: list[dict[str, Any]],
     lengthened: list[dict[str, Any]],
 ) -> None:
@@ -259,6 +277,7 @@ def _write_experiment(
         "shape": list(shape),
         "steps_per_epoch": steps_per_epoch,
         "params": params,
+        **({} if data is None else {"data": data.to_json()}),
         "provenance": made_with,
         "lengthened": lengthened,
     }

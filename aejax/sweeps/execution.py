@@ -7,7 +7,7 @@ from typing import Any
 
 from aejax import training
 from aejax.core import BUFFER, Examples
-from aejax.data import load
+from aejax.data import Dataset
 from aejax.devices import peak_memory
 from aejax.runs import hardware
 from aejax.sweeps._thumbnails import thumbnails
@@ -48,7 +48,11 @@ def run_sweep(
     options: dict[str, Any] = {"shared_order": shared_order, "selection": selection, "observers": observers}
     options |= {"keep": training, "keep_thumbnails": True, "buffer": buffer}
     while claimed := sweep.claim(worker, width):
-        with sweep.touching(worker, claimed), closing(train_trials(claimed, worker, measure, **options)) as results:
+        dataset = sweep.dataset(claimed[0].experiment.data)
+        with (
+            sweep.touching(worker, claimed),
+            closing(train_trials(claimed, dataset, worker, measure, **options)) as results,
+        ):
             for trial, result, state in results:
                 if sweep.record(worker, trial, result):
                     show_result(result, state, observers)
@@ -58,6 +62,7 @@ def run_sweep(
 
 def train_trials(
     trials: Sequence[Trial],
+    dataset: Dataset,
     worker: str,
     measure: MeasureTrained,
     *,
@@ -69,6 +74,7 @@ def train_trials(
 
     Args:
         trials: the trials.
+        dataset: their data.
         worker: the name of the worker, which the results say.
         measure: measures each trained model on validation and test.
         keep_thumbnails: add small pictures to the result of a model of images.
@@ -82,7 +88,6 @@ def train_trials(
             each(named, state)
 
     options["observers"] = [observe]
-    dataset = load(trials[0].experiment.data)
     parts = {name: dataset.part(name) for name in ("validation", "test") if len(dataset.part(name))}
     experiments = [trial.experiment for trial in trials]
     # The wrapped generator is closed however this one ends: what is still in training then stops and is kept.

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from aejax.core import BUFFER, InputError
-from aejax.data import Dataset, load
+from aejax.data import DataRecord, Dataset, load
 from aejax.experiment import Experiment, to_json
 from aejax.metrics import HIGHER_IS_BETTER
 from aejax.runs import checkpoint_template
@@ -87,8 +87,8 @@ class Search:
                 metric that is not measured, a storage that cannot be used, and a folder or a study that holds
                 something else.
         """
-        _check(base, space, metric, measure)
-        there = _opened(base, space, folder)
+        records = _check(base, space, metric, measure)
+        there = _opened(base, space, folder, records)
         about = json.dumps([to_json(base), {path: repr(axis) for path, axis in space.items()}, metric], sort_keys=True)
         with there.lock():
             study = Study(
@@ -174,14 +174,16 @@ def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], **options: 
             numbers.setdefault(trial.id, []).append(number)
     options |= {"keep": search.folder / "training", "keep_thumbnails": True}
     for group in plan.groups(list(trials.values())):
-        with closing(execution.train_trials(group, search.study.worker, search.measure, **options)) as results:
+        dataset, worker = there.dataset(group[0].experiment.data), search.study.worker
+        with closing(execution.train_trials(group, dataset, worker, search.measure, **options)) as results:
             for trial, result, state in results:
                 for number in numbers[trial.id]:
                     search.tell(number, result)
                 execution.show_result(result, state, options["observers"])
 
 
-def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained) -> None:
+def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained) -> dict[str, DataRecord]:
+    """Checks that the search can be made, and returns records of its data."""
     corners = [
         trial
         for end in ("low", "high")
@@ -189,7 +191,7 @@ def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained)
             base, {path: [getattr(axis, end)] if isinstance(axis, Range) else axis for path, axis in space.items()}
         )
     ]
-    plan.check(corners)
+    records = plan.check(corners)
     for data in {str(trial.experiment.data): trial.experiment.data for trial in corners}.values():
         if not len(load(data).validation):
             raise InputError(
@@ -200,6 +202,7 @@ def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained)
     measured = measure(_untrained(first, dataset), dataset.validation)
     if metric not in measured:
         raise InputError(f"{base.name} has no metric {metric!r} of validation: it has {', '.join(measured)}")
+    return records
 
 
 def _untrained(experiment: Experiment, dataset: Dataset) -> Trained:
@@ -212,14 +215,15 @@ def _untrained(experiment: Experiment, dataset: Dataset) -> Trained:
     return Trained(resolved, dataset.shape, preprocess, zeros, reference=reference)
 
 
-def _opened(base: Experiment, space: Space, folder: Path) -> Sweep:
+def _opened(base: Experiment, space: Space, folder: Path, records: Mapping[str, DataRecord]) -> Sweep:
     """Returns the folder's sweep, and begins it where there is none.
 
-    Raises `InputError` where the folder has trials that are not of this search.
+    Raises `InputError` where the folder has trials that are not of this search, or was begun with other data.
     """
     if not (folder / "sweep.json").exists():
-        return Sweep.create(folder, [])
+        return Sweep.create(folder, [], records)
     there = Sweep.open(folder)
+    there.require_same(records)
     for trial in there.trials:
         own = trial.settings.keys() == space.keys() and plan.identity(plan.vary(base, trial.settings))
         if own != plan.identity(trial.experiment):

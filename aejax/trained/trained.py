@@ -1,6 +1,7 @@
 """Uses a trained model to encode, decode, generate and evaluate arrays of any number of examples."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -14,13 +15,15 @@ from jaxtyping import Array, Float, Int, Num
 
 from aejax import core, devices
 from aejax.core import CHUNK, Examples, InputError, Mean, Metrics, Stream, as_arrays, derive, first_line, means, unseen
-from aejax.data import Preprocess
+from aejax.data import NO_RECORD, DataRecord, Preprocess, as_array, as_stored, in_units, scaled
 from aejax.experiment import Experiment
 from aejax.losses import Likelihood
 from aejax.metrics import AnomalyScore, Detector, Prepared, ReconstructionError, Reference, Score, per_value, view
 from aejax.models import Autoencoder
 from aejax.runs import NEWEST, Run, checkpoint_template
 from aejax.trained import codes
+
+log = logging.getLogger("aejax")
 
 MOST_FITTED = 10_000
 """Largest number of examples to whose codes a mixture is fitted."""
@@ -44,6 +47,8 @@ class Trained:
     """The rows of metrics of each epoch, as in metrics.jsonl."""
     run: Run | None = None
     """The run directory; None where nothing was written."""
+    data: DataRecord | None = None
+    """What the model was trained on, in whose units examples are read; None where an older version did not say."""
     reference: Reference | None = None
     """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
 
@@ -63,7 +68,8 @@ class Trained:
             seed: the seed of the draw; None: the mean.
 
         Raises:
-            InputError: for examples of another shape, and for labels that are missing or none of the model's.
+            InputError: for examples of another shape or of an unknown unit (see `aejax.data.in_units`), and for labels
+                that are missing or none of the model's.
         """
         batch = self._check(Examples(x, label))
         key = None if seed is None else derive(jax.random.key(seed), Stream.LATENT)
@@ -92,7 +98,7 @@ class Trained:
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         key = None if seed is None else derive(jax.random.key(seed), Stream.VALUES)
         function = partial(_decode, self.experiment.model, self.used.variables, likelihood, preprocess, key)
-        return in_chunks(function, z, self._check_label(label, len(z)), np.arange(len(z)))
+        return self._with_offset(in_chunks(function, z, self._check_label(label, len(z)), np.arange(len(z))))
 
     def reconstruct(self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None) -> Float[np.ndarray, "n *shape"]:
         """Encodes each example and decodes it again. Labels and errors are those of `encode`."""
@@ -210,6 +216,17 @@ class Trained:
         scores = in_chunks(partial(score, preprocess, self.used.variables), batch)
         return np.where(np.isnan(scores), np.float32(np.inf), scores)
 
+    def seen(self, x: Num[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:
+        """Returns examples in the data's units, grey levels in [0, 1], as the model sees them but for standardising.
+
+        Statically binarised examples are drawn.
+        """
+        return self._with_offset(scaled(self._check(Examples(x)).x))
+
+    def target(self, part: Examples) -> Float[np.ndarray, "n *shape"]:
+        """Returns what is to be reconstructed of examples, in the units of `decode`."""
+        return self.seen(part.x) if part.y is None else np.asarray(part.y)
+
     def apply(
         self, function: Callable[..., Array], x: Num[np.ndarray, "n *shape"], label: Labels | None = None
     ) -> np.ndarray:
@@ -288,9 +305,17 @@ class Trained:
             )
         return label.astype(np.int32)
 
+    def _with_offset(self, x: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:
+        """Adds what was subtracted of the training data before they became float32; the sum is float64."""
+        offset = () if self.data is None else self.data.offset
+        return x + np.reshape(offset, (1, *self.shape)) if offset else x
+
     def _check(self, batch: Examples) -> Examples:
-        """Returns the examples as the model takes them. Raises `InputError` for any that it does not take."""
-        x = np.asarray(batch.x)
+        """Returns the examples as the model takes them: in the units of its training data, statically binarised if so.
+
+        Raises `InputError` for any that it does not take.
+        """
+        x = as_array(batch.x, "the examples")
         if x.dtype.kind not in "buif":
             raise InputError(f"the examples have type {x.dtype}, but must be real numbers")
         if x.ndim == len(self.shape) and self.shape[-1] == 1:
@@ -299,15 +324,21 @@ class Trained:
             raise InputError(
                 f"the examples have shape {x.shape}, but this model was trained on (n, {_list(self.shape)})"
             )
-        low, high = self.experiment.loss.likelihood.support
-        if not self.experiment.loss.corruption.clean:
-            low, high = -np.inf, np.inf  # noise may go anywhere
-        if x.dtype != np.uint8 and (x.min() < low or x.max() > high or not np.isfinite(x).all()):
+        noisy = not self.experiment.loss.corruption.clean
+        x = as_stored(x) if self.data is None else in_units(x, self.data, noisy)
+        low, high = self._bounds() if not noisy else (-np.inf, np.inf)  # noise may go anywhere
+        if x.dtype != np.uint8 and (x.min() < low or x.max() > high):
             raise InputError(
                 f"the examples have values from {x.min():g} to {x.max():g}, but this model was trained on values "
                 f"in [{low:g}, {high:g}]: scale them as its training data was"
             )
-        return dataclasses.replace(batch, x=x, label=self._check_label(batch.label, len(x)))
+        label = self._check_label(batch.label, len(x))
+        return dataclasses.replace(batch, x=self.preprocess.in_use(x), label=label)
+
+    def _bounds(self) -> tuple[float, float]:
+        """Returns the least and the greatest value that likelihood and preprocessing have a meaning for."""
+        lows, highs = zip(self.experiment.loss.likelihood.support, self.preprocess.domain, strict=True)
+        return max(lows), min(highs)
 
 
 def load(run: str | Path) -> Trained:
@@ -328,8 +359,10 @@ def load(run: str | Path) -> Trained:
             f"{path / 'experiment.json'} makes no model ({type(error).__name__}: {first_line(error)}): train it again"
         ) from error
     parts = opened.restore(like, which)
-    preprocess, reference = parts["preprocess"], parts.get("reference")
-    return Trained(experiment, opened.shape, preprocess, parts["state"], opened.rows(), opened, reference)
+    if opened.data is None:
+        log.warning(NO_RECORD, path)
+    preprocess, state, reference = parts["preprocess"], parts["state"], parts.get("reference")
+    return Trained(experiment, opened.shape, preprocess, state, opened.rows(), opened, opened.data, reference)
 
 
 def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ from .intervals import (
     Stop as Stop,
 )
 from .loop import (
+    data_of as data_of,
     fit as fit,
 )
 from .observer import (

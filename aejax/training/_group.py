@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aejax.core import CHUNK, Members, State, as_arrays, nbytes
-from aejax.data import Dataset, Preprocess
+from aejax.data import DataRecord, Dataset, Preprocess
 from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.runs import Saving
@@ -35,6 +35,8 @@ class Population:
     first: Experiment
     """The first experiment, resolved."""
     dataset: Dataset
+    data: DataRecord
+    """What the data are."""
     preprocess: Preprocess
     """The fitted preprocessing."""
     parallel: Parallel
@@ -56,7 +58,8 @@ class Population:
         """
         parallel, preprocess = Parallel(devices=jax.device_count()), first.data.preprocess.fit(dataset.train.x)
         source = source_for(first, dataset, preprocess, parallel, buffer)
-        return cls(first, dataset, preprocess, parallel, source, shared_order or not isinstance(source, ResidentSource))
+        shared = shared_order or not isinstance(source, ResidentSource)
+        return cls(first, dataset, DataRecord.of(dataset), preprocess, parallel, source, shared)
 
     @property
     def fixed_bytes(self) -> int:
@@ -179,10 +182,10 @@ class Group:
 
     def end(self, owner: int, state: State, failed_at: int | None = None, stopped_after: int | None = None) -> None:
         """Records that a member ended in this state; see `Outcome`."""
-        population, experiment = self.population, self.experiments[owner]
+        population, experiment, rows = self.population, self.experiments[owner], self.rows[owner]
         shared = (population.dataset.shape, population.preprocess)
         reference = experiment.reference(population.dataset.train, population.preprocess)
-        trained = Trained(experiment, *shared, state, self.rows[owner], reference=reference)
+        trained = Trained(experiment, *shared, state, rows, data=population.data, reference=reference)
         self.ended[owner] = Outcome(trained, failed_at, stopped_after)
 
     def outcomes(self) -> list[Outcome]:

@@ -85,6 +85,7 @@ class GroupCheckpoint:
             "members": self.members,
             "epoch": window.epoch,
             "slots": group.slots,
+            "data": dict(group.population.data.fingerprints),
             "ended": {name: [outcome.failed_at, outcome.stopped_after] for name, outcome in ended.items()},
         }
         rows = json.dumps(dict(zip(self.members, group.rows, strict=True)))
@@ -98,10 +99,14 @@ class GroupCheckpoint:
 
     def restore(self, population: Population, experiments: Sequence[Experiment]) -> Group | None:
         """Restores the group of these experiments as it was saved; None where no whole file has it."""
+        data = dict(population.data.fingerprints)
         for path in self._candidates():
             try:
                 facts, arrays = _read(path)
                 members = _as_written(self.members, path)
+                if facts.get("data", data) != data:  # files of older versions do not say what they were trained on
+                    log.warning("%s was trained on other data: its trials start again", path)
+                    continue
                 if facts["members"] == members or (_done(facts) and set(members) <= set(facts["members"])):
                     return _restored(facts, arrays, members, population, experiments)
             except FileNotFoundError:

@@ -12,7 +12,7 @@ import numpy as np
 
 from aejax import core
 from aejax.core import BUFFER, DivergedError, InputError, Stopped, as_arrays, named_leaves
-from aejax.data import Dataset, load as load_data
+from aejax.data import NO_RECORD, DataRecord, Dataset, load as load_data, load_again, require_same, settled
 from aejax.devices import ALL_DEVICES, Parallel, Program, hosts
 from aejax.experiment import Experiment, differences
 from aejax.runs import FRESH, Run, Saving, stopping, validation_losses
@@ -28,6 +28,8 @@ from aejax.training.observer import Observer
 from aejax.training.selection import EarlyStopping
 
 log = logging.getLogger("aejax")
+
+_REMEDY = "with that (--data PATH, if it lies elsewhere now), or train a new run"
 
 ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
 
@@ -73,7 +75,8 @@ def fit(
             is not done within `stopping.GRACE` seconds of SIGTERM, the state at the last row of metrics is saved and
             the process ends with 143.
     """
-    dataset = load_data(experiment.data) if dataset is None else dataset
+    dataset = settled(data_of(experiment, resume) if dataset is None else dataset, experiment.data.preprocess)
+    record = DataRecord.of(dataset)
     given, experiment = experiment, experiment.resolve(dataset)
     parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
@@ -82,7 +85,7 @@ def fit(
     program = Program.of(experiment, preprocess, parallel)
     if not hosts.first():  # the first process reads and writes for all
         folder = resume = None
-    run = _open_run(given, dataset, folder, resume, params)
+    run = _open_run(given, dataset, record, folder, resume, params)
     saving, last = saving or Saving(), experiment.steps_in(source.steps)
     if patience is not None:
         _check_patience(patience, dataset)
@@ -113,7 +116,18 @@ def fit(
                     engine.state = window.state
                     break
     state = engine.state if parallel.tensor > 1 else jax.device_put(parallel.to_host(engine.state))
-    return Trained(experiment, dataset.shape, preprocess, state, history, run, reference)
+    return Trained(experiment, dataset.shape, preprocess, state, history, run, record, reference)
+
+
+def data_of(experiment: Experiment, resume: str | Path | None = None) -> Dataset:
+    """Loads the data of an experiment, or of a run to resume, whose data lie where they lay when it began.
+
+    Raises `InputError` where they cannot be read, or are not those that the run was trained on.
+    """
+    run = None if resume is None else Run(Path(resume))
+    if run is None or run.experiment.data.name != experiment.data.name:
+        return load_data(experiment.data)
+    return load_again(experiment.data, run.data, remedy=f"resume {run.path} {_REMEDY}")
 
 
 def _check_patience(patience: int, dataset: Dataset) -> None:
@@ -156,14 +170,18 @@ def _watched(run: Run | None, experiment: Experiment, policy: CheckpointPolicy) 
             raise Stopped("stopped" if run is None else _how_to_go_on(policy, experiment), number)
 
 
-def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any, params: Any) -> Run | None:
+def _open_run(
+    experiment: Experiment, dataset: Dataset, record: DataRecord, folder: Any, resume: Any, params: Any
+) -> Run | None:
     steps_per_epoch = len(dataset.train) // experiment.batch_size
     if resume is None:
-        return None if folder is None else Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch, params)
+        facts = (experiment, dataset.shape, steps_per_epoch, params, record)
+        return None if folder is None else Run.create(Path(folder), *facts)
     run = Run(Path(resume))
     changed = differences(run.experiment, experiment)
-    # More epochs or steps only lengthen a run; anything else would make it another experiment.
-    if set(changed) - {"epochs", "steps"}:
+    # More epochs or steps only lengthen a run, and data may be moved; anything else would make it another experiment.
+    free = {"epochs", "steps"} | (set() if run.data is None else {"data.name"})
+    if set(changed) - free:
         said = "; ".join(f"{name} {old!r}, not {new!r}" for name, (old, new) in changed.items())
         raise InputError(f"{run.path} cannot be resumed, it was made with {said}: give it its own settings")
     if (run.shape, run.steps_per_epoch) != (dataset.shape, steps_per_epoch):
@@ -171,6 +189,11 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
             f"{run.path} cannot be resumed, its data was of shape {run.shape} with {run.steps_per_epoch} steps an "
             f"epoch, not {dataset.shape} with {steps_per_epoch}: give it the data that it was made with"
         )
+    if run.data is None:
+        log.warning(NO_RECORD, run.path)
+    else:
+        require_same(dataset, run.data, f"resume {run.path} {_REMEDY}")
+        run.data = record
     if run.changes():
         log.warning("%s was made with %s: bits may differ", run.path, "; ".join(run.changes()))
     return run

@@ -16,7 +16,7 @@ import jax
 
 from aejax import devices
 from aejax.core import BUFFER, InputError, as_arrays
-from aejax.data import Dataset, load as load_data
+from aejax.data import Dataset, load as load_data, settled
 from aejax.devices import step_flop
 from aejax.experiment import Experiment, differences
 from aejax.training._group import Group, Population
@@ -83,7 +83,8 @@ def fit_each(
     """
     if not experiments:
         raise InputError("a population needs at least one experiment: none was given")
-    dataset = load_data(experiments[0].data) if dataset is None else dataset
+    data = experiments[0].data
+    dataset = settled(load_data(data) if dataset is None else dataset, data.preprocess)
     resolved = [experiment.resolve(dataset) for experiment in experiments]
     _check(resolved, dataset, selection)
     population = Population.of(resolved[0], dataset, shared_order, buffer)

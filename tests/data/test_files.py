@@ -60,7 +60,7 @@ def test_what_is_read_no_longer_depends_on_the_file(tmp_path):
     [
         (
             np.array([[1.0, np.nan], [np.inf, 2]]),
-            r"has 2 values that are NaN, infinite .* in example 0: remove",
+            r"has 2 values in 2 rows that are NaN, infinite .* in example 0, column 1: remove",
         ),
         (np.array([[1.0, 2], [1e300, 2]]), r"has 1 values .* too large for float32, the first in example 1"),
         (np.zeros(5), r"shape \(5,\): expected \[n, d\], \[n, h, w\] or \[n, h, w, c\]"),

@@ -79,6 +79,16 @@ def test_a_killed_population_goes_on_where_it_was(tiny, members, tmp_path, selec
     assert not list(tmp_path.iterdir())
 
 
+def test_what_was_trained_on_other_data_is_not_gone_on_with(tiny, members, tmp_path, caplog):
+    with pytest.raises(RuntimeError, match="killed"):
+        list(population.fit_each(members, dataset=tiny.dataset, keep=tmp_path, observers=[killed_after(7)]))
+    other = dataclasses.replace(tiny.dataset, train=tiny.dataset.train.take(np.arange(40)[::-1]))
+    assert_same_bits(
+        population.fit_each(members, dataset=other, keep=tmp_path), population.fit_each(members, dataset=other)
+    )
+    assert any("was trained on other data: its trials start again" in message for message in caplog.messages)
+
+
 def test_who_no_longer_waits_for_a_population_stops_it_and_it_is_kept(tiny, members, tmp_path):
     undisturbed = list(population.fit_each(members, dataset=tiny.dataset))
     stopped = population.fit_each(members, dataset=tiny.dataset, keep=tmp_path)
