@@ -89,8 +89,9 @@ class ScoreCommand(_OverExamples):
     threshold: str = "fpr=0.01"
     """How the threshold is chosen on the validation part of the run's own data: fpr=RATE flags at most that share of
     it, quantile=Q is that quantile of its scores."""
-    kind: Literal["squared_error", "nats"] = "squared_error"
-    """The score: the squared error of the reconstruction, or its negative log-likelihood in nats."""
+    kind: Literal["squared_error", "nats", "detector"] | None = None
+    """The score: the squared error of the reconstruction, its negative log-likelihood in nats, or the mean rank among
+    rows of the training part; by default the last where the experiment has a detector, else the first."""
     trained_on: str | None = None
     """Where the data that the run was trained on lie now; by default where they lay then."""
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, Num
 
-from aejax.core import configurable, static
+from aejax.core import configurable, positive, static
 from aejax.data.stored import Rows, chunks
 
 
@@ -105,7 +105,9 @@ class StaticBinarise(Preprocess):
 class Standardise(Preprocess):
     """Subtracts each value's training mean, and divides by its training standard deviation.
 
-    Where that is 0, or so small that a device takes it for 0, it divides by 1."""
+    Where that is 0, or so small that a device takes it for 0, it divides by 1. With `clip`, what lies further away than
+    so many standard deviations is moved there: no value can outweigh the rest.
+    """
 
     bounded = False
     centres = True
@@ -113,6 +115,8 @@ class Standardise(Preprocess):
     """The mean of each value over the training examples; None before `fit`."""
     std: Float[np.ndarray, "*shape"] | None = None
     """The standard deviation of each value over the training examples; None before `fit`."""
+    clip: float | None = positive(default=None)
+    """The most standard deviations that a value may be from its mean; None: any number."""
 
     def fit(self, x: np.ndarray | Rows) -> Self:
         """Returns the preprocessing with each value's mean and standard deviation, taken in one pass over the examples.
@@ -129,12 +133,16 @@ class Standardise(Preprocess):
         # Rounding may give a constant value a standard deviation above zero; denormal numbers are zero on a device.
         std = np.sqrt(squares / n)
         std = np.where((high > low) & (std >= np.finfo(np.float32).tiny), std, 1)
-        return type(self)(np.asarray(mean, np.float32), std.astype(np.float32))
+        return type(self)(np.asarray(mean, np.float32), std.astype(np.float32), self.clip)
 
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
-        """Returns values with zero mean and unit variance over the training set. Raises `ValueError` before `fit`."""
+        """Returns values with zero mean and unit variance over the training set, before they are clipped.
+
+        Raises `ValueError` before `fit`.
+        """
         mean, std = self._fitted()
-        return (scale(x) - mean) / std
+        standard = (scale(x) - mean) / std
+        return standard if self.clip is None else jnp.clip(standard, -self.clip, self.clip)
 
     def invert(self, x: Float[Array, "batch *shape"]) -> Float[Array, "batch *shape"]:
         """Converts values back to the data's own units. Raises `ValueError` before `fit`."""

@@ -119,7 +119,7 @@ def image_weights(trained: Trained) -> dict[str, np.ndarray]:
 
 
 def measure_detection(trained: Trained, part: Examples) -> dict[str, float]:
-    """Measures how well the squared error tells outliers apart.
+    """Measures how well the run's own anomaly score tells outliers apart.
 
     Nothing is measured unless the labels are 0 (normal) for some examples and 1 (outlier) for all others.
     """
@@ -129,8 +129,8 @@ def measure_detection(trained: Trained, part: Examples) -> dict[str, float]:
 
 
 def flags_outliers(experiment: Experiment) -> bool:
-    """Tells whether the data set's labels flag outliers: those of a .mat file do."""
-    return experiment.data.name.lower().endswith(".mat")
+    """Tells whether labels flag outliers: those of a .mat file do, and those of an experiment with a detector may."""
+    return experiment.detector is not None or experiment.data.name.lower().endswith(".mat")
 
 
 SUITE = [

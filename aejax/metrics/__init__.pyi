@@ -22,6 +22,17 @@ from .denoising import (
     ssim as ssim,
     value_range as value_range,
 )
+from .detector import (
+    DetectionScore as DetectionScore,
+    Detector as Detector,
+    NeighbourDistance as NeighbourDistance,
+    Prepared as Prepared,
+    ReconstructionScore as ReconstructionScore,
+    Reference as Reference,
+    SampleDistance as SampleDistance,
+    View as View,
+    view as view,
+)
 from .disentanglement import (
     Codes as Codes,
     Values as Values,

@@ -213,7 +213,9 @@ def _untrained(experiment: Experiment, dataset: Dataset) -> Trained:
     resolved = experiment.resolve(dataset)
     state = checkpoint_template(resolved, dataset.shape)["state"]
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
-    return Trained(resolved, dataset.shape, resolved.data.preprocess.fit(dataset.train.x), zeros)
+    preprocess = resolved.data.preprocess.fit(dataset.train.x)
+    reference = resolved.reference(dataset.train, preprocess)
+    return Trained(resolved, dataset.shape, preprocess, zeros, reference=reference)
 
 
 def _opened(base: Experiment, space: Space, folder: Path, records: Mapping[str, DataRecord]) -> Sweep:

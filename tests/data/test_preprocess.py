@@ -83,6 +83,16 @@ def test_standardise_uses_what_it_learned_on_training_examples_only():
     )
 
 
+def test_clipped_values_are_those_of_before_within_the_bound_and_none_is_beyond_it():
+    x = np.concatenate([FLOATS, np.array([[1e3, -1e6, 3.4e38]])]).astype(np.float32)
+    fitted = Standardise(clip=2.5).fit(FLOATS)
+    free, clipped = (each(jnp.asarray(x), None) for each in (Standardise().fit(FLOATS), fitted))
+    assert jnp.abs(clipped).max() == 2.5
+    np.testing.assert_array_equal(clipped, np.clip(free, -2.5, 2.5))
+    within = np.abs(free).max(axis=1) <= 2.5
+    np.testing.assert_allclose(fitted.invert(clipped)[within], x[within], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("preprocess", [Scale(), Binarise(), StaticBinarise()])
 def test_fitting_changes_nothing_where_there_is_nothing_to_learn(preprocess):
     assert preprocess.fit(GREY) == preprocess
