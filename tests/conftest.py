@@ -44,7 +44,6 @@ from aejax.experiment import Experiment  # noqa: E402
 from aejax.losses import Loss  # noqa: E402
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain  # noqa: E402
 
-
 MOST_MEGABYTES = 1500
 
 
