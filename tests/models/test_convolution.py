@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,16 +26,20 @@ def plain(x, kernel, stride, padding, dilation):
 
 @pytest.mark.parametrize(("height", "size", "stride", "pad", "dilation"), CASES)
 def test_its_gradients_are_those_of_lax(height, size, stride, pad, dilation):
-    keys = jax.random.split(jax.random.key(0), 3)
-    x = jax.random.normal(keys[0], (3, height, height + 1, 2))
-    kernel = jax.random.normal(keys[1], (size, size, 2, 4))
-
+    rng = np.random.default_rng(0)
+    x, kernel = (rng.normal(size=shape) for shape in ((3, height, height + 1, 2), (size, size, 2, 4)))
     how = (stride, (pad, pad), dilation)
-    expected, pull = jax.vjp(lambda x, kernel: plain(x, kernel, *how), x, kernel)
-    value, ours = jax.vjp(lambda x, kernel: convolve(x, kernel, *how), x, kernel)
+    made = jax.eval_shape(lambda x, kernel: plain(x, kernel, *how), *(jnp.asarray(each) for each in (x, kernel)))
+    cotangent = rng.normal(size=made.shape)
+
+    @partial(jax.jit, static_argnums=0)
+    def pulled(function, x, kernel, cotangent):
+        value, pull = jax.vjp(lambda x, kernel: function(x, kernel, *how), x, kernel)
+        return value, pull(cotangent)
+
+    (expected, pull), (value, ours) = (pulled(function, x, kernel, cotangent) for function in (plain, convolve))
     np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
-    cotangent = jax.random.normal(keys[2], expected.shape)
-    for mine, theirs in zip(ours(cotangent), pull(cotangent), strict=True):
+    for mine, theirs in zip(ours, pull, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
