@@ -292,8 +292,9 @@ def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:
             padding = [(0, size - rows)] + [(0, 0)] * (array.ndim - 1)
             return jnp.asarray(np.pad(array[start : start + rows], padding))
 
-        results.append(function(*jax.tree.map(chunk, arrays))[:rows])
-    return np.concatenate([np.asarray(result) for result in results])
+        results.append((function(*jax.tree.map(chunk, arrays)), rows))
+    # Cut on the host: on the device every number of rows would be a program of its own.
+    return np.concatenate([np.asarray(result)[:rows] for result, rows in results])
 
 
 @partial(jax.jit, static_argnums=(0, 1))
