@@ -18,7 +18,6 @@ distance to the fifth neighbour, with PyOD's defaults.
 
 import dataclasses
 import itertools
-import json
 import sys
 import time
 from pathlib import Path
@@ -34,7 +33,7 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 import aejax
-from aejax.core import Examples
+from aejax.core import Examples, json_text
 from aejax.data import Dataset, permutation, read_examples
 from aejax.experiment import to_json
 from aejax.metrics import NeighbourDistance, SampleDistance
@@ -200,4 +199,4 @@ if full:
         "versions": versions(),
     }
     print("PyOD's means", published, f"{result['seconds']:.0f} s")
-    (ROOT / "experiments" / "results" / "odds.json").write_text(json.dumps(result, indent=2) + "\n")
+    (ROOT / "experiments" / "results" / "odds.json").write_text(json_text(result, indent=2) + "\n")

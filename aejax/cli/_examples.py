@@ -97,7 +97,9 @@ class ScoreCommand(_OverExamples):
 
     def __call__(self) -> None:
         """Writes the scores `[n]`, float32, and prints the threshold and the share of examples above it."""
-        from aejax.metrics import parse_threshold
+        import numpy as np
+
+        from aejax.metrics import flagged, parse_threshold
 
         check_out(self.out)
         choose = parse_threshold(self.threshold)
@@ -112,8 +114,10 @@ class ScoreCommand(_OverExamples):
         scores = trained.score(x, self.kind, label)
         threshold = choose(trained.score(normal.x, self.kind, normal.label))
         save_array(self.out, scores)
-        flagged = (scores > threshold).mean()
-        print(f"threshold {threshold:.6g} ({self.threshold} of validation): {flagged:.2%} of {len(scores)} flagged")
+        share, bad = flagged(scores, threshold).mean(), np.flatnonzero(~np.isfinite(scores))
+        print(f"threshold {threshold:.6g} ({self.threshold} of validation): {share:.2%} of {len(scores)} flagged")
+        if len(bad):
+            print(f"{len(bad)} of them have no finite score and count as flagged, the first is number {bad[0]}")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, json_text
 from aejax.data.stored import Rows, Stored
 
 _FORMAT = "aejax packed 1"
@@ -47,7 +47,7 @@ def write(folder: Path, parts: Mapping[str, Iterable[Examples]]) -> dict[str, in
         kinds = {(*part["shape"], part["dtype"]) for part in about.values()}
         if len(kinds) > 1:
             raise InputError(f"the parts differ in shape or type ({kinds}): make them alike")
-        (temporary / _INDEX).write_text(json.dumps({"format": _FORMAT, "parts": about}, indent=2))
+        (temporary / _INDEX).write_text(json_text({"format": _FORMAT, "parts": about}, indent=2))
         temporary.rename(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror}): name another folder, or make room") from error

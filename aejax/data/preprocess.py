@@ -26,6 +26,8 @@ class Preprocess:
     """Whether each value's mean over the training examples is subtracted."""
     domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     """The least and the greatest value that it has a meaning for, where uint8 counts as [0, 1]."""
+    binary: ClassVar[bool] = False
+    """Whether a model sees zeros and ones alone."""
 
     def fit(self, x: np.ndarray | Rows) -> Self:
         """Returns the preprocessing with what it learns from the training examples `[n, *shape]`."""
@@ -68,6 +70,7 @@ class Binarise(Preprocess):
     """
 
     domain = (0.0, 1.0)
+    binary = True
 
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
         """Returns a new draw; without a key, the grey levels."""
@@ -85,6 +88,7 @@ class StaticBinarise(Preprocess):
 
     domain = (0.0, 1.0)
 
+    binary = True
     draw: int = static(default=0)
     """The seed of the draw."""
 
@@ -99,9 +103,10 @@ class StaticBinarise(Preprocess):
 
 @configurable
 class Standardise(Preprocess):
-    """Subtracts each value's training mean, and divides by its training standard deviation (1 where that is 0).
+    """Subtracts each value's training mean, and divides by its training standard deviation.
 
-    With `clip`, what lies further away than so many standard deviations is moved there: no value can outweigh the rest.
+    Where that is 0, or so small that a device takes it for 0, it divides by 1. With `clip`, what lies further away than
+    so many standard deviations is moved there: no value can outweigh the rest.
     """
 
     bounded = False
@@ -125,8 +130,9 @@ class Standardise(Preprocess):
             squares = squares + grey.var(axis=0) * len(grey) + apart**2 * n * share
             n, mean = n + len(grey), mean + apart * share
             low, high = np.minimum(low, grey.min(axis=0)), np.maximum(high, grey.max(axis=0))
-        # Rounding may give a constant value a standard deviation above zero.
-        std = np.where(high > low, np.sqrt(squares / n), 1)
+        # Rounding may give a constant value a standard deviation above zero; denormal numbers are zero on a device.
+        std = np.sqrt(squares / n)
+        std = np.where((high > low) & (std >= np.finfo(np.float32).tiny), std, 1)
         return type(self)(np.asarray(mean, np.float32), std.astype(np.float32), self.clip)
 
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:

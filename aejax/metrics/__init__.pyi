@@ -1,12 +1,26 @@
 from .anomaly import (
     AnomalyScore as AnomalyScore,
     Score as Score,
+    as_scores as as_scores,
     detection_metrics as detection_metrics,
+    flagged as flagged,
     parse_threshold as parse_threshold,
 )
+from .catalog import (
+    Better as Better,
+    Metric as Metric,
+    declare as declare,
+    declared as declared,
+    describe as describe,
+    direction as direction,
+    labelled as labelled,
+    named_in as named_in,
+)
 from .denoising import (
+    SSIM_WINDOW as SSIM_WINDOW,
     psnr_db as psnr_db,
     ssim as ssim,
+    value_range as value_range,
 )
 from .detector import (
     DetectionScore as DetectionScore,
@@ -18,9 +32,6 @@ from .detector import (
     SampleDistance as SampleDistance,
     View as View,
     view as view,
-)
-from .direction import (
-    HIGHER_IS_BETTER as HIGHER_IS_BETTER,
 )
 from .disentanglement import (
     Codes as Codes,
@@ -43,6 +54,7 @@ from .quantised import (
 )
 from .reconstruction import (
     ReconstructionError as ReconstructionError,
+    is_mass as is_mass,
     per_value as per_value,
 )
 from .sparsity import (

@@ -18,7 +18,18 @@ from aejax.core import CHUNK, Examples, InputError, Mean, Metrics, Stream, as_ar
 from aejax.data import NO_RECORD, DataRecord, Preprocess, as_array, as_stored, in_units, scaled
 from aejax.experiment import Experiment
 from aejax.losses import Likelihood
-from aejax.metrics import AnomalyScore, Detector, Prepared, ReconstructionError, Reference, Score, per_value, view
+from aejax.metrics import (
+    AnomalyScore,
+    Detector,
+    Prepared,
+    ReconstructionError,
+    Reference,
+    Score,
+    as_scores,
+    is_mass,
+    per_value,
+    view,
+)
 from aejax.models import Autoencoder
 from aejax.runs import NEWEST, Run, checkpoint_template
 from aejax.trained import codes
@@ -107,8 +118,8 @@ class Trained:
     def draw_codes(self, n: int, *, like: Examples | None = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
         """Draws codes from the model's prior, or from the aggregate posterior of training examples.
 
-        The latter is a mixture of ten Gaussians, fitted to a draw from the posterior of each of the first
-        10,000 examples.
+        The latter is a mixture of ten Gaussians, fitted to a draw from the posterior of each of them, or of
+        10,000 that are spread over them.
 
         Args:
             n: the number of codes.
@@ -121,8 +132,9 @@ class Trained:
         if n < 1:
             raise InputError(f"{n} samples were asked for: ask for 1 or more")
         if like is not None:
-            like = like.take(np.arange(min(MOST_FITTED, len(like))))
-            return codes.from_mixture(self.encode(like.x, like.label, seed=seed), n, seed)
+            like = like.at_most(MOST_FITTED)
+            drawn = codes.require_finite(self.encode(like.x, like.label, seed=seed), "the training examples")
+            return codes.from_mixture(drawn, n, seed)
         model = self.experiment.model
         if model.prior is None:
             raise InputError(
@@ -194,7 +206,7 @@ class Trained:
     ) -> Float[np.ndarray, " n"]:
         """Returns an anomaly score for each example; a higher one is less like the training data.
 
-        What the model makes no number of, as of values near the largest float, scores infinity.
+        What is not finite, as of values near the largest float, scores infinity.
 
         Args:
             x: the examples, in the data's units.
@@ -213,8 +225,7 @@ class Trained:
             score = partial(_detect, experiment.model, experiment.detector, likelihood, self._prepared)
         else:
             score = partial(_score, experiment.model, AnomalyScore(likelihood, kind))
-        scores = in_chunks(partial(score, preprocess, self.used.variables), batch)
-        return np.where(np.isnan(scores), np.float32(np.inf), scores)
+        return as_scores(in_chunks(partial(score, preprocess, self.used.variables), batch))
 
     def seen(self, x: Num[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:
         """Returns examples in the data's units, grey levels in [0, 1], as the model sees them but for standardising.
@@ -258,15 +269,19 @@ class Trained:
         return core.means(jax.tree.map(lambda *leaves: np.stack(leaves), *sums))
 
     def evaluate(self, part: Examples) -> dict[str, float]:
-        """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part."""
+        """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part.
+
+        Bits per dimension are given where the likelihood gives masses: see `metrics.is_mass`.
+        """
         experiment = self.experiment
         loss, preprocess = as_arrays((experiment.loss, self.preprocess))
+        part = part.read()
         placed = self.place(part)
         measures = (loss, ReconstructionError(loss.likelihood))
         key = jax.random.key(experiment.seed)
         size = min(CHUNK, len(part))
         metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.used, placed, key, size))
-        return metrics | per_value(metrics, self.shape)
+        return metrics | per_value(metrics, self.shape, is_mass(experiment.loss.likelihood, self.preprocess, part))
 
     def place(self, part: Examples) -> Examples:
         """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""

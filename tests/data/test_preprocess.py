@@ -68,6 +68,12 @@ def test_standardise_is_safe_for_a_constant_value():
     np.testing.assert_allclose(seen[:, 0], 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-45, 1e-40, 1e-38, 1e-36])
+def test_standardise_is_safe_for_values_that_a_device_takes_for_zero(size):
+    x = (size * np.arange(50)[:, None]).astype(np.float32)
+    assert np.isfinite(Standardise().fit(x)(jnp.asarray(x), None)).all()
+
+
 def test_standardise_uses_what_it_learned_on_training_examples_only():
     fitted = Standardise().fit(FLOATS)
     np.testing.assert_allclose(
