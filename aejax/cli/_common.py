@@ -1,6 +1,7 @@
 """Holds what the commands share: loading a run, refusing bad places to write, writing, listing."""
 
 import contextlib
+import dataclasses
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -22,36 +23,70 @@ def load_run(run: Path) -> Any:
     return load(run)
 
 
-def examples(data: str, split: Split, label: int | None) -> tuple[Any, Any]:
-    """Reads the examples behind a name or a path, and their labels.
+def examples(
+    trained: Any, data: str, split: Split, label: int | None = None, labels: str | None = None, outlier: Any = ()
+) -> Any:
+    """Reads the examples behind a name or a path as a run reads its own data, with their labels.
 
     Args:
+        trained: the run's model.
         data: the data set's name, or a path.
-        split: the part of a data set that has a name.
+        split: the part of a data set that has parts.
         label: the label of all examples; None: the data's own labels, if it has any.
+        labels: the column or array of labels; None: the run's own setting.
+        outlier: the labels that mark outliers; none: the run's own setting.
     """
     import numpy as np
 
     from aejax.data import read_examples
 
-    part = read_examples(data, split)
-    return part.x, part.label if label is None else np.asarray([label] * len(part))
+    like, schema = trained.experiment.data, trained.schema
+    if labels is not None:
+        like = dataclasses.replace(like, label=labels)
+    if outlier:
+        like, schema = dataclasses.replace(like, outlier=outlier), dataclasses.replace(schema, classes=())
+    part = read_examples(data, split, like, schema)
+    return part if label is None else dataclasses.replace(part, label=np.asarray([label] * len(part)))
 
 
-def check_out(path: Path) -> None:
-    """Raises `InputError` unless a file can be written there. Commands call it before the work, not after it."""
+def check_out(path: Path, known: tuple[str, ...] | None = None) -> None:
+    """Raises `InputError` unless a file can be written there. Commands call it before the work, not after it.
+
+    `known` are the ends of names that are written; None: any.
+    """
+    from aejax.data import require_written
+
+    if known is not None:
+        require_written(path, known)
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"{path} cannot be written: give a file in a folder that exists and may be written to")
 
 
-def save_array(path: Path, array: Any) -> None:
-    """Writes an array to a .npy file, whole or not at all, and prints the path, the shape and the type."""
-    import numpy as np
+def save_array(path: Path, main: str, array: Any, beside: Any = None, names: Any = None) -> None:
+    """Writes an array by the end of the file's name, whole or not at all, and prints the path, the shape and the type.
 
+    Args:
+        path: the file to write: .npy, .npz, .csv or .parquet.
+        main: the name of the array.
+        array: the array `[n, ...]`.
+        beside: other arrays `[n]` by their names, which files of several arrays hold too.
+        names: the names of the array's columns; None: its name and a number.
+    """
+    from aejax.data import write_arrays
     from aejax.runs import write_atomically
 
-    write_atomically(path, lambda file: np.save(file, array))
+    arrays = {**(beside or {}), main: array}
+    write_atomically(path, lambda file: write_arrays(file, path.suffix.lower(), main, arrays, {main: names}))
     print(f"{path}: {' x '.join(str(size) for size in array.shape)} {array.dtype}")
+
+
+def labels_beside(part: Any, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the labels of examples, by the names of their classes where they have them, as what is saved beside."""
+    import numpy as np
+
+    if part.label is None:
+        return {}
+    return {"label": np.asarray(classes)[part.label] if classes else part.label}
 
 
 def print_names(lines: dict[str, str]) -> None:

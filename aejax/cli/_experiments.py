@@ -1,12 +1,13 @@
 """Holds the commands on experiments and their runs: list, show, train, measure, draw."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from aejax.cli._common import Split, load_run, print_names
+from aejax.cli._common import Split, examples, load_run, print_names
 from aejax.core import InputError
 from aejax.experiment import registry
 
@@ -66,20 +67,34 @@ class EvalCommand:
     """Another data set, or a file; by default the data set that the model was trained on."""
     split: Split = "test"
     """The part to measure."""
+    labels: str | None = None
+    """The column or array of labels in other data; by default that of the run's own."""
+    outlier: tuple[str, ...] = ()
+    """The labels that mark outliers, for AUROC and average precision; by default those of the run's own data."""
     samples: int = 50
     """Number of importance samples of each example for a variational model's likelihood: published figures take
     5000."""
 
     def __call__(self) -> None:
         """Prints the metrics as a table."""
-        from aejax.data import load, read_examples
+        from aejax.data import load
         from aejax.evaluation import report, suite
 
         if self.samples < 1:
             raise InputError(f"--samples is {self.samples}: give at least 1")
         trained = load_run(self.run)
-        part = read_examples(self.data, self.split) if self.data else load(trained.experiment.data).part(self.split)
-        report.show(trained, suite.measure(trained, part.within(), self.samples), self.split)
+        if self.data:
+            part = examples(trained, self.data, self.split, None, self.labels, self.outlier).within()
+        else:
+            part = load(dataclasses.replace(trained.experiment.data, **self._changed())).part(self.split).within()
+        metrics = suite.measure(trained, part, self.samples)
+        if self.outlier or suite.flags_outliers(trained.experiment, self.data or ""):
+            metrics |= suite.measure_detection(trained, part)
+        report.show(trained, metrics, self.split)
+
+    def _changed(self) -> dict[str, Any]:
+        """Returns the settings of the run's data that are given anew."""
+        return {"outlier": self.outlier} if self.outlier else {}
 
 
 @dataclass(frozen=True)
@@ -97,13 +112,13 @@ class ProbeCommand:
         """Prints a row of metrics for each input of the probes."""
         import numpy as np
 
-        from aejax.data import Dataset, load
+        from aejax.data import load
         from aejax.evaluation import compare, report
 
         trained = load_run(self.run)
         data = load(trained.experiment.data).within()
         few = data.train.take(np.arange(min(self.most, len(data.train))))
-        report.show_rows(compare(trained, Dataset(data.name, few, data.validation, data.test), self.kinds))
+        report.show_rows(compare(trained, dataclasses.replace(data, train=few), self.kinds), data.classes)
 
 
 @dataclass(frozen=True)

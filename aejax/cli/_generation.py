@@ -50,7 +50,7 @@ class InterpolateCommand:
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
-    """A data set's name, a .npy, .npz or .mat file, or a folder of images."""
+    """A data set's name or a path, read as the run's own data: see `aejax data check`."""
     out: Path
     """The file to write: .npy, or .png for a picture with a row for each pair."""
     pairs: int = 8
@@ -68,13 +68,14 @@ class InterpolateCommand:
     def __call__(self) -> None:
         """Writes the decoded codes `[pairs, steps, *shape]`, float32, or a picture with a row for each pair."""
         _check_file(self.out)
-        x, label = examples(self.data, self.split, self.label)
+        trained = load_run(self.run)
+        part = examples(trained, self.data, self.split, self.label)
+        x, label = part.x, part.label
         pairs = min(self.pairs, len(x) // 2)
         if pairs < 1:
             raise InputError(f"{self.pairs} pairs of {len(x)} examples cannot be made: ask for 1 or more, of 2 or more")
         ends = [slice(end, 2 * pairs, 2) for end in (0, 1)]
         labels = None if label is None else tuple(label[end] for end in ends)
-        trained = load_run(self.run)
         _check_drawable(self.out, trained)
         first, second = (x[end] for end in ends)
         _write(self.out, trained.interpolate(first, second, labels, steps=self.steps, path=self.path), self.steps)
@@ -87,9 +88,7 @@ def _classes(model: Any, n: int, label: int | None) -> Any:
 
 
 def _check_file(path: Path) -> None:
-    if path.suffix not in (".npy", ".png"):
-        raise InputError(f"{path} says no format: give --out a name that ends in .npy or .png")
-    check_out(path)
+    check_out(path, (".npy", ".png"))
 
 
 def _check_drawable(path: Path, trained: Any) -> None:
@@ -100,7 +99,7 @@ def _check_drawable(path: Path, trained: Any) -> None:
 def _write(path: Path, drawn: Any, columns: int | None) -> None:
     """Writes an array, or a picture of its images in a grid with so many columns."""
     if path.suffix == ".npy":
-        save_array(path, drawn)
+        save_array(path, "x", drawn)
         return
     from aejax.evaluation import figures
 

@@ -1,8 +1,15 @@
+from ._checks import (
+    as_array as as_array,
+)
+from .arrays import (
+    ARRAYS as ARRAYS,
+    as_dataset as as_dataset,
+    as_examples as as_examples,
+)
 from .cache import (
     cache_folder as cache_folder,
 )
 from .catalog import (
-    Data as Data,
     load as load,
     names as names,
     pack as pack,
@@ -10,7 +17,9 @@ from .catalog import (
     read_examples as read_examples,
 )
 from .dataset import (
+    UNKNOWN as UNKNOWN,
     Dataset as Dataset,
+    Schema as Schema,
 )
 from .factors import (
     FACTORS as FACTORS,
@@ -18,6 +27,7 @@ from .factors import (
     factors_of as factors_of,
 )
 from .files import (
+    READ as READ,
     read_array as read_array,
 )
 from .preprocess import (
@@ -28,6 +38,10 @@ from .preprocess import (
     StaticBinarise as StaticBinarise,
     scaled as scaled,
 )
+from .settings import (
+    Data as Data,
+    Reading as Reading,
+)
 from .split import (
     permutation as permutation,
 )
@@ -35,4 +49,8 @@ from .stored import (
     Rows as Rows,
     Stored as Stored,
     chunks as chunks,
+)
+from .writing import (
+    require_written as require_written,
+    write_arrays as write_arrays,
 )

@@ -1,13 +1,15 @@
 """Finds data sets by name or path, and loads, prepares and packs them."""
 
+import dataclasses
 import logging
 from pathlib import Path
 
-from aejax.core import Examples, InputError, configurable, nearest, static
+from aejax.core import Examples, InputError, nearest
 from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites
-from aejax.data.dataset import Dataset
-from aejax.data.preprocess import Preprocess, Scale
-from aejax.data.split import cut
+from aejax.data.arrays import ARRAYS
+from aejax.data.dataset import UNKNOWN, Dataset, Schema
+from aejax.data.settings import PLAIN, Data, Reading
+from aejax.data.split import cut, split_off
 
 _log = logging.getLogger("aejax")
 
@@ -24,20 +26,6 @@ _ABOUT = {
 _EMBEDDED = {"mnist-5k": _embedded.read, "sprites": sprites.read}
 
 
-@configurable
-class Data:
-    """Says which data set is used, how much of it is held out, and what happens to each example on the device."""
-
-    name: str = static(default="mnist")
-    """A name that `aejax data list` shows, tfds:NAME, or a path: .npy, .npz, .mat, a folder of images, packed data."""
-    validation: float = static(default=0.1)
-    """Fraction of the training examples held out for validation, by a fixed seed; 0 trains on all of them.
-    Not used where the data set has a validation part of its own, as mnist-5k does.
-    """
-    preprocess: Preprocess = Scale()
-    """What turns stored examples into the batch that the model sees."""
-
-
 def load(data: Data) -> Dataset:
     """Loads a data set as stored, into the host's memory; `data.preprocess` is left for the device to apply.
 
@@ -47,6 +35,11 @@ def load(data: Data) -> Dataset:
     """
     if not 0 <= data.validation < 1:
         raise InputError(f"validation is {data.validation}: give a fraction of at least 0 and below 1")
+    if not is_name(data.name):
+        path = Path(data.name).expanduser()
+        files.require_used(path, data)
+        return split_off(data.name, files.read(path, data), data.validation, data)
+    _require_plain(data)
     return cut(data.name, _parts(data.name), data.validation)
 
 
@@ -63,7 +56,7 @@ def prepare(name: str, source: Path | None = None) -> Path:
     """
     if source is not None and not source.expanduser().is_dir():
         raise InputError(f"there is no folder {source}: give the one that holds the files of {name}")
-    if not _is_name(name):
+    if not is_name(name):
         raise InputError(f"{name} is read where it is and needs no preparing: give it as --data {name}")
     _check_name(name)
     if source is not None or cache.read(name) is None:
@@ -77,7 +70,7 @@ def prepare(name: str, source: Path | None = None) -> Path:
     return cache.path(name)
 
 
-def pack(source: str, folder: Path) -> dict[str, int]:
+def pack(source: str, folder: Path, data: Data = PLAIN) -> dict[str, int]:
     """Writes a data set to a folder, in a form that can be trained on without being in memory.
 
     `source` is a name or a path, as anywhere, or a folder of .npy files, which together are one part. Only a few
@@ -90,46 +83,63 @@ def pack(source: str, folder: Path) -> dict[str, int]:
     if source.startswith(_TFDS):
         splits = _tfds.splits(source.removeprefix(_TFDS)).items()
         return _packed.write(folder, {name: split.chunks() for name, split in splits})
-    if not _is_name(source):
-        return _packed.write(folder, files.read_chunks(Path(source)))
+    if not is_name(source):
+        parts, schema = files.read_chunks(Path(source), data)
+        return _packed.write(folder, parts, schema)
     return _packed.write(folder, {name: files.part_chunks(part) for name, part in _parts(source).items()})
 
 
-def read_examples(spec: str, split: str = "test") -> Examples:
+def read_examples(spec: str, split: str = "test", like: Data = PLAIN, known: Schema = UNKNOWN) -> Examples:
     """Returns the examples of a data set by its name or path: the only part, or the one called `split`.
 
-    A named data set always has the parts train, validation and test. Raises `InputError` as `load` does, and where
-    there is no such part.
+    A named data set always has the parts train, validation and test.
+
+    Args:
+        spec: the name or path.
+        split: the part.
+        like: how a run reads its own data; a path is read alike, as far as that has a meaning for it.
+        known: what that run has learned of its own data.
+
+    Raises:
+        InputError: as `load` does, and where there is no such part.
     """
-    if _is_name(spec):
+    if is_name(spec):
         dataset = load(Data(spec))
         parts = {part: dataset.part(part) for part in ("train", "validation", "test")}
     else:
-        parts = files.read_parts(Path(spec))
+        parts = files.read(Path(spec), like, known).parts
         if len(parts) == 1:
-            return parts["train"]
+            return next(iter(parts.values()))
     if split not in parts:
         raise InputError(f"{spec} has no part named {split!r}: its parts are {', '.join(parts)}")
     return parts[split]
 
 
-def _is_name(spec: str) -> bool:
+def _require_plain(data: Data) -> None:
+    """Raises `InputError` for a setting that says how files are read, as a data set with a name needs none."""
+    plain = PLAIN
+    for name in (field.name for field in dataclasses.fields(Reading)):
+        if getattr(data, name) != getattr(plain, name):
+            raise InputError(f"--data.{name} has no meaning for {data.name}, which has a name: leave it out")
+
+
+def is_name(spec: str) -> bool:
     """Returns whether the text is a name and not a path; a folder called like a data set does not hide it."""
     return spec in _ABOUT or spec.startswith(_TFDS) or not files.is_path(spec)
 
 
 def _check_name(name: str) -> None:
     """Raises `InputError` for a name of no data set."""
+    if name == ARRAYS:
+        raise InputError("this run was trained on arrays given in Python: give a file or folder of them by --data")
     if name not in _ABOUT and not name.startswith(_TFDS):
-        otherwise = "`aejax data list` shows all, or give a path to a .npy, .npz or .mat file or a folder of images"
+        otherwise = "`aejax data list` shows all, or give a path to a file or a folder of images"
         guess = " ".join(filter(None, (nearest(name, _ABOUT), otherwise)))
         raise InputError(f"there is no data set named {name!r}: {guess}")
 
 
 def _parts(name: str) -> dict[str, Examples]:
     """Returns the parts that a data set has of its own, from the cache if they are there, and else puts them there."""
-    if not _is_name(name):
-        return files.read_parts(Path(name))
     _check_name(name)
     parts = cache.read(name)
     if parts is None:

@@ -12,6 +12,7 @@ Each file is there whole or not at all, whenever the process is killed: it is wr
 renamed. Only the last row of metrics may be cut short.
 """
 
+import dataclasses
 import json
 import math
 import time
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from aejax.core import DISK_ERRORS, DiskError, InputError, named_leaves
+from aejax.data import UNKNOWN, Schema
 from aejax.experiment import Experiment, from_json, to_json
 from aejax.runs.checkpoints import Checkpoints
 from aejax.runs.files import locked, read_json, write_atomically
@@ -51,12 +53,19 @@ class Run:
         self.shape: tuple[int, ...] = from_json(content.get("shape"))
         self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
         self.params: str = content.get("params", FRESH)
+        self.schema = self._schema(content.get("schema", {}))
         self.provenance: list[dict[str, Any]] = content.get("provenance", [_provenance_of_older(content)])
         self._check()
 
     @classmethod
     def create(
-        cls, folder: Path, experiment: Experiment, shape: tuple[int, ...], steps_per_epoch: int, params: Any = None
+        cls,
+        folder: Path,
+        experiment: Experiment,
+        shape: tuple[int, ...],
+        steps_per_epoch: int,
+        params: Any = None,
+        schema: Schema = UNKNOWN,
     ) -> "Run":
         """Starts a run in a new folder below `folder`.
 
@@ -67,6 +76,7 @@ class Run:
             steps_per_epoch: the number of steps in an epoch.
             params: the parameters that training starts from; None: fresh ones. Only a checksum of them is kept,
                 to tell that the settings alone do not repeat the run.
+            schema: what the numbers of the data stand for, by which later data are read.
 
         Raises:
             InputError: where the folder cannot be written.
@@ -74,7 +84,7 @@ class Run:
         start = FRESH if params is None else f"given, crc32 {_checksum_of_arrays(params):08x}"
         try:
             path = _new_folder(Path(folder) / experiment.name)
-            _write_experiment(path, experiment, shape, steps_per_epoch, start, [provenance(0)])
+            _write_experiment(path, experiment, shape, steps_per_epoch, start, schema, [provenance(0)])
         except OSError as error:
             raise InputError(
                 f"the run's folder cannot be written below {folder} ({error.strerror}): name another with --out"
@@ -89,7 +99,9 @@ class Run:
         self.experiment, last, now = experiment, self.provenance[-1], provenance(step)
         if step < last["step"] or now | {"step": last["step"]} != last:
             self.provenance.append(now)
-        _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, self.params, self.provenance)
+        _write_experiment(
+            self.path, experiment, self.shape, self.steps_per_epoch, self.params, self.schema, self.provenance
+        )
 
     def changes(self) -> list[str]:
         """Returns the versions and the hardware that the run was made with, where they are not the present ones."""
@@ -202,6 +214,17 @@ class Run:
             raise InputError(f"{self.path / name} is damaged: it should hold a JSON object")
         return content
 
+    def _schema(self, content: Any) -> Schema:
+        """Returns what the numbers of the data stand for. Raises `InputError` for anything that no run has written."""
+        try:
+            schema = Schema(**{name: tuple(values) for name, values in content.items()})
+            names, numbers = (*schema.classes, *schema.columns), schema.fill
+            if all(type(name) is str for name in names) and all(type(number) is float for number in numbers):
+                return schema
+        except (TypeError, AttributeError):
+            pass
+        raise InputError(f"{self.path / 'experiment.json'} is damaged: its schema is not one that aejax wrote")
+
     def _check(self) -> None:
         """Checks the facts that were read, before memory is taken by them. Raises `InputError` for impossible ones."""
         sizes = (*self.shape, self.steps_per_epoch) if isinstance(self.shape, tuple) else ()
@@ -224,6 +247,7 @@ def _write_experiment(
     shape: tuple[int, ...],
     steps_per_epoch: int,
     params: str,
+    schema: Schema,
     made_with: list[dict[str, Any]],
 ) -> None:
     content = {
@@ -231,6 +255,7 @@ def _write_experiment(
         "shape": list(shape),
         "steps_per_epoch": steps_per_epoch,
         "params": params,
+        **({} if schema == Schema() else {"schema": dataclasses.asdict(schema)}),
         "provenance": made_with,
     }
     write_atomically(path / "experiment.json", json.dumps(content, indent=2))

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from aejax import core, devices
 from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, first_line, means, unseen
-from aejax.data import Preprocess
+from aejax.data import UNKNOWN, Preprocess, Schema, as_array, as_examples
 from aejax.experiment import Experiment
 from aejax.losses import Likelihood
 from aejax.metrics import AnomalyScore, ReconstructionError, Score, per_value
@@ -44,6 +44,8 @@ class Trained:
     """The rows of metrics of each epoch, as in metrics.jsonl."""
     run: Run | None = None
     """The run directory; None where nothing was written."""
+    schema: Schema = UNKNOWN
+    """What the numbers of the training data stand for: the names of classes and columns."""
 
     def encode(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, seed: int | None = None
@@ -91,7 +93,7 @@ class Trained:
         """Encodes each example and decodes it again. Labels and errors are those of `encode`."""
         return self.decode(self.encode(x, label), label)
 
-    def draw_codes(self, n: int, *, like: Examples | None = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
+    def draw_codes(self, n: int, *, like: Any = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
         """Draws codes from the model's prior, or from the aggregate posterior of training examples.
 
         The latter is a mixture of ten Gaussians, fitted to a draw from the posterior of each of the first
@@ -99,7 +101,7 @@ class Trained:
 
         Args:
             n: the number of codes.
-            like: the training examples; None: the codes are drawn from the prior.
+            like: the training examples, as `Examples` or an array; None: the codes are drawn from the prior.
             seed: the seed of the draws.
 
         Raises:
@@ -108,6 +110,7 @@ class Trained:
         if n < 1:
             raise InputError(f"{n} samples were asked for: ask for 1 or more")
         if like is not None:
+            like = self._examples(like)
             like = like.take(np.arange(min(MOST_FITTED, len(like))))
             return codes.from_mixture(self.encode(like.x, like.label, seed=seed), n, seed)
         model = self.experiment.model
@@ -119,7 +122,7 @@ class Trained:
         return np.asarray(_draw_codes(model, self._variables, n, derive(jax.random.key(seed), Stream.CODES)))
 
     def sample(
-        self, n: int, label: Labels | None = None, *, like: Examples | None = None, seed: int = 0, draw: bool = False
+        self, n: int, label: Labels | None = None, *, like: Any = None, seed: int = 0, draw: bool = False
     ) -> Float[np.ndarray, "n *shape"]:
         """Generates examples: draws codes by `draw_codes`, and decodes them.
 
@@ -194,9 +197,12 @@ class Trained:
         function = partial(_apply, function, self.experiment.model, self._variables, as_arrays(self.preprocess))
         return in_chunks(function, self._check(Examples(x, label)))
 
-    def evaluate(self, part: Examples) -> dict[str, float]:
-        """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part."""
-        experiment = self.experiment
+    def evaluate(self, part: Any) -> dict[str, float]:
+        """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part.
+
+        `part` is `Examples`, an array, or a pair of an array and its labels.
+        """
+        experiment, part = self.experiment, self._examples(part)
         loss, preprocess = as_arrays((experiment.loss, self.preprocess))
         placed = self.place(part)
         measures = (loss, ReconstructionError(loss.likelihood))
@@ -208,6 +214,11 @@ class Trained:
     def place(self, part: Examples) -> Examples:
         """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""
         return devices.place(self._check(part.read()), as_arrays(self.preprocess))
+
+    def _examples(self, given: Any) -> Examples:
+        """Returns examples as they are, and reads arrays and data frames as the run's own data were read."""
+        x, label = given if isinstance(given, tuple) else (given, None)
+        return as_examples(x, label, self.experiment.data, self.schema)
 
     @property
     def _variables(self) -> dict[str, Any]:
@@ -234,9 +245,15 @@ class Trained:
             )
         return label.astype(np.int32)
 
+    def _array(self, x: Any) -> np.ndarray:
+        """Returns anything that is like an array as one; a data frame is read as the run's own table was."""
+        if hasattr(x, "__arrow_c_stream__"):
+            return np.asarray(self._examples(x).x)
+        return as_array(x, "the examples")
+
     def _check(self, batch: Examples) -> Examples:
         """Returns the examples as the model takes them. Raises `InputError` for any that it does not take."""
-        x = np.asarray(batch.x)
+        x = self._array(batch.x)
         if x.dtype.kind not in "buif":
             raise InputError(f"the examples have type {x.dtype}, but must be real numbers")
         if x.ndim == len(self.shape) and self.shape[-1] == 1:
@@ -274,7 +291,7 @@ def load(run: str | Path) -> Trained:
             f"{path / 'experiment.json'} makes no model ({type(error).__name__}: {first_line(error)}): train it again"
         ) from error
     parts = opened.restore(like, which)
-    return Trained(experiment, opened.shape, parts["preprocess"], parts["state"], opened.rows(), opened)
+    return Trained(experiment, opened.shape, parts["preprocess"], parts["state"], opened.rows(), opened, opened.schema)
 
 
 def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from aejax import core
 from aejax.core import BUFFER, DivergedError, InputError, Stopped, as_arrays
-from aejax.data import Dataset, load as load_data
+from aejax.data import ARRAYS, Dataset, as_dataset, load as load_data
 from aejax.devices import ALL_DEVICES, Parallel, Program, hosts
 from aejax.experiment import Experiment, differences
 from aejax.runs import FRESH, Run, Saving, stopping, validation_losses
@@ -32,10 +32,10 @@ ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
 
 def fit(
     experiment: Experiment,
+    dataset: Any = None,
     *,
     folder: str | Path | None = None,
     resume: str | Path | None = None,
-    dataset: Dataset | None = None,
     params: Any = None,
     parallel: Parallel = ALL_DEVICES,
     saving: Saving | None = None,
@@ -48,9 +48,10 @@ def fit(
 
     Args:
         experiment: what to train.
+        dataset: in place of the one that `experiment.data` names: a `Dataset`, an array of examples, a data frame, or
+            a pair of examples and labels; see `aejax.data.Dataset.of`.
         folder: where the run directory is made, as `folder/NAME/ID`; None: nothing is written.
         resume: a run directory to go on with instead; it ends with the same bits as if it had never stopped.
-        dataset: in place of the one that `experiment.data` names.
         params: to start from, in place of fresh ones; see `aejax.training.unroll`. A resumed run has its own.
         parallel: the devices that train it together, and how.
         saving: when checkpoints are written, and which are kept; None is `Saving()`.
@@ -68,7 +69,9 @@ def fit(
             is not done within `stopping.GRACE` seconds of SIGTERM, the state at the last row of metrics is saved and
             the process ends with 143.
     """
-    dataset = load_data(experiment.data) if dataset is None else dataset
+    if dataset is not None and not isinstance(dataset, Dataset):  # the run is to say that its data had no name
+        experiment = dataclasses.replace(experiment, data=experiment.data.named(ARRAYS))
+    dataset = load_data(experiment.data) if dataset is None else as_dataset(dataset, experiment.data)
     given, experiment = experiment, experiment.resolve(dataset)
     parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
@@ -108,7 +111,7 @@ def fit(
                     engine.state = window.state
                     break
     state = engine.state if parallel.tensor > 1 else jax.device_put(parallel.to_host(engine.state))
-    return Trained(experiment, dataset.shape, preprocess, state, history, run)
+    return Trained(experiment, dataset.shape, preprocess, state, history, run, dataset.schema)
 
 
 def _check_patience(patience: int, dataset: Dataset) -> None:
@@ -154,7 +157,8 @@ def _watched(run: Run | None, experiment: Experiment, policy: CheckpointPolicy) 
 def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any, params: Any) -> Run | None:
     steps_per_epoch = len(dataset.train) // experiment.batch_size
     if resume is None:
-        return None if folder is None else Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch, params)
+        facts = (experiment, dataset.shape, steps_per_epoch, params, dataset.schema)
+        return None if folder is None else Run.create(Path(folder), *facts)
     run = Run(Path(resume))
     changed = differences(run.experiment, experiment)
     # More epochs or steps only lengthen a run; anything else would make it another experiment.

@@ -73,7 +73,8 @@ def encoded(trained: Trained, dataset: Dataset) -> Dataset:
     parts = (dataset.train, dataset.validation, dataset.test)
     size = trained.experiment.model.latent.size
     codes = [trained.encode(part.x) if len(part) else np.zeros((0, size), np.float32) for part in parts]
-    return Dataset(dataset.name, *(Examples(code, part.label) for code, part in zip(codes, parts, strict=True)))
+    train, validation, test = (Examples(code, part.label) for code, part in zip(codes, parts, strict=True))
+    return Dataset(dataset.name, train, validation, test, dataset.classes)
 
 
 def unroll(experiment: Experiment, dataset: Dataset, parts: Sequence[Trained]) -> dict[str, Any]:
