@@ -206,7 +206,7 @@ def explained(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # a damaged file can raise any exception, and each means the same
-        if "allow_pickle" in str(error):
+        if "allow_pickle" in str(error) or "Python objects" in str(error):
             raise InputError(
                 f"{path} cannot be read, it holds Python objects, which are never unpickled: save real "
                 "numbers, as float32"

@@ -65,6 +65,8 @@ def checked_chunks(source: Source, where: str, data: Data) -> tuple[dict[str, It
     numbers, classes = numbered({name: raw.label for name, raw in source.parts.items()}, where, source, data, Schema())
 
     def chunks(raw: Raw, label: np.ndarray | None) -> Iterator[Examples]:
+        if 0 in raw.x.shape or raw.x.shape == ():
+            examples(np.asarray(raw.x), where, data)  # which says what is wrong
         low, high, n = np.inf, -np.inf, len(raw.x)
         size = max(1, _CHUNK // row_bytes(raw.x))
         for start in range(0, n, size):
@@ -72,8 +74,6 @@ def checked_chunks(source: Source, where: str, data: Data) -> tuple[dict[str, It
             x = examples(np.asarray(raw.x[few]), where, Data(layout=data.layout), source.columns, start)
             low, high = min(low, x.min()), max(high, x.max())
             yield Examples(x, labels(None if label is None else label[few], len(x), where))
-        if n == 0:
-            examples(np.asarray(raw.x[:0]), where, data)  # which says what is wrong
         hint(x.dtype, low, high, raw.x, where)
 
     return {name: chunks(raw, numbers[name]) for name, raw in source.parts.items()}, Schema(classes, source.columns)
@@ -181,19 +181,23 @@ def _floats(values: np.ndarray, where: str, data: Data, columns: tuple[str, ...]
             )
         if data.missing == "refuse":
             raise InputError(
-                f"{where} has {missing.sum()} missing values (NaN){_in_columns(missing, columns)}, the first in "
-                f"example {start + np.argwhere(missing)[0][0]}: give --data.missing mean (each value's mean over the training "
+                f"{where} has {_counted(missing, columns)}, the first in "
+                f"example {start + np.argwhere(missing)[0][0]}: give --data.missing mean (its mean over the training "
                 "part) or drop (these examples), or replace them"
             )
     return floats
 
 
-def _in_columns(missing: np.ndarray, columns: tuple[str, ...]) -> str:
-    """Returns " in a, b and c", the columns that lack values, where columns have names."""
+def _counted(missing: np.ndarray, columns: tuple[str, ...]) -> str:
+    """Returns how many values are missing, and in which columns where columns have names."""
     if not columns:
-        return ""
-    lacking = [f"{name!r} ({count})" for name, count in zip(columns, missing.sum(0), strict=True) if count]
-    return f" in {_some(lacking)}"
+        return f"{missing.sum()} missing values (NaN)"
+    each: dict[str, int] = {}
+    for name, count in zip(columns, missing.sum(0).tolist(), strict=True):
+        each[name.split("=")[0]] = count  # a text that is missing is so in the column of each of its levels
+    lacking = {name: count for name, count in each.items() if count}
+    named = _some([f"{name!r} ({count})" for name, count in lacking.items()])
+    return f"{sum(lacking.values())} missing values (NaN) in {named}"
 
 
 def _some(names: list[str], most: int = 8) -> str:

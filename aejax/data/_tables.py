@@ -180,7 +180,7 @@ def of_tables(tables: dict[str, Any], where: str, data: Data, known: Schema, not
     if index := [name for name in left if name == "__index_level_0__" or _counts_rows(first, name)]:
         notes.append(f"the column {index[0]!r} numbers the rows and is left out")
         left = [name for name in left if name not in index]
-    labels = {part: None if label is None else _labels(table[label]) for part, table in tables.items()}
+    labels = {part: _labels(table[label]) if label in table.column_names else None for part, table in tables.items()}
     classes = _class_names(first, label)
     if pictures := [name for name in left if _is_image(first.schema.field(name).type)]:
         if len(left) > 1:
@@ -340,7 +340,7 @@ def _base(name: str, names: list[str]) -> str | None:
 def _values(table: Any, columns: tuple[str, ...], where: str) -> np.ndarray:
     """Returns the values `[n, columns]`, with NaN for those that are missing."""
     names = table.column_names
-    whole = {name for name in columns if name in names and not _is_text(table.schema.field(name).type)}
+    whole = set(columns) & set(names)
     blocks = []
     for base, group in itertools.groupby(columns, lambda name: name if name in whole else _base(name, names)):
         some = list(group)
