@@ -216,8 +216,9 @@ def pixels(item: Any, size: tuple[int, int] | None, channels: str | None) -> np.
                     "8, or all images as one .npy of float32"
                 )
             grey = image.mode in ("1", "L", "LA", "La") if channels is None else channels == "grey"
-            turned = ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image
-            picture = turned.convert("L" if grey else "RGB")
+            said = "exif" in image.info or image.format == "TIFF"  # to parse EXIF costs as much as to decode
+            turned = said and image.getexif().get(_ORIENTATION, 1) != 1
+            picture = (ImageOps.exif_transpose(image) if turned else image).convert("L" if grey else "RGB")
             if size is not None and size != (picture.height, picture.width):
                 picture = _resized(picture, *size)
             values = np.asarray(picture)
