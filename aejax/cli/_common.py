@@ -54,12 +54,10 @@ def check_out(path: Path, known: tuple[str, ...] | None = None) -> None:
 
     `known` are the ends of names that are written; None: any.
     """
-    from aejax.data import require_written
-
-    if known is not None:
-        require_written(path, known)
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"{path} cannot be written: give a file in a folder that exists and may be written to")
+    if known is not None and path.suffix.lower() not in known:
+        raise InputError(f"{path} says no format that is written: give --out a name that ends in {', '.join(known)}")
 
 
 def save_array(path: Path, main: str, array: Any, beside: Any = None, names: Any = None) -> None:

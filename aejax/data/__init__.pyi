@@ -51,6 +51,5 @@ from .stored import (
     chunks as chunks,
 )
 from .writing import (
-    require_written as require_written,
     write_arrays as write_arrays,
 )

@@ -1,21 +1,9 @@
 """Writes arrays to the file formats that the name of a file asks for: .npy, .npz, .csv and .parquet."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-
-from aejax.core import InputError
-
-WRITTEN = (".npy", ".npz", ".csv", ".parquet")
-"""The ends of names of files that are written."""
-
-
-def require_written(path: Path, known: tuple[str, ...] = WRITTEN) -> None:
-    """Raises `InputError` for a name whose end says no format that is written."""
-    if path.suffix.lower() not in known:
-        raise InputError(f"{path} says no format: give a name that ends in {', '.join(known)}")
 
 
 def write_arrays(file: IO[bytes], suffix: str, main: str, arrays: Mapping[str, Any], names: Mapping[str, Any]) -> None:
@@ -26,7 +14,7 @@ def write_arrays(file: IO[bytes], suffix: str, main: str, arrays: Mapping[str, A
 
     Args:
         file: the file, open for bytes.
-        suffix: the end of its name, one of `WRITTEN`.
+        suffix: the end of its name, one of these four.
         main: the name of the array that a file of a single one holds.
         arrays: the arrays by name, each `[n]` or `[n, *shape]`.
         names: the names of the columns of an array, where they are not the array's name and a number.

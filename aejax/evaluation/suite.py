@@ -71,7 +71,7 @@ def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     drawn = {"reconstructions": figures.reconstructions(scaled(first.target), restored)}
     if trained.history:
         drawn["loss"] = figures.loss_curves(trained.history)
-    many = test.take(np.arange(min(MOST_CODES, len(test))))
+    many = test.take(np.arange(min(MOST_CODES, len(test))) * len(test) // min(MOST_CODES, len(test)))
     drawn["codes"] = figures.code_scatter(trained.encode(many.x, many.label), _named(many.label, dataset.classes))
     return drawn | {name: figures.weights(kernel, trained.shape) for name, kernel in image_weights(trained).items()}
 

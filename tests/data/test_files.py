@@ -178,7 +178,7 @@ def test_named_parts_are_kept_apart_with_their_labels(tmp_path):
 def test_files_of_arrays_that_cannot_be_used_are_refused(tmp_path, arrays, why):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(InputError, match=why):
-        read(tmp_path / "a.npz").parts
+        read(tmp_path / "a.npz")
 
 
 def test_paths_are_told_from_names(tmp_path, monkeypatch):

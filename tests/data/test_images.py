@@ -54,7 +54,9 @@ def test_every_8_bit_mode_is_grey_or_colour(tmp_path, mode, channels):
 def test_the_first_odd_image_is_named(tmp_path):
     for name, shape in (("a.png", (4, 6)), ("b.png", (4, 6)), ("c.png", (6, 4)), ("d.png", (9, 9))):
         picture(tmp_path / name, shape)
-    with pytest.raises(InputError, match=r"c\.png has shape \(6, 4, 1\) where a\.png has \(4, 6, 1\): give --data.size 4 6"):
+    with pytest.raises(
+        InputError, match=r"c\.png has shape \(6, 4, 1\) where a\.png has \(4, 6, 1\): give --data.size 4 6"
+    ):
         read(tmp_path)
     assert read(tmp_path, Data(size=(3, 5))).parts["train"].x.shape == (4, 3, 5, 1)
 
@@ -62,7 +64,9 @@ def test_the_first_odd_image_is_named(tmp_path):
 def test_grey_and_colour_do_not_mix(tmp_path):
     picture(tmp_path / "a.png", (4, 6))
     picture(tmp_path / "b.png", (4, 6, 3))
-    with pytest.raises(InputError, match=r"b\.png has shape \(4, 6, 3\) where a\.png has \(4, 6, 1\): give --data.channels"):
+    with pytest.raises(
+        InputError, match=r"b\.png has shape \(4, 6, 3\) where a\.png has \(4, 6, 1\): give --data.channels"
+    ):
         read(tmp_path)
     assert read(tmp_path, Data(channels="colour")).parts["train"].x.shape == (2, 4, 6, 3)
     assert read(tmp_path, Data(channels="grey")).parts["train"].x.shape == (2, 4, 6, 1)
@@ -141,7 +145,7 @@ def test_folders_named_after_parts_are_parts(tmp_path, name):
     other = "test" if name == "Test" else "validation"
     assert {part: examples.label.tolist() for part, examples in found.parts.items()} == {"train": [0, 1], other: [1]}
     picture(tmp_path / "cow" / "a.png")
-    with pytest.raises(InputError, match="holds parts .* beside cow"):
+    with pytest.raises(InputError, match=r"holds parts .* beside cow"):
         read(tmp_path)
 
 
