@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from aejax.experiment import Experiment
     from aejax.trained import Trained
 
-ABOUT = "Autoencoders in JAX and Flax: train registered experiments and use what they learned."
+ABOUT = """Autoencoders in JAX and Flax: train registered experiments and use what they learned.
+Every command takes --import MODULE or --import FILE.py, for experiments and classes of your own; those that
+AEJAX_IMPORT names are always imported."""
 
 SETTINGS = """ Every setting below can be given; its present value is the default.
 A part that has settings of its own is exchanged by name:
@@ -64,6 +66,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> None:
+    arguments = _import_own_code(arguments)
     commands, prog = COMMANDS, "aejax"
     if arguments[:1] == ["data"]:
         commands, prog, arguments = DATA_COMMANDS, "aejax data", arguments[1:]
@@ -78,6 +81,26 @@ def _run(arguments: list[str]) -> None:
         (_train if arguments[0] == "train" else _bench)(arguments[1], arguments[2:])
     else:
         tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=arguments or ["--help"], description=ABOUT)()
+
+
+def _import_own_code(arguments: list[str]) -> list[str]:
+    """Imports the modules and files of every --import and of AEJAX_IMPORT; returns the other arguments."""
+    flag, left, given = "--import", [], []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == flag or argument.startswith(f"{flag}="):
+            given.append(argument.removeprefix(flag).removeprefix("=") or next(remaining, ""))
+        else:
+            left.append(argument)
+    if "" in given:
+        raise InputError(f"{flag} names nothing: give a module or a file that ends in .py")
+    if given or os.environ.get("AEJAX_IMPORT"):
+        from aejax.experiment import import_code, import_from_environment
+
+        import_from_environment()
+        for name in given:
+            import_code(name)
+    return left
 
 
 def _gives_name(arguments: list[str]) -> bool:

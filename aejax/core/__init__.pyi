@@ -72,6 +72,7 @@ from .settings import (
     Number as Number,
     as_arrays as as_arrays,
     configurable as configurable,
+    is_known as is_known,
     known as known,
     known_class as known_class,
     known_subclasses as known_subclasses,

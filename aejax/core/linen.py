@@ -6,6 +6,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from aejax.core import _convolutions  # noqa: F401 - a model's convolutions run fast inside a loop from here on
+
 Model = nn.Module
 """The type of what is trained: any Linen module that its loss knows how to use."""
 

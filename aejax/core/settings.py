@@ -52,12 +52,17 @@ def known(cls: type[T]) -> type[T]:
     return cls
 
 
+def is_known(name: Any) -> bool:
+    """Tells whether a class is registered under that name."""
+    return isinstance(name, str) and name in _KNOWN
+
+
 def known_class(name: str) -> type:
     """Returns the class of that name. Raises `InputError` for a name that is not registered; imports nothing."""
-    if not isinstance(name, str) or name not in _KNOWN:
+    if not is_known(name):
         raise InputError(
-            f"the class {name!r} is not one that aejax knows: import the module that defines it "
-            "(and marks it with aejax.configurable or aejax.known) first"
+            f"the class {name!r} is not one that aejax knows: import the module that defines it (and marks it with "
+            "aejax.configurable or aejax.known) first, on the command line with --import MODULE or --import FILE.py"
         )
     return _KNOWN[name]
 

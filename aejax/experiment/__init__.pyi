@@ -6,6 +6,12 @@ from .experiment import (
     Expected as Expected,
     Experiment as Experiment,
 )
+from .own_code import (
+    import_code as import_code,
+    import_from_environment as import_from_environment,
+    origins as origins,
+    require_code as require_code,
+)
 from .registry import (
     get as get,
     names as names,

@@ -3,9 +3,11 @@
 import dataclasses
 import importlib
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from aejax.core import require_known
+from aejax.experiment.own_code import GROUP
 from aejax.experiment.zoo import ENTRIES
 
 if TYPE_CHECKING:
@@ -20,28 +22,45 @@ def register(name: str, summary: str, build: str | Build) -> None:
     """Adds an experiment to the registry.
 
     Args:
-        name: the name of the experiment.
+        name: the name of the experiment. Registered again from the same place, as by a notebook's cell that is run
+            twice, it is replaced.
         summary: one line on what it is.
         build: the function that builds it, or where that is, as "module:function".
 
     Raises:
-        ValueError: for a name that is taken.
+        ValueError: for a name that another place has registered.
     """
-    if name in _ENTRIES:
-        raise ValueError(f"an experiment is already registered as {name!r}")
+    if name in _ENTRIES and _origin(_ENTRIES[name][1]) != _origin(build):
+        raise ValueError(f"an experiment is already registered as {name!r}, of {_origin(_ENTRIES[name][1])}")
     _ENTRIES[name] = (summary, build)
 
 
 def names() -> dict[str, str]:
-    """Returns every registered name with its one-line summary, in the order of registration."""
-    return {name: summary for name, (summary, _) in _ENTRIES.items()}
+    """Returns every registered name with its one-line summary, in the order of registration.
+
+    After them come the experiments that installed packages declare in the group `aejax.experiments` of entry points,
+    except those whose name is taken.
+    """
+    return {name: summary for name, (summary, _) in _entries().items()}
 
 
 def get(name: str) -> "Experiment":
     """Builds the experiment of that name. Raises `InputError`, with the nearest names, for an unknown one."""
     require_known("experiment", name, names(), "aejax list")
-    build = _ENTRIES[name][1]
+    build = _entries()[name][1]
     if isinstance(build, str):
         module, function = build.split(":")
         build = getattr(importlib.import_module(module), function)
     return dataclasses.replace(build(), name=name)
+
+
+def _entries() -> dict[str, tuple[str, str | Build]]:
+    declared: dict[str, tuple[str, str | Build]] = {
+        point.name: (f"of the package {point.dist.name if point.dist else point.module}", point.value)
+        for point in entry_points(group=GROUP)
+    }
+    return _ENTRIES | {name: entry for name, entry in declared.items() if name not in _ENTRIES}
+
+
+def _origin(build: str | Build) -> str:
+    return build if isinstance(build, str) else f"{build.__module__}:{build.__qualname__}"

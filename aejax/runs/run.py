@@ -26,7 +26,7 @@ import numpy as np
 
 from aejax.core import DISK_ERRORS, DiskError, InputError, named_leaves
 from aejax.data import UNKNOWN, Schema
-from aejax.experiment import Experiment, from_json, to_json
+from aejax.experiment import Experiment, from_json, origins, require_code, to_json
 from aejax.runs.checkpoints import Checkpoints
 from aejax.runs.files import locked, read_json, write_atomically
 from aejax.runs.metric_log import TensorBoardMirror, validation_losses, whole_rows
@@ -47,6 +47,8 @@ class Run:
         self.checkpoints = Checkpoints(self.path / "checkpoints")
         self._board = TensorBoardMirror(self.path / "tensorboard")
         content = self._read("experiment.json")
+        code = content.get("code", {})
+        require_code(code if isinstance(code, dict) else {}, str(self.path))
         self.experiment = from_json(content.get("experiment"))
         if not isinstance(self.experiment, Experiment):
             raise InputError(f"{self.path / 'experiment.json'} holds no experiment: it is not one that aejax wrote")
@@ -252,6 +254,7 @@ def _write_experiment(
 ) -> None:
     content = {
         "experiment": to_json(experiment),
+        "code": origins(experiment),
         "shape": list(shape),
         "steps_per_epoch": steps_per_epoch,
         "params": params,

@@ -56,7 +56,7 @@ def test_training_leaves_a_whole_run_directory(trained):
     assert result["met"] is None  # other settings than the published ones are not compared
     content = json.loads((trained / "experiment.json").read_text())
     assert content["experiment"]["model"]["latent"]["size"] == 4
-    assert set(content) == {"experiment", "shape", "steps_per_epoch", "params", "provenance"}
+    assert set(content) == {"experiment", "code", "shape", "steps_per_epoch", "params", "provenance"}
     assert [set(part) for part in content["provenance"]] == [{"step", "versions", "hardware", "commit"}]
 
 

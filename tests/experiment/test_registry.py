@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -42,11 +43,20 @@ def test_a_name_near_nothing_says_what_lists_them():
         registry.get("zzzzzzzz")
 
 
-def test_a_name_is_registered_once(entries, tiny):
-    registry.register("own", "of the user", lambda: tiny.experiment)
+def test_a_name_belongs_to_one_place_which_may_register_it_again(entries, tiny):
+    def cell(epochs):
+        def build():
+            return dataclasses.replace(tiny.experiment, epochs=epochs)
+
+        registry.register("own", f"of {epochs} epochs", build)
+
+    cell(2)
     assert registry.get("own").name == "own"
     assert list(registry.names())[-1] == "own"
-    with pytest.raises(ValueError, match="already registered as 'own'"):
+    cell(3)  # as a notebook's cell that is run twice
+    assert registry.get("own").epochs == 3
+    assert registry.names()["own"] == "of 3 epochs"
+    with pytest.raises(ValueError, match=r"already registered as 'own', of .*build"):
         registry.register("own", "again", lambda: tiny.experiment)
     with pytest.raises(ValueError, match="ae-keras"):
         registry.register("ae-keras", "again", lambda: tiny.experiment)
