@@ -11,7 +11,7 @@ import numpy as np
 
 from aejax.core import Examples, InputError
 from aejax.data._source import Raw, Source, row_bytes, whole
-from aejax.data.dataset import Parts, Schema
+from aejax.data.dataset import UNKNOWN, Parts, Schema
 from aejax.data.settings import PLAIN, Data, Layout
 
 _log = logging.getLogger("aejax")
@@ -62,7 +62,9 @@ def checked_chunks(source: Source, where: str, data: Data) -> tuple[dict[str, It
     Raises `InputError` as `checked` does, and for missing values that are to be dropped or filled, which takes all
     examples at once.
     """
-    numbers, classes = numbered({name: raw.label for name, raw in source.parts.items()}, where, source, data, Schema())
+    if data.missing != "refuse":
+        raise InputError(f"--data.missing {data.missing} needs all of {where} at once: replace what is missing first")
+    numbers, classes = numbered({name: raw.label for name, raw in source.parts.items()}, where, source, data, UNKNOWN)
 
     def chunks(raw: Raw, label: np.ndarray | None) -> Iterator[Examples]:
         if 0 in raw.x.shape or raw.x.shape == ():
@@ -181,9 +183,9 @@ def _floats(values: np.ndarray, where: str, data: Data, columns: tuple[str, ...]
             )
         if data.missing == "refuse":
             raise InputError(
-                f"{where} has {_counted(missing, columns)}, the first in "
-                f"example {start + np.argwhere(missing)[0][0]}: give --data.missing mean (its mean over the training "
-                "part) or drop (these examples), or replace them"
+                f"{where} has {_counted(missing, columns)}, the first in example "
+                f"{start + np.argwhere(missing)[0][0]}: replace them, or train with --data.missing mean (its mean over "
+                "the training part) or drop (these examples)"
             )
     return floats
 

@@ -62,7 +62,7 @@ def _named(skipped: list[str], most: int = 6) -> str:
 
 def _parts(folder: Path, below: list[Path], skipped: list[str]) -> dict[str, tuple[list[Path], np.ndarray | None]]:
     """Returns the images of each part, where folders are named after parts."""
-    strange = [sub.name for sub in below if sub.name.lower() not in PARTS and _holds_images(sub)]
+    strange = [sub.name for sub in below if sub.name.lower() not in PARTS and holds_images(sub)]
     if strange or (here := _images(folder, skipped)):
         raise InputError(
             f"{folder} holds parts ({', '.join(sub.name for sub in below if sub.name.lower() in PARTS)}) beside "
@@ -84,7 +84,7 @@ def _classes(folder: Path, skipped: list[str]) -> tuple[list[Path], np.ndarray |
     for sub in _folders(folder, skipped):
         below.append((sub.name, _images(sub, skipped)))
         for deeper in _folders(sub, skipped):
-            if _holds_images(deeper):
+            if holds_images(deeper):
                 raise InputError(f"{deeper} holds images below the folder of a class: move them to {sub}")
     below = [(name, found) for name, found in below if found]
     if here and below:
@@ -119,7 +119,7 @@ def _images(folder: Path, skipped: list[str]) -> list[Path]:
     return found
 
 
-def _holds_images(folder: Path) -> bool:
+def holds_images(folder: Path) -> bool:
     """Tells whether an image lies anywhere below a folder."""
     return any(path.suffix.lower() in SUFFIXES for path in folder.rglob("*"))
 

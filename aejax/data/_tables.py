@@ -68,21 +68,19 @@ def read_table_folder(path: Path, data: Data, known: Schema) -> Source:
 
 
 def table_files(path: Path) -> list[tuple[str, Path]]:
-    """Returns the tables in a folder, each with the name that tells its part: the file's, or its folder's."""
-    here = [(file.name, file) for file in sorted(path.iterdir()) if _is_table(file)]
-    below = [
-        (sub.name, file)
-        for sub in sorted(path.iterdir())
-        if sub.is_dir() and sub.name.lower() in PARTS
-        for file in sorted(sub.iterdir())
+    """Returns the tables in a folder and in its subfolders, each with the name that tells its part."""
+    folders = [path, *(sub for sub in sorted(path.iterdir()) if sub.is_dir() and not sub.name.startswith("."))]
+    return [
+        (file.name if folder == path else folder.name, file)
+        for folder in folders
+        for file in sorted(folder.iterdir())
         if _is_table(file)
     ]
-    return here or below
 
 
 def _is_table(file: Path) -> bool:
     hidden = file.name.startswith((".", "cache-"))  # Hugging Face leaves what it has computed beside the data
-    return file.is_file() and not hidden and file.name.lower().endswith(SUFFIXES)
+    return file.name.lower().endswith(SUFFIXES) and not hidden and file.is_file()
 
 
 def _table(path: Path) -> tuple[Any, list[str]]:

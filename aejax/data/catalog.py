@@ -84,6 +84,7 @@ def pack(source: str, folder: Path, data: Data = PLAIN) -> dict[str, int]:
         splits = _tfds.splits(source.removeprefix(_TFDS)).items()
         return _packed.write(folder, {name: split.chunks() for name, split in splits})
     if not is_name(source):
+        files.require_used(Path(source).expanduser(), data)
         parts, schema = files.read_chunks(Path(source), data)
         return _packed.write(folder, parts, schema)
     return _packed.write(folder, {name: files.part_chunks(part) for name, part in _parts(source).items()})
@@ -107,6 +108,8 @@ def read_examples(spec: str, split: str = "test", like: Data = PLAIN, known: Sch
         dataset = load(Data(spec))
         parts = {part: dataset.part(part) for part in ("train", "validation", "test")}
     else:
+        # An example that was left out would shift the numbers of those after it.
+        like = dataclasses.replace(like, missing="refuse") if like.missing == "drop" else like
         parts = files.read(Path(spec), like, known).parts
         if len(parts) == 1:
             return next(iter(parts.values()))

@@ -155,14 +155,16 @@ def kind(path: Path) -> Kind:
 
 def _kind_of_folder(path: Path) -> Kind:
     """Returns the kind of a folder, by the files in it. Raises `InputError` where it holds more than one kind."""
-    found = []
-    if any(not file.name.startswith(".") for file in path.glob("*.npy")):
-        found.append(_PIECES)
-    if _tables.table_files(path):
-        found.append(_TABLES)
-    if len(found) > 1:
-        raise InputError(f"{path} holds both .npy files and tables: give one of them, or move them apart")
-    return found[0] if found else _PICTURES
+    arrays = [file for file in path.glob("*.npy") if not file.name.startswith(".")]
+    tables = [file for _, file in _tables.table_files(path)]
+    if not arrays and not tables:
+        return _PICTURES
+    if (arrays and tables) or _images.holds_images(path):
+        raise InputError(
+            f"{path} holds {(tables or arrays)[0].name} beside other data: give one kind of data, or move them apart "
+            "(labels of images are the names of their folders)"
+        )
+    return _PIECES if arrays else _TABLES
 
 
 def _existing(path: Path) -> Path:

@@ -128,6 +128,14 @@ def hugging_face(path, column="vector"):
     (path / "dataset_info.json").write_text("{}")
 
 
+def split_tables(path):
+    """As `DatasetDict.save_to_disk` divides a data set, here in Parquet."""
+    for name, rows in (("train", slice(0, 27)), ("test", slice(27, N))):
+        (path / name).mkdir(parents=True)
+        parquet(path / name / "data.parquet", **{c: table()[c].to_numpy()[rows] for c in table().column_names})
+    (path / "dataset_dict.json").write_text("{}")
+
+
 def pictures(path, end="png", by_class=False, parts=False):
     for i, image in enumerate(IMAGES):
         folder = path
@@ -175,6 +183,7 @@ KINDS = [
     ("a.parquet", parquet, {"label": "kind"}, ENCODED, ("cat", "dog")),
     ("a.feather", feather, {"label": "kind"}, ENCODED, ("cat", "dog")),
     ("tables", tables, {"label": "kind"}, ENCODED, ("cat", "dog")),
+    ("split", split_tables, {"label": "kind"}, ENCODED, ("cat", "dog")),
     ("a.h5", hdf5, {}, X, ("cat", "dog")),
     ("a.h5ad", h5ad, {"label": "kind"}, X, ("cat", "dog")),
     ("a.h5ad", lambda path: h5ad(path, True), {"label": "kind"}, X, ("cat", "dog")),
@@ -286,6 +295,17 @@ def test_what_cannot_be_read_gets_one_sentence(tmp_path, name, content, how, why
     assert "\n" not in str(caught.value)
 
 
+def test_kinds_of_data_do_not_mix_in_a_folder(tmp_path):
+    pictures(tmp_path / "images")
+    (tmp_path / "labels.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"holds labels.csv beside other data: give one kind"):
+        read(tmp_path)
+    split_tables(tmp_path / "split")
+    parquet(tmp_path / "split" / "more.parquet")
+    with pytest.raises(InputError, match=r"holds more.parquet beside files named after parts"):
+        read(tmp_path / "split")
+
+
 def test_a_layout_that_is_given_is_not_asked_about(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((9, 3, 8, 8), np.uint8))
     shape = load(Data(str(tmp_path / "a.npy"), layout="channels-last")).shape
@@ -347,7 +367,12 @@ def test_missing_values_become_the_mean_of_train_or_go(tmp_path):
     assert sorted(whole[np.isin(whole[:, 0], [6, 14])][:, 1]) == pytest.approx([dataset.fill[1]] * 2)
     later = read_examples(str(tmp_path / "a.npy"), like=data, known=dataset.schema)
     np.testing.assert_allclose(later.x[[3, 7], 1], dataset.fill[1])
-    assert len(read(tmp_path / "a.npy", dataclasses.replace(data, missing="drop")).parts["train"]) == 18
+    drop = dataclasses.replace(data, missing="drop")
+    assert len(read(tmp_path / "a.npy", drop).parts["train"]) == 18
+    with pytest.raises(InputError, match="2 missing values"):  # later rows keep their numbers
+        read_examples(str(tmp_path / "a.npy"), like=drop)
+    with pytest.raises(InputError, match=r"--data.missing drop needs all of .* at once"):
+        pack(str(tmp_path / "a.npy"), tmp_path / "packed", drop)
 
 
 def test_labels_that_mark_outliers_become_flags(tmp_path):
