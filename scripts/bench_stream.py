@@ -46,7 +46,7 @@ def contender(path: str, setting: dict[str, Any], buffer: float) -> tuple[Any, A
     from aejax.devices import Parallel, Program
     from aejax.runs import Recording
     from aejax.trained import Trained
-    from aejax.training import Engine, Stop, one_ahead, source_for
+    from aejax.training import Engine, Stop, source_for
 
     given = aejax.get(setting["experiment"])
     data = dataclasses.replace(given.data, name=path, validation=0.0)
@@ -62,7 +62,7 @@ def contender(path: str, setting: dict[str, Any], buffer: float) -> tuple[Any, A
     def turn() -> None:
         stop = engine.step + setting["epochs"] * source.steps
         with Recording() as recorded:
-            for window in one_ahead(engine.windows([Stop(stop)])):
+            for window in engine.windows([Stop(stop)]):
                 jax.block_until_ready(window.metrics)
             jax.block_until_ready(engine.state)
         turns.append(sum(recorded.seconds.get("input", [0.0])))

@@ -95,7 +95,9 @@ def _seconds_an_epoch(settings: list[Any], dataset: Dataset) -> float:
     Where the members are in several groups, these may train side by side.
     """
     ends: list[tuple[float, int]] = []
-    fit_many(settings, dataset=dataset, on_epoch=lambda count: ends.append((time.perf_counter(), count)))
+    fit_many(
+        settings, dataset=dataset, observers=[lambda rows, state: ends.append((time.perf_counter(), len(state.step)))]
+    )
     return len(settings) * (ends[-1][0] - ends[0][0]) / sum(count for _, count in ends[1:])
 
 

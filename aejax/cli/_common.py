@@ -24,29 +24,45 @@ def load_run(run: Path) -> Any:
 
 
 def examples(
-    trained: Any, data: str, split: Split, label: int | None = None, labels: str | None = None, outlier: Any = ()
+    trained: Any,
+    data: str | None,
+    split: Split | None,
+    label: int | None = None,
+    labels: str | None = None,
+    outlier: tuple[str, ...] = (),
+    whole: bool = True,
 ) -> Any:
-    """Reads the examples behind a name or a path as a run reads its own data, with their labels.
+    """Reads the examples behind a name or a path as a run reads its own data, and says what they are.
 
     Args:
-        trained: the run's model.
-        data: the data set's name, or a path.
-        split: the part of a data set that has parts.
+        trained: the model that is to take them.
+        data: the data set's name, or a path; None: the run's own data.
+        split: the part to take: see `aejax.data.read_given`, which returns them so.
         label: the label of all examples; None: the data's own labels, if it has any.
         labels: the column or array of labels; None: the run's own setting.
         outlier: the labels that mark outliers; none: the run's own setting.
+        whole: take all rows of the run's own data too, where they are one file and no split is asked for.
     """
     import numpy as np
 
-    from aejax.data import read_examples
+    from aejax.data import read_given
 
-    like, schema = trained.experiment.data, trained.schema
-    if labels is not None:
-        like = dataclasses.replace(like, label=labels)
-    if outlier:
-        like, schema = dataclasses.replace(like, outlier=outlier), dataclasses.replace(schema, classes=())
-    part = read_examples(data, split, like, schema)
-    return part if label is None else dataclasses.replace(part, label=np.asarray([label] * len(part)))
+    anew = {name: value for name, value in (("label", labels), ("outlier", outlier)) if value}
+    given = read_given(data, split, trained.experiment.data, trained.data, whole, anew)
+    if label is None:
+        return given
+    part = given.examples
+    return given._replace(examples=dataclasses.replace(part, label=np.asarray([label] * len(part))))
+
+
+def own_data(trained: Any, trained_on: str | None) -> Any:
+    """Loads the data that a model was trained on, from where they lay then or from `trained_on`.
+
+    Raises `InputError` where they are not there, or are others by now.
+    """
+    from aejax.data import load_again
+
+    return load_again(trained.experiment.data, trained.data, trained_on)
 
 
 def check_out(path: Path, known: tuple[str, ...] | None = None) -> None:
@@ -105,12 +121,10 @@ def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
         finished: returns how many trials have a result.
 
     Yields:
-        The sweep's events, which move the bar.
+        An observer of the sweep, which moves the bar.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from aejax.sweeps import SweepEvents
 
     def said() -> str:
         return f"stopped with {finished()} of {total} trials finished; the same command goes on"
@@ -120,26 +134,20 @@ def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
 
     columns = (TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
     with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True)) as bar:
-        task = bar.add_task("trials", total=total, completed=finished(), status="")
-        done, of = 0, ""
+        task, epochs = bar.add_task("trials", total=total, completed=finished(), status="compiling"), 0
 
-        def begun(trials: Any) -> None:
-            nonlocal done, of
-            counted = all(trial.experiment.steps is None for trial in trials)  # else the data say how many epochs
-            done, of = 0, f" of {sum(trial.experiment.epochs for trial in trials):,}" if counted else ""
-            bar.update(task, status=f"{len(trials)} begun: compiling")
-
-        def epoch(members: int) -> None:
-            nonlocal done
-            done += members
-            bar.update(task, status=f"epoch {done:,}{of} of those begun")
-
-        def recorded(trial: Any, content: Any) -> None:
-            bar.update(task, completed=finished(), status="")
+        def show(rows: Any, state: Any) -> None:
+            nonlocal epochs
+            trained = sum(row["split"] == "train" for row in rows)
+            if trained:
+                epochs += trained
+                bar.update(task, status=f"{epochs:,} epochs")
+            else:  # a trial has its result, or a worker may have one
+                bar.update(task, completed=finished())
 
         with (
             stopping.in_time(said),
             stopping.handling(signal.SIGINT, stop),
             stopping.handling(signal.SIGTERM, stop),
         ):
-            yield SweepEvents(begun, epoch, recorded)
+            yield show

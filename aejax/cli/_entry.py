@@ -72,7 +72,6 @@ def _run(arguments: list[str]) -> None:
         commands, prog, arguments = DATA_COMMANDS, "aejax data", arguments[1:]
     if arguments and not arguments[0].startswith("-"):
         core.require_known("command", arguments[0], commands, f"{prog} --help")
-    logging.getLogger("aejax.notes").disabled = commands is COMMANDS and arguments[:1] not in (["train"], ["sweep"])
     if commands is DATA_COMMANDS and arguments[:1] in (["check"], ["pack"]) and _gives_name(arguments[1:]):
         (_data.check if arguments[0] == "check" else _data.pack)(arguments[1:])
     elif arguments[:1] == ["sweep"] and arguments[1:2] and arguments[1] in SWEEP_COMMANDS:
@@ -134,10 +133,9 @@ def _train(name: str, arguments: list[str]) -> None:
 
     options = _parse("train", Options, _base(name, arguments), arguments)
 
-    from aejax.data import load
     from aejax.devices import enable_compilation_cache, hosts
     from aejax.evaluation import finish, profiled
-    from aejax.training import fit
+    from aejax.training import data_of, fit
 
     def train() -> "Trained":
         trained = fit(
@@ -158,7 +156,7 @@ def _train(name: str, arguments: list[str]) -> None:
 
     enable_compilation_cache()
     with options.hosts.joined():
-        dataset = load(options.experiment.data)
+        dataset = data_of(options.experiment, options.resume)
         if options.profile and hosts.first():
             profiled(train)
         else:

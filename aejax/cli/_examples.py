@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from aejax.cli._common import Split, check_out, examples, labels_beside, load_run, save_array
+from aejax.cli._common import Split, check_out, examples, labels_beside, load_run, own_data, save_array
 from aejax.core import InputError
 
 WRITTEN = (".npy", ".npz", ".csv", ".parquet")
@@ -23,15 +23,16 @@ class _OverExamples:
     """A data set's name or a path, read as the run's own data: see `aejax data check`."""
     out: Path
     """The file to write: .npy, or .npz, .csv or .parquet, which hold the labels too."""
-    split: Split = "test"
-    """The part to take of a data set that has parts."""
+    split: Split | None = None
+    """The part to take, of data that have parts or that the run was trained on; by default test, and all of a file
+    without parts."""
     label: int | None = None
     """The class of all examples, for a conditional model; by default the data's own labels."""
     labels: str | None = None
     """The column or array of labels; by default that of the run's own data."""
 
     def _examples(self, trained: Any) -> Any:
-        return examples(trained, self.data, self.split, self.label, self.labels)
+        return examples(trained, self.data, self.split, self.label, self.labels).examples
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,11 @@ class ScoreCommand(_OverExamples):
     """The score: the squared error of the reconstruction, or its negative log-likelihood in nats."""
     outlier: tuple[str, ...] = ()
     """The labels that mark outliers, for AUROC and average precision; by default those of the run's own data."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
 
     def _examples(self, trained: Any) -> Any:
-        return examples(trained, self.data, self.split, self.label, self.labels, self.outlier)
+        return examples(trained, self.data, self.split, self.label, self.labels, self.outlier).examples
 
     def __call__(self) -> None:
         """Writes the scores `[n]`, float32, and prints the threshold and the share of examples above it.
@@ -114,16 +117,18 @@ class ScoreCommand(_OverExamples):
         """
         import numpy as np
 
-        from aejax.data import load
         from aejax.evaluation import suite
         from aejax.metrics import parse_threshold
 
         check_out(self.out, WRITTEN)
         choose = parse_threshold(self.threshold)
         trained = load_run(self.run)
-        normal = load(trained.experiment.data).validation.within()
+        normal = own_data(trained, self.trained_on).validation.within()
         if len(normal) == 0:
-            raise InputError(f"{self.run} held out no validation part to choose a threshold on: train with one")
+            raise InputError(
+                f"{self.run} held out no validation part to choose a threshold on: train one that does, with "
+                "--data.validation 0.1"
+            )
         part = self._examples(trained)
         scores = trained.score(part.x, self.kind, part.label)
         threshold = choose(trained.score(normal.x, self.kind, normal.label))
@@ -152,10 +157,13 @@ class CompressCommand:
     bits: int | None = None
     """Bits for each dimension of the code, 1 to 8, before entropy coding; 4 by default. A codebook's indices take no
     such setting."""
-    split: Split = "test"
-    """The part to take of a data set that has a name."""
+    split: Split | None = None
+    """The part to take, of data that have parts or that the run was trained on; by default test, and all of a file
+    without parts."""
     label: int | None = None
     """The class of all examples, for a conditional model; by default the data's own labels. The file keeps them."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
 
     def __call__(self) -> None:
         """Writes the file, and prints its size. The quantiser is fitted to codes of the run's training part."""
@@ -164,7 +172,7 @@ class CompressCommand:
 
         check_out(self.out)
         trained = load_run(self.run)
-        part = examples(trained, self.data, self.split, self.label)
+        part = examples(trained, self.data, self.split, self.label).examples
         content = compress(trained, part.x, self._quantizer(trained), part.label)
         write_atomically(self.out, lambda file: file.write(content))
         print(
@@ -172,11 +180,10 @@ class CompressCommand:
         )
 
     def _quantizer(self, trained: Any) -> Any:
-        from aejax.data import load
         from aejax.trained import Quantizer, has_codebook
 
         if not has_codebook(trained):
-            train = load(trained.experiment.data).train.within()
+            train = own_data(trained, self.trained_on).train.within()
             return Quantizer.fit(trained.encode(train.x, train.label), 4 if self.bits is None else self.bits)
         if self.bits is not None:
             raise InputError(f"the codes of {self.run} are a codebook's indices, which take no --bits: leave it out")

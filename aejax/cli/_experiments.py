@@ -1,13 +1,12 @@
 """Holds the commands on experiments and their runs: list, show, train, measure, draw."""
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tyro.conf import Positional
 
-from aejax.cli._common import Split, examples, load_run, print_names
+from aejax.cli._common import Split, examples, load_run, own_data, print_names
 from aejax.core import InputError
 from aejax.experiment import registry
 
@@ -64,11 +63,11 @@ class EvalCommand:
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str | None = None
-    """Another data set, or a file; by default the data set that the model was trained on."""
-    split: Split = "test"
-    """The part to measure."""
+    """Another data set, or a file, or where the data that the model was trained on lie now; by default those data."""
+    split: Split | None = None
+    """The part to measure; by default test, and all of other data without parts."""
     labels: str | None = None
-    """The column or array of labels in other data; by default that of the run's own."""
+    """The column or array of labels in the data; by default that of the run's own."""
     outlier: tuple[str, ...] = ()
     """The labels that mark outliers, for AUROC and average precision; by default those of the run's own data."""
     samples: int = 50
@@ -77,24 +76,17 @@ class EvalCommand:
 
     def __call__(self) -> None:
         """Prints the metrics as a table."""
-        from aejax.data import load
         from aejax.evaluation import report, suite
 
         if self.samples < 1:
             raise InputError(f"--samples is {self.samples}: give at least 1")
         trained = load_run(self.run)
-        if self.data:
-            part = examples(trained, self.data, self.split, None, self.labels, self.outlier).within()
-        else:
-            part = load(dataclasses.replace(trained.experiment.data, **self._changed())).part(self.split).within()
+        given = examples(trained, self.data, self.split, None, self.labels, self.outlier, whole=False)
+        part = given.examples.within()
         metrics = suite.measure(trained, part, self.samples)
         if self.outlier or suite.flags_outliers(trained.experiment, self.data or ""):
             metrics |= suite.measure_detection(trained, part)
-        report.show(trained, metrics, self.split)
-
-    def _changed(self) -> dict[str, Any]:
-        """Returns the settings of the run's data that are given anew."""
-        return {"outlier": self.outlier} if self.outlier else {}
+        report.show(trained, metrics, given.called, own=given.own)
 
 
 @dataclass(frozen=True)
@@ -107,18 +99,19 @@ class ProbeCommand:
     """The probes: logistic regression, linear SVM, nearest neighbour, or clusters matched to classes."""
     most: int = 10_000
     """Largest number of training examples that the probes are fitted on."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
 
     def __call__(self) -> None:
         """Prints a row of metrics for each input of the probes."""
         import numpy as np
 
-        from aejax.data import load
         from aejax.evaluation import compare, report
 
         trained = load_run(self.run)
-        data = load(trained.experiment.data).within()
+        data = own_data(trained, self.trained_on).within()
         few = data.train.take(np.arange(min(self.most, len(data.train))))
-        report.show_rows(compare(trained, dataclasses.replace(data, train=few), self.kinds), data.classes)
+        report.show_rows(compare(trained, replace(data, train=few), self.kinds), data.classes)
 
 
 @dataclass(frozen=True)
@@ -127,12 +120,14 @@ class FiguresCommand:
 
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
 
     def __call__(self) -> None:
         """Writes the figures as PNG files into RUN/figures, and prints their paths."""
-        from aejax.data import load
         from aejax.evaluation import report
 
         trained = load_run(self.run)
-        for path in report.draw(trained, load(trained.experiment.data).within(), trained.run.path / "figures"):
+        data = own_data(trained, self.trained_on).within()
+        for path in report.draw(trained, data, trained.run.path / "figures"):
             print(path)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional
 
-from aejax.cli._common import Split, check_out, examples, load_run, save_array
+from aejax.cli._common import Split, check_out, examples, load_run, own_data, save_array
 from aejax.core import InputError
 
 
@@ -30,15 +30,15 @@ class SampleCommand:
     """Draw each value from the likelihood too; by default it is the likelihood's mean."""
     seed: int = 0
     """Seed of all draws."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
 
     def __call__(self) -> None:
         """Writes the samples `[n, *shape]`, float32, or a picture of them in a grid."""
-        from aejax.data import load
-
         _check_file(self.out)
         trained = load_run(self.run)
         _check_drawable(self.out, trained)
-        like = load(trained.experiment.data).train if self.source == "posterior" else None
+        like = own_data(trained, self.trained_on).train if self.source == "posterior" else None
         label = _classes(trained.experiment.model, self.n, self.label)
         _write(self.out, trained.sample(self.n, label, like=like, seed=self.seed, draw=self.draw), None)
 
@@ -59,8 +59,9 @@ class InterpolateCommand:
     """Number of codes on the way, both ends included."""
     path: Literal["line", "arc"] = "line"
     """The way: a straight line, or an arc through the angle between the two codes."""
-    split: Split = "test"
-    """The part to take of a data set that has a name."""
+    split: Split | None = None
+    """The part to take, of data that have parts or that the run was trained on; by default test, and all of a file
+    without parts."""
     label: int | None = None
     """The class of all examples, for a conditional model; by default each end has the data's own label, and the label
     changes in the middle of the way."""
@@ -69,7 +70,7 @@ class InterpolateCommand:
         """Writes the decoded codes `[pairs, steps, *shape]`, float32, or a picture with a row for each pair."""
         _check_file(self.out)
         trained = load_run(self.run)
-        part = examples(trained, self.data, self.split, self.label)
+        part = examples(trained, self.data, self.split, self.label).examples
         x, label = part.x, part.label
         pairs = min(self.pairs, len(x) // 2)
         if pairs < 1:

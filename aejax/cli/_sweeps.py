@@ -71,20 +71,20 @@ class _Training:
         Args:
             total: the number of trials.
             finished: returns how many trials have a result.
-            work: trains the trials, and calls the events that it is given.
+            work: trains the trials, and calls the observer that it is given.
         """
         if not self.workers:
-            with watched(total, finished) as events:
-                work(events)
+            with watched(total, finished) as show:
+                work(show)
         else:
             from aejax.sweeps import cluster
 
             command = dataclasses.replace(self, workers=0, slurm=None)
             jobs = cluster.submit(command, self.workers, self.folder / "jobs", self.slurm)
-            with cluster.running(jobs), watched(total, finished) as events:
+            with cluster.running(jobs), watched(total, finished) as show:
                 while not all(job.done() for job in jobs):
                     time.sleep(1)
-                    events.recorded(None, None)
+                    show([], None)
             cluster.check(jobs)
         print(f"{self.folder}: {finished()} of {total} trials have a result; `aejax sweep show {self.folder}`")
 
@@ -121,7 +121,7 @@ class SweepCommand(_Training):
         if not axes:
             raise InputError(f"a sweep of {self.name} needs an axis: give PATH=VALUES, such as seed=0..4")
         trials = grid(base, axes)
-        check(trials)
+        records = check(trials)
         selection = self._selection()
 
         from aejax.devices import enable_compilation_cache
@@ -134,11 +134,11 @@ class SweepCommand(_Training):
         from aejax.sweeps import Sweep as Folder, run_sweep
 
         enable_compilation_cache()
-        sweep = Folder.create(self.folder, trials)
+        sweep = Folder.create(self.folder, trials, records)
         options: dict[str, Any] = {"width": self.width, "shared_order": self.shared_order, "buffer": self.buffer}
         options["selection"] = selection
         options["measure"] = self.measure()
-        self.run(len(trials), lambda: len(sweep.finished()), lambda events: run_sweep(sweep, events=events, **options))
+        self.run(len(trials), lambda: len(sweep.finished()), lambda show: run_sweep(sweep, observers=[show], **options))
 
     def _selection(self) -> Any:
         from aejax.training import EarlyStopping, SuccessiveHalving
@@ -202,7 +202,7 @@ class SweepSearchCommand(_Training):
             name=self.study,
         )
         options: dict[str, Any] = {"width": self.width, "shared_order": self.shared_order, "buffer": self.buffer}
-        self.run(self.trials, search.finished, lambda events: run_search(search, events=events, **options))
+        self.run(self.trials, search.finished, lambda show: run_search(search, observers=[show], **options))
 
 
 def _distinct(axes: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,3 +1,9 @@
+from .averages import (
+    Average as Average,
+    ExponentialAverage as ExponentialAverage,
+    NoAverage as NoAverage,
+    TailAverage as TailAverage,
+)
 from .epochs import (
     Batches as Batches,
     epoch as epoch,
@@ -40,8 +46,11 @@ from .keys import (
 from .linen import (
     BATCH_AXIS as BATCH_AXIS,
     Model as Model,
+    Trainable as Trainable,
     Variables as Variables,
     apply as apply,
+    batch_mean as batch_mean,
+    batch_sum as batch_sum,
     init_variables as init_variables,
     mapped_batch_axis as mapped_batch_axis,
 )
@@ -57,10 +66,12 @@ from .optimizers import (
     Constant as Constant,
     Cosine as Cosine,
     Optimizer as Optimizer,
+    Rate as Rate,
     RMSProp as RMSProp,
     Schedule as Schedule,
     Steps as Steps,
     WarmupCosine as WarmupCosine,
+    WarmupStableDecay as WarmupStableDecay,
 )
 from .population import (
     Members as Members,
@@ -83,6 +94,7 @@ from .train_step import (
     Measure as Measure,
     State as State,
     init as init,
+    priming_sample as priming_sample,
     step as step,
 )
 from .trees import (

@@ -31,7 +31,7 @@ def evaluate(
         model: the model, without its variables.
         measures: what is measured; each gives named values, one for each example.
         preprocess: turns stored examples into the float32 batch that the model sees.
-        state: the state with the model's variables.
+        state: the state with the model's variables; see `Optimizer.averaged`.
         part: the examples, as stored; all of a part, or a chunk of it as `outputs` describes.
         key: the key of the run.
         batch_size: the number of examples in a batch.
@@ -65,7 +65,7 @@ def outputs(
         model: the model, without its variables.
         measures: what is measured; each gives named values, one for each example.
         preprocess: turns stored examples into the float32 batch that the model sees.
-        state: the state with the model's variables.
+        state: the state with the model's variables; see `Optimizer.averaged`.
         part: the examples, as stored; all of a part, or a chunk of whole batches of it.
         key: the key of the run.
         batch_size: the number of examples in a batch.
@@ -77,7 +77,6 @@ def outputs(
     """
     batches = -(-len(part) // batch_size)
     index = jnp.arange(batches * batch_size).reshape(batches, batch_size)
-    variables = {"params": state.params, **state.collections}
     key = derive(key, Stream.EVALUATION)
 
     def body(number: Int[Array, ""], index: Int[Array, " batch"]) -> tuple[Int[Array, ""], dict[str, Array]]:
@@ -85,7 +84,7 @@ def outputs(
         batch = replace(stored, x=preprocess(stored.x, derive(key, Stream.PREPROCESS, number)))
         values: dict[str, Array] = {}
         for measure in measures:
-            values |= linen.apply(measure, model, variables, model_keys(key, number), batch)[0]
+            values |= linen.apply(measure, model, state.variables, model_keys(key, number), batch)[0]
         return number + 1, values
 
     counted = first * batch_size + index < (len(part) if size is None else size)

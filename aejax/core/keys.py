@@ -21,6 +21,7 @@ class Stream(IntEnum):
     EVALUATION = 6
     CODES = 7
     VALUES = 8
+    PRIME = 9
 
 
 def derive(key: Key[Array, ""], stream: Stream, step: int | Int[Array, ""] = 0) -> Key[Array, ""]:

@@ -1,15 +1,61 @@
 """Initialises and applies functions of a Linen module, and names the axis over which a batch may be mapped."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array
 
 from aejax.core import _convolutions  # noqa: F401 - a model's convolutions run fast inside a loop from here on
+from aejax.core.examples import Examples
 
-Model = nn.Module
-"""The type of what is trained: any Linen module that its loss knows how to use."""
+T = TypeVar("T")
+
+
+class Trainable(nn.Module):
+    """Is a module that may change its parameters otherwise than by gradient: before training, and after each update.
+
+    By default it hands both on to the modules among its fields, whose parameters bear the names of the fields.
+    """
+
+    @property
+    def primes(self) -> bool:
+        """Whether `prime` looks at examples: only then are they read."""
+        return any(part.primes for part in self._inner.values())
+
+    @nn.nowrap
+    def prime(self, params: Any, examples: Examples, loss: Any) -> Any:
+        """Returns the initial parameters, changed by what training examples say; it is called once, before step 0.
+
+        Args:
+            params: the module's own parameters, freshly initialised.
+            examples: a sample of training examples, preprocessed as in training; the same one for every seed.
+            loss: the loss that will be minimised; its likelihood says which raw output stands for which values.
+        """
+        return self._handed(params, lambda part, own: part.prime(own, examples, loss))
+
+    @nn.nowrap
+    def project(self, params: Any) -> Any:
+        """Returns the module's own parameters, brought to where they must lie: at first, and after each update."""
+        return self._handed(params, lambda part, own: part.project(own))
+
+    @property
+    def _inner(self) -> dict[str, "Trainable"]:
+        held = {field.name: getattr(self, field.name, None) for field in dataclasses.fields(self)}
+        held.pop("parent")
+        return {name: part for name, part in held.items() if isinstance(part, Trainable)}
+
+    @nn.nowrap
+    def _handed(self, params: Any, change: Callable[["Trainable", Any], Any]) -> Any:
+        inner = {name: part for name, part in self._inner.items() if name in params}
+        return {**params, **{name: change(part, params[name]) for name, part in inner.items()}} if inner else params
+
+
+Model = Trainable
+"""The type of what is trained: any such module that its loss knows how to use."""
 
 Variables = Mapping[str, Any]
 """The type of Linen's variables: `params`, and the mutable collections by name."""
@@ -70,3 +116,22 @@ def mapped_batch_axis() -> str | None:
     except NameError:
         return None
     return BATCH_AXIS
+
+
+def batch_sum(tree: T) -> T:
+    """Adds up arrays `[batch, ...]` over all examples of the batch, those of other devices among them.
+
+    Whatever a part of a model or a loss keeps of a batch in a collection is made of such sums and means: then every
+    device keeps the same.
+    """
+    return jax.tree.map(lambda leaf: _over_devices(jax.lax.psum, jnp.sum(leaf, axis=0)), tree)
+
+
+def batch_mean(tree: T) -> T:
+    """Takes the mean of arrays `[batch, ...]` over all examples of the batch, those of other devices among them."""
+    return jax.tree.map(lambda leaf: _over_devices(jax.lax.pmean, jnp.mean(leaf, axis=0)), tree)
+
+
+def _over_devices(reduce: Callable[[Array, str], Array], array: Array) -> Array:
+    axis = mapped_batch_axis()
+    return array if axis is None else reduce(array, axis)

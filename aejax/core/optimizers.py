@@ -1,16 +1,21 @@
 """Defines optimisers: pytrees of numbers that turn into Optax transformations inside the compiled step."""
 
 import math
-from dataclasses import field, replace
-from typing import Self
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from aejax.core.averages import Average, NoAverage
 from aejax.core.errors import InputError
 from aejax.core.settings import configurable, positive, static
+from aejax.core.trees import named_leaves
 
 
 @configurable
@@ -66,6 +71,27 @@ class WarmupCosine(Schedule):
 
 
 @configurable
+class WarmupStableDecay(Schedule):
+    """Raises the factor in a straight line from 0 to 1, holds it, and lowers it in a straight line to `final`.
+
+    Hu et al. 2024 (MiniCPM), equation 1, with the linear fall of Hägele et al. 2024, equation 1.
+    """
+
+    warmup: float = 0.05
+    """The share of training that the rise takes."""
+    decay: float = 0.2
+    """The share of training, at its end, that the fall takes."""
+    final: float = 0.0
+    """The factor at the end of training."""
+
+    def __call__(self, progress: Float[Array, ""]) -> Float[Array, ""]:
+        """Returns the lower of the two lines, or 1 between them; beyond 1 it stays at `final`."""
+        rise = progress / jnp.maximum(self.warmup, 1e-9)
+        fall = self.final + (1 - self.final) * jnp.clip((1 - progress) / jnp.maximum(self.decay, 1e-9), 0, 1)
+        return jnp.where(progress < self.warmup, jnp.minimum(rise, fall), fall)
+
+
+@configurable
 class Steps(Schedule):
     """Multiplies the factor by `factor` at each of the given shares of training."""
 
@@ -78,6 +104,31 @@ class Steps(Schedule):
         """Returns `factor` to the power of the number of drops passed."""
         passed = sum(((progress >= share).astype(jnp.float32) for share in self.at), jnp.zeros_like(progress))
         return self.factor**passed
+
+
+@configurable
+class Rate:
+    """Gives some parameters a learning rate of their own."""
+
+    pattern: str = static(default="")
+    """A regular expression for the paths of these parameters, such as `^encoder` or `bias$`; it need not match whole
+    paths.
+    """
+    factor: float = 1.0
+    """What the learning rate of these parameters is multiplied by; 0: they stay as they are."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Averaging:
+    """Holds the state of an optimiser that averages parameters."""
+
+    opt_state: Any
+    """The state of the optimiser itself."""
+    params: Any
+    """The average of the parameters."""
+    steps: Int[Array, ""]
+    """The number of steps made so far."""
 
 
 @configurable
@@ -94,32 +145,126 @@ class Optimizer:
     """Number of steps that the schedule spans; None: all steps of the run."""
     accumulate: int = static(default=1)
     """Number of steps whose mean gradient makes one update: the effect of a batch so many times as large."""
+    average: Average = field(default_factory=NoAverage, kw_only=True)
+    """The average of the parameters that is used outside training, in place of the latest ones."""
+    rates: dict[str, Rate] = field(default_factory=dict, kw_only=True)
+    """Learning rates of their own for some parameters, by names; where several match a parameter, all factors count."""
 
-    def resolve(self, steps: int) -> Self:
-        """Returns the optimiser with the number of steps of the run as its horizon, unless it has one."""
+    def over(self, steps: int) -> Self:
+        """Returns the optimiser with the number of steps of the run as its horizon, unless it has one.
+
+        An optimiser that is made of others hands it on to each.
+        """
         return self if self.horizon else replace(self, horizon=float(steps))
+
+    def learning_rates(self, steps: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Returns the learning rate of the step that follows each number of steps; `horizon` must be set."""
+        assert self.horizon is not None
+        progress = steps // self.accumulate * self.accumulate / self.horizon
+        return np.asarray(self.learning_rate * jax.vmap(self.schedule)(jnp.asarray(progress, jnp.float32)))
 
     def rule(self) -> optax.GradientTransformation:
         """Returns the transformation from gradients to the direction of the update, before the learning rate."""
         raise NotImplementedError
 
     def transformation(self) -> optax.GradientTransformation:
-        """Returns the whole optimiser: clipping, the rule, the scheduled learning rate, and accumulation.
+        """Returns all that makes an update: clipping, the rule, the scheduled learning rate, and accumulation.
 
         Raises `ValueError` where `horizon` is not set, and `InputError` for `accumulate` below 1.
         """
-        if self.horizon is None:
-            raise ValueError("the optimizer has no horizon: Experiment.resolve sets it to the length of the run")
-        if self.accumulate < 1:
-            raise InputError(f"optimizer.accumulate is {self.accumulate}: give at least 1")
-        updates = self.horizon / self.accumulate
+        updates = self._updates()
 
         def learning_rate(count: Int[Array, ""]) -> Float[Array, ""]:
             return self.learning_rate * self.schedule(count.astype(jnp.float32) / updates)
 
         clip = [] if self.clip_norm is None else [optax.clip_by_global_norm(self.clip_norm)]
-        recipe = optax.chain(*clip, self.rule(), optax.scale_by_learning_rate(learning_rate))
+        own = [_scale_by_rates(self.rates)] if self.rates else []
+        recipe = optax.chain(*clip, self.rule(), optax.scale_by_learning_rate(learning_rate), *own)
         return recipe if self.accumulate == 1 else optax.MultiSteps(recipe, self.accumulate).gradient_transformation()
+
+    def init(self, params: Any) -> Any:
+        """Returns the optimiser's state before the first step.
+
+        Raises `InputError` where one of the `rates` matches no parameter.
+        """
+        opt_state = self.transformation().init(params)
+        if not self.average.kept:
+            return opt_state
+        return Averaging(opt_state, jax.tree.map(jnp.copy, params), jnp.zeros((), jnp.int32))
+
+    def update(
+        self, gradient: Any, opt_state: Any, params: Any, project: Callable[[Any], Any] = lambda params: params
+    ) -> tuple[Any, Any]:
+        """Makes one step along a gradient.
+
+        Args:
+            gradient: the gradient of the loss with respect to the parameters.
+            opt_state: the optimiser's state before the step.
+            params: the parameters before the step.
+            project: changes the parameters after the update, which is what the average is taken of.
+
+        Returns:
+            The parameters and the optimiser's state after the step.
+        """
+        before = opt_state.opt_state if self.average.kept else opt_state
+        updates, after = self.transformation().update(gradient, before, params)
+        params = project(optax.apply_updates(params, updates))
+        return params, self._averaging(opt_state, after, params) if self.average.kept else after
+
+    def averaged(self, state: Any) -> Any:
+        """Returns the state that is used outside training: with the average as its parameters, where one is kept.
+
+        Statistics of the batch, as those of batch normalisation, stay those of the latest parameters. `state` may have
+        an axis of members.
+        """
+        return replace(state, params=state.opt_state.params) if self.average.kept else state
+
+    def _updates(self) -> Any:
+        """Returns the number of updates of the whole run."""
+        if self.horizon is None:
+            raise ValueError("the optimizer has no horizon: Experiment.resolve sets it to the length of the run")
+        if self.accumulate < 1:
+            raise InputError(f"optimizer.accumulate is {self.accumulate}: give at least 1")
+        return self.horizon / self.accumulate
+
+    def _averaging(self, before: Averaging, opt_state: Any, params: Any) -> Averaging:
+        steps = before.steps + 1
+        number = (steps // self.accumulate).astype(jnp.float32)
+        share = self.average.share(jnp.maximum(number, 1.0), self._updates())
+        share = jnp.where(steps % self.accumulate == 0, share, 0.0)
+        mixed = jax.tree.map(lambda old, new: (1 - share) * old + share * new, before.params, params)
+        return Averaging(opt_state, mixed, steps)
+
+
+def _scale_by_rates(rates: dict[str, Rate]) -> optax.GradientTransformation:
+    """Multiplies the update of each parameter by the factors of all rates that match its path."""
+
+    def init(params: Any) -> optax.EmptyState:
+        paths = [path for path, _ in named_leaves(params)]
+        for name, rate in rates.items():
+            if not any(_matches(rate.pattern, path) for path in paths):
+                raise InputError(
+                    f"optimizer.rates.{name}.pattern is {rate.pattern!r}, which no parameter's path matches: "
+                    f"there are {', '.join(paths)}"
+                )
+        return optax.EmptyState()
+
+    def scaled(path: Any, update: Array) -> Array:
+        named = jax.tree_util.keystr(path, simple=True, separator=".")
+        factors = [rate.factor for rate in rates.values() if _matches(rate.pattern, named)]
+        return math.prod(factors[1:], start=factors[0]) * update if factors else update
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        return jax.tree_util.tree_map_with_path(scaled, updates), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def _matches(pattern: str, path: str) -> bool:
+    try:
+        return re.search(pattern, path) is not None
+    except re.error as error:
+        raise InputError(f"{pattern!r} is no regular expression for the paths of parameters: {error}") from None
 
 
 @configurable
@@ -132,10 +277,6 @@ class SGD(Optimizer):
     """Decay of the running sum of gradients."""
     nesterov: bool = static(default=False)
     """Whether the gradient is taken one step of momentum ahead."""
-
-    def resolve(self, steps: int) -> Self:
-        """Returns the optimiser with the number of steps of the run as its horizon, unless it has one."""
-        return self if self.horizon else replace(self, horizon=float(steps))
 
     def rule(self) -> optax.GradientTransformation:
         """Returns the running sum of gradients."""
@@ -150,10 +291,6 @@ class RMSProp(Optimizer):
     """Decay of the running mean square."""
     eps: float = 1e-8
     """Added to the mean square, inside the root."""
-
-    def resolve(self, steps: int) -> Self:
-        """Returns the optimiser with the number of steps of the run as its horizon, unless it has one."""
-        return self if self.horizon else replace(self, horizon=float(steps))
 
     def rule(self) -> optax.GradientTransformation:
         """Returns the scaling by the root mean square."""
@@ -171,10 +308,6 @@ class Adam(Optimizer):
     eps: float = 1e-8
     """Added to the root of the running mean of squares."""
 
-    def resolve(self, steps: int) -> Self:
-        """Returns the optimiser with the number of steps of the run as its horizon, unless it has one."""
-        return self if self.horizon else replace(self, horizon=float(steps))
-
     def rule(self) -> optax.GradientTransformation:
         """Returns the scaling by the bias-corrected moments."""
         return optax.scale_by_adam(self.b1, self.b2, self.eps)
@@ -186,10 +319,6 @@ class AdamW(Adam):
 
     weight_decay: float = 1e-4
     """The share of each weight that a step subtracts, before it is multiplied by the learning rate."""
-
-    def resolve(self, steps: int) -> Self:
-        """Returns the optimiser with the number of steps of the run as its horizon, unless it has one."""
-        return self if self.horizon else replace(self, horizon=float(steps))
 
     def rule(self) -> optax.GradientTransformation:
         """Returns Adam's scaling followed by the decay of every parameter with two or more axes."""

@@ -41,9 +41,15 @@ class Members:
 
 
 def init_members(
-    model: Model, losses: Measure, optimizers: Optimizer, batch: Examples, keys: Key[Array, " members"]
+    model: Model,
+    losses: Measure,
+    optimizers: Optimizer,
+    batch: Examples,
+    keys: Key[Array, " members"],
+    preprocess: Preprocessing,
+    sample: Examples | None = None,
 ) -> Members:
-    """Creates every member before its first step.
+    """Creates every member before its first step, each as it would be alone.
 
     Args:
         model: the model that all members share.
@@ -51,10 +57,14 @@ def init_members(
         optimizers: the members' optimisers; each leaf has an axis of members.
         batch: a batch, of which only the shape matters.
         keys: the key of each member.
+        preprocess: turns stored examples into the float32 batch that the model sees.
+        sample: training examples, as stored, on which every member's model is primed; None: none is.
     """
-    states = _each(lambda loss, optimizer, key: train_step.init(model, loss, optimizer, batch, key))(
-        losses, optimizers, keys
-    )
+
+    def one(loss: Measure, optimizer: Optimizer, key: Key[Array, ""]) -> train_step.State:
+        return train_step.init(model, loss, optimizer, batch, key, train_step.priming_sample(preprocess, sample, key))
+
+    states = _each(one)(losses, optimizers, keys)
     return Members(states, jnp.ones(len(keys), bool))
 
 
@@ -100,6 +110,7 @@ def train_members(
 def evaluate_members(
     model: Model,
     losses: Measure,
+    optimizers: Optimizer,
     preprocess: Preprocessing,
     members: Members,
     part: Examples,
@@ -113,6 +124,7 @@ def evaluate_members(
     Args:
         model: the model that all members share.
         losses: the members' losses; each leaf has an axis of members.
+        optimizers: the members' optimisers, which say whether averages of the parameters are used.
         preprocess: turns stored examples into the float32 batch that the model sees.
         members: the members.
         part: the examples, as stored.
@@ -125,10 +137,10 @@ def evaluate_members(
         The metrics, whose sums and counts have axes of members and batches.
     """
 
-    def one(loss: Measure, member: Members, key: Key[Array, ""]) -> Metrics:
-        return evaluation.evaluate(model, (loss,), preprocess, member.state, part, key, batch_size, first, size)
+    def one(loss: Measure, state: train_step.State, key: Key[Array, ""]) -> Metrics:
+        return evaluation.evaluate(model, (loss,), preprocess, state, part, key, batch_size, first, size)
 
-    return _each(one)(losses, members, keys)
+    return _each(one)(losses, optimizers.averaged(members.state), keys)
 
 
 def _advance(

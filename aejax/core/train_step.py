@@ -5,18 +5,17 @@ rate or loss weight never compiles again.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int, Key
 
 from aejax.core import linen
-from aejax.core.examples import Examples
+from aejax.core.examples import Examples, Preprocessing
 from aejax.core.keys import Stream, derive, model_keys
-from aejax.core.linen import Model
+from aejax.core.linen import Model, Variables
 from aejax.core.mean import Mean, Metrics
 from aejax.core.optimizers import Optimizer
 
@@ -39,10 +38,22 @@ class State:
     opt_state: Any
     """The state of the optimiser."""
     collections: Any
-    """Linen's mutable collections: batch statistics, codebooks, counters."""
+    """Linen's mutable collections: batch statistics, codebooks, counters, the state of a term of the loss."""
+
+    @property
+    def variables(self) -> Variables:
+        """All that a model is applied with: the parameters and the collections."""
+        return {"params": self.params, **self.collections}
 
 
-def init(model: Model, loss: Measure, optimizer: Optimizer, batch: Examples, key: Key[Array, ""]) -> State:
+def init(
+    model: Model,
+    loss: Measure,
+    optimizer: Optimizer,
+    batch: Examples,
+    key: Key[Array, ""],
+    sample: Examples | None = None,
+) -> State:
     """Creates the state before the first step.
 
     Args:
@@ -51,11 +62,26 @@ def init(model: Model, loss: Measure, optimizer: Optimizer, batch: Examples, key
         optimizer: the optimiser.
         batch: a batch, of which only the shape matters.
         key: the key of the run.
+        sample: preprocessed training examples for `Model.prime`; None: the model is not primed.
     """
     keys = {"params": derive(key, Stream.PARAMS), **model_keys(key, 0)}
     variables = dict(linen.init_variables(lambda model, batch: loss(model, batch, True), model, keys, batch))
     params = variables.pop("params")
-    return State(jnp.zeros((), jnp.int32), params, optimizer.transformation().init(params), variables)
+    if sample is not None:
+        params = model.prime(params, sample, loss)
+    params = model.project(params)
+    return State(jnp.zeros((), jnp.int32), params, optimizer.init(params), variables)
+
+
+def priming_sample(preprocess: Preprocessing, sample: Examples | None, key: Key[Array, ""]) -> Examples | None:
+    """Preprocesses the examples on which a model is primed, as those of a batch are.
+
+    Args:
+        preprocess: turns stored examples into the float32 batch that the model sees.
+        sample: the examples, as stored; None: the model is not primed.
+        key: the key of the run.
+    """
+    return None if sample is None else replace(sample, x=preprocess(sample.x, derive(key, Stream.PRIME)))
 
 
 def step(
@@ -84,13 +110,11 @@ def step(
     count = across(jnp.asarray(len(batch), jnp.float32))
 
     def objective(params: Any) -> tuple[Float[Array, ""], tuple[dict[str, Array], Any]]:
-        variables = {"params": params, **state.collections}
-        keys = model_keys(key, state.step)
+        variables, keys = replace(state, params=params).variables, model_keys(key, state.step)
         values, collections = linen.apply(loss, model, variables, keys, batch, True, state.step, mutable=True)
         return values["loss_nats"].sum() / count, (values, collections)
 
     gradient, (values, collections) = jax.grad(objective, has_aux=True)(state.params)
-    updates, opt_state = optimizer.transformation().update(across(gradient), state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params, opt_state = optimizer.update(across(gradient), state.opt_state, state.params, model.project)
     metrics = across({name: Mean.of(value) for name, value in values.items()})
     return State(state.step + 1, params, opt_state, collections), metrics

@@ -1,6 +1,12 @@
 from ._checks import (
     as_array as as_array,
 )
+from .again import (
+    Given as Given,
+    load_again as load_again,
+    read_given as read_given,
+    require_same as require_same,
+)
 from .arrays import (
     ARRAYS as ARRAYS,
     as_dataset as as_dataset,
@@ -29,6 +35,15 @@ from .factors import (
 from .files import (
     READ as READ,
     read_array as read_array,
+)
+from .identity import (
+    NO_RECORD as NO_RECORD,
+    DataRecord as DataRecord,
+    as_stored as as_stored,
+    in_units as in_units,
+)
+from .precision import (
+    settled as settled,
 )
 from .preprocess import (
     Binarise as Binarise,

@@ -3,16 +3,18 @@
 Files of every kind and arrays given in Python go through `checked`, and so get the same sentences.
 """
 
+import dataclasses
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, first_line
 from aejax.data._source import Raw, Source, row_bytes, whole
 from aejax.data.dataset import UNKNOWN, Parts, Schema
 from aejax.data.settings import PLAIN, Data, Layout
+from aejax.data.stored import chunks
 
 _log = logging.getLogger("aejax")
 
@@ -20,11 +22,16 @@ _CHUNK = 2**22  # bytes in memory at once where a part is read in chunks
 
 _FLAGS = ("normal", "outlier")
 
+_COARSE = 2**-10
+"""The largest error of rounding, as a share of the values' standard deviation, that loses nothing worth a word."""
+
 _WINDOW = "If they are windows in time, --data.layout flat trains on them as vectors"
 
 
 def checked(source: Source, where: str, data: Data, known: Schema) -> Parts:
     """Checks everything a reader has found, and returns it in the types and shapes of `Examples`.
+
+    Numbers that float32 cannot tell apart are float64 still, for `precision.settled` to see to them.
 
     Args:
         source: what a file or folder holds.
@@ -49,11 +56,17 @@ def checked(source: Source, where: str, data: Data, known: Schema) -> Parts:
             raise InputError(f"every example of {where} lacks a value: give --data.missing mean, or other data")
         notes += window_note(raw.x, data.layout)
         parts[name] = part
-    kinds = {(part.x.shape[1:], str(part.x.dtype)) for part in parts.values()}
-    if len(kinds) > 1:
-        raise InputError(f"the parts of {where} differ in shape or type ({kinds}): make them alike")
+    require_alike(parts, where)
     found = Parts(parts, Schema(classes, source.columns, known.fill), tuple(dict.fromkeys(notes)))
     return filled(found, known.fill) if known.fill else found
+
+
+def require_alike(parts: Mapping[str, Examples], where: str) -> None:
+    """Raises `InputError` for parts whose examples differ in shape, or of which some are grey levels and others not."""
+    types = {True: "uint8", False: "float32"}
+    kinds = {(part.x.shape[1:], types[part.x.dtype == np.uint8]) for part in parts.values() if len(part)}
+    if len(kinds) > 1:
+        raise InputError(f"the parts of {where} differ in shape or type ({kinds}): make them alike")
 
 
 def checked_chunks(source: Source, where: str, data: Data) -> tuple[dict[str, Iterator[Examples]], Schema]:
@@ -66,19 +79,23 @@ def checked_chunks(source: Source, where: str, data: Data) -> tuple[dict[str, It
         raise InputError(f"--data.missing {data.missing} needs all of {where} at once: replace what is missing first")
     numbers, classes = numbered({name: raw.label for name, raw in source.parts.items()}, where, source, data, UNKNOWN)
 
-    def chunks(raw: Raw, label: np.ndarray | None) -> Iterator[Examples]:
+    def part_chunks(raw: Raw, label: np.ndarray | None) -> Iterator[Examples]:
         if 0 in raw.x.shape or raw.x.shape == ():
             examples(np.asarray(raw.x), where, data)  # which says what is wrong
-        low, high, n = np.inf, -np.inf, len(raw.x)
+        low, high, n, lost = np.inf, -np.inf, len(raw.x), np.zeros(1, bool)
         size = max(1, _CHUNK // row_bytes(raw.x))
         for start in range(0, n, size):
             few = slice(start, min(start + size, n))
             x = examples(np.asarray(raw.x[few]), where, Data(layout=data.layout), source.columns, start)
             low, high = min(low, x.min()), max(high, x.max())
+            if x.dtype == np.float64:
+                lost, x = lost | lost_places(x), x.astype(np.float32)
             yield Examples(x, labels(None if label is None else label[few], len(x), where))
         hint(x.dtype, low, high, raw.x, where)
+        say_lost(lost, n, where)
 
-    return {name: chunks(raw, numbers[name]) for name, raw in source.parts.items()}, Schema(classes, source.columns)
+    parts = {name: part_chunks(raw, numbers[name]) for name, raw in source.parts.items()}
+    return parts, Schema(classes, source.columns)
 
 
 def as_array(values: Any, where: str) -> np.ndarray:
@@ -93,7 +110,7 @@ def as_array(values: Any, where: str) -> np.ndarray:
     try:
         found = np.asarray(values)
     except Exception as error:  # a list of unequal rows, or whatever a foreign class raises
-        raise InputError(f"{where} cannot be made an array ({error}): give rows of equal length") from error
+        raise InputError(f"{where} cannot be made an array ({first_line(error)}): give rows of equal length") from error
     if found.dtype.kind == "V" and found.dtype.names is None:  # bfloat16 and its like, which NumPy has no letter for
         return found.astype(np.float32)
     return found
@@ -102,9 +119,9 @@ def as_array(values: Any, where: str) -> np.ndarray:
 def examples(values: Any, where: str, data: Data = PLAIN, columns: tuple[str, ...] = (), start: int = 0) -> np.ndarray:
     """Returns a copy of the examples in the types and shapes of `Examples`.
 
-    bool becomes uint8 of 0 and 255, uint8 stays, any other real number becomes float32; `[n, h, w]` gets an axis of
-    one channel, and `data.layout` says how other axes lie. Missing values stay NaN where `data.missing` is to do
-    something about them.
+    bool becomes uint8 of 0 and 255, uint8 stays, any other real number becomes float32, or float64 where float32 would
+    lose something: see `lost_places`. `[n, h, w]` gets an axis of one channel, and `data.layout` says how other axes
+    lie. Missing values stay NaN where `data.missing` is to do something about them.
 
     Args:
         values: the examples.
@@ -170,30 +187,122 @@ def window_note(values: Any, layout: Layout | None) -> list[str]:
 
 
 def _floats(values: np.ndarray, where: str, data: Data, columns: tuple[str, ...], start: int) -> np.ndarray:
-    """Returns the numbers as float32. Raises `InputError` where one is infinite, or missing and not to be."""
+    """Returns the numbers as float32, or as float64 where float32 would lose something.
+
+    Raises `InputError` where one is infinite, or missing and not to be.
+    """
+    require_finite(values, where, data, columns, start)
+    return values.astype(np.float64 if lost_places(values).any() else np.float32)
+
+
+def require_finite(
+    values: np.ndarray, where: str, data: Data = PLAIN, columns: tuple[str, ...] = (), start: int = 0
+) -> None:
+    """Raises `InputError` where a number is not finite as float32, unless it is missing (NaN) and may be.
+
+    Args:
+        values: the numbers.
+        where: their source, for messages.
+        data: its field `missing` tells whether values may be missing.
+        columns: the names of the values of an example, for messages.
+        start: the number of the first example in its file, for messages.
+    """
+    if values.dtype.kind != "f":
+        return
     with np.errstate(over="ignore", invalid="ignore"):
-        floats = values.astype(np.float32)
-    if not np.isfinite(floats).all():
-        missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
-        bad = ~np.isfinite(floats) & ~missing
-        if bad.any():
-            raise InputError(
-                f"{where} has {bad.sum()} values that are infinite or too large for float32, the first in example "
-                f"{start + np.argwhere(bad)[0][0]}: remove or replace them"
-            )
-        if data.missing == "refuse":
-            raise InputError(
-                f"{where} has {_counted(missing, columns)}, the first in example "
-                f"{start + np.argwhere(missing)[0][0]}: replace them, or train with --data.missing mean (its mean over "
-                "the training part) or drop (these examples)"
-            )
-    return floats
+        finite = np.isfinite(values.astype(np.float32))
+    if finite.all():
+        return
+    missing = np.isnan(values)
+    bad = ~finite & ~missing
+    if bad.any():
+        raise InputError(
+            f"{where} has {bad.sum()} values in {_rows(bad)} rows that are infinite or too large for float32, the "
+            f"first in {_place(bad, start)}: remove or replace them"
+        )
+    if data.missing == "refuse":
+        raise InputError(
+            f"{where} has {_counted(missing, columns)}, the first in {_place(missing, start)}: replace them, or train "
+            "with --data.missing mean (its mean over the training part) or drop (these examples)"
+        )
+
+
+def _rows(bad: np.ndarray) -> int:
+    return int(bad.reshape(len(bad), -1).any(axis=1).sum())
+
+
+def _place(bad: np.ndarray, start: int) -> str:
+    """Returns where the first bad value stands: its example, and of vectors its column."""
+    first, *place = np.argwhere(bad)[0].tolist()
+    return f"example {start + first}" + (f", column {place[0]}" if len(place) == 1 else "")
+
+
+def lost_places(x: np.ndarray) -> np.ndarray:
+    """Returns for each value of an example whether float32 would lose what tells examples apart: `[*shape]`, bool.
+
+    That is where different whole numbers become equal, as ids above 2^24 do, and where the error of others exceeds
+    a thousandth of their standard deviation, as that of times in seconds since 1970 does. Missing values (NaN) are
+    left out.
+    """
+    none = np.zeros(x.shape[1:], bool)
+    if not len(x) or x.dtype.kind not in "iuf" or x.dtype.itemsize < 4 or x.dtype == np.float32:
+        return none
+    error, whole, squares, total = np.zeros(none.shape), ~none, np.zeros(none.shape), np.zeros(none.shape)
+    base, count = _first_known(x), np.zeros(none.shape)
+    for chunk in chunks(x):
+        exact = chunk.astype(np.float64)
+        known = ~np.isnan(exact)
+        error = np.fmax(error, np.fmax.reduce(np.abs(exact - exact.astype(np.float32)), axis=0))
+        whole &= ((exact == np.rint(exact)) | ~known).all(axis=0)
+        apart = np.where(known, exact - base, 0)  # from an example, because a mean of such values is rounded itself
+        total, squares, count = total + apart.sum(axis=0), squares + np.square(apart).sum(axis=0), count + known.sum(0)
+    count = np.maximum(count, 1)
+    deviation = np.sqrt(np.maximum(squares / count - np.square(total / count), 0))
+    lost = (deviation > 0) & ~whole & (error > _COARSE * deviation)
+    for place in np.argwhere((deviation > 0) & whole & (error > 0)):
+        values = np.unique(x[(slice(None), *place)])
+        lost[tuple(place)] = len(np.unique(values.astype(np.float32))) < len(values)
+    return lost
+
+
+def _first_known(x: np.ndarray) -> np.ndarray:
+    """Returns for each value of an example the first one that is not missing: `[*shape]`."""
+    if x.dtype.kind != "f" or not np.isnan(x[0]).any():
+        return x[0]
+    return np.take_along_axis(x, np.argmax(~np.isnan(x), axis=0)[None], axis=0)[0]
+
+
+def as_single(x: np.ndarray, where: str = "the examples") -> np.ndarray:
+    """Returns numbers as float32, with one warning where that makes different ones equal.
+
+    `where` names their source.
+    """
+    say_lost(lost_places(x), len(x), where)
+    return x.astype(np.float32)
+
+
+def say_lost(lost: np.ndarray, n: int, where: str) -> None:
+    """Warns of values that float32 cannot tell apart.
+
+    Args:
+        lost: which values of an example those are, as `lost_places` returns them.
+        n: the number of examples.
+        where: their source.
+    """
+    if lost.any():
+        places = np.flatnonzero(lost)
+        named = ", ".join(map(str, places[:5])) + (", ..." if len(places) > 5 else "")
+        _log.warning(
+            "%s: float32 cannot tell the numbers of column %s apart (%d of %d columns, %d rows): subtract a constant "
+            "from them, or train with --data.preprocess standardise, which does",
+            where, named, len(places), lost.size, n,
+        )  # fmt: skip
 
 
 def _counted(missing: np.ndarray, columns: tuple[str, ...]) -> str:
     """Returns how many values are missing, and in which columns where columns have names."""
     if not columns:
-        return f"{missing.sum()} missing values (NaN)"
+        return f"{missing.sum()} missing values (NaN) in {_rows(missing)} rows"
     each: dict[str, int] = {}
     for name, count in zip(columns, missing.sum(0).tolist(), strict=True):
         each[name.split("=")[0]] = count  # a text that is missing is so in the column of each of its levels
@@ -210,7 +319,7 @@ def _some(names: list[str], most: int = 8) -> str:
 
 def _lacking(x: np.ndarray) -> np.ndarray:
     """Tells which examples lack a value."""
-    return np.isnan(x).any(axis=tuple(range(1, x.ndim))) if x.dtype == np.float32 else np.zeros(len(x), bool)
+    return np.isnan(x).any(axis=tuple(range(1, x.ndim))) if x.dtype.kind == "f" else np.zeros(len(x), bool)
 
 
 def filled(found: Parts, fill: tuple[float, ...] = ()) -> Parts:
@@ -220,7 +329,7 @@ def filled(found: Parts, fill: tuple[float, ...] = ()) -> Parts:
     """
     if not any(_lacking(part.x).any() for part in found.parts.values() if isinstance(part.x, np.ndarray)):
         return found
-    means = np.asarray(fill, np.float32)
+    means = np.asarray(fill)
     if not fill:
         train = found.parts["train"].x.reshape(len(found.parts["train"]), -1).astype(np.float64)
         known = ~np.isnan(train)
@@ -228,15 +337,15 @@ def filled(found: Parts, fill: tuple[float, ...] = ()) -> Parts:
             raise InputError(
                 "a column has no value in any training example, hence no mean: leave it out by --data.drop"
             )
-        means = (np.where(known, train, 0).sum(0) / known.sum(0)).astype(np.float32)
+        means = (np.where(known, train, 0).sum(0) / known.sum(0)).astype(found.parts["train"].x.dtype)
     parts = {}
     for name, part in found.parts.items():
         shape = part.x.shape
         if len(means) != np.prod(shape[1:]):
             raise InputError(f"the examples have {np.prod(shape[1:])} values where {len(means)} were expected")
-        whole_x = np.where(np.isnan(part.x), means.reshape(shape[1:]), part.x)
+        whole_x = np.where(np.isnan(part.x), means.reshape(shape[1:]).astype(part.x.dtype), part.x)
         parts[name] = Examples(whole_x, part.label)
-    schema = Schema(found.schema.classes, found.schema.columns, tuple(float(mean) for mean in means))
+    schema = dataclasses.replace(found.schema, fill=tuple(float(mean) for mean in means))
     return Parts(parts, schema, found.notes)
 
 

@@ -56,7 +56,7 @@ def as_examples(given: Any, label: Any = None, data: Data = PLAIN, known: Schema
     """
     if isinstance(given, Examples):
         return given
-    return parts_of({"train": (given, label)}, data, known).parts["train"]
+    return parts_of({"train": (given, label)}, data.keeping_rows(), known).parts["train"]
 
 
 def _pair(given: Any) -> tuple[Any, Any]:

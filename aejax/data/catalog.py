@@ -7,7 +7,8 @@ from pathlib import Path
 from aejax.core import Examples, InputError, nearest
 from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites
 from aejax.data.arrays import ARRAYS
-from aejax.data.dataset import UNKNOWN, Dataset, Schema
+from aejax.data.dataset import PARTS, UNKNOWN, Dataset, Schema
+from aejax.data.precision import settled
 from aejax.data.settings import PLAIN, Data, Reading
 from aejax.data.split import cut, split_off
 
@@ -26,21 +27,27 @@ _ABOUT = {
 _EMBEDDED = {"mnist-5k": _embedded.read, "sprites": sprites.read}
 
 
-def load(data: Data) -> Dataset:
+def load(data: Data, *, again: bool = False) -> Dataset:
     """Loads a data set as stored, into the host's memory; `data.preprocess` is left for the device to apply.
 
     Images are `[n, h, w, c]` and vectors `[n, d]`, uint8 or float32; those of a packed folder stay on disk. A data
-    set without a test part gives a tenth of its examples to one, by the same fixed seed as validation. Raises
-    `InputError` where the data set is not known, not available, or too small to be split.
+    set without a test part gives a tenth of its examples to one, by the same fixed seed as validation.
+
+    Args:
+        data: which one, and how it is read.
+        again: whether a run was trained on it before, so that what is taken for granted has been said.
+
+    Raises:
+        InputError: where the data set is not known, not available, or too small to be split.
     """
     if not 0 <= data.validation < 1:
         raise InputError(f"validation is {data.validation}: give a fraction of at least 0 and below 1")
     if not is_name(data.name):
         path = Path(data.name).expanduser()
         files.require_used(path, data)
-        return split_off(data.name, files.read(path, data), data.validation, data)
+        return settled(split_off(data.name, files.read(path, data), data.validation, data, again), data.preprocess)
     _require_plain(data)
-    return cut(data.name, _parts(data.name), data.validation)
+    return settled(cut(data.name, _parts(data.name), data.validation), data.preprocess)
 
 
 def names() -> dict[str, str]:
@@ -104,17 +111,35 @@ def read_examples(spec: str, split: str = "test", like: Data = PLAIN, known: Sch
     Raises:
         InputError: as `load` does, and where there is no such part.
     """
-    if is_name(spec):
-        dataset = load(Data(spec))
-        parts = {part: dataset.part(part) for part in ("train", "validation", "test")}
-    else:
-        # An example that was left out would shift the numbers of those after it.
-        like = dataclasses.replace(like, missing="refuse") if like.missing == "drop" else like
-        parts = files.read(Path(spec), like, known).parts
-        if len(parts) == 1:
-            return next(iter(parts.values()))
+    parts = read_all_parts(spec, like.keeping_rows(), known)
+    return next(iter(parts.values())) if len(parts) == 1 else pick(spec, parts, split)
+
+
+def read_all_parts(spec: str, like: Data = PLAIN, known: Schema = UNKNOWN) -> dict[str, Examples]:
+    """Returns the parts at a path, or all three of a named data set, divided as `like` says where it has no own.
+
+    Args:
+        spec: the name or path.
+        like: how a run reads its own data; a path is read alike, as far as that has a meaning for it.
+        known: what that run has learned of its own data.
+
+    Raises:
+        InputError: as `load` does.
+    """
+    if not is_name(spec):
+        return files.read(Path(spec), like, known).parts
+    dataset = load(Data(spec, like.validation, like.preprocess))
+    return {part: dataset.part(part) for part in PARTS}
+
+
+def pick(spec: str, parts: dict[str, Examples], split: str) -> Examples:
+    """Returns one of several parts. Raises `InputError` where there is none of that name, or it is empty."""
     if split not in parts:
         raise InputError(f"{spec} has no part named {split!r}: its parts are {', '.join(parts)}")
+    if not len(parts[split]):
+        raise InputError(
+            f"no {split} part of {spec} is held out: give another --split, or train with --data.validation 0.1"
+        )
     return parts[split]
 
 
@@ -126,16 +151,29 @@ def _require_plain(data: Data) -> None:
             raise InputError(f"--data.{name} has no meaning for {data.name}, which has a name: leave it out")
 
 
+def is_known(name: str) -> bool:
+    """Returns whether a text is the name of a data set that can be loaded."""
+    return name in _ABOUT or name.startswith(_TFDS)
+
+
 def is_name(spec: str) -> bool:
     """Returns whether the text is a name and not a path; a folder called like a data set does not hide it."""
-    return spec in _ABOUT or spec.startswith(_TFDS) or not files.is_path(spec)
+    return is_known(spec) or not files.is_path(spec)
+
+
+def of_arrays(name: str, remedy: str) -> InputError:
+    """Returns the error that the data of a run were arrays, which lie nowhere; `remedy` says what to do."""
+    return InputError(
+        f"{name!r} was trained on arrays given in Python: save them as a .npz file with x_train, x_validation and "
+        f"x_test, and {remedy}"
+    )
 
 
 def _check_name(name: str) -> None:
     """Raises `InputError` for a name of no data set."""
     if name == ARRAYS:
-        raise InputError("this run was trained on arrays given in Python: give a file or folder of them by --data")
-    if name not in _ABOUT and not name.startswith(_TFDS):
+        raise of_arrays(name, "give its path by --data")
+    if not is_known(name):
         otherwise = "`aejax data list` shows all, or give a path to a file or a folder of images"
         guess = " ".join(filter(None, (nearest(name, _ABOUT), otherwise)))
         raise InputError(f"there is no data set named {name!r}: {guess}")

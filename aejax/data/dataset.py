@@ -4,8 +4,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from aejax.core import BUFFER, Examples
 from aejax.data.settings import PLAIN, Data
+
+PARTS = ("train", "validation", "test")
+"""The names of the parts of a data set."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Dataset:
     """The names of the values of an example, where the source has columns: see `Schema`."""
     fill: tuple[float, ...] = ()
     """What stands in for a missing value in each column, where that was asked for."""
+    offset: np.ndarray | None = None
+    """What was subtracted from each value `[*shape]` before it became float32; None: nothing."""
 
     @classmethod
     def of(
@@ -95,5 +102,5 @@ class Dataset:
 
         Of a part on disk that is larger, as many examples are taken as fit, spread evenly over it.
         """
-        train, validation, test = (part.within(gigabytes) for part in (self.train, self.validation, self.test))
+        train, validation, test = (self.part(name).within(gigabytes) for name in PARTS)
         return dataclasses.replace(self, train=train, validation=validation, test=test)

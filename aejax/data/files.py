@@ -10,7 +10,7 @@ import numpy as np
 
 from aejax.core import Examples, InputError
 from aejax.data import _arrays, _hdf5, _images, _mat, _packed, _tables
-from aejax.data._checks import checked, checked_chunks
+from aejax.data._checks import as_single, checked, checked_chunks
 from aejax.data._source import Raw, Source
 from aejax.data.dataset import UNKNOWN, Parts, Schema
 from aejax.data.settings import PLAIN, Data, Reading
@@ -88,7 +88,8 @@ def read(path: Path, data: Data = PLAIN, known: Schema = UNKNOWN) -> Parts:
     """Returns the parts at a path: train, validation and test where it names them, else train alone.
 
     uint8 is taken as grey levels, bool as black (0) and white (255), and every other number as float32, unscaled. The
-    examples of a packed folder stay on disk.
+    examples of a packed folder stay on disk. Numbers that float32 cannot tell apart are float64 still, for `settled` to
+    see to them.
 
     Args:
         path: a file or folder: see `kind`.
@@ -112,7 +113,8 @@ def read_array(path: Path) -> np.ndarray:
     parts = read(path).parts
     if len(parts) > 1:
         raise InputError(f"{path} holds the parts {', '.join(parts)} where one array named x was expected")
-    return np.asarray(next(iter(parts.values())).x)
+    (x,) = (np.asarray(part.x) for part in parts.values())
+    return as_single(x, str(path)) if x.dtype == np.float64 else x
 
 
 def read_chunks(path: Path, data: Data = PLAIN) -> tuple[dict[str, Iterator[Examples]], Schema]:

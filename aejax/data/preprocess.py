@@ -4,6 +4,7 @@ uint8 always means grey levels and becomes [0, 1]; float32 is used as it is. The
 they do, and in when they do it: once (`place`) or at every use (`__call__`).
 """
 
+import math
 from typing import ClassVar, Self
 
 import jax
@@ -21,6 +22,10 @@ class Preprocess:
 
     bounded: ClassVar[bool] = True
     """Whether data in [0, 1] stay in [0, 1]."""
+    centres: ClassVar[bool] = False
+    """Whether each value's mean over the training examples is subtracted."""
+    domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    """The least and the greatest value that it has a meaning for, where uint8 counts as [0, 1]."""
 
     def fit(self, x: np.ndarray | Rows) -> Self:
         """Returns the preprocessing with what it learns from the training examples `[n, *shape]`."""
@@ -28,6 +33,10 @@ class Preprocess:
 
     def place(self, x: Num[Array, "n *shape"]) -> Num[Array, "n *shape"]:
         """Converts a whole part into the form that is held on the device."""
+        return x
+
+    def in_use(self, x: Num[np.ndarray, "n *shape"]) -> Num[np.ndarray, "n *shape"]:
+        """Converts examples that a trained model is used on into the form in which parts are held."""
         return x
 
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
@@ -54,8 +63,11 @@ class Scale(Preprocess):
 class Binarise(Preprocess):
     """Draws each pixel from Bernoulli(grey level), anew at every use: dynamic binarisation.
 
-    Burda et al. 2016 (IWAE), section 5; Salakhutdinov & Murray 2008.
+    Burda et al. 2016 (IWAE), section 5; Salakhutdinov & Murray 2008. What is trained or measured sees a draw; a model
+    that encodes, reconstructs or scores in use sees the grey levels, which are the mean of all draws.
     """
+
+    domain = (0.0, 1.0)
 
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
         """Returns a new draw; without a key, the grey levels."""
@@ -65,7 +77,13 @@ class Binarise(Preprocess):
 
 @configurable
 class StaticBinarise(Preprocess):
-    """Draws each pixel once from Bernoulli(grey level), by a fixed seed: the same draw in every run."""
+    """Draws each pixel once from Bernoulli(grey level), by a fixed seed: the same draw in every run.
+
+    Everything sees that draw: training, measuring, and a model in use. It belongs to an example's place among those
+    that are given together.
+    """
+
+    domain = (0.0, 1.0)
 
     draw: int = static(default=0)
     """The seed of the draw."""
@@ -74,12 +92,17 @@ class StaticBinarise(Preprocess):
         """Draws every pixel of a part, and returns uint8 of 0 and 255."""
         return jax.random.bernoulli(jax.random.key(self.draw), scale(x)).astype(jnp.uint8) * jnp.uint8(255)
 
+    def in_use(self, x: Num[np.ndarray, "n *shape"]) -> Num[np.ndarray, "n *shape"]:
+        """Draws every pixel as `place` does."""
+        return np.asarray(self.place(jnp.asarray(x)))
+
 
 @configurable
 class Standardise(Preprocess):
     """Subtracts each value's training mean, and divides by its training standard deviation (1 where that is 0)."""
 
     bounded = False
+    centres = True
     mean: Float[np.ndarray, "*shape"] | None = None
     """The mean of each value over the training examples; None before `fit`."""
     std: Float[np.ndarray, "*shape"] | None = None

@@ -1,9 +1,10 @@
 """Defines the settings of a data set: which one, how it is read, what is held out, and what the device does with it."""
 
 import dataclasses
+import os
 from typing import Literal, Self
 
-from aejax.core import configurable, static
+from aejax.core import InputError, configurable, static
 from aejax.data.preprocess import Preprocess, Scale
 
 VALIDATION = 0.1
@@ -52,6 +53,15 @@ class Data(Reading):
     preprocess: Preprocess = Scale()
     """What turns stored examples into the batch that the model sees."""
 
+    def __post_init__(self) -> None:
+        """Takes a path for its text. Raises `InputError` for anything else that is no text, such as arrays."""
+        if isinstance(self.name, os.PathLike):
+            object.__setattr__(self, "name", os.fspath(self.name))
+        if not isinstance(self.name, str):
+            raise InputError(
+                f"data.name is {type(self.name).__name__}: give a name or a path; arrays are given to fit(..., dataset)"
+            )
+
     def named(self, name: str) -> Self:
         """Returns the same settings for another data set.
 
@@ -62,6 +72,10 @@ class Data(Reading):
         own = name != self.name and not is_name(name)
         held_out = VALIDATION if own and self.validation == 0 else self.validation
         return dataclasses.replace(self, name=name, validation=held_out)
+
+    def keeping_rows(self) -> Self:
+        """Returns settings by which no example is left out, as that would shift the numbers of those after it."""
+        return dataclasses.replace(self, missing="refuse") if self.missing == "drop" else self
 
 
 PLAIN = Data()

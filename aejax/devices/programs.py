@@ -102,9 +102,14 @@ class Program:
         loss, optimizer, fitted = as_arrays((experiment.loss, experiment.optimizer, preprocess))
         return cls(parallel, experiment.model, loss, optimizer, fitted, jax.random.key(experiment.seed))
 
-    def init(self, shape: tuple[int, ...]) -> Any:
-        """Creates the state before the first step, for examples of `shape`, each array where the layout has it."""
-        return _init(*self._fresh(shape))
+    def init(self, shape: tuple[int, ...], sample: Examples | None = None) -> Any:
+        """Creates the state before the first step, each array where the layout has it.
+
+        Args:
+            shape: the shape of one example.
+            sample: training examples, as stored, on which the model is primed; None: it is not.
+        """
+        return _init(*self._fresh(shape), sample)
 
     def shapes(self, shape: tuple[int, ...]) -> Any:
         """Returns the shapes of the state for examples of `shape`, each with its layout."""
@@ -133,7 +138,7 @@ class Program:
         Returns:
             Metrics with an axis of batches (after that of members).
         """
-        settings = (self.parallel, self.model, self.loss, self.preprocess)
+        settings = (self.parallel, self.model, self.loss, self.optimizer, self.preprocess)
         return _evaluate(*settings, state, part, self.key, batch_size=batch_size, **place)
 
     def memory(self, shape: tuple[int, ...], batches: Batches, part: Examples | None, batch_size: int) -> int:
@@ -149,7 +154,7 @@ class Program:
         state = self.shapes(shape)
         lowered = [(_train.lower(*self._training, state, batches, self.key), batches.examples)]
         if part is not None:
-            settings = (self.parallel, self.model, self.loss, self.preprocess)
+            settings = (self.parallel, self.model, self.loss, self.optimizer, self.preprocess)
             lowered.append((_evaluate.lower(*settings, state, part, self.key, batch_size=batch_size), part))
         return max(_bytes(program.compile().memory_analysis()) - core.nbytes(examples) for program, examples in lowered)
 
@@ -158,7 +163,7 @@ class Program:
         return self.parallel, self.model, self.loss, self.optimizer, self.preprocess
 
     def _fresh(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
-        return self.parallel, self.model, self.loss, self.optimizer, blank_example(shape), self.key
+        return *self._training, blank_example(shape), self.key
 
 
 @partial(jax.jit, static_argnames=("parallel", "model"))
@@ -167,13 +172,15 @@ def _init(
     model: Model,
     loss: core.Measure,
     optimizer: Optimizer,
+    preprocess: Preprocess,
     batch: Examples,
     key: Key[Array, "*members"],
+    sample: Examples | None = None,
 ) -> Any:
     if key.ndim:
-        members = core.init_members(model, loss, optimizer, batch, key)
+        members = core.init_members(model, loss, optimizer, batch, key, preprocess, sample)
         return jax.lax.with_sharding_constraint(members, parallel.of_members(members))
-    state = core.init(model, loss, optimizer, batch, key)
+    state = core.init(model, loss, optimizer, batch, key, core.priming_sample(preprocess, sample, key))
     return jax.lax.with_sharding_constraint(state, parallel.of_state(state))
 
 
@@ -237,6 +244,7 @@ def _evaluate(
     parallel: Parallel,
     model: Model,
     loss: core.Measure,
+    optimizer: Optimizer,
     preprocess: Preprocess,
     state: Any,
     part: Examples,
@@ -245,12 +253,13 @@ def _evaluate(
     **place: Any,
 ) -> Metrics:
     if key.ndim:
-        return core.evaluate_members(model, loss, preprocess, state, part, key, batch_size, **place)
+        return core.evaluate_members(model, loss, optimizer, preprocess, state, part, key, batch_size, **place)
 
     def divided(model: Any, batch: Examples) -> Any:
         return loss(model, parallel.divided(batch))
 
-    metrics = core.evaluate(model, (divided,), preprocess, state, part, key, batch_size, **place)
+    used = optimizer.averaged(state)
+    metrics = core.evaluate(model, (divided,), preprocess, used, part, key, batch_size, **place)
     return jax.lax.with_sharding_constraint(metrics, parallel.whole)
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from aejax.core import Examples, Stream, derive
-from aejax.data import Dataset, Scale, scaled
+from aejax.data import Dataset, Scale
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
 from aejax.losses import Corruption
@@ -58,7 +58,7 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     Returns the PSNR in dB, the squared error (summed over an example, averaged over examples) and, of images, the
     SSIM.
     """
-    given, clean = scaled(part.x), scaled(part.target)
+    given, clean = trained.seen(part.x), trained.target(part)
     metrics = {}
     for factor in FACTORS:
         noisy = corrupted(trained, given, factor)
@@ -74,8 +74,8 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws clean test examples, and below them, level by level, the corrupted and the denoised ones."""
     part = dataset.test.take(np.arange(min(10, len(dataset.test))))
-    given = scaled(part.x)
-    rows = {"clean": scaled(part.target)}
+    given = trained.seen(part.x)
+    rows = {"clean": trained.target(part)}
     for factor in FACTORS:
         noisy = corrupted(trained, given, factor)
         rows |= {f"noise {factor:g}x": noisy, f"denoised {factor:g}x": trained.reconstruct(noisy, part.label)}

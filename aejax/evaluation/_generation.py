@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aejax.core import Examples
-from aejax.data import Dataset, scaled
+from aejax.data import Dataset
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
 from aejax.models import traits
@@ -60,7 +60,7 @@ def interpolations(trained: Trained, part: Examples, path: codes.Route) -> Figur
     pairs = min(PAIRS, len(part) // 2)
     first, second = part.x[:pairs], part.x[pairs : 2 * pairs]
     between = trained.interpolate(first, second, steps=STEPS, path=path)
-    rows = np.concatenate([scaled(first)[:, None], between, scaled(second)[:, None]], axis=1)
+    rows = np.concatenate([trained.seen(first)[:, None], between, trained.seen(second)[:, None]], axis=1)
     return figures.image_grid(rows.reshape(-1, *trained.shape), STEPS + 2)
 
 

@@ -8,7 +8,7 @@ from aejax.core import Examples
 from aejax.data import Dataset
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
-from aejax.metrics import code_indices, code_shares, codebook_metrics
+from aejax.metrics import CodeUsage, codebook_metrics
 from aejax.models import traits
 from aejax.trained import Trained
 
@@ -29,4 +29,6 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 
 def _usage(trained: Trained, part: Examples) -> Float[np.ndarray, " codes"]:
-    return code_shares(trained.apply(code_indices, part.x, part.label), trained.experiment.model.latent.codes)
+    """Returns, for each code, the share of all slots of all examples that hold it."""
+    uses = trained.means(CodeUsage(trained.experiment.model.latent.codes), part)["uses"]
+    return uses / uses.sum()

@@ -4,14 +4,16 @@ The codes are those that `Trained.encode` returns. A unit is active where the ab
 threshold, which is 0 for codes that can be exactly zero.
 """
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from aejax.core import Examples
-from aejax.data import Dataset, scaled
+from aejax.core import Examples, as_arrays
+from aejax.data import Dataset
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
-from aejax.metrics import sparsity_metrics, variance_unexplained
+from aejax.metrics import CodeStatistics, Target, sparsity_metrics
 from aejax.models import traits
 from aejax.trained import Trained
 
@@ -23,19 +25,23 @@ def suits(experiment: Experiment) -> bool:
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """Measures the sparsity of a part's codes, and `fvu`, the fraction of variance that they leave unexplained."""
-    codes = trained.encode(part.x, part.label)
-    explained = trained.decode(codes, part.label)
-    return sparsity_metrics(codes, _threshold(trained.experiment)) | {
-        "fvu": variance_unexplained(scaled(part.target), explained)
-    }
+    return sparsity_metrics(_means(trained, part))
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws how often the units of the test part's codes are active, and how strongly."""
-    codes, threshold = trained.encode(dataset.test.x, dataset.test.label), _threshold(trained.experiment)
-    active = np.abs(codes) > threshold
-    drawn = {"activation_density": figures.activation_density(active.mean(axis=0))}
-    return drawn | ({"activations": figures.activation_histogram(codes[active])} if active.any() else {})
+    density = _means(trained, dataset.test)["active"]
+    drawn = {"activation_density": figures.activation_density(density)}
+    codes = trained.encode(dataset.test.x, dataset.test.label)
+    active = codes[np.abs(codes) > _threshold(trained.experiment)]
+    return drawn | ({"activations": figures.activation_histogram(active)} if len(active) else {})
+
+
+def _means(trained: Trained, part: Examples) -> dict[str, Any]:
+    """Returns the means of `CodeStatistics` over a part; of two passes over it, the first one finds its centre."""
+    centre = trained.means(as_arrays(Target(trained.preprocess)), part)["target"].astype(np.float32)
+    settings = (trained.experiment.loss.likelihood, trained.preprocess, centre, _threshold(trained.experiment))
+    return trained.means(as_arrays(CodeStatistics(*settings)), part)
 
 
 def _threshold(experiment: Experiment) -> float:

@@ -42,6 +42,9 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """
     values = outputs(trained, part)
     metrics = {name: float(value.mean(dtype=np.float64)) for name, value in values.items() if name.endswith("_nats")}
+    if len(part) < 2:
+        log.warning("one example was measured: active units, which say how codes vary over examples, are not counted")
+        return metrics
     active = active_units(values["mean"])
     if 10 * active.sum() < len(active):
         log.warning(
@@ -72,7 +75,7 @@ def estimate(trained: Trained, part: Examples, samples: int) -> dict[str, float]
     for start in track(range(0, len(part), IMAGES), f"likelihood, {samples} samples"):
         some = placed.take(np.arange(start, min(start + IMAGES, len(part))))
         key = derive(jax.random.key(experiment.seed), Stream.EVALUATION, start)
-        metrics = devices.evaluate(experiment.model, (negative,), preprocess, trained.state, some, key, len(some))
+        metrics = devices.evaluate(experiment.model, (negative,), preprocess, trained.used, some, key, len(some))
         found.append(jax.device_get(metrics))
     nats = means(jax.tree.map(lambda *leaves: np.concatenate(leaves), *found))[negative.name]
     return {negative.name: nats, negative.name.replace("_nats", "_bits_per_dim"): bits_per_dim(nats, trained.shape)}
@@ -93,7 +96,7 @@ def outputs(trained: Trained, part: Examples) -> dict[str, Float[np.ndarray, "n 
     likelihood, preprocess = as_arrays((trained.experiment.loss.likelihood, trained.preprocess))
     key, size = jax.random.key(trained.experiment.seed), min(CHUNK, len(part))
     model, measures, placed = trained.experiment.model, (Bound(likelihood),), trained.place(part)
-    values, _ = devices.outputs(model, measures, preprocess, trained.state, placed, key, size)
+    values, _ = devices.outputs(model, measures, preprocess, trained.used, placed, key, size)
     return {name: np.asarray(value).reshape(-1, *value.shape[2:])[: len(part)] for name, value in values.items()}
 
 

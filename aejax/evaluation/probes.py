@@ -23,7 +23,7 @@ from sklearn.svm import LinearSVC
 
 from aejax import core, devices
 from aejax.core import CHUNK, Adam, Cosine, InputError, Optimizer, as_arrays, blank_example, means
-from aejax.data import Dataset, permutation, scaled
+from aejax.data import Dataset, permutation
 from aejax.losses import Clean, Corruption, CrossEntropy
 from aejax.models import Classifier
 from aejax.trained import Trained
@@ -90,7 +90,7 @@ def compare(
     """
     parts = (dataset.train, dataset.test)
     labels = _labels(dataset)
-    values = [scaled(part.x).reshape(len(part), -1) for part in parts]
+    values = [trained.seen(part.x).reshape(len(part), -1) for part in parts]
     codes = [trained.encode(part.x, part.label) for part in parts]
     pca = PCA(min(codes[0].shape[1], *values[0].shape), random_state=0).fit(values[0])
     inputs = {"code": codes, f"PCA-{pca.n_components}": [pca.transform(x) for x in values], "raw values": values}
@@ -162,15 +162,13 @@ def _best(kind: Kind, codes: Features, labels: Labels, strengths: tuple[float, .
 
 def _started(trained: Trained, fresh: core.State, optimizer: Optimizer) -> core.State:
     """Returns the fresh state with the learned parameters and collections of encoder and latent."""
-    learned = {name: trained.state.params[name] for name in ("encoder", "latent") if name in fresh.params}
+    learned = {name: trained.used.params[name] for name in ("encoder", "latent") if name in fresh.params}
     collections = {
-        name: {part: trained.state.collections[name][part] for part in value}
+        name: {part: trained.used.collections[name][part] for part in value}
         for name, value in fresh.collections.items()
     }
     params = {**fresh.params, **learned}
-    return dataclasses.replace(
-        fresh, params=params, collections=collections, opt_state=optimizer.transformation().init(params)
-    )
+    return dataclasses.replace(fresh, params=params, collections=collections, opt_state=optimizer.init(params))
 
 
 def _labels(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

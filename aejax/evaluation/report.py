@@ -92,10 +92,15 @@ def write_study(path: Path, test: dict[str, float], expected: Expected, seconds:
 
 def published(experiment: Experiment) -> Expected | None:
     """Returns the figure that this experiment reproduces: None where more than the seed is not as registered."""
-    if experiment.expected is None or experiment.name not in registry.names():
+    if experiment.expected is None:
+        return None
+    entries = map(registry.get, [experiment.name] if experiment.name in registry.names() else registry.names())
+    # Under a name that is not registered it may still have the figure of an entry that it was made of.
+    base = next((e for e in entries if experiment.name == e.name or experiment.expected == e.expected), None)
+    if base is None:
         return experiment.expected
-    changed = differences(registry.get(experiment.name), experiment)
-    free = {"seed", "model.shape", "model.prior.shape", "optimizer.horizon"}  # a run fills in the last three
+    changed = differences(base, experiment)
+    free = {"name", "seed", "model.shape", "model.prior.shape", "optimizer.horizon"}  # a run fills in the last three
     return None if set(changed) - free else experiment.expected
 
 
@@ -114,16 +119,17 @@ def draw(trained: Trained, dataset: Dataset, folder: Path) -> list[Path]:
     return [folder / f"{name}.png" for name in drawn]
 
 
-def show(trained: Trained, metrics: dict[str, float], part: str) -> None:
-    """Prints metrics as a table, and on the test part beside the published figure.
+def show(trained: Trained, metrics: dict[str, float], part: str, own: bool = True) -> None:
+    """Prints metrics as a table, and on the test part of the data that were trained on beside the published figure.
 
     Args:
         trained: the trained model.
         metrics: the metrics, by name.
-        part: the name of the part that was measured.
+        part: what was measured, in words: the name of a part, or of other data.
+        own: whether it is a part of the data that the model was trained on.
     """
     table = Table("metric", part, title=trained.experiment.name, title_justify="left")
-    expected = published(trained.experiment) if part == "test" else None
+    expected = published(trained.experiment) if own and part == "test" else None
     if expected is not None:
         table.add_column("published")
     for name, value in metrics.items():

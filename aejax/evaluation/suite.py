@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aejax.core import Examples
-from aejax.data import Dataset, scaled
+from aejax.data import Dataset
 from aejax.evaluation import _denoising, _generation, _quantised, _sparsity, _variational, disentanglement, figures
 from aejax.experiment import Experiment
 from aejax.metrics import Score, detection_metrics
@@ -68,7 +68,7 @@ def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     test = dataset.test
     first = test.take(np.arange(min(10, len(test))))
     restored = trained.reconstruct(first.x, first.label)
-    drawn = {"reconstructions": figures.reconstructions(scaled(first.target), restored)}
+    drawn = {"reconstructions": figures.reconstructions(trained.target(first), restored)}
     if trained.history:
         drawn["loss"] = figures.loss_curves(trained.history)
     many = test.take(np.arange(min(MOST_CODES, len(test))) * len(test) // min(MOST_CODES, len(test)))
@@ -87,7 +87,7 @@ def image_weights(trained: Trained) -> dict[str, np.ndarray]:
         return {}
     model, size = trained.experiment.model, math.prod(trained.shape)
     last = {"encoder_weights": model.up[len(model.encoder.dense) :], "decoder_weights": model.down[-1:]}
-    layers = {name: parameters_at(trained.state.params, path) for name, paths in last.items() for path in paths}
+    layers = {name: parameters_at(trained.used.params, path) for name, paths in last.items() for path in paths}
     kernels = {name: np.asarray(layer["kernel"]) for name, layer in layers.items() if "kernel" in layer}
     if "decoder_weights" in kernels:
         kernels["decoder_weights"] = kernels["decoder_weights"].T

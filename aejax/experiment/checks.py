@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aejax.core import Examples, InputError
+from aejax import core
+from aejax.core import Examples, InputError, blank_example
 from aejax.data import Dataset, chunks
 from aejax.models import require
 
 if TYPE_CHECKING:
     from aejax.experiment.experiment import Experiment
+
+
+_log = logging.getLogger("aejax")
 
 
 def check(experiment: "Experiment", dataset: Dataset) -> None:
@@ -25,9 +30,21 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
     """
     _check_positive(experiment)
     _check_seed(experiment)
-    for against_data in (_check_batch, _check_support, _check_labels, _check_levels, _check_shape):
+    for against_data in (_check_batch, _check_norm, _check_support, _check_labels, _check_levels, _check_shape):
         against_data(experiment, dataset)
     _check_needs(experiment)
+
+
+def check_rates(resolved: "Experiment", shape: tuple[int, ...]) -> None:
+    """Raises `InputError` where a learning rate of its own is for parameters that a model does not have.
+
+    Args:
+        resolved: the resolved experiment.
+        shape: the shape of one example.
+    """
+    if resolved.optimizer.rates:
+        settings = (resolved.model, resolved.loss, resolved.optimizer, blank_example(shape))
+        jax.eval_shape(lambda key: core.init(*settings, key), jax.random.key(0))
 
 
 def _check_positive(value: Any, path: str = "") -> None:
@@ -68,20 +85,37 @@ def _check_batch(experiment: "Experiment", dataset: Dataset) -> None:
         )
 
 
-def _check_support(experiment: "Experiment", dataset: Dataset) -> None:
-    likelihood, preprocess = experiment.loss.likelihood, experiment.data.preprocess
-    low, high = likelihood.support
-    if low == -math.inf and high == math.inf:
+def _check_norm(experiment: "Experiment", dataset: Dataset) -> None:
+    if experiment.batch_size > 1:
         return
-    needs = f"{type(likelihood).__name__} needs values in [{low:g}, {high:g}]"
-    if not preprocess.bounded:
-        raise InputError(f"{needs}, which {type(preprocess).__name__} does not give: use --loss.likelihood gaussian")
-    for values in (part.x for part in _parts(dataset)):
-        if values.dtype != "uint8" and not (low <= values.min() and values.max() <= high):
+    for part in experiment.model.parts:
+        if getattr(part, "norm", "none") == "batch":
             raise InputError(
-                f"{needs}, but those of {dataset.name} run from {values.min():g} to {values.max():g}: scale the "
-                "data, or use --loss.likelihood gaussian"
+                f"batch_size is 1, but {type(part).__name__} normalises each batch by its own mean and variance, which "
+                "of one example leave nothing: choose larger batches, or norm layer"
             )
+
+
+def _check_support(experiment: "Experiment", dataset: Dataset) -> None:
+    """Checks that the data lie where the likelihood, the preprocessing and the prior have a meaning."""
+    likelihood, preprocess, prior = experiment.loss.likelihood, experiment.data.preprocess, experiment.model.prior
+    domains = [
+        (preprocess, preprocess.domain, "--data.preprocess scale"),
+        (likelihood, likelihood.support, "--loss.likelihood gaussian"),
+        (prior, (-math.inf, math.inf) if prior is None else prior.domain, "--model.prior mixture-prior"),
+    ]
+    for part, (low, high), otherwise in domains:
+        if low == -math.inf and high == math.inf:
+            continue
+        needs = f"{type(part).__name__} needs values in [{low:g}, {high:g}]"
+        if not preprocess.bounded:
+            raise InputError(f"{needs}, which {type(preprocess).__name__} does not give: use {otherwise}")
+        for values in (part.x for part in _parts(dataset)):
+            if values.dtype != "uint8" and not (low <= values.min() and values.max() <= high):
+                raise InputError(
+                    f"{needs}, but those of {dataset.name} run from {values.min():g} to {values.max():g}: scale the "
+                    f"data, or use {otherwise}"
+                )
 
 
 def _check_labels(experiment: "Experiment", dataset: Dataset) -> None:
@@ -96,6 +130,17 @@ def _check_labels(experiment: "Experiment", dataset: Dataset) -> None:
                 f"the labels of {dataset.name} run from {part.label.min()} to {part.label.max()}, but "
                 f"model.classes is {model.classes}: they must be from 0 to one less than that"
             )
+    seen = np.unique(np.asarray(dataset.train.label))
+    if len(seen) < model.classes:
+        _log.warning(
+            "model.classes is %d, but the training part of %s has %d classes (%s): the others are never trained, give "
+            "--model.classes %d",
+            model.classes,
+            dataset.name,
+            len(seen),
+            ", ".join(map(str, seen[:10])) + (", ..." if len(seen) > 10 else ""),
+            seen.max() + 1,
+        )
 
 
 def _check_levels(experiment: "Experiment", dataset: Dataset) -> None:

@@ -1,6 +1,7 @@
 """Chooses a part of an experiment by name: `--optimizer sgd`, `--loss.likelihood gaussian`, `--data mnist-5k`.
 
-A term of the loss is added in the same way: `--loss.terms.NAME code-l1`.
+A term of the loss is added in the same way: `--loss.terms.NAME code-l1`, and so is a learning rate of its own:
+`--optimizer.rates.NAME rate`.
 """
 
 import dataclasses
@@ -54,8 +55,10 @@ def part_choices(value: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
 
 
 def _options(annotation: Any) -> dict[str, type]:
-    classes = known_subclasses(annotation) if isinstance(annotation, type) else []
-    return {kebab(cls.__name__): cls for cls in classes}
+    """Returns the registered kinds of a part, by the names that they are chosen by: itself where it has no others."""
+    if not isinstance(annotation, type):
+        return {}
+    return {kebab(cls.__name__): cls for cls in known_subclasses(annotation) or [annotation]}
 
 
 def kebab(name: str) -> str:
@@ -93,7 +96,7 @@ def _exchange(value: Any, annotation: Any, path: list[str], name: str, flag: str
 
 
 def _convert(old: Any, known: dict[str, type], name: str, flag: str) -> Any:
-    if len(known) < 2:
+    if old is not None and len(known) < 2:
         raise InputError(f"{flag} cannot be exchanged for {name!r}, only its settings can be: see --help")
     if name not in known:
         raise InputError(f"{flag} is {name!r}, but it must be one of {', '.join(known)}")

@@ -7,7 +7,7 @@ from typing import Literal
 from aejax.core import Adam, Optimizer, known, positive
 from aejax.data import Data, Dataset
 from aejax.experiment import _families  # noqa: F401
-from aejax.experiment.checks import check
+from aejax.experiment.checks import check, check_rates
 from aejax.losses import Loss
 from aejax.models import Autoencoder
 
@@ -65,7 +65,9 @@ class Experiment:
         Raises `InputError` for anything that cannot be trained.
         """
         check(self, dataset)
-        return self.resolve_for(dataset.shape, len(dataset.train) // self.batch_size)
+        resolved = self.resolve_for(dataset.shape, len(dataset.train) // self.batch_size)
+        check_rates(resolved, dataset.shape)
+        return resolved
 
     def resolve_for(self, shape: tuple[int, ...], steps_per_epoch: int) -> "Experiment":
         """Fills in what only the data can say: the model's shapes, the examples of an epoch, the optimiser's horizon.
@@ -76,7 +78,7 @@ class Experiment:
             self,
             model=self.model.resolve(shape, self.loss.likelihood.raw_shape(shape)),
             loss=self.loss.resolve(steps_per_epoch * self.batch_size),
-            optimizer=self.optimizer.resolve(self.steps_in(steps_per_epoch)),
+            optimizer=self.optimizer.over(self.steps_in(steps_per_epoch)),
         )
 
     def steps_in(self, steps_per_epoch: int) -> int:

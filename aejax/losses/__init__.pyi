@@ -8,6 +8,9 @@ from .aggregate import (
 from .classification import (
     CrossEntropy as CrossEntropy,
 )
+from .constraint import (
+    GECO as GECO,
+)
 from .contractive import (
     Contractive as Contractive,
     ContractiveLayer as ContractiveLayer,
@@ -68,6 +71,7 @@ from .robust import (
     Cauchy as Cauchy,
 )
 from .sparsity import (
+    L0 as L0,
     CodeL1 as CodeL1,
     KLSparsity as KLSparsity,
 )
@@ -78,6 +82,7 @@ from .terms import (
 )
 from .variational import (
     KL as KL,
+    log_posterior as log_posterior,
 )
 from .weights import (
     WeightL1 as WeightL1,

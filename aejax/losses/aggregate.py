@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from aejax.core import Number, configurable, positive, static
 from aejax.losses.terms import Forward, Term
-from aejax.losses.variational import diagonal
+from aejax.losses.variational import diagonal, log_posterior
 from aejax.models import Normal, normal_log_density, traits
 
 Sampling = Literal["stratified", "weighted"]
@@ -107,7 +107,7 @@ def densities(forward: Forward, examples: Number, sampling: Sampling) -> Densiti
         forward.code, posterior, log_weights(len(forward.code), examples, sampling)
     )
     prior = forward.model.prior_log_prob(forward.code)
-    return Densities(posterior.log_prob(forward.code), aggregate, marginals, prior)
+    return Densities(log_posterior(forward), aggregate, marginals, prior)
 
 
 def mixture_log_density(

@@ -119,9 +119,8 @@ def draw(
         The codes, `[samples * batch, latent]`, one batch below the other, and their log-densities in nats,
         `[samples, batch]`.
     """
-    posterior = tile(density(forward), samples)
-    code = posterior.sample(key)
-    return code, posterior.log_prob(code).reshape(samples, -1)
+    code, log_posterior = density(forward).sample_and_log_prob(key, samples)
+    return code.reshape(-1, code.shape[2]), log_posterior
 
 
 def log_joint(model: Autoencoder, forward: Forward, code: Float[Array, "rows latent"]) -> Float[Array, "samples batch"]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from aejax.core import configurable, static
+from aejax.core import Examples, configurable, static
 from aejax.losses.likelihoods import Likelihood, flat, softplus
 from aejax.models import positive_scale
 
@@ -48,12 +48,20 @@ class Categorical(Levels):
         chosen = jnp.take_along_axis(raw, self.level(x)[..., None], axis=-1)[..., 0]
         return jnp.sum(flat(chosen - jax.nn.logsumexp(raw, axis=-1)), axis=1)
 
-    def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
+    def mean(self, raw: Float[Array, "batch *raw"], batch: Examples) -> Float[Array, "batch *shape"]:
         """Returns the mean of the levels' values."""
         return jax.nn.softmax(raw, axis=-1) @ self.value(jnp.arange(self.levels))
 
-    def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """Draws one of the levels for each value."""
+    def sample(
+        self, raw: Float[Array, "batch *raw"], batch: Examples, key: Key[Array, ""]
+    ) -> Float[Array, "batch *shape"]:
+        """Draws one of the levels for each value.
+
+        Args:
+            raw: the decoder's output.
+            batch: not used.
+            key: the key of the draw.
+        """
         return self.value(jax.random.categorical(key, raw))
 
 
@@ -84,15 +92,23 @@ class DiscretisedLogistic(Levels):
         mass = inside - jnp.where(highest, 0.0, softplus(-above)) - jnp.where(lowest, 0.0, softplus(below))
         return jnp.sum(flat(mass), axis=1)
 
-    def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
+    def mean(self, raw: Float[Array, "batch *raw"], batch: Examples) -> Float[Array, "batch *shape"]:
         """Returns the mean of the levels' values: the mean of the probabilities of lying above each inner edge."""
         location, scale = _parameters(raw)
         edges = self.value(jnp.arange(self.levels - 1)) + 0.5 / (self.levels - 1)
         above = lambda total, edge: (total + jax.nn.sigmoid((location - edge) / scale), None)  # noqa: E731
         return jax.lax.scan(above, jnp.zeros_like(location), edges)[0] / len(edges)
 
-    def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """Draws from the logistic distribution, and moves the draw to the nearest level."""
+    def sample(
+        self, raw: Float[Array, "batch *raw"], batch: Examples, key: Key[Array, ""]
+    ) -> Float[Array, "batch *shape"]:
+        """Draws from the logistic distribution, and moves the draw to the nearest level.
+
+        Args:
+            raw: the decoder's output.
+            batch: not used.
+            key: the key of the draw.
+        """
         location, scale = _parameters(raw)
         drawn = location + scale * jax.random.logistic(key, location.shape)
         return self.value(self.level(jnp.clip(drawn, 0, 1)))

@@ -11,8 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.core import configurable, positive
+from aejax.core import Examples, configurable, positive
 from aejax.models import Part, normal_log_density, traits
+
+EDGE = 1e-3
+"""The least distance from 0 and 1 of a probability that is turned into a logit: beyond it gradients vanish."""
 
 
 @configurable
@@ -35,12 +38,27 @@ class Likelihood(Part):
         """Returns log p(x | raw) of each example, in nats."""
         raise NotImplementedError
 
-    def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
-        """Returns the mean in data space: the reconstruction that is shown and measured."""
+    def mean(self, raw: Float[Array, "batch *raw"], batch: Examples) -> Float[Array, "batch *shape"]:
+        """Returns the mean in data space: the reconstruction that is shown and measured.
+
+        `batch` are the examples that are decoded: of codes that were drawn, `core.unseen` ones without values.
+        """
         raise NotImplementedError
 
-    def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """Draws from p(x | raw)."""
+    def raw_for(self, values: Float[Array, "batch *shape"]) -> Float[Array, "batch *raw"]:
+        """Returns the raw output whose mean is nearest to the values; likelihoods that meet `CENTRED` have it."""
+        raise NotImplementedError
+
+    def sample(
+        self, raw: Float[Array, "batch *raw"], batch: Examples, key: Key[Array, ""]
+    ) -> Float[Array, "batch *shape"]:
+        """Draws from p(x | raw).
+
+        Args:
+            raw: the decoder's output.
+            batch: the examples that are decoded, as `mean` gets them.
+            key: the key of the draw.
+        """
         raise NotImplementedError
 
 
@@ -52,7 +70,7 @@ class Bernoulli(Likelihood):
     """
 
     support = (0.0, 1.0)
-    meets = (traits.BITS,)
+    meets = (traits.BITS, traits.CENTRED)
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
         """Returns the sum of x log sigmoid(l) + (1 - x) log sigmoid(-l) over an example's values, in nats.
@@ -64,12 +82,24 @@ class Bernoulli(Likelihood):
         # There are two sums, not the sum of a difference, because XLA turns the first into a product of matrices.
         return jnp.sum(x * raw, axis=1) - jnp.sum(softplus(raw), axis=1)
 
-    def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
+    def mean(self, raw: Float[Array, "batch *raw"], batch: Examples) -> Float[Array, "batch *shape"]:
         """Returns the sigmoid of the logits."""
         return jax.nn.sigmoid(raw)
 
-    def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """Draws zeros and ones."""
+    def raw_for(self, values: Float[Array, "batch *shape"]) -> Float[Array, "batch *raw"]:
+        """Returns the logits of values between `EDGE` and 1 - `EDGE`, and of the nearer end for all others."""
+        return logit(values)
+
+    def sample(
+        self, raw: Float[Array, "batch *raw"], batch: Examples, key: Key[Array, ""]
+    ) -> Float[Array, "batch *shape"]:
+        """Draws zeros and ones.
+
+        Args:
+            raw: the decoder's output.
+            batch: not used.
+            key: the key of the draw.
+        """
         return jax.random.bernoulli(key, jax.nn.sigmoid(raw)).astype(raw.dtype)
 
 
@@ -80,21 +110,37 @@ class Gaussian(Likelihood):
     With scale 1 the negative log-likelihood is half the squared error plus a constant.
     """
 
+    meets = (traits.CENTRED,)
     scale: float = positive(default=1.0)
     """Standard deviation of every value."""
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
         """Returns the normal log-density of each example in nats, with its normalising constant."""
         chex.assert_equal_shape([x, raw])
-        return jnp.sum(normal_log_density(flat(x), flat(self.mean(raw)), jnp.asarray(self.scale)), axis=1)
+        return jnp.sum(normal_log_density(flat(x), flat(self._mean(raw)), jnp.asarray(self.scale)), axis=1)
 
-    def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
-        """Returns the raw output itself."""
+    def mean(self, raw: Float[Array, "batch *raw"], batch: Examples) -> Float[Array, "batch *shape"]:
+        """Returns the raw output itself, or what a subclass makes of it."""
+        return self._mean(raw)
+
+    def _mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
         return raw
 
-    def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """Draws the mean plus noise."""
-        return self.mean(raw) + self.scale * jax.random.normal(key, raw.shape)
+    def raw_for(self, values: Float[Array, "batch *shape"]) -> Float[Array, "batch *raw"]:
+        """Returns the values themselves."""
+        return values
+
+    def sample(
+        self, raw: Float[Array, "batch *raw"], batch: Examples, key: Key[Array, ""]
+    ) -> Float[Array, "batch *shape"]:
+        """Draws the mean plus noise.
+
+        Args:
+            raw: the decoder's output.
+            batch: not used.
+            key: the key of the draw.
+        """
+        return self._mean(raw) + self.scale * jax.random.normal(key, raw.shape)
 
 
 @configurable
@@ -104,15 +150,19 @@ class SigmoidGaussian(Gaussian):
     It is the cost of Ng 2011 (CS294A notes), section 2, whose output units are sigmoids too.
     """
 
-    def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
-        """Returns the sigmoid of the logits."""
+    def _mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
         return jax.nn.sigmoid(raw)
+
+    def raw_for(self, values: Float[Array, "batch *shape"]) -> Float[Array, "batch *raw"]:
+        """Returns the logits of values between `EDGE` and 1 - `EDGE`, and of the nearer end for all others."""
+        return logit(values)
 
 
 @configurable
 class GaussianLearnedScale(Likelihood):
     """Takes raw output as a mean and, through a softplus, a standard deviation for every value, on a last axis of 2."""
 
+    meets = (traits.CENTRED,)
     minimum: float = positive(default=1e-3)
     """Added to every standard deviation: without it the likelihood of a constant pixel has no upper bound."""
 
@@ -129,12 +179,24 @@ class GaussianLearnedScale(Likelihood):
         """Returns the standard deviation of each value."""
         return softplus(raw[..., 1]) + self.minimum
 
-    def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
+    def mean(self, raw: Float[Array, "batch *raw"], batch: Examples) -> Float[Array, "batch *shape"]:
         """Returns the mean of each value."""
         return raw[..., 0]
 
-    def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """Draws the mean plus noise with each value's own standard deviation."""
+    def raw_for(self, values: Float[Array, "batch *shape"]) -> Float[Array, "batch *raw"]:
+        """Returns the values as means, with a standard deviation of log 2 and the minimum."""
+        return jnp.stack([values, jnp.zeros_like(values)], axis=-1)
+
+    def sample(
+        self, raw: Float[Array, "batch *raw"], batch: Examples, key: Key[Array, ""]
+    ) -> Float[Array, "batch *shape"]:
+        """Draws the mean plus noise with each value's own standard deviation.
+
+        Args:
+            raw: the decoder's output.
+            batch: not used.
+            key: the key of the draw.
+        """
         return raw[..., 0] + self.scale(raw) * jax.random.normal(key, raw[..., 0].shape)
 
 
@@ -144,6 +206,12 @@ def flat(x: Float[Array, "batch *shape"]) -> Float[Array, "batch values"]:
     This is done before elementwise work, which then keeps the fastest layout.
     """
     return x.reshape(x.shape[0], -1)
+
+
+def logit(values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Returns log p / (1 - p) of values that are first brought between `EDGE` and 1 - `EDGE`."""
+    inside = jnp.clip(values, EDGE, 1 - EDGE)
+    return jnp.log(inside) - jnp.log1p(-inside)
 
 
 @jax.custom_jvp

@@ -1,7 +1,7 @@
 """Defines a loss: named terms of one forward pass, and their weighted sum."""
 
 from dataclasses import field, replace
-from typing import Self
+from typing import Any, Self
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -10,7 +10,7 @@ from aejax.core import Examples, InputError, configurable
 from aejax.losses.corruption import Clean, Corruption
 from aejax.losses.likelihoods import Bernoulli, Likelihood
 from aejax.losses.terms import Forward, Reconstruction, Term
-from aejax.models import Autoencoder, Part, Trait, require
+from aejax.models import Autoencoder, Part, Trait, require, traits
 
 
 @configurable
@@ -26,8 +26,9 @@ class Loss(Part):
 
     @property
     def meets(self) -> tuple[Trait, ...]:
-        """The traits of the likelihood and of all terms."""
-        return tuple(trait for part in (self.likelihood, *self.terms.values()) for trait in part.meets)
+        """The traits of the likelihood, and of the terms that are not only logged."""
+        adding = [term for term in self.terms.values() if not term.monitored]
+        return tuple(trait for part in (self.likelihood, *adding) for trait in part.meets)
 
     def resolve(self, examples: int) -> Self:
         """Returns the loss with the number of examples that an epoch trains on filled in, for terms that need it."""
@@ -36,7 +37,7 @@ class Loss(Part):
     def __call__(
         self, model: Autoencoder, batch: Examples, train: bool = False, step: Int[Array, ""] | None = None
     ) -> dict[str, Float[Array, " batch"]]:
-        """Returns every term before its weight, `NAME_nats`, and their weighted sum `loss_nats`, which is minimised.
+        """Returns every term's value, `NAME_UNIT`, and the sum of their contributions `loss_nats`, which is minimised.
 
         Args:
             model: the model, bound to its variables.
@@ -45,7 +46,7 @@ class Loss(Part):
             step: the step of training, which sets the weights; None, as in evaluation: those that warm-up ends at.
 
         Returns:
-            Values for each example, in nats.
+            Values for each example, in nats unless a name says otherwise.
 
         Raises:
             InputError: for a term named `loss`, and for one that has no meaning for the model.
@@ -55,9 +56,15 @@ class Loss(Part):
         for term in self.terms.values():
             require(term, model, self)
         forward = self.forward(model, batch, train, step)
-        values = {name: term(forward) for name, term in self.terms.items()}
-        total = sum((self.terms[name].weight_at(step) * value for name, value in values.items()), jnp.zeros(()))
-        return {"loss_nats": total} | {f"{name}_nats": value for name, value in values.items()}
+        logged: dict[str, Array] = {"loss_nats": jnp.zeros(())}
+        for name, term in self.terms.items():
+            own = forward._replace(term=name)
+            value = term(own)
+            if not term.monitored:
+                logged["loss_nats"] = logged["loss_nats"] + term.contribution(value, own)
+            logged[f"{name}_{term.unit}"] = value
+            logged |= {f"{name}_{further}": more for further, more in term.further(own).items()}
+        return logged
 
     def forward(
         self, model: Autoencoder, batch: Examples, train: bool = False, step: Int[Array, ""] | None = None
@@ -72,6 +79,12 @@ class Loss(Part):
         """
         given = replace(batch, x=self.corruption(batch.x, model.make_rng("corruption")))
         posterior = model.encode(given, train)
-        code = posterior.sample(model.make_rng("latent"))
+        code, log_posterior = _drawn(model, posterior)
         raw = model.decode(code, batch, train)
-        return Forward(model, batch, given, posterior, code, raw, self.likelihood, train, step)
+        return Forward(model, batch, given, posterior, code, raw, self.likelihood, train, step, log_posterior)
+
+
+def _drawn(model: Autoencoder, posterior: Any) -> tuple[Float[Array, "batch latent"], Float[Array, " batch"] | None]:
+    """Draws a code for each example, with its log-density where the posterior has one."""
+    key = model.make_rng("latent")
+    return posterior.sample_and_log_prob(key) if traits.DENSITY in model.latent.meets else (posterior.sample(key), None)

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.core import configurable, positive
+from aejax.core import Examples, configurable, positive
 from aejax.losses.likelihoods import Likelihood, flat
+from aejax.models import traits
 
 
 @configurable
@@ -18,6 +19,7 @@ class Cauchy(Likelihood):
     An error far above the scale costs in proportion to its logarithm, not to its square.
     """
 
+    meets = (traits.CENTRED,)
     scale: float = positive(default=1.0)
     """Half the distance between the quartiles of the distribution of each value."""
 
@@ -27,10 +29,22 @@ class Cauchy(Likelihood):
         error = flat(x - raw) / self.scale
         return -jnp.sum(jnp.log1p(jnp.square(error)) + jnp.log(math.pi * jnp.asarray(self.scale)), axis=1)
 
-    def mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
+    def mean(self, raw: Float[Array, "batch *raw"], batch: Examples) -> Float[Array, "batch *shape"]:
         """Returns the median, as a Cauchy distribution has no mean."""
         return raw
 
-    def sample(self, raw: Float[Array, "batch *raw"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
-        """Draws the median plus noise with heavy tails."""
+    def raw_for(self, values: Float[Array, "batch *shape"]) -> Float[Array, "batch *raw"]:
+        """Returns the values themselves."""
+        return values
+
+    def sample(
+        self, raw: Float[Array, "batch *raw"], batch: Examples, key: Key[Array, ""]
+    ) -> Float[Array, "batch *shape"]:
+        """Draws the median plus noise with heavy tails.
+
+        Args:
+            raw: the decoder's output.
+            batch: not used.
+            key: the key of the draw.
+        """
         return raw + self.scale * jax.random.cauchy(key, raw.shape)

@@ -28,6 +28,26 @@ class CodeL1(Term):
 
 
 @configurable
+class L0(Term):
+    """Counts the active units of an example's code, those that are not zero. It is logged, and adds nothing."""
+
+    unit = "units"
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """Returns the number of active units of each example."""
+        return jnp.sum(forward.code != 0, axis=1).astype(jnp.float32)
+
+    def contribution(self, value: Float[Array, " batch"], forward: Forward) -> Float[Array, " batch"]:
+        """Returns zeros, as the count has no gradient.
+
+        Args:
+            value: not used.
+            forward: not used.
+        """
+        return jnp.zeros_like(value)
+
+
+@configurable
 class KLSparsity(Term):
     """Penalises KL(rho || rho_hat_j) summed over units, where rho_hat_j is the batch's mean activation of unit j.
 

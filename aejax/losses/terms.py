@@ -1,13 +1,17 @@
-"""Defines the terms that losses are made of: each gives an array `[batch]` in nats, before its weight."""
+"""Defines the terms that losses are made of: each gives an array `[batch]`, in nats or its own unit."""
 
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from aejax.core import Examples, Number, configurable
+from aejax.core import Examples, Number, configurable, static
 from aejax.losses.likelihoods import Likelihood
 from aejax.models import Autoencoder, Part, Posterior
+
+STATE = "loss"
+"""The name of the collection in which terms keep their state."""
 
 
 class Forward(NamedTuple):
@@ -31,6 +35,25 @@ class Forward(NamedTuple):
     """Whether the model is being trained."""
     step: Int[Array, ""] | None = None
     """The step of training; None in evaluation."""
+    log_posterior: Float[Array, " batch"] | None = None
+    """log q(z | x) of the code that was drawn, in nats; None where the latent does not meet `DENSITY`."""
+    term: str = ""
+    """The name of the term that is computed."""
+
+    def kept(self, initial: Any) -> Any:
+        """Returns what the term keeps from step to step, or `initial` before it has kept anything.
+
+        `initial` is a tree of arrays, whose shapes stay as they are.
+        """
+        return self.model.get_variable(STATE, self.term, initial)
+
+    def keep(self, state: Any) -> None:
+        """Keeps the term's state until the next step of training; in evaluation, nothing is kept.
+
+        What it is made of must be of the whole batch: see `core.batch_mean`.
+        """
+        if self.train:
+            self.model.put_variable(STATE, self.term, jax.lax.stop_gradient(state))
 
 
 @configurable
@@ -46,6 +69,13 @@ class Term(Part):
     """Factor on this term in the total; the term is logged without it."""
     warmup_steps: float = 0.0
     """Number of training steps over which the weight rises in a line to `weight`. Bowman et al. 2016, section 3.1."""
+    monitored: bool = static(default=False, kw_only=True)
+    """Whether the term is only logged: it adds nothing to the total, and no gradient knows of it."""
+
+    @property
+    def unit(self) -> str:
+        """The unit of the term's values, one word, with which the name of its metric ends."""
+        return "nats"
 
     def resolve(self, examples: int) -> Self:
         """Returns the term with the number of examples that an epoch trains on filled in, if it uses that."""
@@ -56,8 +86,21 @@ class Term(Part):
         return self.weight if step is None else self.weight * ramp(step, self.warmup_steps)
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """Returns the term's value for each example, in nats."""
+        """Returns the term's value for each example, which is logged."""
         raise NotImplementedError
+
+    def contribution(self, value: Float[Array, " batch"], forward: Forward) -> Float[Array, " batch"]:
+        """Returns what the term adds to the total for each example: its value times its weight, unless it says more.
+
+        Args:
+            value: what the term gave.
+            forward: the forward pass.
+        """
+        return self.weight_at(forward.step) * value
+
+    def further(self, forward: Forward) -> dict[str, Float[Array, " batch"]]:
+        """Returns what else is logged of each example, by names that end with a unit; it is called last."""
+        return {}
 
 
 @configurable

@@ -2,7 +2,6 @@
 
 from typing import cast
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from aejax.core import configurable
@@ -12,7 +11,7 @@ from aejax.models import Density, Normal, traits
 
 @configurable
 class KL(Term):
-    """Measures the rate KL(q(z | x) || p(z)), in closed form for a normal posterior and a standard normal prior.
+    """Measures the rate KL(q(z | x) || p(z)), in closed form where the two have one, as normal and standard normal.
 
     Elsewhere the one code that was drawn estimates it. Kingma & Welling 2014, equations 3 and 7. A weight other than 1
     is the beta of Higgins et al. 2017, equation 4; `warmup_steps` anneals it.
@@ -23,14 +22,21 @@ class KL(Term):
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Returns the rate of each example in nats."""
-        if {traits.STANDARD_NORMAL, traits.NORMAL} <= {*forward.model.meets}:
-            return jnp.sum(diagonal(forward).kl_to_standard(), axis=1)
-        return density(forward).log_prob(forward.code) - forward.model.prior_log_prob(forward.code)
+        model = forward.model
+        assert model.prior is not None  # `needs` says so
+        exact = density(forward).kl(model.prior)
+        return log_posterior(forward) - model.prior_log_prob(forward.code) if exact is None else exact
 
 
 def density(forward: Forward) -> Density:
     """Returns the posterior of a model that meets `DENSITY`."""
     return cast(Density, forward.posterior)
+
+
+def log_posterior(forward: Forward) -> Float[Array, " batch"]:
+    """Returns log q(z | x) of the code that was drawn for each example, of a model that meets `DENSITY`."""
+    assert forward.log_posterior is not None
+    return forward.log_posterior
 
 
 def diagonal(forward: Forward) -> Normal:

@@ -26,8 +26,8 @@ from .likelihood import (
     bits_per_dim as bits_per_dim,
 )
 from .quantised import (
+    CodeUsage as CodeUsage,
     code_indices as code_indices,
-    code_shares as code_shares,
     codebook_metrics as codebook_metrics,
 )
 from .reconstruction import (
@@ -35,8 +35,10 @@ from .reconstruction import (
     per_value as per_value,
 )
 from .sparsity import (
+    CodeStatistics as CodeStatistics,
+    Target as Target,
+    code_statistics as code_statistics,
     sparsity_metrics as sparsity_metrics,
-    variance_unexplained as variance_unexplained,
 )
 from .variational import (
     ACTIVE as ACTIVE,

@@ -42,7 +42,7 @@ class AnomalyScore:
         raw = model.decode(model.encode(batch).mean, batch)
         if self.kind == "nats":
             return -self.likelihood.log_prob(batch.target, raw)
-        return jnp.sum(jnp.square(flat(batch.target - self.likelihood.mean(raw))), axis=1)
+        return jnp.sum(jnp.square(flat(batch.target - self.likelihood.mean(raw, batch))), axis=1)
 
 
 def threshold_at_rate(normal: Float[np.ndarray, " n"], rate: float) -> float:

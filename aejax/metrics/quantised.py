@@ -3,10 +3,11 @@
 import math
 from typing import cast
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from aejax.core import Examples
+from aejax.core import Examples, configurable, static
 from aejax.models import Autoencoder, Quantised
 
 
@@ -18,9 +19,18 @@ def code_indices(model: Autoencoder, batch: Examples) -> Int[Array, "batch slots
     return cast(Quantised, model.encode(batch)).index
 
 
-def code_shares(indices: Int[np.ndarray, "n slots"], codes: int) -> Float[np.ndarray, " codes"]:
-    """Returns, for each code, the share of all slots of all examples that hold it."""
-    return np.bincount(indices.reshape(-1), minlength=codes) / indices.size
+@configurable
+class CodeUsage:
+    """Counts how many slots of an example hold each code of the codebook."""
+
+    codes: int = static(default=256)
+    """The number of codes in the codebook."""
+
+    def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, "batch codes"]]:
+        """Returns the counts as `uses`; `model` is bound to its variables, and its latent has a codebook."""
+        indices = code_indices(model, batch)
+        rows = jnp.broadcast_to(jnp.arange(len(indices))[:, None], indices.shape)
+        return {"uses": jnp.zeros((len(indices), self.codes)).at[rows, indices].add(1.0)}
 
 
 def codebook_metrics(shares: Float[np.ndarray, " codes"], slots: int) -> dict[str, float]:

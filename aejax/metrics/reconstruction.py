@@ -21,7 +21,7 @@ class ReconstructionError:
 
     def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, " batch"]]:
         """Returns the squared error of each example; `model` is bound to its variables."""
-        mean = self.likelihood.mean(model.decode(model.encode(batch).mean, batch))
+        mean = self.likelihood.mean(model.decode(model.encode(batch).mean, batch), batch)
         return {"squared_error": jnp.sum(jnp.square(flat(batch.target - mean)), axis=1)}
 
 

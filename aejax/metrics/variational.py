@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from aejax.core import Examples, configurable
-from aejax.losses import KL, Bernoulli, Likelihood, Loss, Reconstruction, mixture_log_density
+from aejax.losses import KL, Bernoulli, Likelihood, Loss, Reconstruction, log_posterior, mixture_log_density
 from aejax.models import Autoencoder, Normal, Part, require, traits
 
 ACTIVE = 0.01
@@ -39,8 +39,9 @@ class Bound(Part):
     def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, "batch *latent"]]:
         """Returns the bound and its parts for each example, in nats, and the posterior that they rest on.
 
-        The parts of `negative_elbo_nats` are `distortion_nats` and `rate_nats`; `prior` is log p(z). `mean`, `code` and
-        (of a normal posterior) `scale` are `[batch, latent]`. `model` is bound to its variables.
+        The parts of `negative_elbo_nats` are `distortion_nats` and `rate_nats`; of the code that was drawn, `prior` is
+        log p(z) and `posterior` log q(z | x). `mean`, `code` and (of a normal posterior) `scale` are `[batch, latent]`.
+        `model` is bound to its variables.
 
         Raises `InputError` for a model without densities over codes.
         """
@@ -49,8 +50,8 @@ class Bound(Part):
         distortion, rate = Reconstruction()(forward), KL()(forward)
         terms = {"negative_elbo_nats": distortion + rate, "distortion_nats": distortion, "rate_nats": rate}
         scale = {"scale": cast(Normal, forward.posterior).scale} if traits.NORMAL in model.meets else {}
-        prior = {"prior": model.prior_log_prob(forward.code)}
-        return terms | prior | {"mean": forward.posterior.mean, "code": forward.code} | scale
+        densities = {"prior": model.prior_log_prob(forward.code), "posterior": log_posterior(forward)}
+        return terms | densities | {"mean": forward.posterior.mean, "code": forward.code} | scale
 
 
 def active_units(mean: Float[np.ndarray, "n latent"]) -> np.ndarray:
@@ -67,9 +68,8 @@ def rate_parts(values: dict[str, Float[np.ndarray, "n *latent"]], factorial: boo
     """
     mean, scale, code = (jnp.asarray(values[name]) for name in ("mean", "scale", "code"))
     chosen = np.linspace(0, len(code) - 1, min(MOST_CODES, len(code))).round().astype(int)
-    own = Normal(mean[chosen], scale[chosen]).log_prob(code[chosen])
     aggregate, marginals = _mixed(code[chosen], Normal(mean, scale))
-    prior = values["prior"][chosen]
+    own, prior = values["posterior"][chosen], values["prior"][chosen]
     parts = {"mutual_information": own - aggregate, "marginal_kl": aggregate - prior}
     if factorial:
         parts |= {"total_correlation": aggregate - marginals, "dimension_kl": marginals - prior}

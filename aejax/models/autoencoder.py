@@ -1,5 +1,6 @@
 """Defines the autoencoder, and what its encoder, latent, decoder and prior take and return."""
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.core import Examples, known
+from aejax.core import Examples, Trainable, known
 from aejax.models import traits
 from aejax.models.layers import ParamPath
 from aejax.models.traits import Part, Trait
@@ -31,13 +32,28 @@ class Posterior(Protocol):
 
 @runtime_checkable
 class Density(Posterior, Protocol):
-    """Describes a posterior that also has a density. It is a pytree with one row for each example."""
+    """Describes a posterior that also has a density: of a latent that meets `DENSITY`."""
+
+    def sample_and_log_prob(
+        self, key: Key[Array, ""], samples: int | None = None
+    ) -> tuple[Float[Array, "*samples batch latent"], Float[Array, "*samples batch"]]:
+        """Draws codes of each example, reparameterised, and gives log q(z | x) of each, in nats.
+
+        Where one draw is asked for, it is the one that `sample` makes by the key.
+
+        Args:
+            key: the key of the draw.
+            samples: the number of codes for each example, which have an axis of their own; None: one, without it.
+        """
+
+    def kl(self, prior: "Prior") -> Float[Array, " batch"] | None:
+        """Returns KL(q(z | x) || p(z)) of each example in nats, in closed form; None where the two have none."""
 
     def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """Returns log q(z | x) of one code for each example, in nats."""
 
 
-class Block(Part, nn.Module):
+class Block(Part, Trainable):
     """Is one of the three parts of an autoencoder between example, code and output."""
 
     @property
@@ -70,8 +86,11 @@ EncodeInputs = Callable[[Examples], Posterior]
 """The type of a function from examples to their posteriors."""
 
 
-class Prior(Part, nn.Module):
+class Prior(Part, Trainable):
     """Models p(z). Its methods get the model's own `encode`, for priors that are made of posteriors."""
+
+    domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    """The least and the greatest value of data that it can be made of."""
 
     @property
     def meets(self) -> tuple[Trait, ...]:
@@ -104,7 +123,7 @@ class Prior(Part, nn.Module):
 
 
 @known
-class Autoencoder(Part, nn.Module):
+class Autoencoder(Part, Trainable):
     """Joins an encoder, a latent and a decoder, three modules that know nothing of each other.
 
     `encode` and `decode` get the batch, of which a model takes what it needs; this one takes the examples alone.

@@ -3,12 +3,12 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from aejax.core import Examples
+from aejax.core import Examples, Trainable
 from aejax.models.autoencoder import Encoder, Latent
 from aejax.models.layers import glorot
 
 
-class Classifier(nn.Module):
+class Classifier(Trainable):
     """Puts a linear layer of classes on an encoder and a latent, which keep the names they have in an autoencoder."""
 
     encoder: Encoder

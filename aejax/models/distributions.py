@@ -2,10 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
+
+from aejax.models import traits
 
 LOG_2_PI = math.log(2 * math.pi)
 """The natural logarithm of 2 pi."""
@@ -36,6 +39,22 @@ class Normal:
         """Draws mean + scale * noise, the reparameterisation trick."""
         return self.mean + self.scale * jax.random.normal(key, self.mean.shape)
 
+    def sample_and_log_prob(
+        self, key: Key[Array, ""], samples: int | None = None
+    ) -> tuple[Float[Array, "*samples batch latent"], Float[Array, "*samples batch"]]:
+        """Draws codes of each example as `sample` does, and gives their log-densities in nats, from the noise itself.
+
+        Args:
+            key: the key of the draw.
+            samples: the number of codes for each example, which have an axis of their own; None: one, without it.
+        """
+        mean, scale = self.mean, self.scale
+        if samples is not None:
+            mean, scale = (jnp.broadcast_to(each[None], (samples, *each.shape)) for each in (mean, scale))
+        noise = jax.random.normal(key, mean.shape)
+        log_density = -jnp.sum(0.5 * jnp.square(noise) + jnp.log(scale) + 0.5 * LOG_2_PI, axis=-1)
+        return mean + scale * noise, log_density
+
     def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """Returns the log-density of one code for each example, in nats."""
         return jnp.sum(normal_log_density(z, self.mean, self.scale), axis=1)
@@ -47,6 +66,12 @@ class Normal:
         squares = jnp.square(z) @ precision.T - 2 * z @ (self.mean * precision).T
         constant = jnp.sum(jnp.square(self.mean) * precision + 2 * jnp.log(self.scale) + LOG_2_PI, axis=1)
         return -0.5 * (squares + constant[None])
+
+    def kl(self, prior: Any) -> Float[Array, " batch"] | None:
+        """Returns KL(self || prior) of each example in nats for a standard normal prior, and None for any other."""
+        if traits.STANDARD_NORMAL not in prior.meets:
+            return None
+        return jnp.sum(self.kl_to_standard(), axis=1)
 
     def kl_to_standard(self) -> Float[Array, "batch latent"]:
         """Returns KL(self || N(0, 1)) of each dimension, in nats: Kingma & Welling 2014, appendix B."""

@@ -6,8 +6,9 @@ know of the layers: the latent, the prior, and a decoder that reads the lowest l
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -21,18 +22,22 @@ from aejax.models.distributions import Normal
 from aejax.models.latents import GaussianLatent
 from aejax.models.layers import Activation, Stack
 from aejax.models.mlp import MLPDecoder
+from aejax.models.traits import Trait
 
 Conditional = Callable[[Float[Array, "batch _"]], Normal]
 """The type of a function from a draw of one layer to the distribution of the next."""
 
 
-@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Chain:
-    """Chains layers: the first is normal, and each following one is normal given the one before it."""
+    """Chains layers: the first is normal, and each following one is normal given the one before it.
+
+    The functions to the following layers are bound to the variables of a model, so that a chain is used where it was
+    made, and is no pytree: no transformation may take it elsewhere.
+    """
 
     first: Normal
-    following: tuple[Conditional, ...] = field(metadata={"static": True})
+    following: tuple[Conditional, ...]
 
     @property
     def mean(self) -> Float[Array, "batch latent"]:
@@ -42,6 +47,27 @@ class Chain:
     def sample(self, key: Key[Array, ""]) -> Float[Array, "batch latent"]:
         """Draws every layer, reparameterised, given the draw of the layer before."""
         return self._walk(lambda number, layer: layer.sample(jax.random.fold_in(key, number)))
+
+    def sample_and_log_prob(
+        self, key: Key[Array, ""], samples: int | None = None
+    ) -> tuple[Float[Array, "*samples batch latent"], Float[Array, "*samples batch"]]:
+        """Draws every layer given the draw of the layer before, with the log-density of all together, in nats.
+
+        Args:
+            key: the key of the draw.
+            samples: the number of codes for each example, which have an axis of their own; None: one, without it.
+        """
+        part, total = self.first.sample_and_log_prob(jax.random.fold_in(key, 0), samples)
+        parts = [part]
+        for number, following in enumerate(self.following, 1):
+            layer = following(parts[-1].reshape(-1, parts[-1].shape[-1]))
+            part, own = layer.sample_and_log_prob(jax.random.fold_in(key, number))
+            parts.append(part.reshape(*total.shape, -1))
+            total = total + own.reshape(total.shape)
+        return jnp.concatenate(parts, axis=-1), total
+
+    def kl(self, prior: Any) -> None:
+        """Returns None: no closed form is known."""
 
     def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """Returns the log-density of all layers together, in nats."""
@@ -168,6 +194,11 @@ class BottomDecoder(Decoder):
     """The decoder of the lowest layer."""
     size: int = 100
     """Size of the lowest layer."""
+
+    @property
+    def needs(self) -> tuple[Trait, ...]:
+        """What the decoder of the lowest layer needs."""
+        return self.decoder.needs
 
     def __call__(
         self, z: Float[Array, "batch latent"], shape: tuple[int, ...], train: bool = False

@@ -7,7 +7,8 @@ from jaxtyping import Array, Float
 
 from aejax.core import known
 from aejax.models import traits
-from aejax.models.autoencoder import Decoder, Encoder
+from aejax.models._start import BiasedDecoder, Start
+from aejax.models.autoencoder import Encoder
 from aejax.models.layers import Hidden, Norm, ParamPath, Stack, glorot, stacked
 from aejax.models.traits import Trait
 
@@ -43,7 +44,7 @@ class MLPEncoder(Encoder):
 
 
 @known
-class MLPDecoder(Decoder):
+class MLPDecoder(BiasedDecoder):
     """Applies hidden layers, then a linear layer as wide as the output."""
 
     hidden: tuple[int, ...] = ()
@@ -56,6 +57,8 @@ class MLPDecoder(Decoder):
     """Share of each hidden layer's values that are set to zero in training."""
     bias: float = 0.0
     """Initial value of every output bias: logits learn faster from the log-odds of the data's mean value."""
+    start: Start = "constant"
+    """What the output biases start at: `bias`, or the raw output for the mean or the geometric median of the data."""
 
     @property
     def dense(self) -> tuple[ParamPath, ...]:

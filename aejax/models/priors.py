@@ -60,6 +60,7 @@ class VampPrior(Prior):
     """
 
     needs = (traits.NORMAL, traits.UNLABELLED, traits.RATE)
+    domain = (0.0, 1.0)
     components: int = 500
     """Number of pseudo-inputs."""
     shape: tuple[int, ...] = ()

@@ -4,6 +4,7 @@ The losers of a competition are set to zero, so the gradient passes through the 
 """
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -12,7 +13,8 @@ from jaxtyping import Array, Float, Int
 
 from aejax.core import InputError, known, positive
 from aejax.models import traits
-from aejax.models.autoencoder import Decoder, Latent
+from aejax.models._start import BiasedDecoder, Start
+from aejax.models.autoencoder import Latent
 from aejax.models.distributions import Point
 from aejax.models.layers import glorot
 
@@ -115,14 +117,20 @@ class SpatialWinnerTakeAll(Latent):
 
 
 @known
-class UnitNormDecoder(Decoder):
+class UnitNormDecoder(BiasedDecoder):
     """Applies a linear layer whose kernel is scaled, in the forward pass, so that the row of each unit has length 1.
 
-    The trained parameter is the kernel before scaling. So the gradient has no part along the row, as after the
-    projection with which Bricken et al. 2023 renormalise. Salimans & Kingma 2016, equation 2, with g = 1.
+    The trained parameter is the kernel before scaling. So the gradient has no part along the row. Salimans & Kingma
+    2016, equation 2, with g = 1. With `renormalise` this is the projection of Bricken et al. 2023.
     """
 
     dense = (("out",),)
+    start: Start = "constant"
+    """What the output biases start at: zero, or the raw output for the mean or the geometric median of the data."""
+    renormalise: bool = False
+    """Whether each update also sets the rows of the parameter itself to length 1; otherwise they grow, which lets
+    them turn ever more slowly.
+    """
 
     @nn.compact
     def __call__(
@@ -137,6 +145,15 @@ class UnitNormDecoder(Decoder):
         """
         dense = nn.Dense(math.prod(shape), kernel_init=glorot, name="out")
         return nn.WeightNorm(dense, use_scale=False, feature_axes=0)(z).reshape(-1, *shape)
+
+    @nn.nowrap
+    def project(self, params: Any) -> Any:
+        """Returns the parameters with rows of length 1, where they are renormalised."""
+        if not self.renormalise:
+            return params
+        kernel = params["out"]["kernel"]
+        length = jnp.sqrt(jnp.sum(jnp.square(kernel), axis=1, keepdims=True))
+        return {**params, "out": {**params["out"], "kernel": kernel / jnp.maximum(length, 1e-12)}}
 
 
 def largest(

@@ -7,7 +7,8 @@ from jaxtyping import Array, Float
 
 from aejax.core import Examples, InputError, known
 from aejax.models import traits
-from aejax.models.autoencoder import Autoencoder, Decoder, Latent
+from aejax.models._start import BiasedDecoder, Start
+from aejax.models.autoencoder import Autoencoder, Latent
 from aejax.models.latents import Plain
 from aejax.models.layers import Activation, Finish, Norm, ParamPath, parameters_at
 from aejax.models.mlp import MLPEncoder
@@ -24,7 +25,7 @@ class Transposed(nn.Module):
 
 
 @known
-class TransposedDecoder(Decoder):
+class TransposedDecoder(BiasedDecoder):
     """Decodes in a tied autoencoder: its layers are the encoder's, in reverse."""
 
     activation: Activation = "relu"
@@ -33,6 +34,8 @@ class TransposedDecoder(Decoder):
     """Normalisation of each hidden layer: none, over the batch, or over the layer's values of each example."""
     dropout: float = 0.0
     """Share of each hidden layer's values that are set to zero in training."""
+    start: Start = "constant"
+    """What the output biases start at: zero, or the raw output for the mean or the geometric median of the data."""
 
     @nn.compact
     def __call__(

@@ -99,6 +99,12 @@ STANDARD_NORMAL = Trait("a standard normal prior", "model.prior", "use StandardN
 
 BITS = Trait("a likelihood of zeros and ones", "loss.likelihood", "use Bernoulli")
 
+CENTRED = Trait(
+    "raw output that stands for a given value",
+    "loss.likelihood",
+    "use gaussian or bernoulli, or a decoder whose bias starts at a constant (--model.decoder.start constant)",
+)
+
 RATE = Trait(
     "a term that brings the codes to it",
     "loss",

@@ -32,8 +32,8 @@ SUFFIX = ".safetensors"
 class Saving:
     """Says when checkpoints are written, and which of them are kept."""
 
-    save_every: float = 60.0
-    """Seconds between checkpoints, at least; the last epoch is always saved."""
+    save_seconds: float = 60.0
+    """Seconds after which a checkpoint is written, inside a long epoch as well; the last step is always saved."""
     save_steps: int | None = None
     """Number of steps after which a checkpoint is written too, inside an epoch as well; None: by time alone."""
     save_epochs: int | None = None
@@ -42,8 +42,8 @@ class Saving:
     """Number of the newest checkpoints that are kept, beside the one with the least validation loss."""
 
     def __post_init__(self) -> None:
-        if not self.save_every >= 0:
-            raise InputError(f"save_every is {self.save_every}: give seconds, at least 0")
+        if not self.save_seconds >= 0:
+            raise InputError(f"save_seconds is {self.save_seconds}: give at least 0")
         for name in ("save_steps", "save_epochs", "keep"):
             number = getattr(self, name)
             if number is not None and number < 1:

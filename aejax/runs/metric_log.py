@@ -54,13 +54,13 @@ class TensorBoardMirror:
         self.folder, self._writer, self._flushed = folder, None, time.monotonic()
 
     def write(self, rows: list[dict[str, Any]]) -> None:
-        """Adds the numbers of rows: those in nats, and those for each second."""
+        """Adds the numbers of rows, but those that say when they were measured."""
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
         writer = self._open()
         for row in rows:
-            numbers = {name: value for name, value in row.items() if name.endswith(("_nats", "_second"))}
+            numbers = {name: value for name, value in row.items() if name not in ("epoch", "step", "split", "seconds")}
             for name, value in numbers.items():
                 summary = scalar(f"{name}/{row['split']}", value)
                 writer.write_event(Event(wall_time=time.time(), step=row["step"], summary=summary))

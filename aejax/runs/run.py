@@ -12,8 +12,8 @@ Each file is there whole or not at all, whenever the process is killed: it is wr
 renamed. Only the last row of metrics may be cut short.
 """
 
-import dataclasses
 import json
+import logging
 import math
 import time
 import zlib
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from aejax.core import DISK_ERRORS, DiskError, InputError, named_leaves
-from aejax.data import UNKNOWN, Schema
+from aejax.data import DataRecord
 from aejax.experiment import Experiment, from_json, origins, require_code, to_json
 from aejax.runs.checkpoints import Checkpoints
 from aejax.runs.files import locked, read_json, write_atomically
@@ -33,6 +33,11 @@ from aejax.runs.metric_log import TensorBoardMirror, validation_losses, whole_ro
 from aejax.runs.provenance import hardware, provenance, versions
 
 FRESH, NEWEST, BEST = "fresh", "newest", "best"
+
+log = logging.getLogger("aejax")
+
+_RATES = 1001
+"""Number of places at which two courses of the learning rate are compared."""
 
 _MOST_VALUES = 2**26
 """Largest number of values in one example."""
@@ -55,8 +60,9 @@ class Run:
         self.shape: tuple[int, ...] = from_json(content.get("shape"))
         self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
         self.params: str = content.get("params", FRESH)
-        self.schema = self._schema(content.get("schema", {}))
+        self.data: DataRecord | None = self._record(content.get("data"))
         self.provenance: list[dict[str, Any]] = content.get("provenance", [_provenance_of_older(content)])
+        self.lengthened: list[dict[str, Any]] = content.get("lengthened", [])
         self._check()
 
     @classmethod
@@ -67,7 +73,7 @@ class Run:
         shape: tuple[int, ...],
         steps_per_epoch: int,
         params: Any = None,
-        schema: Schema = UNKNOWN,
+        data: DataRecord | None = None,
     ) -> "Run":
         """Starts a run in a new folder below `folder`.
 
@@ -78,7 +84,7 @@ class Run:
             steps_per_epoch: the number of steps in an epoch.
             params: the parameters that training starts from; None: fresh ones. Only a checksum of them is kept,
                 to tell that the settings alone do not repeat the run.
-            schema: what the numbers of the data stand for, by which later data are read.
+            data: what the run is trained on, for everything that reads data later to compare; None: unknown.
 
         Raises:
             InputError: where the folder cannot be written.
@@ -86,7 +92,7 @@ class Run:
         start = FRESH if params is None else f"given, crc32 {_checksum_of_arrays(params):08x}"
         try:
             path = _new_folder(Path(folder) / experiment.name)
-            _write_experiment(path, experiment, shape, steps_per_epoch, start, schema, [provenance(0)])
+            _write_experiment(path, experiment, shape, steps_per_epoch, start, data, [provenance(0)], [])
         except OSError as error:
             raise InputError(
                 f"the run's folder cannot be written below {folder} ({error.strerror}): name another with --out"
@@ -96,14 +102,28 @@ class Run:
     def update(self, experiment: Experiment, step: int) -> None:
         """Writes the experiment anew when it is resumed after a step, as it may have more epochs than it began with.
 
-        What the steps after it are made with is added to the provenance, unless its last entry says so already.
+        What the steps after it are made with is added to the provenance, unless its last entry says so already. Where
+        a schedule spans other steps than before, a warning says what the learning rate does, and the run keeps it. Its
+        data may lie elsewhere by then: `data` is written too.
         """
+        if change := self._change_of_rate(experiment, step):
+            log.warning("%s", _said_of(change, self.path, type(experiment.optimizer.schedule).__name__))
+            self.lengthened.append(change)
         self.experiment, last, now = experiment, self.provenance[-1], provenance(step)
         if step < last["step"] or now | {"step": last["step"]} != last:
             self.provenance.append(now)
-        _write_experiment(
-            self.path, experiment, self.shape, self.steps_per_epoch, self.params, self.schema, self.provenance
-        )
+        made_with = (self.params, self.data, self.provenance, self.lengthened)
+        _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, *made_with)
+
+    def _change_of_rate(self, experiment: Experiment, step: int) -> dict[str, Any] | None:
+        """Says what the learning rate does after `step` steps; None where those were made at the experiment's rates."""
+        both = self.experiment, experiment
+        totals = [each.steps_in(self.steps_per_epoch) for each in both]
+        at = np.unique(np.linspace(0, step, _RATES, dtype=int))
+        before, now = (each.optimizer.over(total).learning_rates(at) for each, total in zip(both, totals, strict=True))
+        if step == 0 or np.array_equal(before, now):
+            return None
+        return {"step": step, "steps": totals, "learning_rates": [float(before[-1]), float(now[-1])]}
 
     def changes(self) -> list[str]:
         """Returns the versions and the hardware that the run was made with, where they are not the present ones."""
@@ -216,16 +236,12 @@ class Run:
             raise InputError(f"{self.path / name} is damaged: it should hold a JSON object")
         return content
 
-    def _schema(self, content: Any) -> Schema:
-        """Returns what the numbers of the data stand for. Raises `InputError` for anything that no run has written."""
+    def _record(self, content: Any) -> DataRecord | None:
+        """Returns what the run was trained on; None for one of an older version. Raises `InputError` for damage."""
         try:
-            schema = Schema(**{name: tuple(values) for name, values in content.items()})
-            names, numbers = (*schema.classes, *schema.columns), schema.fill
-            if all(type(name) is str for name in names) and all(type(number) is float for number in numbers):
-                return schema
-        except (TypeError, AttributeError):
-            pass
-        raise InputError(f"{self.path / 'experiment.json'} is damaged: its schema is not one that aejax wrote")
+            return None if content is None else DataRecord.from_json(content)
+        except ValueError as error:
+            raise InputError(f"{self.path / 'experiment.json'} is damaged: its data are {error}") from None
 
     def _check(self) -> None:
         """Checks the facts that were read, before memory is taken by them. Raises `InputError` for impossible ones."""
@@ -236,6 +252,8 @@ class Run:
                 f"{self.path / 'experiment.json'} is damaged: its shape is {self.shape}, its steps_per_epoch "
                 f"{self.steps_per_epoch}, its params {self.params}"
             )
+        if not isinstance(self.lengthened, list):
+            raise InputError(f"{self.path / 'experiment.json'} is damaged: its lengthened should be a list")
         parts = self.provenance if isinstance(self.provenance, list) else []
         if not parts or not all(isinstance(part, dict) and type(part.get("step")) is int for part in parts):
             raise InputError(
@@ -249,8 +267,9 @@ def _write_experiment(
     shape: tuple[int, ...],
     steps_per_epoch: int,
     params: str,
-    schema: Schema,
+    data: DataRecord | None,
     made_with: list[dict[str, Any]],
+    lengthened: list[dict[str, Any]],
 ) -> None:
     content = {
         "experiment": to_json(experiment),
@@ -258,10 +277,20 @@ def _write_experiment(
         "shape": list(shape),
         "steps_per_epoch": steps_per_epoch,
         "params": params,
-        **({} if schema == Schema() else {"schema": dataclasses.asdict(schema)}),
+        **({} if data is None else {"data": data.to_json()}),
         "provenance": made_with,
+        "lengthened": lengthened,
     }
     write_atomically(path / "experiment.json", json.dumps(content, indent=2))
+
+
+def _said_of(change: dict[str, Any], path: Path, schedule: str) -> str:
+    (old, new), (before, now) = change["steps"], change["learning_rates"]
+    return (
+        f"{path} is lengthened from {old:,} to {new:,} steps, and {schedule} spans all of them: at step "
+        f"{change['step']:,} the learning rate was {before:.3g} and is now {now:.3g}, so that the run does not become "
+        f"that of {new:,} steps at once: for its bits, train it anew, without resuming"
+    )
 
 
 def _provenance_of_older(content: dict[str, Any]) -> dict[str, Any]:

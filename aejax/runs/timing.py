@@ -58,15 +58,19 @@ class Recording:
     def summary(self, steps_per_epoch: int) -> dict[str, float]:
         """Sums up the durations: totals in seconds, and the medians of epoch and step after the first epoch.
 
-        The first epoch compiles, so that it does not count for the medians unless it is the only one.
+        The first epoch compiles, so that it does not count for the medians unless it is the only one. Of a run that is
+        shorter than an epoch there are the totals alone.
         """
         total = {name: sum(self.seconds.get(name, ())) for name in ("compile", "input", "evaluation", "checkpoint")}
-        first, *steady = self.seconds.get("epoch", [0.0])
+        epochs: dict[str, float] = {}
+        if "epoch" in self.seconds:
+            first, *steady = self.seconds["epoch"]
+            median = statistics.median(steady or [first])
+            epochs = {"first_epoch_seconds": first, "steady_epoch_seconds": median}
+            epochs["steady_step_milliseconds"] = 1e3 * median / steps_per_epoch
         return {
             "compile_seconds": total["compile"],
-            "first_epoch_seconds": first,
-            "steady_epoch_seconds": statistics.median(steady or [first]),
-            "steady_step_milliseconds": 1e3 * statistics.median(steady or [first]) / steps_per_epoch,
+            **epochs,
             "input_wait_seconds": total["input"],
             "evaluation_seconds": total["evaluation"],
             "checkpoint_seconds": total["checkpoint"],

@@ -1,5 +1,4 @@
 from .execution import (
-    SweepEvents as SweepEvents,
     run_sweep as run_sweep,
 )
 from .plan import (

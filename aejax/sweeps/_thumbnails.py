@@ -9,7 +9,6 @@ from jaxtyping import Float
 from PIL import Image
 
 from aejax.core import Examples
-from aejax.data import scaled
 from aejax.trained import Trained
 
 COUNT = 8
@@ -25,7 +24,7 @@ def thumbnails(trained: Trained, part: Examples) -> dict[str, Any] | None:
     if len(trained.shape) != 3:
         return None
     first = part.take(np.arange(min(COUNT, len(part)))).read()
-    rows = {"original": scaled(first.x), "reconstruction": trained.reconstruct(first.x, first.label)}
+    rows = {"original": trained.seen(first.x), "reconstruction": trained.reconstruct(first.x, first.label)}
     if trained.experiment.model.prior is not None:
         rows["sample"] = trained.sample(len(first), first.label if trained.experiment.model.classes else None)
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows.values()])

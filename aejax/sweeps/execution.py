@@ -3,12 +3,11 @@
 import shutil
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import Any
 
 from aejax import training
 from aejax.core import BUFFER, Examples
-from aejax.data import load
+from aejax.data import Dataset
 from aejax.devices import peak_memory
 from aejax.runs import hardware
 from aejax.sweeps._thumbnails import thumbnails
@@ -17,21 +16,9 @@ from aejax.sweeps.plan import Trial
 from aejax.sweeps.result import Result
 from aejax.sweeps.store import Sweep
 from aejax.trained import Trained
-from aejax.training import Selection
+from aejax.training import Observer, Selection
 
 MeasureTrained = Callable[[Trained, Examples], dict[str, float]]
-
-
-@dataclass(frozen=True)
-class SweepEvents:
-    """Holds functions that are called while a sweep runs. By default they do nothing."""
-
-    begun: Any = field(default=lambda trials: None)
-    """Called with the trials of a group before they train."""
-    epoch: Any = field(default=lambda members: None)
-    """Called after each epoch of a group, with its number of members."""
-    recorded: Any = field(default=lambda trial, result: None)
-    """Called with each finished trial and its result."""
 
 
 def run_sweep(
@@ -42,7 +29,7 @@ def run_sweep(
     selection: Selection | None = None,
     buffer: float = BUFFER,
     measure: MeasureTrained = Trained.evaluate,
-    events: SweepEvents | None = None,
+    observers: Sequence[Observer] = (),
 ) -> None:
     """Claims, trains and records groups of trials until none is free.
 
@@ -53,36 +40,54 @@ def run_sweep(
         selection: see `training.fit_each`; it compares trials that are claimed together.
         buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
         measure: measures each trained model on validation and test, as `evaluation.measure` does.
-        events: functions to call on the way; None: none.
+        observers: called after every epoch of a group with the rows of its trials, and for each finished trial with
+            what was measured of validation and test; each row has the trial's id as `trial`.
     """
     worker = worker_name()
-    events = SweepEvents() if events is None else events
     training = sweep.folder / "training"
-    options = {"shared_order": shared_order, "selection": selection, "on_epoch": events.epoch}
+    options: dict[str, Any] = {"shared_order": shared_order, "selection": selection, "observers": observers}
     options |= {"keep": training, "keep_thumbnails": True, "buffer": buffer}
     while claimed := sweep.claim(worker, width):
-        with sweep.touching(worker, claimed), closing(train_trials(claimed, worker, measure, **options)) as results:
-            events.begun(claimed)
-            for trial, result in results:
+        dataset = sweep.dataset(claimed[0].experiment.data)
+        with (
+            sweep.touching(worker, claimed),
+            closing(train_trials(claimed, dataset, worker, measure, **options)) as results,
+        ):
+            for trial, result, state in results:
                 if sweep.record(worker, trial, result):
-                    events.recorded(trial, result)
+                    show_result(result, state, observers)
     if len(sweep.finished()) == len(sweep.trials):
         shutil.rmtree(training, ignore_errors=True)
 
 
 def train_trials(
-    trials: Sequence[Trial], worker: str, measure: MeasureTrained, *, keep_thumbnails: bool = False, **options: Any
-) -> Generator[tuple[Trial, Result], None, None]:
-    """Trains trials of one structure, and yields each with its result.
+    trials: Sequence[Trial],
+    dataset: Dataset,
+    worker: str,
+    measure: MeasureTrained,
+    *,
+    keep_thumbnails: bool = False,
+    observers: Sequence[Observer] = (),
+    **options: Any,
+) -> Generator[tuple[Trial, Result, Any], None, None]:
+    """Trains trials of one structure, and yields each with its result and the state that it ended in.
 
     Args:
         trials: the trials.
+        dataset: their data.
         worker: the name of the worker, which the results say.
         measure: measures each trained model on validation and test.
         keep_thumbnails: add small pictures to the result of a model of images.
-        options: those of `training.fit_each`.
+        observers: called after every epoch of a group with the rows of its trials.
+        options: others of `training.fit_each`.
     """
-    dataset = load(trials[0].experiment.data)
+
+    def observe(rows: list[dict[str, Any]], state: Any) -> None:
+        named = [{"trial": trials[row["member"]].id, **row} for row in rows]
+        for each in observers:
+            each(named, state)
+
+    options["observers"] = [observe]
     parts = {name: dataset.part(name) for name in ("validation", "test") if len(dataset.part(name))}
     experiments = [trial.experiment for trial in trials]
     # The wrapped generator is closed however this one ends: what is still in training then stops and is kept.
@@ -97,4 +102,13 @@ def train_trials(
                 "hardware": hardware(),
             }
             small = thumbnails(trained, dataset.test) if keep_thumbnails and not failed else None
-            yield trial, Result.of(trial, outcome, measured, thumbnails=small, provenance=provenance)
+            result = Result.of(trial, outcome, measured, thumbnails=small, provenance=provenance)
+            yield trial, result, trained.state
+
+
+def show_result(result: Result, state: Any, observers: Sequence[Observer]) -> None:
+    """Shows observers what was measured of a trial on validation and test, and the state that it ended in."""
+    measured = {split: metrics for split, metrics in result.metrics.items() if split != "train"}
+    rows = [{"trial": result.id, "split": split, **metrics} for split, metrics in measured.items()]
+    for observe in observers:
+        observe(rows, state)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aejax.core import InputError, nearest
-from aejax.data import Dataset, load
+from aejax.data import DataRecord, Dataset, load
 from aejax.experiment import Experiment, canonical, choose_parts, from_json, part_choices, registry, to_json
 from aejax.runs import checkpoint_template
 from aejax.training import structure
@@ -66,16 +66,20 @@ def groups(trials: Sequence[Trial]) -> list[list[Trial]]:
     return list(found.values())
 
 
-def check(trials: Sequence[Trial]) -> None:
-    """Raises `InputError` for any trial that its data or its model would refuse, before any of them trains."""
+def check(trials: Sequence[Trial]) -> dict[str, DataRecord]:
+    """Checks all trials, before any of them trains, and returns records of their data: see `Sweep.records`.
+
+    Raises `InputError` for any trial that its data or its model would refuse.
+    """
     datasets: dict[str, Dataset] = {}
     for group in groups(trials):
         data = group[0].experiment.data
-        if str(data) not in datasets:
-            datasets[str(data)] = load(data)
-        dataset = datasets[str(data)]
+        if canonical(data) not in datasets:
+            datasets[canonical(data)] = load(data)
+        dataset = datasets[canonical(data)]
         resolved = [trial.experiment.resolve(dataset) for trial in group]
         checkpoint_template(resolved[0], dataset.shape)  # a model may refuse its structure, which the trials share
+    return {name: DataRecord.of(dataset) for name, dataset in datasets.items()}
 
 
 def vary(base: Experiment, settings: Mapping[str, Any]) -> Experiment:

@@ -19,18 +19,19 @@ import jax
 import numpy as np
 
 from aejax.core import BUFFER, InputError
-from aejax.data import Dataset, load
+from aejax.data import DataRecord, Dataset, load
 from aejax.experiment import Experiment, to_json
 from aejax.metrics import HIGHER_IS_BETTER
 from aejax.runs import checkpoint_template
 from aejax.sweeps import claims, execution, plan
 from aejax.sweeps._study import Claimed, Study
-from aejax.sweeps.execution import MeasureTrained, SweepEvents
+from aejax.sweeps.execution import MeasureTrained
 from aejax.sweeps.plan import Trial
 from aejax.sweeps.result import Result
 from aejax.sweeps.space import Range, Space, distribution, value_of
 from aejax.sweeps.store import Sweep
 from aejax.trained import Trained
+from aejax.training import Observer
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class Search:
                 metric that is not measured, a storage that cannot be used, and a folder or a study that holds
                 something else.
         """
-        _check(base, space, metric, measure)
-        there = _opened(base, space, folder)
+        records = _check(base, space, metric, measure)
+        there = _opened(base, space, folder, records)
         about = json.dumps([to_json(base), {path: repr(axis) for path, axis in space.items()}, metric], sort_keys=True)
         with there.lock():
             study = Study(
@@ -130,7 +131,7 @@ def run_search(
     width: int = 8,
     shared_order: bool = False,
     buffer: float = BUFFER,
-    events: SweepEvents | None = None,
+    observers: Sequence[Observer] = (),
 ) -> None:
     """Trains groups of proposed trials until every trial is finished, and waits for those of other workers.
 
@@ -140,9 +141,8 @@ def run_search(
         width: how many trials are proposed and trained at once, at most.
         shared_order: see `training.fit_each`.
         buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
-        events: functions to call on the way; None: none.
+        observers: see `run_sweep`.
     """
-    events = SweepEvents() if events is None else events
     with search.study.at_work():
         while True:
             there = search.results()
@@ -152,12 +152,12 @@ def run_search(
             with there.lock():
                 claimed = search.study.claim(width, search.trials)
             if claimed:
-                _train(search, there, claimed, events, shared_order=shared_order, buffer=buffer)
+                _train(search, there, claimed, shared_order=shared_order, buffer=buffer, observers=observers)
             else:
                 time.sleep(claims.LEASE / 6)
 
 
-def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], events: SweepEvents, **options: Any) -> None:
+def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], **options: Any) -> None:
     """Trains the claimed trials and tells the study their results.
 
     A trial whose result is known is not trained again, and one that was proposed twice is trained once.
@@ -172,17 +172,18 @@ def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], events: Swe
         else:
             trials[trial.id] = trial
             numbers.setdefault(trial.id, []).append(number)
-    options |= {"on_epoch": events.epoch, "keep": search.folder / "training", "keep_thumbnails": True}
+    options |= {"keep": search.folder / "training", "keep_thumbnails": True}
     for group in plan.groups(list(trials.values())):
-        events.begun(group)
-        with closing(execution.train_trials(group, search.study.worker, search.measure, **options)) as results:
-            for trial, result in results:
+        dataset, worker = there.dataset(group[0].experiment.data), search.study.worker
+        with closing(execution.train_trials(group, dataset, worker, search.measure, **options)) as results:
+            for trial, result, state in results:
                 for number in numbers[trial.id]:
                     search.tell(number, result)
-                events.recorded(trial, result)
+                execution.show_result(result, state, options["observers"])
 
 
-def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained) -> None:
+def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained) -> dict[str, DataRecord]:
+    """Checks that the search can be made, and returns records of its data."""
     corners = [
         trial
         for end in ("low", "high")
@@ -190,7 +191,7 @@ def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained)
             base, {path: [getattr(axis, end)] if isinstance(axis, Range) else axis for path, axis in space.items()}
         )
     ]
-    plan.check(corners)
+    records = plan.check(corners)
     for data in {str(trial.experiment.data): trial.experiment.data for trial in corners}.values():
         if not len(load(data).validation):
             raise InputError(
@@ -201,6 +202,7 @@ def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained)
     measured = measure(_untrained(first, dataset), dataset.validation)
     if metric not in measured:
         raise InputError(f"{base.name} has no metric {metric!r} of validation: it has {', '.join(measured)}")
+    return records
 
 
 def _untrained(experiment: Experiment, dataset: Dataset) -> Trained:
@@ -211,14 +213,15 @@ def _untrained(experiment: Experiment, dataset: Dataset) -> Trained:
     return Trained(resolved, dataset.shape, resolved.data.preprocess.fit(dataset.train.x), zeros)
 
 
-def _opened(base: Experiment, space: Space, folder: Path) -> Sweep:
+def _opened(base: Experiment, space: Space, folder: Path, records: Mapping[str, DataRecord]) -> Sweep:
     """Returns the folder's sweep, and begins it where there is none.
 
-    Raises `InputError` where the folder has trials that are not of this search.
+    Raises `InputError` where the folder has trials that are not of this search, or was begun with other data.
     """
     if not (folder / "sweep.json").exists():
-        return Sweep.create(folder, [])
+        return Sweep.create(folder, [], records)
     there = Sweep.open(folder)
+    there.require_same(records)
     for trial in there.trials:
         own = trial.settings.keys() == space.keys() and plan.identity(plan.vary(base, trial.settings))
         if own != plan.identity(trial.experiment):

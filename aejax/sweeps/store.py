@@ -4,7 +4,7 @@ Any number of processes may work on one folder. A claim is a file that its worke
 has not been touched for `claims.LEASE` seconds belongs to a dead worker: another one takes over its trial, with those
 that were claimed together with it, and they go on where they were.
 
-    sweep.json         the plan
+    sweep.json         the plan, and records of the data that the trials are trained on
     claims/ID          the name of the worker at work on a trial
     training/*         states of groups in training, see `aejax.training`
     results/ID.json    the result of a trial
@@ -13,20 +13,25 @@ that were claimed together with it, and they go on where they were.
 
 import contextlib
 import json
+import logging
 import os
 import re
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from aejax.core import InputError
-from aejax.experiment import Experiment, from_json, to_json
+from aejax.data import NO_RECORD, Data, DataRecord, Dataset, load_again
+from aejax.experiment import Experiment, canonical, from_json, to_json
 from aejax.runs import locked, read_json, versions, write_atomically
 from aejax.sweeps import claims, plan
 from aejax.sweeps.plan import Trial
 from aejax.sweeps.result import Result
+
+log = logging.getLogger("aejax")
+
+_REMEDY = "put that back where it was, or begin another sweep with --out"
 
 _ID = re.compile("[0-9a-f]{16}")
 """The form of a trial's id, of which the names of files are made."""
@@ -40,25 +45,34 @@ class Sweep:
     """The folder."""
     trials: list[Trial]
     """The trials of the plan."""
+    records: dict[str, DataRecord] = field(default_factory=dict)
+    """What the trials are trained on, by the canonical text of `Data`: see `experiment.canonical`."""
 
     @classmethod
-    def create(cls, folder: Path, trials: Sequence[Trial]) -> "Sweep":
+    def create(cls, folder: Path, trials: Sequence[Trial], records: Mapping[str, DataRecord] | None = None) -> "Sweep":
         """Begins a sweep, or joins the one that is there.
 
-        Raises `InputError` where that one has other trials, or the folder cannot be written to.
+        Args:
+            folder: the folder of the sweep.
+            trials: the trials.
+            records: what they are trained on, as `plan.check` returns it; None: unknown, and never compared.
+
+        Raises:
+            InputError: where that one has other trials or was begun with other data, or the folder cannot be written.
         """
         try:
             for name in ("results", "claims"):
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{folder} cannot hold a sweep ({error.strerror}): choose another --out") from None
-        sweep = cls(folder, list(trials))
+        sweep = cls(folder, list(trials), dict(records or {}))
         with sweep.lock():
             if (folder / "sweep.json").exists():
                 there = cls.open(folder)
                 # The ids in the folder may be those of an older version, so the experiments are compared.
                 if set(map(_identity, there.trials)) != set(map(_identity, trials)):
                     raise InputError(f"{folder} holds a sweep of other trials: choose another --out, or remove it")
+                there.require_same(sweep.records)
                 return there
             sweep._write()
         return sweep
@@ -73,9 +87,23 @@ class Sweep:
                 raise ValueError("a trial has no experiment")
             if not all(isinstance(trial.settings, dict) and _ID.fullmatch(trial.id) for trial in trials):
                 raise ValueError("a trial has no settings, or a name that is none")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            records = {name: DataRecord.from_json(item) for name, item in content.get("data", {}).items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
-        return cls(folder, trials)
+        return cls(folder, trials, records)
+
+    def require_same(self, records: Mapping[str, DataRecord]) -> None:
+        """Raises `InputError` where the sweep was begun with other data; logs a warning where it does not say."""
+        if records and not self.records:
+            log.warning(NO_RECORD, self.folder)
+        for name, record in records.items():
+            if name in self.records and not self.records[name].same(record):
+                unlike = self.records[name].unlike(record)
+                raise InputError(f"{self.folder} was begun with other data, {record.name} holds {unlike}: {_REMEDY}")
+
+    def dataset(self, data: Data) -> Dataset:
+        """Loads data of the sweep. Raises `InputError` where they are not those that it was begun with."""
+        return load_again(data, self.records.get(canonical(data)), remedy=_REMEDY)
 
     def results(self) -> dict[str, Result]:
         """Returns the result of every finished trial, by the trial's id."""
@@ -111,8 +139,9 @@ class Sweep:
         Returns the claimed trials: none where none is free.
         """
         with self.lock():
+            now = self._now()
             for group in self._groups:
-                free = [trial for trial in group if not self._result(trial).exists() and not self._taken(trial)]
+                free = [trial for trial in group if not self._result(trial).exists() and not self._taken(trial, now)]
                 # A dead worker's trials must go on together, or the state that it saved for the group is of no use.
                 together = [trial for trial in free if self._owner(trial) == self._owner(free[0])][:most]
                 if together:
@@ -151,7 +180,7 @@ class Sweep:
             for trial, result in added.values():
                 if not self._result(trial).exists():
                     write_atomically(self._result(trial), json.dumps(result.to_json()))
-            sweep = Sweep(self.folder, [*there, *(trial for trial, _ in added.values())])
+            sweep = Sweep(self.folder, [*there, *(trial for trial, _ in added.values())], self.records)
             sweep._write()
         return sweep
 
@@ -198,9 +227,15 @@ class Sweep:
     def _claim(self, trial: Trial) -> Path:
         return self.folder / "claims" / trial.id
 
-    def _taken(self, trial: Trial) -> bool:
+    def _now(self) -> float:
+        """Returns the time by the clock that dates claims: of a shared disk, not that of this machine."""
+        path = self.folder / "lock"
+        os.utime(path)
+        return path.stat().st_mtime
+
+    def _taken(self, trial: Trial, now: float) -> bool:
         try:
-            return time.time() - self._claim(trial).stat().st_mtime < claims.LEASE
+            return now - self._claim(trial).stat().st_mtime < claims.LEASE
         except FileNotFoundError:
             return False
 
@@ -216,6 +251,7 @@ class Sweep:
                 {"id": trial.id, "settings": trial.settings, "experiment": to_json(trial.experiment)}
                 for trial in self.trials
             ],
+            "data": {name: record.to_json() for name, record in self.records.items()},
             "versions": versions(),
         }
         write_atomically(self.folder / "sweep.json", json.dumps(content, indent=1))

@@ -56,8 +56,7 @@ def has_codebook(trained: Trained) -> bool:
 
 
 def _codebook(trained: Trained) -> Float[np.ndarray, "codes dimension"]:
-    variables = {"params": trained.state.params, **trained.state.collections}
-    own = {name: collection["latent"] for name, collection in variables.items() if "latent" in collection}
+    own = {name: held["latent"] for name, held in trained.used.variables.items() if "latent" in held}
     return np.asarray(trained.experiment.model.latent.codebook(own))
 
 
@@ -78,7 +77,7 @@ def first_fingerprint(trained: Trained) -> str:
 
 def _digest(trained: Trained, settings: str) -> str:
     digest = hashlib.sha256(settings.encode())
-    tree = (trained.state.params, trained.state.collections, trained.preprocess)
+    tree = (trained.used.params, trained.used.collections, trained.preprocess)
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         digest.update(jax.tree_util.keystr(path).encode() + np.asarray(leaf).tobytes())
     return digest.hexdigest()

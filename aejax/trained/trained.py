@@ -1,6 +1,7 @@
 """Uses a trained model to encode, decode, generate and evaluate arrays of any number of examples."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,14 +14,27 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
 from aejax import core, devices
-from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, first_line, means, unseen
-from aejax.data import UNKNOWN, Preprocess, Schema, as_array, as_examples
+from aejax.core import CHUNK, Examples, InputError, Mean, Metrics, Stream, as_arrays, derive, first_line, means, unseen
+from aejax.data import (
+    NO_RECORD,
+    UNKNOWN,
+    DataRecord,
+    Preprocess,
+    Schema,
+    as_array,
+    as_examples,
+    as_stored,
+    in_units,
+    scaled,
+)
 from aejax.experiment import Experiment
 from aejax.losses import Likelihood
 from aejax.metrics import AnomalyScore, ReconstructionError, Score, per_value
 from aejax.models import Autoencoder
 from aejax.runs import NEWEST, Run, checkpoint_template
 from aejax.trained import codes
+
+log = logging.getLogger("aejax")
 
 MOST_FITTED = 10_000
 """Largest number of examples to whose codes a mixture is fitted."""
@@ -44,8 +58,18 @@ class Trained:
     """The rows of metrics of each epoch, as in metrics.jsonl."""
     run: Run | None = None
     """The run directory; None where nothing was written."""
-    schema: Schema = UNKNOWN
-    """What the numbers of the training data stand for: the names of classes and columns."""
+    data: DataRecord | None = None
+    """What the model was trained on, in whose units examples are read; None where an older version did not say."""
+
+    @property
+    def schema(self) -> Schema:
+        """What the numbers of the training data stand for: the names of classes and columns."""
+        return UNKNOWN if self.data is None else self.data.schema
+
+    @property
+    def used(self) -> core.State:
+        """The state that the model is used with: with the average of the parameters, where the optimiser keeps one."""
+        return self.experiment.optimizer.averaged(self.state)
 
     def encode(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, seed: int | None = None
@@ -58,11 +82,12 @@ class Trained:
             seed: the seed of the draw; None: the mean.
 
         Raises:
-            InputError: for examples of another shape, and for labels that are missing or none of the model's.
+            InputError: for examples of another shape or of an unknown unit (see `aejax.data.in_units`), and for labels
+                that are missing or none of the model's.
         """
         batch = self._check(Examples(x, label))
         key = None if seed is None else derive(jax.random.key(seed), Stream.LATENT)
-        function = partial(_encode, self.experiment.model, self._variables, as_arrays(self.preprocess), key)
+        function = partial(_encode, self.experiment.model, self.used.variables, as_arrays(self.preprocess), key)
         return in_chunks(function, batch, np.arange(len(batch)))
 
     def decode(
@@ -86,8 +111,8 @@ class Trained:
             )
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         key = None if seed is None else derive(jax.random.key(seed), Stream.VALUES)
-        function = partial(_decode, self.experiment.model, self._variables, likelihood, preprocess, key)
-        return in_chunks(function, z, self._check_label(label, len(z)), np.arange(len(z)))
+        function = partial(_decode, self.experiment.model, self.used.variables, likelihood, preprocess, key)
+        return self._with_offset(in_chunks(function, z, self._check_label(label, len(z)), np.arange(len(z))))
 
     def reconstruct(self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None) -> Float[np.ndarray, "n *shape"]:
         """Encodes each example and decodes it again. Labels and errors are those of `encode`."""
@@ -119,7 +144,7 @@ class Trained:
                 f"{self.experiment.name} has no prior to draw codes from: draw them from the aggregate posterior "
                 "of its training examples (aejax sample --from posterior)"
             )
-        return np.asarray(_draw_codes(model, self._variables, n, derive(jax.random.key(seed), Stream.CODES)))
+        return np.asarray(_draw_codes(model, self.used.variables, n, derive(jax.random.key(seed), Stream.CODES)))
 
     def sample(
         self, n: int, label: Labels | None = None, *, like: Any = None, seed: int = 0, draw: bool = False
@@ -184,8 +209,21 @@ class Trained:
         A higher score is less like the training data. A conditional model needs the labels.
         """
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
-        function = partial(_score, self.experiment.model, self._variables, AnomalyScore(likelihood, kind), preprocess)
+        function = partial(
+            _score, self.experiment.model, self.used.variables, AnomalyScore(likelihood, kind), preprocess
+        )
         return in_chunks(function, self._check(Examples(x, label)))
+
+    def seen(self, x: Num[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:
+        """Returns examples in the data's units, grey levels in [0, 1], as the model sees them but for standardising.
+
+        Statically binarised examples are drawn.
+        """
+        return self._with_offset(scaled(self._check(Examples(x)).x))
+
+    def target(self, part: Examples) -> Float[np.ndarray, "n *shape"]:
+        """Returns what is to be reconstructed of examples, in the units of `decode`."""
+        return self.seen(part.x) if part.y is None else np.asarray(part.y)
 
     def apply(
         self, function: Callable[..., Array], x: Num[np.ndarray, "n *shape"], label: Labels | None = None
@@ -194,8 +232,28 @@ class Trained:
 
         The model that the function gets is bound to its variables, and the examples are preprocessed.
         """
-        function = partial(_apply, function, self.experiment.model, self._variables, as_arrays(self.preprocess))
+        function = partial(_apply, function, self.experiment.model, self.used.variables, as_arrays(self.preprocess))
         return in_chunks(function, self._check(Examples(x, label)))
+
+    def means(self, measure: Any, part: Examples) -> dict[str, Any]:
+        """Takes the mean over a part of what `measure(model, batch)` gives of each example, some examples at a time.
+
+        Args:
+            measure: gives named values `[batch, ...]`; a pytree, its numbers arrays. See `apply` for what it gets.
+            part: the examples, which may be on disk.
+
+        Returns:
+            The means by name, as `core.means` returns them: the number of examples on the device is small.
+        """
+        function = partial(_summed, measure, self.experiment.model, self.used.variables)
+        preprocess, sums = as_arrays(self.preprocess), []
+        for start in range(0, len(part), CHUNK):
+            batch = self._check(part.take(np.arange(start, min(start + CHUNK, len(part)))).read())
+            size = CHUNK if len(part) > CHUNK else _rounded(len(batch))
+            counted = np.arange(size) < len(batch)
+            padded = jax.tree.map(lambda leaf, size=size: _padded(leaf, size), batch)
+            sums.append(jax.device_get(function(preprocess, padded, counted)))
+        return core.means(jax.tree.map(lambda *leaves: np.stack(leaves), *sums))
 
     def evaluate(self, part: Any) -> dict[str, float]:
         """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part.
@@ -208,7 +266,7 @@ class Trained:
         measures = (loss, ReconstructionError(loss.likelihood))
         key = jax.random.key(experiment.seed)
         size = min(CHUNK, len(part))
-        metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.state, placed, key, size))
+        metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.used, placed, key, size))
         return metrics | per_value(metrics, self.shape)
 
     def place(self, part: Examples) -> Examples:
@@ -219,10 +277,6 @@ class Trained:
         """Returns examples as they are, and reads arrays and data frames as the run's own data were read."""
         x, label = given if isinstance(given, tuple) else (given, None)
         return as_examples(x, label, self.experiment.data, self.schema)
-
-    @property
-    def _variables(self) -> dict[str, Any]:
-        return {"params": self.state.params, **self.state.collections}
 
     def _decode_rows(
         self, z: Float[np.ndarray, "rows steps latent"], label: Labels | None
@@ -245,6 +299,11 @@ class Trained:
             )
         return label.astype(np.int32)
 
+    def _with_offset(self, x: Float[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:
+        """Adds what was subtracted of the training data before they became float32; the sum is float64."""
+        offset = () if self.data is None else self.data.offset
+        return x + np.reshape(offset, (1, *self.shape)) if offset else x
+
     def _array(self, x: Any) -> np.ndarray:
         """Returns anything that is like an array as one; a data frame is read as the run's own table was."""
         if hasattr(x, "__arrow_c_stream__"):
@@ -252,7 +311,10 @@ class Trained:
         return as_array(x, "the examples")
 
     def _check(self, batch: Examples) -> Examples:
-        """Returns the examples as the model takes them. Raises `InputError` for any that it does not take."""
+        """Returns the examples as the model takes them: in the units of its training data, statically binarised if so.
+
+        Raises `InputError` for any that it does not take.
+        """
         x = self._array(batch.x)
         if x.dtype.kind not in "buif":
             raise InputError(f"the examples have type {x.dtype}, but must be real numbers")
@@ -262,15 +324,21 @@ class Trained:
             raise InputError(
                 f"the examples have shape {x.shape}, but this model was trained on (n, {_list(self.shape)})"
             )
-        low, high = self.experiment.loss.likelihood.support
-        if not self.experiment.loss.corruption.clean:
-            low, high = -np.inf, np.inf  # noise may go anywhere
-        if x.dtype != np.uint8 and (x.min() < low or x.max() > high or not np.isfinite(x).all()):
+        noisy = not self.experiment.loss.corruption.clean
+        x = as_stored(x) if self.data is None else in_units(x, self.data, noisy)
+        low, high = self._bounds() if not noisy else (-np.inf, np.inf)  # noise may go anywhere
+        if x.dtype != np.uint8 and (x.min() < low or x.max() > high):
             raise InputError(
                 f"the examples have values from {x.min():g} to {x.max():g}, but this model was trained on values "
                 f"in [{low:g}, {high:g}]: scale them as its training data was"
             )
-        return dataclasses.replace(batch, x=x, label=self._check_label(batch.label, len(x)))
+        label = self._check_label(batch.label, len(x))
+        return dataclasses.replace(batch, x=self.preprocess.in_use(x), label=label)
+
+    def _bounds(self) -> tuple[float, float]:
+        """Returns the least and the greatest value that likelihood and preprocessing have a meaning for."""
+        lows, highs = zip(self.experiment.loss.likelihood.support, self.preprocess.domain, strict=True)
+        return max(lows), min(highs)
 
 
 def load(run: str | Path) -> Trained:
@@ -291,26 +359,48 @@ def load(run: str | Path) -> Trained:
             f"{path / 'experiment.json'} makes no model ({type(error).__name__}: {first_line(error)}): train it again"
         ) from error
     parts = opened.restore(like, which)
-    return Trained(experiment, opened.shape, parts["preprocess"], parts["state"], opened.rows(), opened, opened.schema)
+    if opened.data is None:
+        log.warning(NO_RECORD, path)
+    return Trained(experiment, opened.shape, parts["preprocess"], parts["state"], opened.rows(), opened, opened.data)
 
 
 def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:
     """Applies a function to the rows of arrays or trees of them, a fixed number at a time, and joins the results.
 
-    The sizes of chunks are few, so that few compiled programs serve every number of examples.
+    The sizes of chunks are few, so that few compiled programs serve every number of examples. Each result goes to the
+    host while the next one is computed, so that the device holds two of them at most.
     """
     n = len(jax.tree.leaves(arrays)[0])
-    size = CHUNK if n > CHUNK else 1 << (n - 1).bit_length()
-    results = []
+    size = CHUNK if n > CHUNK else _rounded(n)
+
+    def computed(start: int) -> Array:
+        return function(*jax.tree.map(lambda array: _padded(array[start : start + size], size), arrays))
+
+    made = computed(0)
+    result = np.empty((n, *made.shape[1:]), made.dtype)
     for start in range(0, n, size):
-        rows = min(size, n - start)
+        following = computed(start + size) if start + size < n else made
+        result[start : start + size] = made[: n - start]  # a copy: an array on a CPU would be shared, and stay
+        made = following
+    return result
 
-        def chunk(array: np.ndarray, start: int = start, rows: int = rows) -> Array:
-            padding = [(0, size - rows)] + [(0, 0)] * (array.ndim - 1)
-            return jnp.asarray(np.pad(array[start : start + rows], padding))
 
-        results.append(function(*jax.tree.map(chunk, arrays))[:rows])
-    return np.concatenate([np.asarray(result) for result in results])
+def _rounded(rows: int) -> int:
+    """Returns the least power of two that is not below a number of rows."""
+    return 1 << (rows - 1).bit_length()
+
+
+def _padded(array: np.ndarray, size: int) -> Array:
+    """Places rows on the device, with zeros below them up to so many rows."""
+    return jnp.asarray(np.pad(array, [(0, size - len(array))] + [(0, 0)] * (array.ndim - 1)))
+
+
+@partial(jax.jit, static_argnums=1)
+def _summed(
+    measure: Any, model: Autoencoder, variables: Any, preprocess: Preprocess, batch: Examples, counted: Array
+) -> Metrics:
+    values, _ = core.apply(measure, model, variables, {}, _seen(preprocess, batch))
+    return {name: Mean.of(value, counted) for name, value in values.items()}
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -338,8 +428,10 @@ def _decode(
     label: Any,
     row: Array,
 ) -> Array:
-    raw, _ = core.apply(lambda model, z: model.decode(z, unseen(len(z), label)), model, variables, {}, z)
-    values = likelihood.mean(raw) if key is None else likelihood.sample(raw, jax.random.fold_in(key, row[0]))
+    batch = unseen(len(z), label)
+    raw, _ = core.apply(lambda model, z: model.decode(z, batch), model, variables, {}, z)
+    own = None if key is None else jax.random.fold_in(key, row[0])
+    values = likelihood.mean(raw, batch) if own is None else likelihood.sample(raw, batch, own)
     return preprocess.invert(values)
 
 

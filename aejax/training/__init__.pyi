@@ -9,14 +9,17 @@ from .benchmark import (
 )
 from .engine import (
     Engine as Engine,
-    one_ahead as one_ahead,
 )
 from .intervals import (
     Intervals as Intervals,
     Stop as Stop,
 )
 from .loop import (
+    data_of as data_of,
     fit as fit,
+)
+from .observer import (
+    Observer as Observer,
 )
 from .outcome import (
     Outcome as Outcome,

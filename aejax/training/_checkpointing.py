@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 from typing import Any
 
 from aejax.core import State
@@ -11,7 +10,7 @@ from aejax.runs import Run, Saving, validation_losses
 
 
 class CheckpointPolicy:
-    """Writes the rows of a run and, not too often, checkpoints; does nothing without a run.
+    """Observes a run: writes its rows, and checkpoints where they are due; does nothing without a run.
 
     The states that it is given stay on the devices, and are copied to the host when they are saved.
     """
@@ -26,14 +25,14 @@ class CheckpointPolicy:
         self.best: State | None = None
         """The state with the least validation loss, while it is not on disk."""
         self.best_loss, self.best_step = _least([])
-        self.saved_at, self.saved_step = time.perf_counter(), -1
+        self.saved_step = -1
         self._lock = threading.Lock()
 
-    def begin(self, state: State, step: int, history: list[dict[str, Any]], save: bool) -> None:
+    def begin(self, state: State | None, step: int, history: list[dict[str, Any]], save: bool) -> None:
         """Begins from a state.
 
         Args:
-            state: the state to begin from.
+            state: the state to begin from; None without a run.
             step: the number of steps that it has made.
             history: the rows that led to it.
             save: write it now, because it is neither on disk nor easily made again.
@@ -45,7 +44,7 @@ class CheckpointPolicy:
             self.run.checkpoints.wait()
         self.saved_step = step
 
-    def log(self, rows: list[dict[str, Any]], state: State) -> None:
+    def __call__(self, rows: list[dict[str, Any]], state: State) -> None:
         """Writes the rows that led to `state`, which may be saved from now on."""
         if self.run is None:
             return
@@ -56,13 +55,16 @@ class CheckpointPolicy:
             if loss < self.best_loss:
                 self.best, self.best_loss, self.best_step = state, loss, step
 
-    def save_if_due(self, last: bool) -> None:
-        """Has the newest state and the best written where that is due, or where it is the run's `last`."""
+    def save_if_due(self, *, late: bool, last: bool) -> None:
+        """Has the newest state and the best written where that is due.
+
+        Args:
+            late: whether it is due by time: then it is left out while the disk is still busy with the one before.
+            last: whether the state is the run's last.
+        """
         if self.run is None:
             return
-        late = time.perf_counter() - self.saved_at >= self.saving.save_every
-        due = self.saving.due(self.step, self.steps_per_epoch)
-        if last or due or (late and not self.run.checkpoints.busy):
+        if last or self.saving.due(self.step, self.steps_per_epoch) or (late and not self.run.checkpoints.busy):
             self.save()
 
     def save(self) -> None:
@@ -75,7 +77,7 @@ class CheckpointPolicy:
                     content = {"state": state, "preprocess": self.preprocess}
                     self.run.checkpoints.save(step, content, self.saving.keep, self.best_step)
                     self.saved_step = step
-            self.best, self.saved_at = None, time.perf_counter()
+            self.best = None
 
     def rescue(self) -> str:
         """Saves the state at the last rows, waits until it is on disk, and says what is kept."""

@@ -1,154 +1,195 @@
 """Makes groups of a population's members: what all members share, and the members that train in one program."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
+import numpy as np
 
-from aejax.core import CHUNK, Examples, Members, Metrics, Optimizer, as_arrays, nbytes
-from aejax.data import Dataset, Preprocess
+from aejax.core import CHUNK, Members, State, as_arrays, nbytes
+from aejax.data import DataRecord, Dataset, Preprocess
 from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
-from aejax.losses import Loss
+from aejax.runs import Saving
+from aejax.trained import Trained
+from aejax.training._priming import priming_examples
+from aejax.training._rows import rows_of
 from aejax.training._sources import ResidentSource, Source
-from aejax.training._streaming import source_for, streams
-from aejax.training.engine import Engine, Window, joined, one_ahead
-from aejax.training.intervals import Intervals, Stop
+from aejax.training._streaming import source_for
+from aejax.training.engine import Engine, Window
+from aejax.training.intervals import Intervals
+from aejax.training.outcome import Outcome
+from aejax.training.selection import Selection
 
-
-@dataclass
-class Group:
-    """Holds members in training; the engine's state has an axis of slots, and `slots` says who is in each."""
-
-    slots: list[int]
-    """The number of the member in each slot; numbers beyond the group's experiments are padding."""
-    engine: Engine
-    last: int
-    """The number of steps of the whole run."""
-
-    def narrow(self, training: list[int]) -> None:
-        """Keeps the slots of the members in `training` alone, once half of the slots are idle.
-
-        It does not happen earlier, because a new width is a new program.
-        """
-        if 2 * len(training) > len(self.slots):
-            return
-        index = jnp.asarray([self.slots.index(owner) for owner in training], jnp.int32)
-        program = self.engine.program
-        arrays = (program.loss, program.optimizer, program.key, self.engine.state)
-        kept = program.parallel.spread(jax.tree.map(lambda leaf: leaf[index], arrays))
-        loss, optimizer, key, self.engine.state = kept
-        self.engine.program = replace(program, loss=loss, optimizer=optimizer, key=key)
-        self.engine.source = self.engine.source.of_members(key)
-        self.slots = training
-
-    def epochs(self, ahead: bool) -> Iterator["GroupEpoch"]:
-        """Trains one epoch of the group after the other, as long as members are left in it.
-
-        `ahead` dispatches each epoch before the one before is read.
-        """
-        steps, pending = self.engine.source.steps, list[Metrics]()
-        windows = self.engine.windows(self._stops(steps))
-        for window in one_ahead(windows) if ahead else windows:
-            pending.append(window.metrics["train"])
-            if window.ends:
-                yield GroupEpoch(
-                    -(-window.stop // steps), self.slots, window, window.metrics | {"train": joined(pending)}
-                )
-                pending.clear()
-
-    def _stops(self, steps: int) -> Iterator[Stop]:
-        for stop in Intervals().stops(self.engine.step, self.last, steps, None):
-            if not self.slots:
-                return
-            yield stop
-
-
-@dataclass(frozen=True)
-class GroupEpoch:
-    """Holds one epoch of a group as it was dispatched; reading its metrics waits for it."""
-
-    number: int
-    slots: list[int]
-    window: Window
-    """The last window of the epoch, with a copy of the members after it."""
-    metrics: dict[str, Metrics]
-
-    @property
-    def members(self) -> Members:
-        """The members after the epoch."""
-        return self.window.state
+_BY_EPOCHS = Saving(save_seconds=float("inf"))
+"""A group is saved at the end of an epoch, where a selection decides too."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """Holds what all members share: the settings of their structure, and the data on the devices."""
+    """Holds what all members share: the settings of their structure, and the data."""
 
     first: Experiment
     """The first experiment, resolved."""
     dataset: Dataset
+    data: DataRecord
+    """What the data are."""
     preprocess: Preprocess
-    """The fitted preprocessing, its numbers arrays."""
+    """The fitted preprocessing."""
     parallel: Parallel
+    source: Source
+    """The data, in the order that the first member's seed gives them."""
     shared_order: bool
     """Whether every member sees the batches of the first one's seed."""
-    buffer: float
-    """Gigabytes of examples that a streamed training part may have in memory."""
-    parts: dict[str, Examples]
-    """The parts that the devices hold; none where the data are streamed."""
 
     @classmethod
-    def of(
-        cls, first: Experiment, dataset: Dataset, preprocess: Preprocess, shared_order: bool, buffer: float
-    ) -> "Population":
+    def of(cls, first: Experiment, dataset: Dataset, shared_order: bool, buffer: float) -> "Population":
         """Places the data on the devices.
 
         Args:
             first: the first experiment, resolved.
             dataset: the data of all members.
-            preprocess: the fitted preprocessing.
-            shared_order: whether every member sees the batches of the first one's seed.
+            shared_order: whether every member sees the batches of the first one's seed; of data that are streamed
+                they do in any case, as one read serves all members.
             buffer: gigabytes of examples that a streamed training part may have in memory.
         """
-        parallel, streamed = Parallel(devices=jax.device_count()), streams(dataset, buffer)
+        parallel, preprocess = Parallel(devices=jax.device_count()), first.data.preprocess.fit(dataset.train.x)
         source = source_for(first, dataset, preprocess, parallel, buffer)
-        parts = source.parts if isinstance(source, ResidentSource) else {}
-        shared = shared_order or streamed  # one read serves all members
-        return cls(first, dataset, as_arrays(preprocess), parallel, shared, buffer, parts)
+        shared = shared_order or not isinstance(source, ResidentSource)
+        return cls(first, dataset, DataRecord.of(dataset), preprocess, parallel, source, shared)
 
     @property
     def fixed_bytes(self) -> int:
-        """The bytes of the data, which all groups share."""
-        return nbytes(self.parts)
-
-    def begin(self, experiments: Sequence[Experiment], slots: list[int]) -> Group:
-        """Makes a group of fresh members, one for each slot. Padding slots repeat the last experiment."""
-        program = self._program([experiments[min(owner, len(experiments) - 1)] for owner in slots])
-        source = self._source(program.key)
-        engine = Engine(program, source, program.init(self.dataset.shape), 0)
-        return Group(slots, engine, self.first.steps_in(source.steps))
+        """The bytes of the data that the devices hold for all groups."""
+        return nbytes(self.source.parts) if isinstance(self.source, ResidentSource) else 0
 
     def memory(self, experiments: Sequence[Experiment]) -> int:
         """Compiles all that a group of these experiments runs; returns the most bytes that it takes beside the data."""
-        program = self._program(experiments)
-        train, validation = self._source(program.key).shapes()
+        program = self.program(experiments, range(len(experiments)))
+        train, validation = self.source_of(program).shapes()
         size = 0 if validation is None else min(CHUNK, len(self.dataset.validation))
         return program.memory(self.dataset.shape, train, validation, size)
 
-    def _program(self, experiments: Sequence[Experiment]) -> Program:
-        loss, optimizer, key = self.parallel.spread(_stacked(experiments))
-        return Program(self.parallel, self.first.model, loss, optimizer, self.preprocess, key)
+    def program(self, experiments: Sequence[Experiment], slots: Sequence[int]) -> Program:
+        """Returns the program that trains members side by side; see `Group` for the slots."""
+        members = [experiments[min(owner, len(experiments) - 1)] for owner in slots]
+        settings = [as_arrays((member.loss, member.optimizer)) for member in members]
+        keys = jnp.stack([jax.random.key(member.seed) for member in members])
+        stacked = (*jax.tree.map(lambda *leaves: jnp.stack(leaves), *settings), keys)
+        loss, optimizer, key = self.parallel.spread(stacked)
+        return Program(self.parallel, self.first.model, loss, optimizer, as_arrays(self.preprocess), key)
 
-    def _source(self, key: Key[Array, " members"]) -> Source:
-        own = jax.random.key(self.first.seed) if self.shared_order else key
-        if self.parts:
-            return ResidentSource(self.parts, self.first.batch_size, own)
-        return source_for(self.first, self.dataset, self.preprocess, self.parallel, self.buffer)
+    def source_of(self, program: Program) -> Source:
+        """Returns the source of the batches of a program's members."""
+        return self.source.of_members(None if self.shared_order else program.key)
 
 
-def _stacked(experiments: Sequence[Experiment]) -> tuple[Loss, Optimizer, Key[Array, " members"]]:
-    settings = [as_arrays((experiment.loss, experiment.optimizer)) for experiment in experiments]
-    losses, optimizers = jax.tree.map(lambda *leaves: jnp.stack(leaves), *settings)
-    return losses, optimizers, jnp.stack([jax.random.key(experiment.seed) for experiment in experiments])
+class Group:
+    """Holds members that train in one program, and what the host knows of them: rows of metrics, and how each ended."""
+
+    def __init__(
+        self,
+        population: Population,
+        experiments: Sequence[Experiment],
+        slots: list[int],
+        step: int = 0,
+        state: Members | None = None,
+    ) -> None:
+        """Makes a group, and starts the clock of its first row.
+
+        Args:
+            population: what all members share.
+            experiments: those of the members, resolved.
+            slots: the number of the member in each slot of the state; numbers beyond the experiments are padding, which
+                repeats the last of them and is not recorded.
+            step: the number of steps made.
+            state: the members after them; None: they are fresh.
+        """
+        self.population, self.experiments, self.slots = population, experiments, slots
+        self.rows: list[list[dict[str, Any]]] = [[] for _ in experiments]
+        self.ended: dict[int, Outcome] = {}
+        self.clock = time.perf_counter()
+        program = population.program(experiments, slots)
+        if state is None:
+            sample = priming_examples(program.model, population.dataset, population.preprocess)
+            state = program.init(population.dataset.shape, sample)
+        self.engine = Engine(program, population.source_of(program), state, step)
+
+    @property
+    def training(self) -> list[int]:
+        """The members that have not ended."""
+        return [owner for owner in self.slots if owner < len(self.experiments) and owner not in self.ended]
+
+    @property
+    def last(self) -> int:
+        """The number of steps of the whole run."""
+        return self.population.first.steps_in(self.engine.source.steps)
+
+    def epochs(self, ahead: bool) -> Iterator[Window]:
+        """Trains one epoch after the other; `ahead` dispatches each before the one before is read."""
+        steps = self.engine.source.steps
+        return self.engine.windows(Intervals().stops(self.engine.step, self.last, steps, _BY_EPOCHS), ahead=ahead)
+
+    def enter(self, window: Window) -> list[tuple[int, dict[str, Any]]]:
+        """Reads an epoch's metrics, and ends the members that failed in it, or all where it is the last.
+
+        Returns the rows of the members that have not failed, each with the member's number.
+        """
+        alive, step = jax.device_get((window.state.alive, window.state.step))
+        metrics, now = window.metrics, time.perf_counter()
+        seconds, self.clock = now - self.clock, now
+        entered: list[tuple[int, dict[str, Any]]] = []
+        for owner in self.training:
+            slot = self.slots.index(owner)
+            if not alive[slot]:
+                self._end(owner, window, failed_at=int(step[slot]) + 1)
+                continue
+            rows = rows_of(window, jax.tree.map(lambda leaf, slot=slot: leaf[slot], metrics))
+            rows[0]["seconds"] = seconds
+            self.rows[owner] += rows
+            entered += [(owner, row) for row in rows]
+            if window.stop == self.last:
+                self._end(owner, window)
+        return entered
+
+    def select(self, selection: Selection, window: Window) -> None:
+        """Ends the members that a selection drops after an epoch."""
+        training = self.training
+        losses = [[row["loss_nats"] for row in self.rows[owner] if row["split"] == "validation"] for owner in training]
+        kept = selection.keep(np.asarray(losses).T) if training else ()
+        for owner in (owner for owner, keeps in zip(training, kept, strict=True) if not keeps):
+            self._end(owner, window, stopped_after=window.epoch)
+
+    def narrow(self) -> None:
+        """Keeps the slots of the members in training alone, once half of the slots are idle.
+
+        It does not happen earlier, because a new width is a new program.
+        """
+        training, program = self.training, self.engine.program
+        if not training or 2 * len(training) > len(self.slots):
+            return
+        index = jnp.asarray([self.slots.index(owner) for owner in training], jnp.int32)
+        arrays = (program.loss, program.optimizer, program.key, self.engine.state)
+        kept = program.parallel.spread(jax.tree.map(lambda leaf: leaf[index], arrays))
+        loss, optimizer, key, self.engine.state = kept
+        self.engine.program = replace(program, loss=loss, optimizer=optimizer, key=key)
+        if not self.population.shared_order:
+            self.engine.source = self.engine.source.of_members(key)
+        self.slots = training
+
+    def end(self, owner: int, state: State, failed_at: int | None = None, stopped_after: int | None = None) -> None:
+        """Records that a member ended in this state; see `Outcome`."""
+        shared = (self.population.dataset.shape, self.population.preprocess)
+        trained = Trained(self.experiments[owner], *shared, state, self.rows[owner], data=self.population.data)
+        self.ended[owner] = Outcome(trained, failed_at, stopped_after)
+
+    def outcomes(self) -> list[Outcome]:
+        """Returns the outcome of each member, in their order, once all have ended."""
+        return [self.ended[owner] for owner in range(len(self.experiments))]
+
+    def _end(self, owner: int, window: Window, **how: int) -> None:
+        slot = self.slots.index(owner)
+        self.end(owner, jax.tree.map(lambda leaf: np.asarray(leaf)[slot], window.state.state), **how)

@@ -21,8 +21,8 @@ import numpy as np
 from aejax.core import first_line
 from aejax.experiment import Experiment, as_first_written, canonical
 from aejax.runs import fill_parts, named_arrays, read_arrays, write_arrays
-from aejax.training._group import Group, GroupEpoch, Population
-from aejax.training._member_log import MemberLog
+from aejax.training._group import Group, Population
+from aejax.training.engine import Window
 
 log = logging.getLogger("aejax")
 
@@ -78,37 +78,37 @@ class GroupCheckpoint:
     members: list[MemberName]
     """The names of the group's members, by `member_names`."""
 
-    def save(self, epoch: GroupEpoch, member_log: MemberLog) -> None:
-        """Writes the state of the group after `epoch`, which the member log has entered."""
-        ended = {
-            str(name): member_log.ended[owner] for owner, name in enumerate(self.members) if owner in member_log.ended
-        }
+    def save(self, group: Group, window: Window) -> None:
+        """Writes the group's state after an epoch that it has entered."""
+        ended = {str(self.members[owner]): outcome for owner, outcome in group.ended.items()}
         facts = {
             "members": self.members,
-            "epoch": epoch.number,
-            "slots": epoch.slots,
+            "epoch": window.epoch,
+            "slots": group.slots,
+            "data": dict(group.population.data.fingerprints),
             "ended": {name: [outcome.failed_at, outcome.stopped_after] for name, outcome in ended.items()},
         }
-        rows = json.dumps(dict(zip(self.members, member_log.rows, strict=True)))
-        parts: dict[str, Any] = {
-            "members": epoch.members,
-            "rows": np.frombuffer(rows.encode(), np.uint8),
-            **{name: outcome.trained.state for name, outcome in ended.items()},
-        }
+        rows = json.dumps(dict(zip(self.members, group.rows, strict=True)))
+        parts: dict[str, Any] = {name: outcome.trained.state for name, outcome in ended.items()}
+        parts |= {"members": window.state, "rows": np.frombuffer(rows.encode(), np.uint8)}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_arrays(self._path, named_arrays(parts), {"group": json.dumps(facts)})
         except OSError as error:
             log.warning("%s cannot be written (%s): after a stop its trials would start again", self._path, error)
 
-    def restore(self, population: Population, member_log: MemberLog) -> Group | None:
-        """Restores the group as it was saved, and fills its member log; None where no whole file has it."""
+    def restore(self, population: Population, experiments: Sequence[Experiment]) -> Group | None:
+        """Restores the group of these experiments as it was saved; None where no whole file has it."""
+        data = dict(population.data.fingerprints)
         for path in self._candidates():
             try:
                 facts, arrays = _read(path)
                 members = _as_written(self.members, path)
+                if facts.get("data", data) != data:  # files of older versions do not say what they were trained on
+                    log.warning("%s was trained on other data: its trials start again", path)
+                    continue
                 if facts["members"] == members or (_done(facts) and set(members) <= set(facts["members"])):
-                    return _restored(facts, arrays, members, population, member_log)
+                    return _restored(facts, arrays, members, population, experiments)
             except FileNotFoundError:
                 continue
             except Exception as error:  # damage can raise any exception, and all of them mean the same
@@ -178,25 +178,22 @@ def _read_older(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _restored(
-    facts: dict[str, Any], arrays: dict[str, Any], members: list[str], population: Population, member_log: MemberLog
+    facts: dict[str, Any],
+    arrays: dict[str, Any],
+    members: list[str],
+    population: Population,
+    experiments: Sequence[Experiment],
 ) -> Group:
     ended = {owner: facts["ended"][name] for owner, name in enumerate(members) if name in facts["ended"]}
-    training, rows = len(ended) < len(members), json.loads(arrays["rows"].tobytes())
-    group = population.begin(member_log.experiments, facts["slots"] if training else [0])
-    fresh = group.engine.state
-    one = jax.tree.map(lambda leaf: leaf[0], fresh.state)
-    like = {members[owner]: one for owner in ended} | ({"members": fresh} if training else {})
-    parts = fill_parts(like, arrays)
-    if training:
-        group.engine.state = jax.tree.map(
-            lambda leaf, fresh: jax.device_put(leaf, fresh.sharding), parts["members"], fresh
-        )
-    else:
-        group.slots = []
-    group.engine.step = facts["epoch"] * group.engine.source.steps
-    # The member log is filled only once the whole file is known to be sound.
-    for owner, name in enumerate(members):
-        member_log.rows[owner] = rows[name]
-    for owner, (failed_at, stopped_after) in ended.items():
-        member_log.end(owner, parts[members[owner]], failed_at=failed_at, stopped_after=stopped_after)
+    shapes = population.program(experiments, facts["slots"]).shapes(population.dataset.shape)
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes.state)
+    training = len(ended) < len(members)
+    parts = fill_parts({members[owner]: one for owner in ended} | ({"members": shapes} if training else {}), arrays)
+    state, rows = shapes, json.loads(arrays["rows"].tobytes())
+    if training:  # else nobody is left whose state is needed
+        state = jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), parts["members"], shapes)
+    group = Group(population, experiments, facts["slots"], facts["epoch"] * population.source.steps, state)
+    group.rows = [rows[name] for name in members]
+    for owner, how in ended.items():
+        group.end(owner, parts[members[owner]], *how)
     return group

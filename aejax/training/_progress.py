@@ -43,7 +43,7 @@ class Progress:
         """Stops drawing, and leaves the bar on the screen."""
         self.bar.stop()
 
-    def show(self, rows: list[dict[str, Any]]) -> None:
+    def __call__(self, rows: list[dict[str, Any]], state: Any) -> None:
         """Shows how far training came by the last rows: the losses of train and validation, and examples per second."""
         losses = " / ".join(f"{row['loss_nats']:.2f}" for row in rows)
         status = f"loss {losses} nats  {rows[0]['examples_per_second']:,.0f}/s"

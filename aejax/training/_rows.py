@@ -5,38 +5,32 @@ from typing import Any
 
 from aejax.core import Metrics, means
 from aejax.runs import record_duration
-from aejax.training.engine import Window, joined
+from aejax.training.engine import Window
 
 
 class RowLog:
-    """Collects the metrics of windows until a row of them is due."""
+    """Makes the rows of windows, and reports how long each whole epoch took."""
 
-    def __init__(self, steps_per_epoch: int, batch_size: int) -> None:
-        """Starts the clock of the first row."""
+    def __init__(self, start: int, steps_per_epoch: int, batch_size: int) -> None:
+        """Starts the clock of the first row, at a number of steps."""
         self.steps_per_epoch, self.batch_size = steps_per_epoch, batch_size
-        self.pending: list[Metrics] = []
         self.clock = time.perf_counter()
-        self.epoch_steps, self.epoch_seconds = 0, 0.0
-
-    def enter(self, window: Window) -> None:
-        """Adds the metrics of training in a window to those of the next row."""
-        self.pending.append(window.metrics["train"])
+        self.epoch_began = None if start % steps_per_epoch else self.clock
 
     def rows(self, window: Window) -> list[dict[str, Any]]:
-        """Returns the rows at the end of a window, one for each part: train covers the windows since the last row."""
-        seconds, self.clock = time.perf_counter() - self.clock, time.perf_counter()
-        train, self.pending = joined(self.pending), []
-        steps = len(train["loss_nats"].count)
-        self._add_to_epoch(window.stop, steps, seconds)
-        where = {"epoch": -(-window.stop // self.steps_per_epoch), "step": window.stop}
-        rows = [where | {"split": split} | means(part) for split, part in (window.metrics | {"train": train}).items()]
+        """Returns the rows of a window, one for each part; it waits for the metrics."""
+        rows, steps = rows_of(window, window.metrics), window.stop - window.start
+        now = time.perf_counter()
+        seconds, self.clock = now - self.clock, now
+        if window.stop % self.steps_per_epoch == 0:
+            if self.epoch_began is not None:
+                record_duration("epoch", self.clock - self.epoch_began)
+            self.epoch_began = self.clock
         rows[0] |= {"seconds": seconds, "examples_per_second": steps * self.batch_size / seconds}
         return rows
 
-    def _add_to_epoch(self, stop: int, steps: int, seconds: float) -> None:
-        """Adds to the time of the present epoch, and reports it where a whole epoch ends."""
-        self.epoch_steps, self.epoch_seconds = self.epoch_steps + steps, self.epoch_seconds + seconds
-        if stop % self.steps_per_epoch == 0:
-            if self.epoch_steps == self.steps_per_epoch:
-                record_duration("epoch", self.epoch_seconds)
-            self.epoch_steps, self.epoch_seconds = 0, 0.0
+
+def rows_of(window: Window, metrics: dict[str, Metrics]) -> list[dict[str, Any]]:
+    """Returns a row for each part, of a window's metrics or those of one member in it."""
+    where = {"epoch": window.epoch, "step": window.stop}
+    return [where | {"split": split} | means(part) for split, part in metrics.items()]

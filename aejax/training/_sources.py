@@ -1,7 +1,7 @@
 """Feeds training with the batches of any steps. A source knows the data and their order, and no model."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -13,6 +13,7 @@ from aejax import devices
 from aejax.core import CHUNK, Batches, Examples
 from aejax.data import Dataset, Preprocess
 from aejax.devices import Parallel
+from aejax.experiment import Experiment
 
 
 class Chunk(NamedTuple):
@@ -40,8 +41,8 @@ class Source(Protocol):
     def validation(self) -> Iterator[Chunk]:
         """Yields the validation part in one or more chunks; nothing where the data holds none out."""
 
-    def of_members(self, key: Key[Array, " members"]) -> "Source":
-        """Returns the source for other members, with these keys of their own orders of examples."""
+    def of_members(self, key: Key[Array, " members"] | None) -> "Source":
+        """Returns another source of the same data: with the order of each key, or None: with its own order for all."""
 
     def shapes(self) -> tuple[Batches, Examples | None]:
         """Returns the longest piece of training, and one of validation where there is one, or their shapes alone."""
@@ -62,20 +63,19 @@ class ResidentSource:
 
     @classmethod
     def of(
-        cls, dataset: Dataset, preprocess: Preprocess, parallel: Parallel, batch_size: int, key: Key[Array, "*members"]
+        cls, experiment: Experiment, dataset: Dataset, preprocess: Preprocess, parallel: Parallel
     ) -> "ResidentSource":
         """Places the data on the devices.
 
         Args:
-            dataset: the data, in memory.
+            experiment: the experiment, resolved.
+            dataset: its data, which fit in memory.
             preprocess: the fitted preprocessing, which says in which form the device holds them.
             parallel: the resolved layout.
-            batch_size: the number of examples in a batch of training.
-            key: the key of the order of examples, or those of several members.
         """
         parts = {name: dataset.part(name) for name in ("train", "validation")}
         placed = {name: devices.place(part, preprocess) for name, part in parts.items() if len(part)}
-        return cls(jax.device_put(placed, parallel.whole), batch_size, key)
+        return cls(jax.device_put(placed, parallel.whole), experiment.batch_size, jax.random.key(experiment.seed))
 
     @property
     def steps(self) -> int:
@@ -96,9 +96,9 @@ class ResidentSource:
             part = self.parts["validation"]
             yield Chunk(part, min(CHUNK, len(part)), {})
 
-    def of_members(self, key: Key[Array, " members"]) -> "ResidentSource":
-        """Returns the source for other members; where all share one order, it is this one."""
-        return ResidentSource(self.parts, self.batch_size, key) if self.key.ndim else self
+    def of_members(self, key: Key[Array, " members"] | None) -> "ResidentSource":
+        """Returns another source of the same data: with the order of each key, or None: with its own order for all."""
+        return replace(self, key=self.key if key is None else key)
 
     def shapes(self) -> tuple[Batches, Examples | None]:
         """Returns the first epoch's batches, and the validation part where there is one."""

@@ -41,9 +41,7 @@ def source_for(
         InputError: where the data cannot be streamed through the buffer.
     """
     if not streams(dataset, buffer):
-        train, validation = dataset.train.read(), dataset.validation.read()
-        held = replace(dataset, train=train, validation=validation)
-        return ResidentSource.of(held, preprocess, parallel, experiment.batch_size, jax.random.key(experiment.seed))
+        return ResidentSource.of(experiment, dataset, preprocess, parallel)
     if isinstance(preprocess, StaticBinarise):
         raise InputError(
             "StaticBinarise draws a whole part at once, which does not fit the buffer: use "
@@ -123,9 +121,10 @@ class StreamedSource:
             yield Chunk(chunk, size, {"first": jnp.int32(first), "size": jnp.int32(len(part))})
             first += len(chunk) // size
 
-    def of_members(self, key: Key[Array, " members"]) -> "StreamedSource":
-        """Returns this source: all members share one order of examples."""
-        return self
+    def of_members(self, key: Key[Array, " members"] | None) -> "StreamedSource":
+        """Returns another reader of the same data: all members share its order, and no others can have one."""
+        assert key is None
+        return replace(self)
 
     def shapes(self) -> tuple[Batches, Examples | None]:
         """Returns the shapes of the longest chunk of training, and of one of validation where there is one."""

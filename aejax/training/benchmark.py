@@ -50,7 +50,7 @@ def bench(
         of a step; `share_of_peak` compares it to the `peak` of all devices that trained.
     """
     with Recording() as recorded:
-        timed = replace(experiment, epochs=epochs + 1)
+        timed = replace(experiment, epochs=epochs + 1, steps=None)
         trained = fit(timed, dataset=dataset, parallel=parallel, buffer=buffer, show_progress=True)
     steps = len(dataset.train) // experiment.batch_size
     summary = recorded.summary(steps)

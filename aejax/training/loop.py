@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,35 @@ import jax
 import numpy as np
 
 from aejax import core
-from aejax.core import BUFFER, DivergedError, InputError, Stopped, as_arrays
-from aejax.data import ARRAYS, Dataset, as_dataset, load as load_data
+from aejax.core import BUFFER, DivergedError, InputError, Stopped, as_arrays, named_leaves
+from aejax.data import (
+    ARRAYS,
+    NO_RECORD,
+    DataRecord,
+    Dataset,
+    as_dataset,
+    load as load_data,
+    load_again,
+    require_same,
+    settled,
+)
 from aejax.devices import ALL_DEVICES, Parallel, Program, hosts
 from aejax.experiment import Experiment, differences
 from aejax.runs import FRESH, Run, Saving, stopping, validation_losses
 from aejax.trained import Trained
 from aejax.training._checkpointing import CheckpointPolicy
+from aejax.training._priming import priming_examples
 from aejax.training._progress import Progress
 from aejax.training._rows import RowLog
 from aejax.training._streaming import source_for
-from aejax.training.engine import Engine, Window, one_ahead
+from aejax.training.engine import Engine, Window
 from aejax.training.intervals import Intervals
+from aejax.training.observer import Observer
 from aejax.training.selection import EarlyStopping
 
 log = logging.getLogger("aejax")
+
+_REMEDY = "with that (--data PATH, if it lies elsewhere now), or train a new run"
 
 ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
 
@@ -43,6 +57,7 @@ def fit(
     patience: int | None = None,
     buffer: float = BUFFER,
     show_progress: bool = False,
+    observers: Sequence[Observer] = (),
 ) -> Trained:
     """Trains an experiment and returns the trained model.
 
@@ -60,6 +75,8 @@ def fit(
             training ends, with the state of the last one; None: it goes on to its last step.
         buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
         show_progress: a progress bar with loss, examples per second and time left.
+        observers: called with the rows and the state wherever rows are due; see `aejax.training.Observer`. Of several
+            processes each calls its own.
 
     Raises:
         InputError: for settings, data or a run that cannot be used, before any training.
@@ -71,7 +88,9 @@ def fit(
     """
     if dataset is not None and not isinstance(dataset, Dataset):  # the run is to say that its data had no name
         experiment = dataclasses.replace(experiment, data=experiment.data.named(ARRAYS))
-    dataset = load_data(experiment.data) if dataset is None else as_dataset(dataset, experiment.data)
+    dataset = data_of(experiment, resume) if dataset is None else as_dataset(dataset, experiment.data)
+    dataset = settled(dataset, experiment.data.preprocess)
+    record = DataRecord.of(dataset)
     given, experiment = experiment, experiment.resolve(dataset)
     parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
@@ -79,39 +98,48 @@ def fit(
     program = Program.of(experiment, preprocess, parallel)
     if not hosts.first():  # the first process reads and writes for all
         folder = resume = None
-    run = _open_run(given, dataset, folder, resume, params)
+    run = _open_run(given, dataset, record, folder, resume, params)
     saving, last = saving or Saving(), experiment.steps_in(source.steps)
     if patience is not None:
         _check_patience(patience, dataset)
     policy = CheckpointPolicy(run, program.preprocess, saving, source.steps)
     with _watched(run, experiment, policy) as asked:
-        state, history = _begin(given, program, dataset.shape, last, run if resume else None, params)
-        copies = run is not None or patience is not None or hosts.several()  # the same on all hosts
+        state, history = _begin(given, program, dataset, last, run if resume else None, params)
+        copies = run is not None or patience is not None or hosts.several() or bool(observers)  # the same on all hosts
         engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
-        policy.begin(parallel.copied(state), engine.step, history, save=params is not None and resume is None)
-        stops = (intervals or Intervals()).stops(engine.step, last, source.steps, saving.save_steps)
-        if _has_converged(history, patience):
-            stops = iter(())
+        first = parallel.copied(state) if copies else None
+        policy.begin(first, engine.step, history, save=params is not None and resume is None)
+        begin = last if _has_converged(history, patience) else engine.step
+        stops = (intervals or Intervals()).stops(begin, last, source.steps, saving, lambda: engine.pace)
+        row_log = RowLog(engine.step, source.steps, experiment.batch_size)
         with Progress(experiment, history, last, show_progress and hosts.first()) as bar:
-            row_log = RowLog(source.steps, experiment.batch_size)
-            for window in one_ahead(engine.windows(stops, asked)):
+            watching: tuple[Observer, ...] = (policy, bar, *observers)
+            for window in engine.windows(stops, asked=asked):
                 _require_finite(window, policy)
-                row_log.enter(window)
-                if not (window.ends or (engine.stopped and window.stop == engine.step)):
-                    continue
                 rows = row_log.rows(window)
                 history += rows
-                policy.log(rows, window.state if window.ends else parallel.copied(engine.state))
-                bar.show(rows)
+                for observe in watching:
+                    observe(rows, window.state)
                 if asked():
                     break
                 converged = _has_converged(history, patience)
-                policy.save_if_due(last=window.stop == last or converged)
+                policy.save_if_due(late=window.save, last=window.stop == last or converged)
                 if converged:
                     engine.state = window.state
                     break
     state = engine.state if parallel.tensor > 1 else jax.device_put(parallel.to_host(engine.state))
-    return Trained(experiment, dataset.shape, preprocess, state, history, run, dataset.schema)
+    return Trained(experiment, dataset.shape, preprocess, state, history, run, record)
+
+
+def data_of(experiment: Experiment, resume: str | Path | None = None) -> Dataset:
+    """Loads the data of an experiment, or of a run to resume, whose data lie where they lay when it began.
+
+    Raises `InputError` where they cannot be read, or are not those that the run was trained on.
+    """
+    run = None if resume is None else Run(Path(resume))
+    if run is None or run.experiment.data.name != experiment.data.name:
+        return load_data(experiment.data)
+    return load_again(experiment.data, run.data, remedy=f"resume {run.path} {_REMEDY}")
 
 
 def _check_patience(patience: int, dataset: Dataset) -> None:
@@ -154,15 +182,18 @@ def _watched(run: Run | None, experiment: Experiment, policy: CheckpointPolicy) 
             raise Stopped("stopped" if run is None else _how_to_go_on(policy, experiment), number)
 
 
-def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any, params: Any) -> Run | None:
+def _open_run(
+    experiment: Experiment, dataset: Dataset, record: DataRecord, folder: Any, resume: Any, params: Any
+) -> Run | None:
     steps_per_epoch = len(dataset.train) // experiment.batch_size
     if resume is None:
-        facts = (experiment, dataset.shape, steps_per_epoch, params, dataset.schema)
+        facts = (experiment, dataset.shape, steps_per_epoch, params, record)
         return None if folder is None else Run.create(Path(folder), *facts)
     run = Run(Path(resume))
     changed = differences(run.experiment, experiment)
-    # More epochs or steps only lengthen a run; anything else would make it another experiment.
-    if set(changed) - {"epochs", "steps"}:
+    # More epochs or steps only lengthen a run, and data may be moved; anything else would make it another experiment.
+    free = {"epochs", "steps"} | (set() if run.data is None else {"data.name"})
+    if set(changed) - free:
         said = "; ".join(f"{name} {old!r}, not {new!r}" for name, (old, new) in changed.items())
         raise InputError(f"{run.path} cannot be resumed, it was made with {said}: give it its own settings")
     if (run.shape, run.steps_per_epoch) != (dataset.shape, steps_per_epoch):
@@ -170,37 +201,40 @@ def _open_run(experiment: Experiment, dataset: Dataset, folder: Any, resume: Any
             f"{run.path} cannot be resumed, its data was of shape {run.shape} with {run.steps_per_epoch} steps an "
             f"epoch, not {dataset.shape} with {steps_per_epoch}: give it the data that it was made with"
         )
+    if run.data is None:
+        log.warning(NO_RECORD, run.path)
+    else:
+        require_same(dataset, run.data, f"resume {run.path} {_REMEDY}")
+        run.data = record
     if run.changes():
         log.warning("%s was made with %s: bits may differ", run.path, "; ".join(run.changes()))
     return run
 
 
 def _begin(
-    given: Experiment, program: Program, shape: tuple[int, ...], last: int, resumed: Run | None, params: Any
+    given: Experiment, program: Program, dataset: Dataset, last: int, resumed: Run | None, params: Any
 ) -> tuple[core.State, list[dict[str, Any]]]:
     """Returns the state to begin from on the devices, fresh or resumed, and the rows that led to it."""
-    like = program.shapes(shape)
+    like, history = program.shapes(dataset.shape), list[dict[str, Any]]()
     program.parallel.check_divided(like)
+    if resumed is not None and resumed.checkpoints.steps():
+        state = resumed.restore({"state": like, "preprocess": program.preprocess})["state"]
+    elif resumed is not None and resumed.params != FRESH:
+        raise InputError(f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again")
+    else:
+        state = program.init(dataset.shape, priming_examples(program.model, dataset, program.preprocess))
+        if params is not None and resumed is None:
+            params = _fitting(params, state.params)
+            state = dataclasses.replace(state, params=params, opt_state=program.optimizer.init(params))
     if resumed is not None:
-        if resumed.checkpoints.steps():
-            state = resumed.restore({"state": like, "preprocess": program.preprocess})["state"]
-            step = int(state.step)
-            if step > last:
-                done = f"{step // resumed.steps_per_epoch} epochs" if given.steps is None else f"{step} steps"
-                flag = "--epochs" if given.steps is None else "--steps"
-                raise InputError(f"{resumed.path} has {done} behind it: give {flag} of at least as many")
-            resumed.update(given, step)
-            return _placed(program, state), resumed.rewind(step)
-        if resumed.params != FRESH:
-            raise InputError(
-                f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again"
-            )
-        resumed.update(given, 0)
-        resumed.rewind(0)
-    fresh = program.init(shape)
-    if params is not None and resumed is None:
-        fresh = dataclasses.replace(fresh, params=_fitting(params, fresh.params))
-    return _placed(program, fresh), []
+        step = int(state.step)
+        if step > last:
+            done = f"{step // resumed.steps_per_epoch} epochs" if given.steps is None else f"{step} steps"
+            flag = "--epochs" if given.steps is None else "--steps"
+            raise InputError(f"{resumed.path} has {done} behind it: give {flag} of at least as many")
+        resumed.update(given, step)
+        history = resumed.rewind(step)
+    return _placed(program, state), history
 
 
 def _placed(program: Program, state: core.State) -> core.State:
@@ -210,16 +244,11 @@ def _placed(program: Program, state: core.State) -> core.State:
 
 def _fitting(params: Any, fresh: Any) -> Any:
     """Returns the given parameters as float32 arrays. Raises `InputError` unless they are those of the model."""
-    given, needed = _shapes(params), _shapes(fresh)
+    given, needed = ({(name, np.shape(leaf)) for name, leaf in named_leaves(tree)} for tree in (params, fresh))
     if given != needed:
         wrong = sorted({name for name, _ in given ^ needed})
         raise InputError(f"the params to start from are not the model's, in name or in shape: {', '.join(wrong)}")
     return as_arrays(params)
-
-
-def _shapes(tree: Any) -> set[tuple[str, tuple[int, ...]]]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {(jax.tree_util.keystr(path, simple=True, separator="."), np.shape(leaf)) for path, leaf in leaves}
 
 
 def _how_to_go_on(policy: CheckpointPolicy, experiment: Experiment) -> str:
@@ -240,21 +269,15 @@ def _require_finite(window: Window, policy: CheckpointPolicy) -> None:
 
     Otherwise saves the last good state, and raises `DivergedError` with the first step that was not finite.
     """
-    epoch = window.start // policy.steps_per_epoch + 1
-    sums = {name: np.asarray(mean.sum) for name, mean in window.metrics["train"].items()}
-    bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in sums.items()}
-    steps = {name: int(where[0]) for name, where in bad.items() if len(where)}
-    if not steps:
-        if window.finite is not None and not window.finite:
-            raise DivergedError(
-                f"parameters became infinite or undefined in the last step of epoch {epoch}; "
-                f"{policy.rescue()}: {ADVICE}"
-            )
+    sums = {name: mean.sum for name, mean in window.metrics["train"].items()}
+    bad = {name: int(np.argmin(np.isfinite(each))) for name, each in sums.items() if not np.isfinite(each).all()}
+    if bad:
+        first = min(bad.values())
+        names = [name for name, step in bad.items() if step == first and name != "loss_nats"] or ["loss_nats"]
+        place = f"at step {window.start + first + 1} (epoch {window.epoch})"
+        what = f"{' and '.join(names)} became {sums[names[0]][first]} {place}"
+    elif not window.finite:
+        what = f"parameters became infinite or undefined in the last step of epoch {window.epoch}"
+    else:
         return
-    first = min(steps.values())
-    names = [name for name, where in steps.items() if where == first and name != "loss_nats"] or ["loss_nats"]
-    kept = policy.rescue()
-    raise DivergedError(
-        f"{' and '.join(names)} became {sums[names[0]][first]} at step {window.start + first + 1} "
-        f"(epoch {epoch}); {kept}: {ADVICE}"
-    )
+    raise DivergedError(f"{what}; {policy.rescue()}: {ADVICE}")

@@ -6,7 +6,7 @@ the optimiser) and in their seeds.
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,12 @@ import jax
 
 from aejax import devices
 from aejax.core import BUFFER, InputError, as_arrays
-from aejax.data import Dataset, Preprocess, load as load_data
+from aejax.data import Dataset, load as load_data, settled
 from aejax.devices import step_flop
 from aejax.experiment import Experiment, differences
 from aejax.training._group import Group, Population
 from aejax.training._group_checkpoint import GroupCheckpoint, groups_in_training, member_names
-from aejax.training._member_log import MemberLog
+from aejax.training.observer import Observer
 from aejax.training.outcome import Outcome
 from aejax.training.selection import Selection
 
@@ -52,7 +52,7 @@ def fit_each(
     memory: int | None = None,
     buffer: float = BUFFER,
     keep: Path | None = None,
-    on_epoch: Callable[[int], None] = lambda members: None,
+    observers: Sequence[Observer] = (),
 ) -> Iterator[Outcome]:
     """Trains experiments of one structure together; each ends as it would alone, up to rounding.
 
@@ -71,7 +71,8 @@ def fit_each(
             by each group that trains at the same time.
         keep: a folder for the state of groups in training: the same call goes on with what it finds there,
             and ends with the same bits as if it had never stopped.
-        on_epoch: called after every epoch of a group with the number of members that it trained.
+        observers: called after every epoch of a group with the rows of the members that it trained, each with
+            `member`, the place of its experiment, and with the `Members` after it; one call after the other.
 
     Returns:
         The outcome of each experiment, in their order, each as soon as its group has ended.
@@ -82,22 +83,23 @@ def fit_each(
     """
     if not experiments:
         raise InputError("a population needs at least one experiment: none was given")
-    dataset = load_data(experiments[0].data) if dataset is None else dataset
+    data = experiments[0].data
+    dataset = settled(load_data(data) if dataset is None else dataset, data.preprocess)
     resolved = [experiment.resolve(dataset) for experiment in experiments]
     _check(resolved, dataset, selection)
-    preprocess = resolved[0].data.preprocess.fit(dataset.train.x)
-    population = Population.of(resolved[0], dataset, preprocess, shared_order, buffer)
+    population = Population.of(resolved[0], dataset, shared_order, buffer)
     lanes, size = _at_once(population, resolved, selection, devices.free_memory() if memory is None else memory)
     called = member_names(resolved, selection, resolved[0].seed if population.shared_order else None)
+    observe = _in_turn(observers)
     trainings = [
         _Training(
             population,
+            group,
             [resolved[place] for place in group],
             max(size, len(group)),
-            preprocess,
             selection,
             None if keep is None else GroupCheckpoint(keep, [called[place] for place in group]),
-            on_epoch,
+            observe,
         )
         for group in _groups(called, size, [] if keep is None else groups_in_training(keep, called))
     ]
@@ -195,50 +197,60 @@ def _outcomes(groups: Sequence["_Training"], lanes: int) -> Iterator[Outcome]:
             stop.set()
 
 
+def _in_turn(observers: Sequence[Observer]) -> Observer:
+    """Joins observers to one that may be called from several threads."""
+    lock = threading.Lock()
+
+    def observe(rows: list[dict[str, Any]], state: Any) -> None:
+        with lock:
+            for each in observers:
+                each(rows, state)
+
+    return observe
+
+
 @dataclass(frozen=True)
 class _Training:
     """Trains one group from its first epoch to its last."""
 
     population: Population
+    places: list[int]
     experiments: Sequence[Experiment]
     size: int
-    preprocess: Preprocess
     selection: Selection | None
     kept: GroupCheckpoint | None
-    on_epoch: Callable[[int], None]
+    observe: Observer
 
     def run(self, stop: threading.Event) -> list[Outcome]:
         """Trains the group and returns how each member ended; nothing where it was stopped before."""
         if stop.is_set():
             return []
-        member_log = MemberLog(self.experiments, self.population.dataset.shape, self.preprocess)
-        group, saved = self._begin(member_log), time.monotonic()
+        group, saved = self._begin(), time.monotonic()
         # A selection decides which members the next epoch trains, so that epoch is dispatched only after it has.
-        for epoch in group.epochs(ahead=self.selection is None):
-            member_log.enter(epoch, group.last)
-            self.on_epoch(len(epoch.slots))
+        for window in group.epochs(ahead=self.selection is None) if group.training else ():
+            rows = group.enter(window)
+            self.observe([{"member": self.places[owner], **row} for owner, row in rows], window.state)
             if self.selection is not None:
-                member_log.select(self.selection, epoch)
-            training = member_log.training(epoch.slots)
+                group.select(self.selection, window)
             # When a kill comes, some of the members that have ended may have their results and others not.
-            now = stop.is_set() if training else len(self.experiments) > 1
+            now = stop.is_set() if group.training else len(self.experiments) > 1
             if self.kept is not None and (now or time.monotonic() - saved > SAVE_EVERY):
-                self.kept.save(epoch, member_log)
+                self.kept.save(group, window)
                 saved = time.monotonic()
-            if not training:
+            if not group.training:
                 break
             if stop.is_set():
                 return []
             if self.selection is not None:
-                group.narrow(training)
-        return member_log.outcomes()
+                group.narrow()
+        return group.outcomes()
 
-    def _begin(self, member_log: MemberLog) -> Group:
-        group = None if self.kept is None else self.kept.restore(self.population, member_log)
+    def _begin(self) -> Group:
+        group = None if self.kept is None else self.kept.restore(self.population, self.experiments)
         if group is None:
-            return self.population.begin(self.experiments, list(range(self.size)))
-        if self.selection is not None and group.slots:
-            group.narrow(member_log.training(group.slots))
+            return Group(self.population, self.experiments, list(range(self.size)))
+        if self.selection is not None:
+            group.narrow()
         return group
 
     def forget(self) -> None:

@@ -34,8 +34,8 @@ def rbm(steps: int = 1) -> Loss:
     """
     terms = {
         "contrastive_divergence": ContrastiveDivergence(steps=steps),
-        "free_energy": FreeEnergy(0.0),
-        "reconstruction": Reconstruction(0.0),
+        "free_energy": FreeEnergy(monitored=True),
+        "reconstruction": Reconstruction(monitored=True),
     }
     return Loss(Bernoulli(), terms)
 
@@ -93,7 +93,7 @@ def unroll(experiment: Experiment, dataset: Dataset, parts: Sequence[Trained]) -
     model = experiment.model
     for part, into, out_of in zip(parts, model.up, reversed(model.down), strict=True):
         own = part.experiment.model
-        code, back = (parameters_at(part.state.params, paths[-1]) for paths in (own.up, own.down))
+        code, back = (parameters_at(part.used.params, paths[-1]) for paths in (own.up, own.down))
         placed = _at(into, code) | _at(out_of, {"kernel": code["kernel"].T} | back)
         fresh |= {path: leaf for path, leaf in placed.items() if path in fresh}
     return unflatten_dict(fresh)

@@ -9,28 +9,9 @@ import pytest
 
 from aejax.cli import _entry
 from aejax.core import DiskError, DivergedError, InputError, Stopped
+from tests.cli.conftest import run
 
 SMALL = ["--data", "mnist-5k", "--epochs", "2", "--batch-size", "500", "--model.latent.size", "4"]
-
-
-def run(*arguments, monkeypatch):
-    """The exit code of a command, run in this process as from a shell."""
-    monkeypatch.setattr(sys, "argv", ["aejax", *map(str, arguments)])
-    try:
-        _entry.main()
-    except SystemExit as exit_:
-        return exit_.code or 0
-    return 0
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def run_and_read(*arguments):
-        code = run(*arguments, monkeypatch=monkeypatch)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_and_read
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +37,16 @@ def test_training_leaves_a_whole_run_directory(trained):
     assert result["met"] is None  # other settings than the published ones are not compared
     content = json.loads((trained / "experiment.json").read_text())
     assert content["experiment"]["model"]["latent"]["size"] == 4
-    assert set(content) == {"experiment", "code", "shape", "steps_per_epoch", "params", "provenance"}
+    assert set(content) == {
+        "experiment",
+        "code",
+        "shape",
+        "steps_per_epoch",
+        "params",
+        "data",
+        "provenance",
+        "lengthened",
+    }
     assert [set(part) for part in content["provenance"]] == [{"step", "versions", "hardware", "commit"}]
 
 

@@ -1,120 +1,174 @@
-"""What commands do with the user's own data: a table with names, labels and outliers."""
+"""Commands know the data that a run was trained on: none measures, fits or goes on with others in silence."""
 
 import dataclasses
+import json
+import shutil
 
 import numpy as np
 import pytest
 
 import aejax
+from aejax.core import InputError
 from aejax.data import Data
-from aejax.experiment import Experiment
 from aejax.losses import Gaussian, Loss
-from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from tests.cli.test_cli import command  # noqa: F401 - a fixture
+from aejax.models import Plain
 
-N = 60
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    """A table of points on a line in three dimensions, of which every tenth lies far from it."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(N, 1)) * [1, 2, 3]
-    odd = np.arange(N) % 10 == 0
-    x[odd] = rng.normal(0, 30, (odd.sum(), 3))
-    lines = [f"{a},{b},{c},{'odd' if is_odd else 'plain'}" for (a, b, c), is_odd in zip(x, odd, strict=True)]
-    path = tmp_path_factory.mktemp("table") / "points.csv"
-    path.write_text("\n".join(["a,b,c,kind", *lines]) + "\n")
-    return path
+rng = np.random.default_rng(0)
+ROWS = np.clip(rng.poisson(4, (120, 5)) * np.arange(1, 6), 0, 255).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
-def trained(table, tmp_path_factory):
-    data = Data(str(table), 0.4, label="kind")
-    model = Autoencoder(MLPEncoder(()), Plain(2), MLPDecoder(()))
-    experiment = Experiment(model, Loss(Gaussian()), data, batch_size=8, steps=1, name="points")
-    return aejax.fit(experiment, folder=tmp_path_factory.mktemp("runs")).run.path
+def made(tmp_path_factory):
+    """A run on rows of numbers that holds out a validation part, with its file beside it."""
+    folder = tmp_path_factory.mktemp("made")
+    np.save(folder / "x.npy", ROWS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        aejax.fit(experiment(0.2), folder="runs")
+    return folder
 
 
-def columns(path):
-    import pyarrow.parquet
-    from pyarrow import csv
-
-    if path.suffix == ".npz":
-        return dict(np.load(path))
-    table = csv.read_csv(path) if path.suffix == ".csv" else pyarrow.parquet.read_table(path)
-    return {name: table[name].to_numpy() for name in table.column_names}
+def experiment(validation):
+    base, data = aejax.get("ae-keras"), Data("x.npy", validation=validation)
+    model = base.model.clone(latent=Plain(2))
+    return dataclasses.replace(base, model=model, loss=Loss(Gaussian()), data=data, epochs=1, batch_size=32)
 
 
-@pytest.mark.parametrize("end", ["npz", "csv", "parquet"])
-def test_scores_stand_beside_the_rows_labels_and_numbers(trained, table, command, tmp_path, end):  # noqa: F811
-    arguments = ("score", trained, "--data", table, "--threshold", "quantile=0.9", "--out")
-    code, out, _ = command(*arguments, tmp_path / f"scores.{end}", "--outlier", "odd")
-    assert code == 0
-    found = columns(tmp_path / f"scores.{end}")
-    assert list(found) == ["index", "label", "flagged", "score"]
-    np.testing.assert_array_equal(found["index"], np.arange(N))
-    assert list(found["label"]) == ["outlier" if i % 10 == 0 else "normal" for i in range(N)]
-    assert f"{np.mean(found['flagged']):.2%} of {N} flagged" in out
-    assert float(out.split("auroc ")[1].split()[0]) > 0.9
-    assert "average precision" in out
-    assert command(*arguments, tmp_path / "scores.npy")[0] == 0
-    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), found["score"].astype(np.float32))
+@pytest.fixture
+def folder(made, tmp_path, monkeypatch):
+    """A copy of it, in which the file lies where the run says that it lay; the present folder is another."""
+    copy = shutil.copytree(made, tmp_path / "made")
+    (run_,) = (copy / "runs" / "ae-keras").iterdir()
+    content = json.loads((run_ / "experiment.json").read_text())
+    content["data"]["path"] = str(copy / "x.npy")
+    (run_ / "experiment.json").write_text(json.dumps(content))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return copy
 
 
-def test_codes_and_reconstructions_of_a_table_are_tables(trained, table, command, tmp_path):  # noqa: F811
-    codes, again, decoded = (tmp_path / name for name in ("codes.csv", "again.parquet", "decoded.npy"))
-    assert command("encode", trained, "--data", table, "--out", codes)[0] == 0
-    assert list(columns(codes)) == ["label", "code_0", "code_1"]
-    assert set(columns(codes)["label"]) == {"odd", "plain"}
-    assert command("reconstruct", trained, "--data", table, "--out", again)[0] == 0
-    assert list(columns(again)) == ["label", "a", "b", "c"]
-    assert command("decode", trained, "--data", codes, "--out", decoded)[0] == 0
-    np.testing.assert_allclose(np.load(decoded)[:, 0], columns(again)["a"], rtol=1e-5)
+def path(folder):
+    (found,) = (folder / "runs" / "ae-keras").iterdir()
+    return found
 
 
-@pytest.mark.parametrize("name", ["encode", "decode", "reconstruct", "score"])
-def test_an_unknown_format_is_refused_before_any_work(trained, command, tmp_path, name):  # noqa: F811
-    code, _, err = command(name, "nowhere", "--data", "nothing.npy", "--out", tmp_path / "x.txt")
-    assert code == 2
-    assert "x.txt says no format that is written: give --out a name that ends in .npy, .npz, .csv, .parquet" in err
-
-
-def test_detection_is_measured_where_labels_flag_outliers(trained, table, command):  # noqa: F811
-    assert "auroc" not in command("eval", trained, "--data", table)[1]
-    assert "auroc" in command("eval", trained, "--data", table, "--outlier", "odd")[1]
-    assert "auroc" in command("eval", trained, "--split", "train", "--outlier", "odd")[1]
-
-
-def test_a_run_that_knows_its_outliers_measures_detection_by_itself(table):
-    from aejax.evaluation import suite
-
-    data = Data(str(table), 0.4, label="kind", outlier=("odd",))
-    trained = aejax.fit(
-        Experiment(Autoencoder(MLPEncoder(()), Plain(2), MLPDecoder(())), Loss(Gaussian()), data, batch_size=8, steps=1)
+def scores(command, folder, x):
+    np.save("given.npy", x)
+    code, out, err = command(
+        "score", path(folder), "--data", "given.npy", "--threshold", "quantile=0.9", "--out", "scores.npy"
     )
-    part = aejax.data.load(data).train
-    assert suite.measure(trained, part)["auroc"] > 0.9
-    other = dataclasses.replace(trained, experiment=dataclasses.replace(trained.experiment, data=Data("x.npy")))
-    assert "auroc" not in suite.measure(other, part)
+    assert code == 0, err
+    return np.load("scores.npy"), out
 
 
-def test_check_shows_what_would_be_read(table, command, tmp_path, caplog):  # noqa: F811
-    code, out, _ = command("data", "check", table, "--data.label", "kind")
-    assert code == 0
-    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in out.splitlines()}
-    assert lines["train"].startswith("48 x 3 float32, from -")
-    assert lines["classes"] == "odd (6), plain (54)"
-    assert lines["columns"] == "a, b, c"
-    assert lines["memory"] == "0.0 MB"
-    assert "held out by a fixed seed: 6 for validation, 6 for test" in caplog.text
-    (tmp_path / "x.json").write_text("{}")
-    code, _, err = command("data", "check", tmp_path / "x.json")
+def test_the_same_rows_in_any_type_get_the_same_scores_and_flags(folder, command):
+    expected, said = scores(command, folder, ROWS)
+    assert len(expected) == 120
+    for dtype in (np.uint8, np.int64, np.float64, ">f4"):
+        found, out = scores(command, folder, ROWS.astype(dtype))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        assert out == said
+
+
+def test_a_file_of_that_name_in_another_folder_is_not_taken_for_the_run_s(folder, command):
+    _, said, _ = command("eval", path(folder))
+    np.save("x.npy", ROWS[::-1] * 3)
+    assert command("eval", path(folder))[1] == said
+
+
+USES = [
+    ["score", "--data", "given.npy", "--threshold", "quantile=0.9", "--out", "out.npy"],
+    ["compress", "--data", "given.npy", "--out", "out.aej"],
+    ["sample", "--from", "posterior", "--out", "out.npy"],
+    ["figures"],
+    ["probe"],
+    ["eval"],
+]
+
+
+@pytest.mark.parametrize("use", USES, ids=lambda use: use[0])
+def test_a_file_that_was_replaced_is_refused_wherever_a_run_reads_its_own(folder, command, use):
+    np.save("given.npy", ROWS)
+    np.save(folder / "x.npy", np.concatenate([ROWS, ROWS[:10]]))
+    code, _, err = command(use[0], path(folder), *use[1:])
     assert code == 2
-    assert err.endswith("is JSON: save it as a table, .csv or .parquet, or as .npz\n")
+    assert "is not what was trained on, it holds 130 examples where there were 120" in err
+    assert ("--data PATH" if use[0] == "eval" else "--trained-on PATH") in err
 
 
-def test_the_probe_names_the_classes(trained, command):  # noqa: F811
-    code, out, _ = command("probe", trained)
+@pytest.mark.parametrize("use", USES[:3], ids=lambda use: use[0])
+def test_moved_data_are_named_and_known_by_their_content(folder, command, use):
+    np.save("given.npy", ROWS)
+    (folder / "x.npy").rename("moved.npy")
+    code, _, err = command(use[0], path(folder), *use[1:])
+    assert code == 2
+    assert "x.npy, which was trained on: say by --trained-on PATH" in err
+    code, _, err = command(use[0], path(folder), *use[1:], "--trained-on", "moved.npy")
+    assert code == 0, err
+
+
+def test_moved_data_are_measured_as_before_and_others_as_what_they_are(folder, command):
+    _, said, _ = command("eval", path(folder))
+    (folder / "x.npy").rename("moved.npy")
+    assert command("eval", path(folder), "--data", "moved.npy")[1] == said
+    np.save("other.npy", np.concatenate([ROWS, ROWS[:10]]))
+    code, out, _ = command("eval", path(folder), "--data", "other.npy")
     assert code == 0
-    assert "2 classes: odd, plain" in out
+    assert "all of other.npy" in out
+    assert "test" not in out
+    code, _, err = command("eval", path(folder), "--data", "other.npy", "--split", "test")
+    assert code == 2
+    assert "is not divided into parts" in err
+
+
+def test_training_goes_on_with_the_same_data_alone(folder):
+    own = aejax.load(path(folder)).run.experiment
+
+    def resume(epochs, **changes):
+        longer = dataclasses.replace(own, epochs=epochs, **changes)
+        return aejax.fit(longer, resume=path(folder))
+
+    resume(2)
+    (folder / "x.npy").rename("moved.npy")
+    with pytest.raises(InputError, match=r"there is no .*x.npy, .*--data PATH"):
+        resume(3)
+    moved = dataclasses.replace(own.data, name="moved.npy")
+    assert resume(3, data=moved).run.data.path.endswith("elsewhere/moved.npy")
+    assert aejax.load(path(folder)).run.data.path.endswith("elsewhere/moved.npy")
+    np.save("moved.npy", ROWS[::-1])
+    with pytest.raises(InputError, match=r"moved.npy is not what was trained on, .* other values"):
+        resume(4, data=moved)
+
+
+def test_a_sweep_goes_on_with_the_same_data_alone(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", ROWS)
+    axes = ["data=x.npy", "epochs=1", "batch-size=32", "loss.likelihood=gaussian", "data.validation=0.2", "seed=0"]
+    assert command("sweep", "ae-keras", *axes)[0] == 0
+    assert command("sweep", "ae-keras", *axes)[0] == 0
+    np.save("x.npy", ROWS[::-1])
+    code, out, err = command("sweep", "ae-keras", *axes)
+    assert code == 2
+    assert "was begun with other data, x.npy holds as many examples with other values" in err
+    assert "have a result" not in out
+
+
+def test_a_run_without_validation_names_the_setting(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", ROWS)
+    found = aejax.fit(experiment(0.0), folder="runs").run.path
+    code, _, err = command("score", found, "--data", "x.npy", "--out", "s.npy")
+    assert code == 2
+    assert "--data.validation 0.1" in err
+    code, _, err = command("eval", found, "--split", "validation")
+    assert code == 2
+    assert "no validation part of x.npy is held out" in err
+
+
+def test_a_run_of_an_older_version_loads_and_says_once_what_cannot_be_told(folder, command, caplog):
+    content = json.loads((path(folder) / "experiment.json").read_text())
+    del content["data"]
+    (path(folder) / "experiment.json").write_text(json.dumps(content))
+    np.save("x.npy", ROWS)
+    assert command("eval", path(folder))[0] == 0
+    assert sum("keeps no record of its data" in message for message in caplog.messages) == 1

@@ -42,6 +42,7 @@ def test_the_numbers_of_the_streams_never_change():
         "EVALUATION": 6,
         "CODES": 7,
         "VALUES": 8,
+        "PRIME": 9,
     }
 
 

@@ -42,3 +42,20 @@ def test_means_are_added_up_in_float64():
 def test_each_metric_keeps_its_name_and_its_own_count():
     metrics = {"a": Mean(jnp.float32(6.0), jnp.float32(3.0)), "b": Mean(jnp.float32(6.0), jnp.float32(2.0))}
     assert means(metrics) == {"a": 2.0, "b": 3.0}
+
+
+def test_a_mean_keeps_the_shape_of_one_example_s_value_over_ragged_steps_and_members():
+    rng = np.random.default_rng(0)
+    batches = [rng.normal(size=(size, 2, 3)).astype(np.float32) for size in (4, 1, 6)]
+    parts = [Mean.of(jnp.asarray(batch)) for batch in batches]
+    merged = Mean(*(np.stack([np.asarray(getattr(part, name)) for part in parts]) for name in ("sum", "count")))
+    found = means({"code": merged})["code"]
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, np.concatenate(batches).mean(axis=0, dtype=np.float64), rtol=1e-5, atol=1e-6)
+
+
+def test_masked_examples_of_any_shape_count_for_nothing():
+    values = jnp.asarray([[1.0, 2.0], [jnp.nan, jnp.inf], [3.0, 4.0]])
+    mean = Mean.of(values, jnp.asarray([True, False, True]))
+    np.testing.assert_array_equal(mean.sum, [4.0, 6.0])
+    assert float(mean.count) == 2.0

@@ -7,7 +7,17 @@ import numpy as np
 import optax
 import pytest
 
-from aejax.core import Adam, AdamW, Cosine, Optimizer, Steps, WarmupCosine, as_arrays, known_subclasses
+from aejax.core import (
+    Adam,
+    AdamW,
+    Cosine,
+    Optimizer,
+    Steps,
+    WarmupCosine,
+    WarmupStableDecay,
+    as_arrays,
+    known_subclasses,
+)
 from aejax.core.optimizers import SGD, Constant, RMSProp, Schedule
 
 STEPS = 6
@@ -109,6 +119,10 @@ CLOSED_FORMS = [
     (Cosine(0.1), half_cosine(SHARES, 0.1)),
     (WarmupCosine(0.25, 0.1), np.where(SHARES < 0.25, SHARES / 0.25, half_cosine((SHARES - 0.25) / 0.75, 0.1))),
     (WarmupCosine(0.0, 0.1), half_cosine(SHARES, 0.1)),
+    (WarmupStableDecay(0.25, 0.5, 0.1), np.interp(SHARES, [0, 0.25, 0.5, 1], [0, 1, 1, 0.1])),
+    (WarmupStableDecay(0.0, 0.25, 0.0), np.interp(SHARES, [0.75, 1], [1, 0])),
+    (WarmupStableDecay(0.25, 0.0, 0.5), np.where(SHARES < 1, np.minimum(SHARES / 0.25, 1), 0.5)),
+    (WarmupStableDecay(0.5, 1.0, 0.0), np.interp(SHARES, [0, 1 / 3, 1], [0, 2 / 3, 0])),
     (Steps((0.25, LATE), 0.1), np.where(SHARES < 0.25, 1, np.where(SHARES < LATE, 0.1, 0.01))),
 ]
 
@@ -142,6 +156,18 @@ def test_the_schedule_spans_the_horizon(schedule):
     path = [params(), *run(recipe(SGD(0.1, schedule, momentum=0.0, horizon=8.0)), ones)]
     taken = [float(before["bias"][0] - after["bias"][0]) for before, after in pairwise(path)]
     np.testing.assert_allclose(taken, 0.1 * factors(schedule, np.arange(8) / 8), atol=1e-6)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_the_rates_of_steps_are_those_that_their_updates_have(accumulate):
+    schedule = WarmupStableDecay(0.25, 0.5, 0.1)
+    optimizer = SGD(0.1, schedule, momentum=0.0, horizon=12.0, accumulate=accumulate)
+    ones = [jax.tree.map(jnp.ones_like, params())] * 12
+    path = [params(), *run(recipe(optimizer), ones)]
+    taken = np.asarray([float(before["bias"][0] - after["bias"][0]) for before, after in pairwise(path)])
+    np.testing.assert_allclose(
+        taken[accumulate - 1 :: accumulate], optimizer.learning_rates(np.arange(12))[::accumulate], atol=1e-6
+    )
 
 
 def test_a_recipe_without_a_horizon_is_refused():

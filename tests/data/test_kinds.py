@@ -405,7 +405,7 @@ def test_packing_names_a_row_of_the_whole_file_and_warns_once(tmp_path, caplog, 
     x = x.astype(np.float32)
     x[start, 1] = np.nan
     np.save(tmp_path / "a.npy", x)
-    with pytest.raises(InputError, match=f"the first in example {start}:"):
+    with pytest.raises(InputError, match=f"the first in example {start}, column 1:"):
         pack(str(tmp_path / "a.npy"), tmp_path / "other")
 
 

@@ -3,28 +3,34 @@
 import dataclasses
 from functools import partial
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import aejax
-from aejax import devices
-from aejax.core import BUFFER, InputError
+from aejax import core, devices
+from aejax.core import BUFFER, Adam, ExponentialAverage, InputError, Rate
 from aejax.core.optimizers import SGD
 from aejax.data import Data, Scale, pack
 from aejax.devices import Parallel, Program, programs
-from aejax.losses import KL, KLSparsity, Loss, Reconstruction
+from aejax.losses import GECO, KL, Gaussian, KLSparsity, Loss, Reconstruction
 from aejax.models import (
     Autoencoder,
     GaussianLatent,
     MLPDecoder,
     MLPEncoder,
     Plain,
+    TopK,
+    UnitNormDecoder,
     VariationalAutoencoder,
     WinnerTakeAll,
 )
+from aejax.models.distributions import Point
 from aejax.runs.checkpoints import Checkpoints
 from aejax.training import source_for
+from aejax.training._priming import priming_examples
 
 NORMED = Autoencoder(MLPEncoder((16,), norm="batch"), Plain(3), MLPDecoder())
 VAE = VariationalAutoencoder(MLPEncoder((16,)), GaussianLatent(3), MLPDecoder())
@@ -139,7 +145,7 @@ def test_under_jit_the_work_is_divided():
         parallel = Parallel(devices=count)
         program = Program.of(experiment, Scale(), parallel)
         state = parallel.place(program.init((28, 28, 1)))
-        arguments = (parallel, program.model, program.loss, program.preprocess, state)
+        arguments = (parallel, program.model, program.loss, program.optimizer, program.preprocess, state)
         placed = jax.device_put(part, parallel.whole)
         lowered = programs._evaluate.lower(*arguments, placed, program.key, batch_size=1024)
         return lowered.compile().cost_analysis()["flops"]
@@ -195,6 +201,68 @@ def test_layers_stay_divided_from_the_first_state_to_the_one_that_is_returned(ti
     resumed = aejax.fit(longer, dataset=tiny.dataset, resume=trained.run.path, parallel=parallel)
     one = aejax.fit(longer, dataset=tiny.dataset, parallel=Parallel(devices=1))
     np.testing.assert_allclose(losses(resumed), losses(one), rtol=TOLERANCE)
+
+
+class Counting(Plain):
+    """Counts, of all examples that it was trained on, those whose feature is above a half, feature by feature."""
+
+    @nn.compact
+    def __call__(self, features, train=False):
+        bright = self.variable("counters", "bright", jnp.zeros, features.shape[1:], jnp.int32)
+        if train and not self.is_initializing():
+            bright.value += core.batch_sum((features > 0.5).astype(jnp.int32))
+        return Point(nn.Dense(self.size, name="code")(features))
+
+
+COUNTED = Autoencoder(MLPEncoder(), Counting(3), MLPDecoder())
+
+
+@pytest.mark.parametrize("strategy", ["jit", "pmap"])
+def test_what_is_counted_over_a_batch_is_counted_once_on_any_number_of_devices(tiny, strategy):
+    counted = dataclasses.replace(tiny.experiment, model=COUNTED, epochs=3)
+    one, several = (
+        aejax.fit(counted, dataset=tiny.dataset, parallel=parallel)
+        for parallel in (Parallel(devices=1), Parallel(strategy))
+    )
+    counts = [np.asarray(trained.state.collections["counters"]["latent"]["bright"]) for trained in (one, several)]
+    np.testing.assert_array_equal(*counts)
+    x = tiny.dataset.train.x.reshape(40, -1)
+    np.testing.assert_array_equal(counts[0], 3 * (x / np.float32(255) > 0.5).sum(axis=0))  # 8 divides 40
+
+
+HOOKED = {
+    "jit": Parallel("jit"),
+    "pmap": Parallel("pmap"),
+    "divided layers": Parallel(tensor=2, wide="kernel$"),
+}
+
+
+@pytest.mark.parametrize("layout", HOOKED)
+def test_a_start_a_projection_a_constraint_and_an_average_are_those_of_one_device(tiny, layout):
+    experiment = dataclasses.replace(
+        tiny.experiment,
+        model=Autoencoder(MLPEncoder(), TopK(8, 3), UnitNormDecoder(start="mean", renormalise=True)),
+        loss=Loss(Gaussian(), {"error": GECO(target=15.0, rate=1e-2)}),
+        optimizer=Adam(1e-2, average=ExponentialAverage(0.8), rates={"slow": Rate("bias$", 0.5)}),
+        epochs=3,
+    )
+    one = aejax.fit(experiment, dataset=tiny.dataset, parallel=Parallel(devices=1))
+    several = aejax.fit(experiment, dataset=tiny.dataset, parallel=HOOKED[layout])
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), several.state, one.state)
+    np.testing.assert_allclose(losses(several), losses(one), rtol=1e-4)
+    assert one.state.collections["loss"]["error"][0] != 1
+
+
+@pytest.mark.parametrize("layout", HOOKED)
+def test_a_model_is_primed_alike_on_any_number_of_devices(tiny, layout):
+    model = Autoencoder(MLPEncoder(), Plain(4), MLPDecoder(start="median"))
+    experiment = dataclasses.replace(tiny.experiment, model=model, loss=Loss(Gaussian())).resolve(tiny.dataset)
+    sample = priming_examples(experiment.model, tiny.dataset, Scale())
+    biases = []
+    for parallel in (Parallel(devices=1), HOOKED[layout]):
+        program = Program.of(experiment, Scale(), parallel.resolve(experiment))
+        biases.append(np.asarray(program.init((4, 4, 1), sample).params["decoder"]["out"]["bias"]))
+    np.testing.assert_array_equal(*biases)
 
 
 REFUSED = {

@@ -23,7 +23,7 @@ from aejax.devices import Parallel, _watch, hosts
 from aejax.runs import Run
 from tests.helpers import virtual
 
-ENDLESS = ["--epochs", "100000", "--save-every", "0", "--host-timeout", "20"]
+ENDLESS = ["--epochs", "100000", "--save-seconds", "0", "--host-timeout", "20"]
 TOLERANCE = 1e-4
 """Relative, of every loss of a run: sums are taken in another order."""
 LOWEST = 61440

@@ -160,15 +160,16 @@ def test_curves_hold_the_history_one_line_a_split():
     assert low < 90 < 125 < high
 
 
-def test_every_term_in_nats_has_a_panel_and_a_repeated_loss_has_none():
-    row = {"epoch": 1, "split": "train", "loss_nats": 3.0, "reconstruction_nats": 2.0, "kl_nats": 1.0, "s": 9}
+def test_every_term_has_a_panel_with_its_unit_and_a_repeated_loss_has_none():
+    row = {"epoch": 1, "split": "train", "loss_nats": 3.0, "reconstruction_nats": 2.0, "l0_units": 1.0, "seconds": 9}
     titles = [axes.get_title(loc="left") for axes in figures.loss_curves([row]).axes]
-    assert titles == ["loss", "reconstruction", "kl"]
+    assert titles == ["loss", "reconstruction", "l0 (units)"]
+    assert figures.loss_curves([row], ["l0_units"]).axes[0].get_ylabel() == "units per example"
     same = {**row, "reconstruction_nats": 3.0}
     final = {"epoch": 1, "split": "test", "loss_nats": 4.0}
     titles = [axes.get_title(loc="left") for axes in figures.loss_curves([same, final]).axes]
-    assert titles == ["loss", "kl"]
-    assert len(figures.loss_curves([row], ["kl_nats"]).axes) == 1
+    assert titles == ["loss", "l0 (units)"]
+    assert len(figures.loss_curves([row], ["l0_units"]).axes) == 1
 
 
 def test_rows_inside_an_epoch_lie_between_whole_ones_and_those_of_less_than_one_are_placed_by_step():

@@ -26,10 +26,10 @@ def passed(mean, scale=None, code=None, step=None, key=0):
     latent = (Plain if scale is None else GaussianLatent)(mean.shape[1])
     model = VariationalAutoencoder(MLPEncoder(), latent, MLPDecoder()).bind({}, rngs={"latent": jax.random.key(key)})
     code = posterior.sample(jax.random.key(key)) if code is None else jnp.asarray(code, jnp.float32)
+    density = None if scale is None else posterior.log_prob(code)
     batch = Examples(jnp.zeros((len(mean), 3)))
-    return Forward(
-        model, batch, batch, posterior, code, batch.x, Bernoulli(), step=None if step is None else jnp.int32(step)
-    )
+    step = None if step is None else jnp.int32(step)
+    return Forward(model, batch, batch, posterior, code, batch.x, Bernoulli(), step=step, log_posterior=density)
 
 
 def posteriors(batch, size, seed=0):

@@ -18,6 +18,7 @@ class Model(NamedTuple):
     experiment: Experiment
     shape: tuple = (6,)
     history: list = [{"split": "train", "loss_nats": 0.0}]  # noqa: RUF012 - nobody changes it
+    state: None = None
 
 
 class Outcome(NamedTuple):

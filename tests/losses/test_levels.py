@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from scipy.special import log_softmax
 
+from aejax.core import unseen
 from aejax.data.preprocess import scale
 from aejax.losses.levels import Categorical, DiscretisedLogistic
 
@@ -75,8 +76,9 @@ def test_the_mean_is_that_of_the_masses_and_samples_follow_them(likelihood):
     x, raw, masses = all_levels(likelihood)
     raw = jnp.asarray(raw, jnp.float32)
     mean = (masses * x[..., 0]).sum(axis=0)
-    np.testing.assert_allclose(likelihood.mean(raw)[0, :, 0], mean, rtol=1e-5)
-    draws = np.asarray(likelihood.sample(jnp.broadcast_to(raw[:1], (20_000, *raw.shape[1:])), KEY))[..., 0]
+    np.testing.assert_allclose(likelihood.mean(raw, unseen(len(raw)))[0, :, 0], mean, rtol=1e-5)
+    many = jnp.broadcast_to(raw[:1], (20_000, *raw.shape[1:]))
+    draws = np.asarray(likelihood.sample(many, unseen(20_000), KEY))[..., 0]
     counts = (np.round(draws * 6)[None] == np.arange(7)[:, None, None]).mean(axis=1)
     np.testing.assert_allclose(counts, masses, atol=5 * 0.5 / np.sqrt(20_000))
 
@@ -84,7 +86,7 @@ def test_the_mean_is_that_of_the_masses_and_samples_follow_them(likelihood):
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_values_are_summed_over_an_example(likelihood):
     raw = jnp.asarray(parameters(likelihood, (2, 2, 1), 3), jnp.float32)
-    x = likelihood.sample(raw, KEY)
+    x = likelihood.sample(raw, unseen(len(raw)), KEY)
     assert x.shape == (3, 2, 2, 1)
     parts = likelihood.log_prob(x[:, :1], raw[:, :1]) + likelihood.log_prob(x[:, 1:], raw[:, 1:])
     np.testing.assert_allclose(likelihood.log_prob(x, raw), parts, rtol=1e-6)

@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 from scipy.special import expit, log_expit
 
-from aejax.core import as_arrays
+from aejax.core import as_arrays, unseen
 from aejax.losses import Bernoulli, Gaussian, SigmoidGaussian
 from aejax.losses.likelihoods import GaussianLearnedScale, softplus
 
@@ -134,9 +134,9 @@ def test_a_learned_scale_never_falls_below_its_floor():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_raw_shape_is_the_shape_that_log_prob_mean_and_sample_take(likelihood, shape):
     x, raw = (jax.ShapeDtypeStruct((4, *each), jnp.float32) for each in (shape, likelihood.raw_shape(shape)))
-    per_example = jax.eval_shape(likelihood.log_prob, x, raw)
+    per_example, batch = jax.eval_shape(likelihood.log_prob, x, raw), unseen(4)
     assert (per_example.shape, per_example.dtype) == ((4,), jnp.float32)
-    for made in (jax.eval_shape(likelihood.mean, raw), jax.eval_shape(likelihood.sample, raw, key)):
+    for made in (jax.eval_shape(likelihood.mean, raw, batch), jax.eval_shape(likelihood.sample, raw, batch, key)):
         assert (made.shape, made.dtype) == (x.shape, x.dtype)
 
 
@@ -144,9 +144,9 @@ def test_raw_shape_is_the_shape_that_log_prob_mean_and_sample_take(likelihood, s
 def test_samples_have_the_likelihood_s_mean(likelihood):
     _, raw = drawn(likelihood, (6,), batch=1)
     many = jnp.broadcast_to(jnp.asarray(raw, jnp.float32), (20_000, *raw.shape[1:]))
-    draws = likelihood.sample(many, key)
+    draws = likelihood.sample(many, unseen(len(many)), key)
     error = np.asarray(draws).std(axis=0) / np.sqrt(20_000)
-    np.testing.assert_array_less(abs(draws.mean(axis=0) - likelihood.mean(many[:1])[0]), 5 * error + 1e-6)
+    np.testing.assert_array_less(abs(draws.mean(axis=0) - likelihood.mean(many[:1], unseen(1))[0]), 5 * error + 1e-6)
 
 
 @pytest.mark.parametrize("likelihood", [Gaussian(0.5), SigmoidGaussian(0.5), GaussianLearnedScale(0.1)])
@@ -154,13 +154,14 @@ def test_samples_spread_by_the_likelihood_s_scale(likelihood):
     _, raw = drawn(likelihood, (6,), batch=1)
     scale = 0.5 if isinstance(likelihood, Gaussian) else np.logaddexp(0, raw[0, :, 1]) + 0.1
     many = jnp.broadcast_to(jnp.asarray(raw, jnp.float32), (20_000, *raw.shape[1:]))
-    np.testing.assert_allclose(likelihood.sample(many, key).std(axis=0), np.broadcast_to(scale, 6), rtol=0.03)
+    draws = likelihood.sample(many, unseen(len(many)), key)
+    np.testing.assert_allclose(draws.std(axis=0), np.broadcast_to(scale, 6), rtol=0.03)
 
 
 def test_bernoulli_samples_zeros_and_ones_and_its_mean_is_the_sigmoid():
     logits = jnp.linspace(-4, 4, 50).reshape(5, 10)
-    assert set(np.unique(Bernoulli().sample(logits, key))) <= {0.0, 1.0}
-    np.testing.assert_allclose(Bernoulli().mean(logits), expit(np.asarray(logits, np.float64)), rtol=1e-6)
+    assert set(np.unique(Bernoulli().sample(logits, unseen(5), key))) <= {0.0, 1.0}
+    np.testing.assert_allclose(Bernoulli().mean(logits, unseen(5)), expit(np.asarray(logits, np.float64)), rtol=1e-6)
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)

@@ -55,8 +55,9 @@ def values(model, loss, variables, part, step=None, key=1):
 
 def forward_of(model, part):
     posterior = model.encode(part, True)
-    code = posterior.sample(jax.random.key(5))
-    return Forward(model, part, part, posterior, code, model.decode(code, part), Bernoulli())
+    code, density = posterior.sample_and_log_prob(jax.random.key(5))
+    raw = model.decode(code, part)
+    return Forward(model, part, part, posterior, code, raw, Bernoulli(), log_posterior=density)
 
 
 def test_the_kl_of_a_normal_is_the_mean_of_the_log_ratio_over_many_draws():

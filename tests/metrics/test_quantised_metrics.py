@@ -8,14 +8,10 @@ from scipy.stats import entropy
 
 import aejax
 from aejax.evaluation import suite
-from aejax.evaluation._quantised import suits
+from aejax.evaluation._quantised import _usage, suits
 from aejax.losses import Commitment, Gaussian, Loss, Reconstruction
-from aejax.metrics import code_indices, code_shares, codebook_metrics
+from aejax.metrics import code_indices, codebook_metrics
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, VectorQuantised
-
-
-def test_usage_counts_every_slot_of_every_example():
-    np.testing.assert_array_equal(code_shares(np.array([[0, 3], [3, 3], [1, 0]]), 5), np.array([2, 1, 0, 3, 0]) / 6)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +51,8 @@ def test_the_suite_measures_the_codes_in_use_and_draws_them(tiny):
     assert indices.shape == (10, 4)
     placed = np.asarray(trained.state.collections["codebook"]["latent"]["placed"])
     np.testing.assert_array_equal(trained.encode(test.x), placed[indices].reshape(10, 8))
+    shares = np.bincount(indices.reshape(-1), minlength=16) / indices.size
+    np.testing.assert_array_equal(_usage(trained, test), shares)
     measured = suite.measure(trained, test)
     assert measured["dead_codes"] == 16 - len(np.unique(indices))
     assert measured["index_bits"] == 16

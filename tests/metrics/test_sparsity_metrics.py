@@ -1,15 +1,19 @@
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 
 import aejax
+from aejax.core import means
+from aejax.core.mean import Mean
 from aejax.evaluation import suite
 from aejax.evaluation._sparsity import suits
 from aejax.losses import CodeL1, KLSparsity, Loss
-from aejax.metrics import sparsity_metrics, variance_unexplained
+from aejax.metrics import code_statistics, sparsity_metrics
 from aejax.models import (
     Autoencoder,
     ConvEncoder,
@@ -24,40 +28,68 @@ from aejax.models import (
 X = np.random.default_rng(0).uniform(0, 1, (30, 2, 3, 1)).astype(np.float32)
 
 
+def metrics_of(codes, x, explained, threshold=0.0, cuts=()):
+    """The metrics of arrays, which come in batches of uneven sizes."""
+    centre = x.mean(axis=0, dtype=np.float64).astype(np.float32)
+    parts = zip(*(np.split(array, cuts) for array in (codes, x, explained)), strict=True)
+    sums = [
+        {name: Mean.of(value) for name, value in code_statistics(*map(jnp.asarray, part), centre, threshold).items()}
+        for part in parts
+    ]
+    return sparsity_metrics(means(jax.tree.map(lambda *leaves: np.stack(leaves), *sums)))
+
+
+def fvu(x, explained, **options):
+    return metrics_of(np.zeros((len(x), 1), np.float32), x, explained, **options)["fvu"]
+
+
 def test_sparsity_of_known_codes():
     codes = np.array([[0.0, 1.0, -3.0, 0.0], [0.0, 0.0, 1.0, 0.0]], np.float32)
-    assert sparsity_metrics(codes) == {
+    measured = metrics_of(codes, X[:2], X[:2])
+    expected = {
         "l0": 1.5,
         "dead_units": 2.0,
         "mean_activation": -0.125,
         "mean_activation_lowest_unit": -1.0,
         "mean_activation_highest_unit": 0.5,
+        "fvu": 0.0,
+        "explained_variance": 1.0,
     }
-    assert sparsity_metrics(codes, threshold=1.0)["l0"] == 0.5
-    assert sparsity_metrics(codes, threshold=1.0)["dead_units"] == 3
+    assert measured == expected
+    above = metrics_of(codes, X[:2], X[:2], threshold=1.0)
+    assert (above["l0"], above["dead_units"]) == (0.5, 3)
+
+
+def test_streamed_sums_are_those_of_the_whole_part():
+    rng = np.random.default_rng(2)
+    codes = np.maximum(rng.normal(-1, 1, (30, 9)), 0).astype(np.float32)
+    guess = X + rng.normal(0, 0.1, X.shape).astype(np.float32)
+    ragged = metrics_of(codes, X, guess, cuts=(1, 8, 9, 25))
+    assert ragged == pytest.approx(metrics_of(codes, X, guess), rel=1e-6)
+    assert ragged["l0"] == pytest.approx((codes > 0).sum(axis=1).mean(), rel=1e-12)
+    assert ragged["dead_units"] == (~(codes > 0).any(axis=0)).sum()
+    assert ragged["mean_activation"] == pytest.approx(codes.mean(dtype=np.float64), rel=1e-6)
 
 
 def test_predicting_the_mean_explains_exactly_nothing_and_the_data_everything():
     mean = X.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
-    assert variance_unexplained(X, np.broadcast_to(mean, X.shape)) == 1.0
-    assert variance_unexplained(X, X) == 0.0
-    assert np.isnan(variance_unexplained(np.ones((3, 2)), np.ones((3, 2))))
+    assert fvu(X, np.broadcast_to(mean, X.shape)) == fvu(X, np.broadcast_to(mean, X.shape), cuts=(7, 19)) == 1.0
+    assert fvu(X, X) == 0.0
+    assert np.isnan(fvu(np.ones((3, 2), np.float32), np.ones((3, 2), np.float32)))
 
 
 def test_fvu_is_what_pca_leaves_and_a_ratio_of_sums_over_the_whole_set():
     flat = X.reshape(30, 6)
     pca = PCA(2).fit(flat)
-    left = variance_unexplained(flat, pca.inverse_transform(pca.transform(flat)).astype(np.float32))
+    left = fvu(flat, pca.inverse_transform(pca.transform(flat)).astype(np.float32))
     np.testing.assert_allclose(left, 1 - pca.explained_variance_ratio_.sum(), rtol=1e-4)
     guess = flat + np.random.default_rng(1).normal(0, 0.1, flat.shape).astype(np.float32)
-    np.testing.assert_allclose(
-        variance_unexplained(flat, guess), 1 - r2_score(flat, guess, multioutput="variance_weighted"), rtol=1e-4
-    )
+    np.testing.assert_allclose(fvu(flat, guess), 1 - r2_score(flat, guess, multioutput="variance_weighted"), rtol=1e-4)
 
 
 def test_fvu_does_not_depend_on_the_data_s_offset():
     guess = X + np.random.default_rng(1).normal(0, 0.1, X.shape).astype(np.float32)
-    np.testing.assert_allclose(variance_unexplained(X + 8, guess + 8), variance_unexplained(X, guess), rtol=1e-4)
+    np.testing.assert_allclose(fvu(X + 8, guess + 8), fvu(X, guess), rtol=1e-4)
 
 
 def test_it_suits_experiments_that_ask_for_sparse_codes(tiny):
@@ -90,5 +122,5 @@ def test_the_suite_measures_the_codes_of_inference_and_draws_them(tiny, encoder,
     assert measured["l0"] == pytest.approx(active.sum() / 10)
     if isinstance(latent, TopK):
         assert 2 < measured["l0"] <= 3
-    assert measured["fvu"] == pytest.approx(variance_unexplained(test.x / np.float32(255), trained.reconstruct(test.x)))
+    assert measured["fvu"] == pytest.approx(fvu(test.x / np.float32(255), trained.reconstruct(test.x)))
     assert {"activation_density", "activations"} <= set(suite.draw(trained, tiny.dataset))

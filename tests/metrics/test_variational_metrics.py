@@ -43,7 +43,9 @@ def experiment_of(tiny, model, beta=1.0, **changes):
 
 
 def outputs_of(mean, scale, code):
-    own = {"mean": mean, "scale": scale, "code": code, "prior": stats.norm.logpdf(code).sum(axis=1)}
+    densities = {"prior": stats.norm.logpdf(code), "posterior": stats.norm(mean, scale).logpdf(code)}
+    own = {name: value.sum(axis=1) for name, value in densities.items()}
+    own |= {"mean": mean, "scale": scale, "code": code}
     return {name: np.asarray(value, np.float32) for name, value in own.items()}
 
 

@@ -2,12 +2,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from aejax.core import known_subclasses
-from aejax.models import Latent, Plain
+from aejax.models import HierarchicalLatent, Latent, MixturePrior, Normal, Plain, StandardNormal
 from aejax.models.distributions import Point
 
 pytestmark = pytest.mark.usefixtures("strict")
+KEY = jax.random.key(0)
 
 
 def test_a_point_s_sample_is_its_mean_whatever_the_key():
@@ -42,3 +44,55 @@ def test_a_latent_that_is_not_of_the_batch_takes_every_example_by_itself(cls):
     )
     np.testing.assert_allclose(one[0], two[0], rtol=1e-5)
     jax.tree.map(np.testing.assert_array_equal, after, after_other)
+
+
+def test_a_draw_and_its_log_density_come_together():
+    rng = np.random.default_rng(0)
+    normal = Normal(
+        *(jnp.asarray(each, jnp.float32) for each in (rng.normal(size=(3, 4)), rng.uniform(0.3, 2, (3, 4))))
+    )
+    code, density = normal.sample_and_log_prob(KEY, 5)
+    assert (code.shape, density.shape) == ((5, 3, 4), (5, 3))
+    for number in range(5):
+        np.testing.assert_allclose(density[number], normal.log_prob(code[number]), rtol=1e-4)
+    one, _ = normal.sample_and_log_prob(KEY)
+    np.testing.assert_array_equal(one, normal.sample(KEY))
+
+
+def test_the_log_density_of_a_draw_is_exact_where_that_of_its_code_has_cancelled():
+    noise = jax.random.normal(KEY, (3, 2))
+    narrow = Normal(jnp.full((3, 2), 1e4), jnp.full((3, 2), 1e-4))  # float32 has steps of 1e-3 there
+    expected = stats.norm.logpdf(np.asarray(noise, np.float64)).sum(axis=1) - 2 * np.log(1e-4)
+    code, density = narrow.sample_and_log_prob(KEY)
+    np.testing.assert_allclose(density, expected, rtol=1e-5)
+    assert np.abs(narrow.log_prob(code) - expected).max() > 1
+
+
+@pytest.fixture
+def chain():
+    latent = HierarchicalLatent((3, 2), (4,))
+    features = jnp.asarray(np.random.default_rng(0).normal(size=(5, 6)), jnp.float32)
+    variables = latent.init(KEY, features, method=lambda latent, features: latent(features).mean)
+    return latent.bind(variables)(features)
+
+
+def test_a_chain_draws_all_its_layers_with_their_log_density(chain):
+    code, density = chain.sample_and_log_prob(KEY, 4)
+    assert (code.shape, density.shape) == ((4, 5, 5), (4, 5))
+    for number in range(4):
+        np.testing.assert_allclose(density[number], chain.log_prob(code[number]), rtol=1e-4)
+    one, _ = chain.sample_and_log_prob(KEY)
+    np.testing.assert_array_equal(one, chain.sample(KEY))
+
+
+def test_a_chain_stays_in_the_scope_of_its_model(chain):
+    """It holds functions that are bound to variables, which no transformation may carry off."""
+    assert jax.tree.leaves(chain) == [chain]
+
+
+def test_a_pair_says_whether_its_divergence_has_a_closed_form(chain):
+    normal = Normal(jnp.asarray([[0.5, -1.0]]), jnp.asarray([[0.3, 2.0]]))
+    expected = 0.5 * (0.25 + 1 + 0.09 + 4 - 2) - np.log(0.6)
+    np.testing.assert_allclose(normal.kl(StandardNormal()), [expected], rtol=1e-5)
+    assert normal.kl(MixturePrior()) is None
+    assert chain.kl(StandardNormal()) is None

@@ -194,7 +194,7 @@ def test_training_does_not_wait_for_the_disk(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Checkpoints, "_write", slow)
     monkeypatch.setattr(Run, "log", logged)
-    run = aejax.fit(FEW, folder=tmp_path, dataset=UNVALIDATED, saving=Saving(save_every=0)).run
+    run = aejax.fit(FEW, folder=tmp_path, dataset=UNVALIDATED, saving=Saving(save_seconds=0)).run
     assert all(in_time)
     assert run.checkpoints.steps() == [5, 20]
 
@@ -258,7 +258,7 @@ def test_the_board_is_a_mirror_after_a_resumption_too(tmp_path):
     assert [row["step"] for row in without_times(aejax.load(run).history)] == [5, 5, 10, 10, 15, 15, 20, 20]
 
 
-@pytest.mark.parametrize("wrong", [{"save_every": -1.0}, {"save_every": np.nan}, {"save_epochs": 0}, {"keep": 0}])
+@pytest.mark.parametrize("wrong", [{"save_seconds": -1.0}, {"save_seconds": np.nan}, {"save_epochs": 0}, {"keep": 0}])
 def test_saving_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         Saving(**wrong)

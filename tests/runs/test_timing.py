@@ -29,6 +29,12 @@ def test_the_summary_keeps_the_first_epoch_apart_and_takes_the_median_of_the_oth
     assert summary["evaluation_seconds"] == 0.0
 
 
+def test_of_a_run_shorter_than_an_epoch_no_time_of_an_epoch_is_claimed():
+    with Recording() as recorded:
+        record_duration("compile", 1.0)
+    assert not [name for name in recorded.summary(100) if "epoch" in name or "step" in name]
+
+
 def test_a_compilation_is_counted_once_and_a_second_call_not_at_all():
     import jax
     import jax.numpy as jnp

@@ -18,7 +18,7 @@ from aejax import devices, training
 from aejax.cli._sweeps import SweepCommand as Command
 from aejax.core import InputError
 from aejax.data import load
-from aejax.sweeps import Result, Sweep, SweepEvents, claims, plan, run_sweep, summary
+from aejax.sweeps import Result, Sweep, claims, plan, run_sweep, summary
 from aejax.sweeps.plan import Trial
 from aejax.training import population
 
@@ -79,7 +79,7 @@ def test_a_stopped_sweep_goes_on_and_repeats_nothing(base, tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         run_sweep(made, width=2)
     assert len(made.finished()) == 2
-    assert not any(map(made._taken, made.trials))  # given back
+    assert not any(made._taken(trial, made._now()) for trial in made.trials)  # given back
     again = []
 
     def counting(experiments, **options):
@@ -97,20 +97,22 @@ def test_what_a_dead_worker_was_at_work_on_goes_on_where_it_was(base, tmp_path, 
     trials = plan.grid(dataclasses.replace(base, epochs=5), {"seed": [0, 1, 2]})
     undisturbed = worked(tmp_path / "undisturbed", trials).results()
     monkeypatch.setattr(population, "SAVE_EVERY", 0.0)
-    epochs = []
+    before, after = [], []
 
-    def dying(members):
-        epochs.append(members)
-        if len(epochs) > 4:
+    def dying(rows, state):
+        before.extend(row["trial"] for row in rows if row["split"] == "train")
+        if len(before) > 4 * len(trials) // 2:
             raise KeyboardInterrupt
 
     made = Sweep.create(tmp_path / "sweep", trials)
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(made, events=SweepEvents(epoch=dying))
+        run_sweep(made, observers=[dying])
     assert list((tmp_path / "sweep" / "training").iterdir())
-    before, after = sum(epochs), []
-    run_sweep(made, events=SweepEvents(epoch=after.append))
-    assert before + sum(after) < 2 * 5 * len(trials)
+    run_sweep(made, observers=[lambda rows, state: after.extend(rows)])
+    ids = {trial.id for trial in trials}
+    assert {*before, *(row["trial"] for row in after)} == ids
+    assert {row["trial"] for row in after if row["split"] == "test"} == ids
+    assert len(before) + sum(row["split"] == "train" for row in after) < 2 * 5 * len(trials)
     assert not (tmp_path / "sweep" / "training").exists()
     for id, result in made.results().items():
         assert result.metrics == undisturbed[id].metrics  # to the last bit
@@ -167,6 +169,19 @@ def test_a_living_worker_s_claims_do_not_grow_old(base, tmp_path, monkeypatch):
         time.sleep(1.5)
         assert made.claim("they", 1) == []
     assert made.claim("they", 1) == mine
+
+
+def test_no_clock_but_the_disk_s_decides_whether_a_worker_lives(base, tmp_path, monkeypatch):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}))
+    assert len(made.claim("alive", 9)) == 2
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 2 * claims.LEASE)
+    assert made.claim("fast", 9) == []
+    dead = clock() - claims.LEASE - 1
+    for trial in made.trials:
+        os.utime(made._claim(trial), (dead, dead))
+    monkeypatch.setattr(time, "time", lambda: clock() - 2 * claims.LEASE)
+    assert len(made.claim("slow", 9)) == 2
 
 
 def test_a_failed_trial_is_recorded_and_named(base, tmp_path):

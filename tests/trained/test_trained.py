@@ -1,8 +1,15 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import aejax
+from aejax import core
 from aejax.core import Examples, InputError
+from aejax.data import Dataset, StaticBinarise
+from aejax.losses import Gaussian, Loss
 from aejax.trained import trained as trained_module
 from tests.helpers.small import DATASET, EXPERIMENT
 
@@ -63,8 +70,8 @@ def test_evaluation_equals_numpy(trained):
     [
         (np.zeros((3, 5, 5, 1), np.uint8), r"shape \(3, 5, 5, 1\), but this model was trained on \(n, 4, 4, 1\)"),
         (np.zeros((0, 4, 4, 1), np.uint8), r"shape \(0, 4, 4, 1\)"),
-        (np.full((2, 4, 4, 1), 2.0, np.float32), r"values from 2 to 2, but .* \[0, 1\]"),
-        (np.full((2, 4, 4, 1), np.nan, np.float32), r"values from nan"),
+        (np.full((2, 4, 4, 1), 2.5, np.float32), r"values from 2.5 to 2.5, but .* \[0, 1\]"),
+        (np.full((2, 4, 4, 1), np.nan, np.float32), r"32 missing values \(NaN\) in 2 rows"),
         (np.array([["a"]]), r"type"),
     ],
 )
@@ -78,3 +85,67 @@ def test_examples_that_do_not_fit_are_refused(trained, x, message):
 def test_codes_that_do_not_fit_are_refused(trained, z):
     with pytest.raises(InputError, match="codes"):
         trained.decode(z)
+
+
+def test_codes_of_many_examples_are_never_all_on_the_device(trained, monkeypatch):
+    monkeypatch.setattr(trained_module, "CHUNK", 16)
+    held = []
+
+    def watched(rows):
+        held.append(sum(leaf.shape == (16, 77) for leaf in jax.live_arrays()))
+        return jnp.zeros((16, 77))
+
+    made = trained_module.in_chunks(watched, np.zeros((160, 4), np.float32))
+    assert made.shape == (160, 77)
+    assert len(held) == 10
+    assert max(held) <= 2
+
+
+@core.configurable
+class Pixels:
+    """Gives every pixel, and one number for each example."""
+
+    def __call__(self, model, batch):
+        return {"pixels": batch.x, "first": batch.x[:, 0, 0, 0]}
+
+
+@pytest.mark.parametrize("chunk", [1024, 16])
+def test_means_over_a_part_have_the_shape_of_one_example_and_count_each_once(trained, monkeypatch, chunk):
+    monkeypatch.setattr(trained_module, "CHUNK", chunk)
+    found = trained.means(Pixels(), DATASET.train)
+    expected = (DATASET.train.x / 255).mean(axis=0)
+    np.testing.assert_allclose(found["pixels"], expected, rtol=1e-5)
+    assert isinstance(found["first"], float)
+    assert found["first"] == pytest.approx(expected[0, 0, 0], rel=1e-5)
+
+
+def test_a_statically_binarised_run_sees_binary_images_wherever_it_is_used(tmp_path):
+    data = dataclasses.replace(EXPERIMENT.data, preprocess=StaticBinarise())
+    trained = aejax.fit(dataclasses.replace(EXPERIMENT, data=data), dataset=DATASET)
+    x = DATASET.test.x
+    binary = trained.seen(x)
+    assert set(np.unique(binary)) == {0, 1}
+    np.testing.assert_array_equal(trained.encode(x), trained.encode(binary))
+    metrics = trained.evaluate(DATASET.test)
+    assert trained.score(x, "nats").mean() == pytest.approx(metrics["reconstruction_nats"], rel=1e-5)
+    assert trained.score(x).mean() == pytest.approx(metrics["squared_error"], rel=1e-5)
+    restored = trained.reconstruct(x)
+    assert np.square(restored - binary).sum(axis=(1, 2, 3)).mean() == pytest.approx(metrics["squared_error"], rel=1e-5)
+
+
+def test_a_model_reads_other_units_as_those_of_its_training_data(trained):
+    x = DATASET.test.x
+    for given in (x.astype(np.int64), x.astype(">f4"), x.tolist()):
+        np.testing.assert_array_equal(trained.encode(given), trained.encode(x))
+        assert trained.evaluate(Examples(given)) == trained.evaluate(Examples(x))
+    with pytest.raises(InputError, match="the examples cannot be made an array"):
+        trained.encode([[1, 2], [3]])
+
+
+def test_rows_of_numbers_are_scored_alike_as_float32_and_as_uint8():
+    rows = np.random.default_rng(0).integers(0, 16, (60, 5)).astype(np.float32)
+    part = Examples(rows)
+    experiment = dataclasses.replace(EXPERIMENT, loss=Loss(Gaussian()), epochs=1)
+    trained = aejax.fit(experiment, dataset=Dataset("rows", part, part, part))
+    for dtype in (np.uint8, np.int16):
+        np.testing.assert_array_equal(trained.score(rows.astype(dtype)), trained.score(rows))

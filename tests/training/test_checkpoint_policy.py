@@ -26,7 +26,7 @@ def test_a_rescue_while_another_thread_saves_says_what_is_on_disk(tmp_path, monk
         save(*arguments)
 
     monkeypatch.setattr(run.checkpoints, "save", slow)
-    policy.log(row(1), policy.state)
+    policy(row(1), policy.state)
     saving = threading.Thread(target=policy.save)
     saving.start()
     assert begun.wait(20)
@@ -52,8 +52,6 @@ def test_the_best_state_and_the_newest_are_written_once_each(tmp_path):
     policy = CheckpointPolicy(run, None, Saving(save_epochs=2), steps_per_epoch=1)
     policy.begin("fresh", 0, [], save=False)
     for step, loss in ((1, 3.0), (2, 5.0), (3, 4.0), (4, 4.0), (5, 1.0), (6, 2.0)):
-        policy.log(
-            [*row(step), {"epoch": step, "step": step, "split": "validation", "loss_nats": loss}], f"after {step}"
-        )
-        policy.save_if_due(last=step == 6)
+        policy([*row(step), {"epoch": step, "step": step, "split": "validation", "loss_nats": loss}], f"after {step}")
+        policy.save_if_due(late=False, last=step == 6)
     assert written == [(1, 1), (2, 1), (4, 1), (5, 5), (6, 5)]

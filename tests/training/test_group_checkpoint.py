@@ -36,12 +36,19 @@ def killed_after(calls):
     """What dies of its call after so many."""
     done = []
 
-    def die(count):
-        done.append(count)
+    def die(rows, state):
+        done.append(rows)
         if len(done) > calls:
             raise RuntimeError("killed")
 
     return die
+
+
+class Widths(list):
+    """The number of members after each epoch of a group."""
+
+    def __call__(self, rows, state):
+        self.append(len(state.step))
 
 
 def assert_same_bits(outcomes, others):
@@ -60,14 +67,26 @@ def test_a_killed_population_goes_on_where_it_was(tiny, members, tmp_path, selec
     assert undisturbed[1].failed_at is not None
     with pytest.raises(RuntimeError, match="killed"):
         list(
-            population.fit_each(members, **options, keep=tmp_path, on_epoch=killed_after(7 if selection is None else 3))
+            population.fit_each(
+                members, **options, keep=tmp_path, observers=[killed_after(7 if selection is None else 3)]
+            )
         )
     assert list(tmp_path.iterdir())
-    epochs = []
-    again = list(population.fit_each(members, **options, keep=tmp_path, on_epoch=epochs.append))
+    epochs = Widths()
+    again = list(population.fit_each(members, **options, keep=tmp_path, observers=[epochs]))
     assert len(epochs) < (12 if selection is None else 6)  # of two groups, or of one
     assert_same_bits(again, undisturbed)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_was_trained_on_other_data_is_not_gone_on_with(tiny, members, tmp_path, caplog):
+    with pytest.raises(RuntimeError, match="killed"):
+        list(population.fit_each(members, dataset=tiny.dataset, keep=tmp_path, observers=[killed_after(7)]))
+    other = dataclasses.replace(tiny.dataset, train=tiny.dataset.train.take(np.arange(40)[::-1]))
+    assert_same_bits(
+        population.fit_each(members, dataset=other, keep=tmp_path), population.fit_each(members, dataset=other)
+    )
+    assert any("was trained on other data: its trials start again" in message for message in caplog.messages)
 
 
 def test_who_no_longer_waits_for_a_population_stops_it_and_it_is_kept(tiny, members, tmp_path):
@@ -83,8 +102,8 @@ def test_some_of_a_group_that_has_ended_are_found_by_themselves(tiny, members, t
     stopped = population.fit_each(members, dataset=tiny.dataset, keep=tmp_path)
     next(stopped)
     stopped.close()
-    epochs = []
-    rest = list(population.fit_each(members[1:2], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append))
+    epochs = Widths()
+    rest = list(population.fit_each(members[1:2], dataset=tiny.dataset, keep=tmp_path, observers=[epochs]))
     assert epochs == []
     assert_same_bits(rest, undisturbed[1:2])
 
@@ -93,24 +112,25 @@ def test_a_group_that_was_begun_goes_on_when_others_of_its_population_have_ended
     monkeypatch.setattr(population, "_at_once", lambda program, experiments, *_: (2, -(-len(experiments) // 2)))
     undisturbed = list(population.fit_each(members, dataset=tiny.dataset))
     with pytest.raises(RuntimeError, match="killed"):
-        list(population.fit_each(members, dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(7)))
-    epochs = []
-    rest = list(population.fit_each(members[2:], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append))
+        list(population.fit_each(members, dataset=tiny.dataset, keep=tmp_path, observers=[killed_after(7)]))
+    epochs = Widths()
+    rest = list(population.fit_each(members[2:], dataset=tiny.dataset, keep=tmp_path, observers=[epochs]))
     assert set(epochs) == {2}  # not a group for each
     assert len(epochs) < 6
     assert_same_bits(rest, undisturbed[2:])
 
 
 @pytest.mark.parametrize(
-    ("changed", "options"), [({"optimizer": SGD(1e-3)}, {}), ({}, {"selection": EarlyStopping(5)})]
+    ("changed", "options"),
+    [({"optimizer": SGD(1e-3)}, {}), ({}, {"selection": EarlyStopping(5)}), ({"epochs": 8}, {})],
 )
 def test_a_file_of_other_members_is_not_used(tiny, members, tmp_path, changed, options):
     with pytest.raises(RuntimeError, match="killed"):
-        list(population.fit_each(members[:1], dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(2)))
+        list(population.fit_each(members[:1], dataset=tiny.dataset, keep=tmp_path, observers=[killed_after(2)]))
     other = dataclasses.replace(members[0], **changed)
-    epochs = []
-    list(population.fit_each([other], dataset=tiny.dataset, keep=tmp_path, on_epoch=epochs.append, **options))
-    assert len(epochs) == 6
+    epochs = Widths()
+    list(population.fit_each([other], dataset=tiny.dataset, keep=tmp_path, observers=[epochs], **options))
+    assert len(epochs) == other.epochs
     assert len(list(tmp_path.iterdir())) == 1  # the other's is left alone
 
 
@@ -159,12 +179,14 @@ def test_what_version_0_1_0_left_in_training_goes_on(tiny, members, tmp_path, se
     undisturbed = list(population.fit_each(members, **options))
     with pytest.raises(RuntimeError, match="killed"):
         list(
-            population.fit_each(members, **options, keep=tmp_path, on_epoch=killed_after(7 if selection is None else 3))
+            population.fit_each(
+                members, **options, keep=tmp_path, observers=[killed_after(7 if selection is None else 3)]
+            )
         )
     for path in list(tmp_path.iterdir()):
         made_older(path, members, tiny.dataset, selection)
-    epochs = []
-    again = list(population.fit_each(members, **options, keep=tmp_path, on_epoch=epochs.append))
+    epochs = Widths()
+    again = list(population.fit_each(members, **options, keep=tmp_path, observers=[epochs]))
     assert len(epochs) < (12 if selection is None else 6)
     assert_same_bits(again, undisturbed)
     assert not list(tmp_path.iterdir())
@@ -177,7 +199,7 @@ def test_what_version_0_1_0_left_in_training_goes_on(tiny, members, tmp_path, se
 def test_a_damaged_file_is_passed_over_with_one_line(tiny, members, tmp_path, damage, caplog, older):
     undisturbed = list(population.fit_each(members[:1], dataset=tiny.dataset))
     with pytest.raises(RuntimeError, match="killed"):
-        list(population.fit_each(members[:1], dataset=tiny.dataset, keep=tmp_path, on_epoch=killed_after(2)))
+        list(population.fit_each(members[:1], dataset=tiny.dataset, keep=tmp_path, observers=[killed_after(2)]))
     (path,) = tmp_path.iterdir()
     path = made_older(path, members, tiny.dataset) if older else path
     path.write_bytes(damage(path.read_bytes()))

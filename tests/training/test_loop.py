@@ -8,12 +8,21 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax.core import Adam, Cosine, DivergedError, InputError, Stopped
+from aejax.core import (
+    Adam,
+    Constant,
+    Cosine,
+    DivergedError,
+    InputError,
+    Steps,
+    Stopped,
+    WarmupStableDecay,
+)
 from aejax.core.optimizers import SGD
 from aejax.data import Data, Standardise
 from aejax.losses import Gaussian, Loss, Reconstruction
 from aejax.runs import Saving, provenance, versions
-from aejax.training import loop
+from aejax.training import engine, loop
 from tests.helpers.older import made_older
 from tests.helpers.small import DATASET, EXPERIMENT, same_bits, stop_after, without_times
 
@@ -77,13 +86,13 @@ def test_the_next_epoch_is_dispatched_before_the_last_one_is_read():
             events.append(f"made {number}")
             yield number
 
-    for number in loop.one_ahead(make()):
+    for number in engine.one_ahead(make()):
         events.append(f"read {number}")
     assert events == ["made 0", "made 1", "read 0", "made 2", "read 1", "read 2"]
 
 
 def test_an_empty_sequence_of_epochs_stays_empty():
-    assert list(loop.one_ahead([])) == []
+    assert list(engine.one_ahead([])) == []
 
 
 def test_a_finished_run_resumed_changes_nothing(whole):
@@ -161,8 +170,8 @@ def test_the_state_before_the_bad_epoch_is_kept(tmp_path, monkeypatch):
     def poisoned(window, policy):
         if window.stop == 15:
             sums = window.metrics["train"]["loss_nats"]
-            bad = dataclasses.replace(sums, sum=sums.sum.at[2].set(np.nan))
-            window = dataclasses.replace(window, metrics={"train": {"loss_nats": bad, "reconstruction_nats": bad}})
+            bad = dataclasses.replace(sums, sum=np.where(np.arange(5) == 2, np.nan, sums.sum))
+            window = dataclasses.replace(window, pieces=[{"loss_nats": bad, "reconstruction_nats": bad}])
         means(window, policy)
 
     monkeypatch.setattr(loop, "_require_finite", poisoned)
@@ -230,6 +239,40 @@ def test_a_lengthened_run_stretches_its_schedule(whole):
     longer = aejax.fit(dataclasses.replace(whole.run.experiment, epochs=8), resume=whole.run.path, dataset=DATASET)
     assert longer.experiment.optimizer.horizon == 40.0
     assert whole.experiment.optimizer.horizon == 30.0
+
+
+def lengthened(tmp_path, schedule, epochs, **changed):
+    """Resumes a run of two epochs as one of `epochs`, and returns what its folder says of that."""
+    short = dataclasses.replace(EXPERIMENT, epochs=2, optimizer=Adam(1e-2, schedule, **changed))
+    run = aejax.fit(short, folder=tmp_path, dataset=DATASET).run
+    again = dataclasses.replace(short, epochs=epochs)
+    for _ in range(2):  # what it has become is what it then is
+        aejax.fit(again, resume=run.path, dataset=DATASET)
+    return json.loads((run.path / "experiment.json").read_text())["lengthened"]
+
+
+def test_a_run_that_is_lengthened_says_what_the_rate_does(tmp_path, caplog):
+    (kept,) = lengthened(tmp_path, Cosine(), 4)
+    assert (kept["step"], kept["steps"]) == (10, [10, 20])
+    np.testing.assert_allclose(kept["learning_rates"], [0.0, 5e-3], atol=1e-9)
+    (record,) = caplog.records
+    assert "lengthened from 10 to 20 steps, and Cosine spans all of them" in record.message
+    assert "at step 10 the learning rate was 0 and is now 0.005" in record.message
+
+
+def test_the_rate_is_that_of_the_one_schedule_where_only_the_steps_before_differ(tmp_path, caplog):
+    (kept,) = lengthened(tmp_path, WarmupStableDecay(0.3, 0.0, 1.0), 4)
+    np.testing.assert_allclose(kept["learning_rates"], [1e-2, 1e-2])
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs", "changed"),
+    [(Constant(), 4, {}), (Cosine(), 2, {}), (Steps((0.9,)), 20, {"horizon": 30.0}), (Steps(()), 4, {})],
+)
+def test_nothing_is_said_where_the_rate_stays_what_it_was(tmp_path, caplog, schedule, epochs, changed):
+    assert lengthened(tmp_path, schedule, epochs, **changed) == []
+    assert not caplog.records
 
 
 def test_parameters_that_break_in_the_very_last_step_are_noticed(tmp_path):

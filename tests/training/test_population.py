@@ -106,12 +106,28 @@ def test_a_member_that_has_failed_once_has_failed_though_later_batches_are_finit
         assert outcome.trained.history == []
 
 
+def test_an_observer_sees_the_rows_of_all_members_by_the_places_of_their_experiments(tiny, monkeypatch):
+    monkeypatch.setattr(devices, "lanes", lambda: 2)
+    seen, members = [], variants(tiny.experiment, (1e-3, 1e30, 3e-3), epochs=3)
+
+    def note(rows, state):
+        assert {int(step) for step in state.step if step == rows[0]["step"]}
+        seen.extend(rows)
+
+    outcomes = fitted(members, dataset=tiny.dataset, observers=[note])
+    for place, outcome in enumerate(outcomes):
+        own = [{name: row[name] for name in row if name != "member"} for row in seen if row["member"] == place]
+        assert own == outcome.trained.history
+
+
 def test_a_population_is_split_to_fit_memory_and_ends_the_same(tiny, monkeypatch):
     monkeypatch.setattr(devices, "lanes", lambda: 1)
     members = variants(tiny.experiment, (1e-3, 1e-2, 3e-3, 1e-1, 5e-3))
     widths = []
     whole = fitted(members, dataset=tiny.dataset)
-    split = fitted(members, dataset=tiny.dataset, memory=60_000, on_epoch=widths.append)
+    split = fitted(
+        members, dataset=tiny.dataset, memory=60_000, observers=[lambda rows, state: widths.append(len(state.step))]
+    )
     assert 1 <= max(widths) < 5
     assert len(set(widths)) == 1  # one program for all groups
     for one, other in zip(whole, split, strict=True):
@@ -189,14 +205,14 @@ ON_FOUR_DEVICES = """
 import dataclasses, json, sys
 import jax, numpy as np
 from aejax.core import Adam, Examples
-from aejax.data import Data, Dataset, Scale
+from aejax.data import Data, Dataset
 from aejax.experiment import Experiment
 from aejax.losses import Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.core import BUFFER
 from aejax.devices import programs
 from aejax.training import fit_many
-from aejax.training._group import Population
+from aejax.training._group import Group, Population
 assert jax.device_count() == 4
 x = np.random.default_rng(0).integers(0, 255, (32, 6), np.uint8)
 data = Dataset("tiny", Examples(x), Examples(x[:8]), Examples(x[:8]))
@@ -205,7 +221,7 @@ members = [dataclasses.replace(base, optimizer=Adam(10.0 ** -rate), seed=rate) f
 outcomes = fit_many(members, dataset=data)
 losses = [outcome.trained.history[-1]["loss_nats"] for outcome in outcomes]
 resolved = [member.resolve(data) for member in members[:4]]
-engine = Population.of(resolved[0], data, Scale(), False, BUFFER).begin(resolved, [0, 1, 2, 3]).engine
+engine = Group(Population.of(resolved[0], data, False, BUFFER), resolved, [0, 1, 2, 3]).engine
 (batches,) = engine.source.batches(0, 4)
 text = programs._train.lower(*engine.program._training, engine.state, batches, engine.program.key).compile().as_text()
 spread = len(engine.state.state.step.sharding.device_set)
@@ -254,7 +270,7 @@ def test_as_many_train_at_a_time_as_there_are_cores_and_memory(tiny, monkeypatch
     monkeypatch.setattr(population, "SMALL", 0.0)
     monkeypatch.setattr(devices, "lanes", lambda: 4)
     members = [tiny.experiment.resolve(tiny.dataset)] * 6
-    shared = Population.of(members[0], tiny.dataset, members[0].data.preprocess, False, BUFFER)
+    shared = Population.of(members[0], tiny.dataset, False, BUFFER)
     each = shared.memory(members[:1])
     assert population._at_once(shared, members, None, shared.fixed_bytes + room * each) == expected
 
@@ -264,7 +280,7 @@ def test_the_memory_of_validation_counts(tiny):
     resolved = [tiny.experiment.resolve(tiny.dataset)] * 3
     needed = {}
     for name, dataset in (("few", tiny.dataset), ("many", many)):
-        shared = Population.of(resolved[0], dataset, resolved[0].data.preprocess, False, BUFFER)
+        shared = Population.of(resolved[0], dataset, False, BUFFER)
         needed[name] = shared.memory(resolved)
     assert needed["many"] > needed["few"] + 3 * 4 * 1024  # a float for each example and member, at the very least
 
@@ -273,7 +289,7 @@ def test_the_compiled_program_takes_at_least_what_its_budget_says(tiny, monkeypa
     monkeypatch.setattr(budget, "load", lambda data: tiny.dataset)
     trials = plan.grid(tiny.experiment, {"seed": [0, 1, 2, 3]})
     members = [trial.experiment.resolve(tiny.dataset) for trial in trials]
-    shared = Population.of(members[0], tiny.dataset, members[0].data.preprocess, False, BUFFER)
+    shared = Population.of(members[0], tiny.dataset, False, BUFFER)
     compiled = shared.memory(members) / len(members)
     own = budget.Budget.of(trials, 32, None)
     params = 16 * 8 + 8 + 8 * 3 + 3 + 3 * 8 + 8 + 8 * 16 + 16

@@ -1,6 +1,9 @@
 """Training that is counted in steps: where it ends, what is logged, measured and saved on the way, and resumption."""
 
 import dataclasses
+import itertools
+import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -84,7 +87,7 @@ def test_a_stop_inside_an_epoch_saves_the_step_that_was_dispatched_last(tmp_path
     windows = Engine.windows
     with monkeypatch.context() as patch:
         patch.setattr(ResidentSource, "batches", in_pieces)
-        patch.setattr(Engine, "windows", lambda self, stops, asked: windows(self, stops, lambda: self.step >= 7))
+        patch.setattr(Engine, "windows", lambda self, stops, asked: windows(self, stops, asked=lambda: self.step >= 7))
         patch.setattr("aejax.devices.hosts.agreed", lambda number: lambda: 0)
         stopped = aejax.fit(STEPS, folder=tmp_path, dataset=DATASET)
     assert int(stopped.state.step) == 7  # pieces end at 2, 4, 5 and 7, after which no more are dispatched
@@ -111,6 +114,96 @@ def test_members_of_a_population_are_counted_in_steps_too():
         np.testing.assert_allclose(*losses, rtol=2e-5)
     stopped = fit_many(members, dataset=DATASET, selection=EarlyStopping(patience=1))
     assert all(outcome.stopped_after is None or outcome.stopped_after < 4 for outcome in stopped)
+
+
+def planned(intervals, saving, steps_per_epoch=64, epochs=2, pace=math.nan):
+    return list(intervals.stops(0, steps_per_epoch * epochs, steps_per_epoch, saving, lambda: pace))
+
+
+def test_a_long_epoch_is_cut_so_that_a_piece_takes_an_eighth_of_the_shortest_interval_at_most():
+    stops = planned(Intervals(), Saving(save_seconds=32.0), pace=0.5)  # an epoch takes 32 s
+    assert [stop.step for stop in stops] == list(range(8, 129, 8))
+    assert [stop.step for stop in stops if stop.row] == [64, 128]
+    often = planned(Intervals(log_seconds=1.0, validate_seconds=500.0), Saving(), pace=0.1)
+    assert [stop.step for stop in often] == list(range(1, 129))
+
+
+@pytest.mark.parametrize(
+    ("intervals", "saving", "pace"),
+    [(Intervals(), Saving(), 0.1), (Intervals(), Saving(save_seconds=0.0), 99.0), (Intervals(), Saving(), math.nan)],
+)
+def test_an_epoch_is_whole_where_it_is_short_or_nobody_looks_at_the_clock(intervals, saving, pace):
+    assert [stop.step for stop in planned(intervals, saving, pace=pace)] == [64, 128]
+
+
+def test_while_nothing_is_known_of_the_time_of_a_step_rows_by_the_clock_begin_with_short_pieces():
+    assert [stop.step for stop in planned(Intervals(log_seconds=1e3), Saving(), epochs=1)] == list(range(2, 65, 2))
+
+
+def test_what_is_due_by_time_is_done_at_the_end_of_the_next_piece(monkeypatch):
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("aejax.training.intervals.time", clock)
+    stops = []
+    intervals = Intervals(log_seconds=20.0, validate_seconds=50.0)
+    for stop in intervals.stops(0, 640, 640, Saving(save_seconds=70.0), lambda: 0.5):
+        stops.append(stop)
+        clock.now = 0.5 * stop.step  # the piece has been trained
+    pieces = [stop.step for stop in stops]
+    longest = max(later - earlier for earlier, later in itertools.pairwise(pieces))
+    assert longest <= 5  # 2.5 s
+    for name, seconds in (("row", 20), ("validate", 50), ("save", 70)):
+        done = [0, *(stop.step for stop in stops[:-1] if getattr(stop, name))]
+        times = [0.5 * (later - earlier) for earlier, later in itertools.pairwise(done)]
+        assert len(times) > 3
+        assert max(times) <= seconds + 2 * 2.5
+        assert name == "row" or min(times) >= seconds
+    assert all(stop.row for stop in stops if stop.validate or stop.save)
+
+
+@pytest.mark.parametrize("kept", [3, 8, 13])
+def test_rows_measurements_and_checkpoints_by_time_change_no_bit(tmp_path, kept):
+    often = Intervals(log_seconds=1e-9, validate_seconds=1e-9)
+    saving = Saving(save_seconds=1e-9, keep=100)
+    whole = aejax.fit(STEPS, dataset=DATASET)
+    trained = aejax.fit(STEPS, folder=tmp_path, dataset=DATASET, intervals=often, saving=saving)
+    assert same_bits(trained.state, whole.state)
+    assert places(trained.history) == [(step, split) for step in range(1, 14) for split in ("train", "validation")]
+    steps = trained.run.checkpoints.steps()
+    assert len(steps) > 1  # as many as the disk had time for
+    trained.run.checkpoints.clean(kept)
+    resumed = aejax.fit(STEPS, resume=trained.run.path, dataset=DATASET)
+    assert same_bits(resumed.state, whole.state)
+
+
+def test_an_observer_sees_every_row_with_the_state_after_it():
+    seen = []
+    trained = aejax.fit(STEPS, dataset=DATASET, observers=[lambda rows, state: seen.append((rows, state))])
+    assert [row for rows, _ in seen for row in rows] == trained.history
+    assert [int(state.step) for _, state in seen] == [5, 10, 13]  # no state was taken for the next steps
+    assert same_bits(seen[-1][1], trained.state)
+    assert same_bits(trained.state, aejax.fit(STEPS, dataset=DATASET).state)
+
+
+def test_an_observer_s_error_ends_training_and_leaves_what_was_saved_whole(tmp_path):
+    def failing(rows, state):
+        if rows[0]["step"] == 10:
+            raise ZeroDivisionError
+
+    saving = Saving(save_epochs=1)
+    with pytest.raises(ZeroDivisionError):
+        aejax.fit(STEPS, folder=tmp_path, dataset=DATASET, saving=saving, observers=[failing])
+    (path,) = (tmp_path / "tiny").iterdir()
+    assert Run(path).checkpoints.steps() == [5]
+    resumed = aejax.fit(STEPS, resume=path, dataset=DATASET)
+    whole = aejax.fit(STEPS, dataset=DATASET)
+    assert same_bits(resumed.state, whole.state)
+    assert without_times(resumed.history) == without_times(whole.history)
+
+
+@pytest.mark.parametrize("wrong", [{"log_seconds": 0.0}, {"validate_seconds": -1.0}, {"log_seconds": math.nan}])
+def test_seconds_that_are_not_above_zero_are_refused(wrong):
+    with pytest.raises(InputError, match=r"_seconds is .*: give a number above 0"):
+        Intervals(**wrong)
 
 
 @pytest.mark.parametrize("made", [lambda: Intervals(log_steps=0), lambda: Saving(save_steps=0)])

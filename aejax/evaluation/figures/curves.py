@@ -13,18 +13,21 @@ from matplotlib.ticker import MaxNLocator
 from aejax.core import InputError
 from aejax.evaluation.figures.style import LABEL, LINES, TICK, TITLE, plain
 
+NO_METRICS = ("epoch", "step", "split", "seconds", "examples_per_second")
+"""The keys of a row that say where and how fast it was measured."""
+
 
 def loss_curves(
     history: Sequence[Mapping[str, Any]], metrics: Sequence[str] | None = None, *, title: str | None = None
 ) -> Figure:
-    """Draw a panel for each metric and in it a line for each split, in nats per example, against the epoch.
+    """Draw a panel for each metric and in it a line for each split, in its unit per example, against the epoch.
 
     First epochs far above all later ones are left out of the y range, and a note says how high they reach.
 
     Args:
         history: rows such as {"epoch": 1, "split": "train", "loss_nats": 98.2}.
-        metrics: the metrics to draw; None: every key that ends in _nats, less a reconstruction_nats that equals
-            the loss.
+        metrics: the metrics to draw; None: every key that is no place or time, less a reconstruction_nats that
+            equals the loss. The last word of a name is its unit.
         title: the title of the figure.
 
     Raises:
@@ -33,7 +36,7 @@ def loss_curves(
     names = list(metrics) if metrics is not None else _metrics(history)
     missing = [name for name in names if not any(name in row for row in history)]
     if missing or not names:
-        what = ", ".join(missing) or "metric that ends in _nats"
+        what = ", ".join(missing) or "metric"
         raise InputError(f"The history of {len(history)} rows has no {what}; pass rows that carry it.")
     rows, columns = -(-len(names) // 3), min(len(names), 3)
     figure = Figure(figsize=(0.6 + 3.4 * columns, 2.7 * rows), layout="constrained")
@@ -41,8 +44,8 @@ def loss_curves(
     colours = dict(zip(dict.fromkeys(row["split"] for row in history), cycle(LINES), strict=False))
     for axes, name in zip(panels, names, strict=False):
         _curves(axes, history, name, colours)
-    for axes in panels[::columns]:
-        axes.set_ylabel("nats per example", fontsize=LABEL)
+    for axes, name in list(zip(panels, names, strict=False))[::columns]:
+        axes.set_ylabel(f"{_unit(name)} per example", fontsize=LABEL)
     for axes in panels[len(names) :]:
         axes.set_visible(False)
     handles = [Line2D([], [], color=colour, label=split) for split, colour in colours.items()]
@@ -52,11 +55,15 @@ def loss_curves(
 
 
 def _metrics(history: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = dict.fromkeys(name for row in history for name in row if name.endswith("_nats"))
+    names = dict.fromkeys(name for row in history for name in row if name not in NO_METRICS)
     both = [row for row in history if "reconstruction_nats" in row]
     if all(np.isclose(row["reconstruction_nats"], row.get("loss_nats", np.nan), rtol=1e-6) for row in both):
         names.pop("reconstruction_nats", None)
     return list(names)
+
+
+def _unit(name: str) -> str:
+    return name.rpartition("_")[2]
 
 
 def _curves(axes: Axes, history: Sequence[Mapping[str, Any]], name: str, colours: Mapping[str, str]) -> None:
@@ -70,7 +77,8 @@ def _curves(axes: Axes, history: Sequence[Mapping[str, Any]], name: str, colours
         mine = [row["split"] == split for row in rows]
         axes.plot(places[mine], values[mine], color=colour, marker=marker, markersize=4, label=split)
     plain(axes)
-    axes.set_title(name.removesuffix("_nats").replace("_", " "), loc="left", fontsize=LABEL)
+    called = name.removesuffix(f"_{_unit(name)}").replace("_", " ")
+    axes.set_title(called if _unit(name) == "nats" else f"{called} ({_unit(name)})", loc="left", fontsize=LABEL)
     axes.set_xlabel(unit, fontsize=LABEL)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     _leave_out_first_epochs(axes, epochs[np.isfinite(values)], values[np.isfinite(values)])

@@ -1,0 +1,156 @@
+"""Finds a run's own data again, and reads other data for it: the one place where both are compared.
+
+Every command and function that reads data for a run after it began calls `load_again` or `read_given`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aejax.core import Examples, InputError
+from aejax.data.catalog import is_known, load, of_arrays, pick, read_all_parts
+from aejax.data.dataset import PARTS, UNKNOWN, Dataset
+from aejax.data.identity import DataRecord, fingerprint
+from aejax.data.precision import settled
+from aejax.data.settings import Data
+from aejax.data.split import cut
+
+_BY_DATA = "say by --data PATH where that lies now, or which other data to measure"
+
+
+class Given(NamedTuple):
+    """Holds examples that were given for a run, and says what they are."""
+
+    examples: Examples
+    called: str
+    """What they are called in a table: `test` for that part of the run's own data, `all of x.npy` for other data."""
+    own: bool
+    """Whether they are a part of the data that the run was trained on."""
+
+
+MOVED = "say by --trained-on PATH where that lies now"
+"""What to do where a run's own data are not where they lay, in a command that has the flag."""
+
+
+def load_again(data: Data, record: DataRecord | None, given: str | None = None, remedy: str = MOVED) -> Dataset:
+    """Loads the data that a run was trained on, from where they lay then, or from where they lie now.
+
+    Args:
+        data: the run's own setting.
+        record: what the run was trained on; None for a run of an older version, which nothing can be compared with.
+        given: where the data lie now; None: where they lay.
+        remedy: what to do where they are not there; it ends the message.
+
+    Raises:
+        InputError: where the data are not there, or are not those that the run was trained on.
+    """
+    place = _place(data.name, record, remedy) if given is None else given
+    dataset = load(dataclasses.replace(data, name=place), again=True)
+    require_same(dataset, record, remedy)
+    return dataset
+
+
+def require_same(dataset: Dataset, record: DataRecord | None, remedy: str) -> None:
+    """Raises `InputError` unless a data set is the one of a record, where there is one.
+
+    `remedy` says what to do, and ends the message.
+    """
+    if record is not None and not is_own(dataset, record):
+        raise InputError(
+            f"{dataset.name} is not what was trained on, it holds {record.unlike(DataRecord.of(dataset))}: {remedy}"
+        )
+
+
+def is_own(dataset: Dataset, record: DataRecord) -> bool:
+    """Tells whether a data set is the one of a record: the same examples and labels in each part, wherever they lie."""
+    sizes = all(len(dataset.part(name)) == record.rows[name] for name in PARTS)
+    return sizes and all(fingerprint(dataset.part(name)) == record.fingerprints[name] for name in PARTS)
+
+
+def read_given(
+    spec: str | None,
+    split: str | None,
+    data: Data,
+    record: DataRecord | None,
+    whole: bool = True,
+    anew: Mapping[str, Any] | None = None,
+) -> Given:
+    """Reads the examples that a command is to take through a run's model.
+
+    A file of one part is taken whole where no split is asked for. It is divided as in training where it is the data
+    that the run was trained on; other data of one part have no split.
+
+    Args:
+        spec: a data set's name or a path; None: the run's own data.
+        split: train, validation or test; None: the test part, where there are parts.
+        data: the run's own setting.
+        record: what the run was trained on; None for a run of an older version.
+        whole: take all rows of the run's own data too, where they are one file and no split is asked for.
+        anew: settings of `data` by which labels are read in place of the run's own; whether data are the run's own is
+            told by the labels that it was trained with.
+
+    Raises:
+        InputError: where the data cannot be read, or have no such part.
+    """
+    part, known = split or "test", UNKNOWN if record is None else record.schema
+    if spec is None:
+        dataset = load_again(data, record, remedy=_BY_DATA)
+        dataset = load(dataclasses.replace(data, name=dataset.name, **anew), again=True) if anew else dataset
+        return Given(pick(data.name, _parts(dataset), part), part, True)
+    try:
+        parts = read_all_parts(spec, data, known)
+    except InputError:
+        if not anew:
+            raise
+        parts = {}  # the run does not know these labels: the data are others
+    mine = None if record is None else _divided(spec, parts, data, record)
+    if not (split or not whole or len(parts) > 1):
+        mine = None
+    if anew or (data.missing == "drop" and mine is None):
+        changed = dataclasses.replace(data, **(anew or {}))
+        known = dataclasses.replace(known, classes=()) if anew else known
+        parts = read_all_parts(spec, changed.keeping_rows() if mine is None else changed, known)
+    if mine is not None:
+        return Given(pick(spec, _parts(cut(spec, parts, data.validation) if anew else mine), part), part, True)
+    if len(parts) > 1 or (split and "train" not in parts):
+        return Given(pick(spec, parts, part), f"{part} of {_short(spec)}", False)
+    if split is not None:
+        raise InputError(
+            f"{spec} is not divided into parts, and is not the data that the run was trained on: leave --split out, "
+            "and all of it is taken"
+        )
+    return Given(next(iter(parts.values())), f"all of {_short(spec)}", False)
+
+
+def _divided(spec: str, parts: dict[str, Examples], data: Data, record: DataRecord) -> Dataset | None:
+    """Returns what was given, divided as the run's own data, where it is those; else None."""
+    if "train" not in parts or sum(map(len, parts.values())) != sum(record.rows.values()):
+        return None
+    try:
+        dataset = settled(cut(spec, parts, data.validation), data.preprocess)
+    except InputError:  # too few to be divided so
+        return None
+    return dataset if is_own(dataset, record) else None
+
+
+def _parts(dataset: Dataset) -> dict[str, Examples]:
+    return {name: dataset.part(name) for name in PARTS}
+
+
+def _place(name: str, record: DataRecord | None, remedy: str) -> str:
+    """Returns where a run's data lie: where they lay, or at the path as it was given then."""
+    if record is None:
+        return name
+    if record.path is None:
+        if not is_known(name):
+            raise of_arrays(name, remedy)
+        return name
+    for place in (record.path, name):
+        if Path(place).expanduser().exists():
+            return place
+    raise InputError(f"there is no {record.path}, which was trained on: {remedy}")
+
+
+def _short(spec: str) -> str:
+    return Path(spec).name or spec

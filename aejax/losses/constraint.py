@@ -1,0 +1,86 @@
+"""Defines constraints: terms whose weight follows from how far their value is from a target."""
+
+from dataclasses import field, replace
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from aejax.core import batch_mean, configurable, positive
+from aejax.losses.terms import Forward, Reconstruction, Term
+from aejax.models import Trait
+
+BOUND = 1e6
+"""The largest multiplier of a constraint; the smallest is its inverse."""
+
+
+@configurable
+class GECO(Term):
+    """Holds the mean of a term at or below `target`, by a Lagrange multiplier that follows how far it is from it.
+
+    Rezende & Viola 2018 (Taming VAEs), algorithm 1: beside `KL`, the rate is minimised under a constraint on the
+    reconstruction. With C the mean over the batch of the term's value less the target, and its moving average m, the
+    multiplier l becomes l exp(rate m) after each step, whose gradient has the multiplier before it. Evaluation, which
+    compares models, adds `weight` times the value in place of the constraint: it does not move with the multiplier.
+    """
+
+    term: Term = field(default_factory=Reconstruction)
+    """The term that is constrained; its own weight is not used."""
+    target: float = 100.0
+    """The value, in the term's unit, that its mean is to come down to."""
+    decay: float = positive(default=0.99, below=1.0)
+    """alpha, the share of the moving average that a step keeps."""
+    rate: float = positive(default=1e-4)
+    """How fast the multiplier follows: the change of its logarithm in a step, per unit of distance from the target."""
+
+    @property
+    def unit(self) -> str:
+        """The unit of the term that is constrained."""
+        return self.term.unit
+
+    @property
+    def needs(self) -> tuple[Trait, ...]:
+        """What the term that is constrained needs."""
+        return self.term.needs
+
+    @property
+    def meets(self) -> tuple[Trait, ...]:
+        """What the term that is constrained has."""
+        return self.term.meets
+
+    def resolve(self, examples: int) -> Self:
+        """Returns the constraint of the term with the number of training examples filled in, if it uses that."""
+        return replace(self, term=self.term.resolve(examples))
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """Returns the value of the term that is constrained."""
+        return self.term(forward)
+
+    def contribution(self, value: Float[Array, " batch"], forward: Forward) -> Float[Array, " batch"]:
+        """Returns the multiplier times the distance from the target, and moves the multiplier.
+
+        Args:
+            value: the value of the term that is constrained.
+            forward: the forward pass.
+        """
+        if not forward.train:
+            return self.weight * value
+        multiplier, average = self._state(forward)
+        if not forward.model.is_initializing():
+            now = batch_mean(value) - self.target
+            first = jnp.logical_not(jnp.isfinite(average))
+            average = jnp.where(first, now, self.decay * average + (1 - self.decay) * now)
+            moved = jnp.clip(multiplier * jnp.exp(self.rate * average), 1 / BOUND, BOUND)
+        else:
+            moved = multiplier
+        forward.keep((moved, average))
+        return jax.lax.stop_gradient(multiplier) * (value - self.target)
+
+    def further(self, forward: Forward) -> dict[str, Float[Array, " batch"]]:
+        """Returns the multiplier after this step."""
+        return {"multiplier": jnp.full(len(forward.batch), self._state(forward)[0])}
+
+    def _state(self, forward: Forward) -> Any:
+        """Returns the multiplier, and the moving average, which is infinite before the first step."""
+        return forward.kept((jnp.ones(()), jnp.full((), jnp.inf)))
