@@ -9,7 +9,6 @@ reconstruction, and AUROC is that of the digit against the rest over all test im
 and 8, with 10,000 of the training images in place of the test images.
 """
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 import aejax
-from aejax.core import Adam, Cosine, Examples
+from aejax.core import Adam, Cosine, Examples, json_text
 from aejax.data import Data, Dataset, load
 from aejax.experiment import Experiment, to_json
 from aejax.losses import Gaussian, GaussianNoise, Loss
@@ -81,4 +80,4 @@ if full:
         "hardware": hardware(),
         "versions": versions(),
     }
-    (RESULTS / "one_class_mnist.json").write_text(json.dumps(result, indent=2) + "\n")
+    (RESULTS / "one_class_mnist.json").write_text(json_text(result, indent=2) + "\n")

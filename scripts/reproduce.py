@@ -7,10 +7,10 @@ Each experiment writes experiments/results/NAME.json; `python scripts/tables.py`
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import aejax
+from aejax.core import json_text
 from aejax.data import load
 from aejax.devices import enable_compilation_cache
 from aejax.evaluation import finish
@@ -36,7 +36,7 @@ def reproduce(name: str, folder: Path, samples: int = SAMPLES) -> bool | None:
     trained = aejax.fit(experiment, folder=folder, dataset=dataset, show_progress=True)
     result = finish(trained, dataset, samples)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+    (RESULTS / f"{name}.json").write_text(json_text(result, indent=2) + "\n")
     return result["met"]
 
 

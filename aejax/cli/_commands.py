@@ -21,6 +21,7 @@ from aejax.cli._experiments import (
     EvalCommand,
     FiguresCommand,
     ListCommand,
+    MetricsCommand,
     ProbeCommand,
     ShowCommand,
     TrainCommand,
@@ -30,6 +31,7 @@ from aejax.cli._sweeps import SweepCommand, SweepSearchCommand, SweepShowCommand
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": ListCommand,
+    "metrics": MetricsCommand,
     "show": ShowCommand,
     "train": TrainCommand,
     "sweep": SweepCommand,

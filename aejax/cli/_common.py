@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import os
+import shutil
 import signal
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -108,6 +110,12 @@ def print_names(lines: dict[str, str]) -> None:
     width = max(len(name) for name in lines)
     for name, line in lines.items():
         print(f"{name:{width}}  {line}")
+
+
+def paragraph(text: str) -> str:
+    """Returns a text in indented lines that fit the terminal, or 80 columns where there is none."""
+    indent = "    "
+    return textwrap.fill(text, shutil.get_terminal_size().columns, initial_indent=indent, subsequent_indent=indent)
 
 
 @contextlib.contextmanager

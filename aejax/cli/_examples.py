@@ -99,8 +99,9 @@ class ScoreCommand(_OverExamples):
     threshold: str = "fpr=0.01"
     """How the threshold is chosen on the validation part of the run's own data: fpr=RATE flags at most that share of
     it, quantile=Q is that quantile of its scores."""
-    kind: Literal["squared_error", "nats"] = "squared_error"
-    """The score: the squared error of the reconstruction, or its negative log-likelihood in nats."""
+    kind: Literal["squared_error", "nats", "detector"] | None = None
+    """The score: the squared error of the reconstruction, its negative log-likelihood in nats, or the mean rank among
+    rows of the training part; by default the last where the experiment has a detector, else the first."""
     outlier: tuple[str, ...] = ()
     """The labels that mark outliers, for AUROC and average precision; by default those of the run's own data."""
     trained_on: str | None = None
@@ -118,7 +119,7 @@ class ScoreCommand(_OverExamples):
         import numpy as np
 
         from aejax.evaluation import suite
-        from aejax.metrics import parse_threshold
+        from aejax.metrics import flagged, parse_threshold
 
         check_out(self.out, WRITTEN)
         choose = parse_threshold(self.threshold)
@@ -132,13 +133,14 @@ class ScoreCommand(_OverExamples):
         part = self._examples(trained)
         scores = trained.score(part.x, self.kind, part.label)
         threshold = choose(trained.score(normal.x, self.kind, normal.label))
-        flagged = scores > threshold
+        above, bad = flagged(scores, threshold), np.flatnonzero(~np.isfinite(scores))
         classes = ("normal", "outlier") if self.outlier else trained.schema.classes
-        beside = {"index": np.arange(len(scores)), **labels_beside(part, classes), "flagged": flagged}
+        beside = {"index": np.arange(len(scores)), **labels_beside(part, classes), "flagged": above}
         save_array(self.out, "score", scores, beside)
-        print(
-            f"threshold {threshold:.6g} ({self.threshold} of validation): {flagged.mean():.2%} of {len(scores)} flagged"
-        )
+        share = above.mean()
+        print(f"threshold {threshold:.6g} ({self.threshold} of validation): {share:.2%} of {len(scores)} flagged")
+        if len(bad):
+            print(f"{len(bad)} of them have no finite score and count as flagged, the first is number {bad[0]}")
         if self.outlier or suite.flags_outliers(trained.experiment, self.data):
             for name, value in suite.measure_detection(trained, part, self.kind).items():
                 print(f"{name.replace('_', ' ')} {value:.4f}")

@@ -6,8 +6,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from aejax.cli._common import Split, examples, load_run, own_data, print_names
-from aejax.core import InputError
+from aejax.cli._common import Split, examples, load_run, own_data, paragraph, print_names
+from aejax.core import InputError, require_known
 from aejax.experiment import registry
 
 
@@ -18,6 +18,28 @@ class ListCommand:
     def __call__(self) -> None:
         """Prints a line for each experiment."""
         print_names(registry.names())
+
+
+@dataclass(frozen=True)
+class MetricsCommand:
+    """Explains the metrics: unit, whether lower or higher is better, meaning, domain and source."""
+
+    names: Positional[tuple[str, ...]] = ()
+    """Names of metrics, as results have them; by default all are explained."""
+
+    def __call__(self) -> None:
+        """Prints a paragraph for each metric, no wider than the terminal or 80 columns."""
+        from aejax.metrics import declared, describe
+
+        found = [(name, describe(name)) for name in self.names] or [(metric.name, metric) for metric in declared()]
+        for name, metric in found:
+            if metric is None:
+                require_known("metric", name, [known.name for known in declared()], "aejax metrics")
+                continue
+            better = "neither is better by itself" if metric.better is None else f"{metric.better} is better"
+            source = f" Source: {metric.source}." if metric.source else ""
+            print(f"{name}  ({metric.unit}; {better})")
+            print(paragraph(f"{metric.meaning[0].upper()}{metric.meaning[1:]}. Of {metric.of}.{source}"))
 
 
 @dataclass(frozen=True)
@@ -98,19 +120,19 @@ class ProbeCommand:
     kinds: tuple[Literal["logistic", "svm", "knn", "kmeans"], ...] = ("logistic", "knn")
     """The probes: logistic regression, linear SVM, nearest neighbour, or clusters matched to classes."""
     most: int = 10_000
-    """Largest number of training examples that the probes are fitted on."""
+    """Largest number of training examples that the probes are fitted on, spread over the whole part."""
     trained_on: str | None = None
     """Where the data that the run was trained on lie now; by default where they lay then."""
 
     def __call__(self) -> None:
         """Prints a row of metrics for each input of the probes."""
-        import numpy as np
-
         from aejax.evaluation import compare, report
 
+        if self.most < 2:
+            raise InputError(f"--most is {self.most}: a probe needs at least 2 examples")
         trained = load_run(self.run)
         data = own_data(trained, self.trained_on).within()
-        few = data.train.take(np.arange(min(self.most, len(data.train))))
+        few = data.train.at_most(self.most)
         report.show_rows(compare(trained, replace(data, train=few), self.kinds), data.classes)
 
 

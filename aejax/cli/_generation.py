@@ -93,8 +93,15 @@ def _check_file(path: Path) -> None:
 
 
 def _check_drawable(path: Path, trained: Any) -> None:
-    if path.suffix == ".png" and len(trained.shape) != 3:
-        raise InputError(f"{path} cannot be drawn, the model's examples are no images: give --out a name in .npy")
+    if path.suffix != ".png":
+        return
+    from aejax.evaluation import figures
+
+    if not figures.is_drawable(trained.shape):
+        raise InputError(
+            f"{path} cannot be drawn, the model's examples of shape {trained.shape} are neither grey nor coloured "
+            "images: give --out a name in .npy"
+        )
 
 
 def _write(path: Path, drawn: Any, columns: int | None) -> None:

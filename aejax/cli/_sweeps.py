@@ -121,8 +121,8 @@ class SweepCommand(_Training):
         if not axes:
             raise InputError(f"a sweep of {self.name} needs an axis: give PATH=VALUES, such as seed=0..4")
         trials = grid(base, axes)
-        records = check(trials)
         selection = self._selection()
+        records = check(trials, selection, self.width)
 
         from aejax.devices import enable_compilation_cache
         from aejax.sweeps import budget
@@ -169,7 +169,11 @@ class SweepSearchCommand(_Training):
     trials: int = 64
     """Number of trials in all, those of all workers and of earlier calls together."""
     metric: str = "loss_nats"
-    """The metric of the validation part to search by: the least is best, of an accuracy and the like the greatest."""
+    """The metric of the validation part to search by; `aejax metrics` shows which values of it are better."""
+    minimize: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Of a metric that aejax does not know: lower values are better."""
+    maximize: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Of a metric that aejax does not know: higher values are better."""
     sampler: Literal["tpe", "random"] = "tpe"
     """What proposes settings: the tree-structured Parzen estimator, or chance."""
     storage: str | None = None
@@ -196,6 +200,7 @@ class SweepSearchCommand(_Training):
             self.folder,
             trials=self.trials,
             metric=self.metric,
+            better=_better(self.minimize, self.maximize),
             measure=self.measure(),
             sampler=self.sampler,
             storage=self.storage,
@@ -203,6 +208,12 @@ class SweepSearchCommand(_Training):
         )
         options: dict[str, Any] = {"width": self.width, "shared_order": self.shared_order, "buffer": self.buffer}
         self.run(self.trials, search.finished, lambda show: run_search(search, observers=[show], **options))
+
+
+def _better(minimize: bool, maximize: bool) -> Literal["lower", "higher"] | None:
+    if minimize and maximize:
+        raise InputError("--minimize and --maximize contradict each other: give one of them")
+    return "lower" if minimize else "higher" if maximize else None
 
 
 def _distinct(axes: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -220,7 +231,11 @@ class SweepShowCommand:
     folder: Positional[Path]
     """A folder that `aejax sweep` has made."""
     metric: str = "loss_nats"
-    """The metric to show, one of those that were measured."""
+    """The metric to show, one of those that were measured; `aejax metrics` shows which values of it are better."""
+    minimize: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Of a metric that aejax does not know: lower values are better."""
+    maximize: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Of a metric that aejax does not know: higher values are better."""
     part: Literal["validation", "test"] | None = None
     """The part that was measured; by default validation, the part to choose by, where the data holds one out."""
     page: Path | None = None
@@ -230,14 +245,18 @@ class SweepShowCommand:
 
     def __call__(self) -> None:
         """Prints a row for each setting, on validation the best first, and writes the files that are asked for."""
+        from aejax.metrics import labelled
         from aejax.sweeps import Sweep as Folder, summary
 
+        given = _better(self.minimize, self.maximize)
         for path in (path for path in (self.page, self.export) if path is not None):
             check_out(path)
         sweep = Folder.open(self.folder)
         part = self.part or summary.part_of(sweep)
-        rows = summary.summarise(sweep, self.metric, part)
-        summary.show(rows, self.metric, part)
+        rows = summary.summarise(sweep, self.metric, part, given)
+        better = summary.direction_in(sweep, self.metric, given)
+        summary.warn_of_weights(sweep, self.metric)
+        summary.show(rows, self.metric, part, better)
         if self.export is not None:
             summary.export(sweep, self.export)
             print(self.export)
@@ -245,6 +264,7 @@ class SweepShowCommand:
             from aejax.runs import write_atomically
             from aejax.sweeps import figures, page
 
-            drawn = figures.draw_sweep(sweep, rows, self.metric, part)
-            write_atomically(self.page, page.sweep_page(sweep, rows, self.metric, part, drawn))
+            label = labelled(self.metric, better)
+            drawn = figures.draw_sweep(sweep, rows, label, part)
+            write_atomically(self.page, page.sweep_page(sweep, rows, label, part, drawn))
             print(self.page)

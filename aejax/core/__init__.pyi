@@ -33,6 +33,7 @@ from .examples import (
     Array as Array,
     Examples as Examples,
     blank_example as blank_example,
+    spread as spread,
     unseen as unseen,
 )
 from .extras import (
@@ -89,6 +90,11 @@ from .settings import (
     known_subclasses as known_subclasses,
     positive as positive,
     static as static,
+)
+from .texts import (
+    json_text as json_text,
+    with_nan as with_nan,
+    without_nan as without_nan,
 )
 from .train_step import (
     Measure as Measure,

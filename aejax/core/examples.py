@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, Int32, Num
+from jaxtyping import Float32, Int, Int32, Num
 
 if TYPE_CHECKING:
     Array = Any  # NumPy's and JAX's arrays share no static type
@@ -57,12 +57,29 @@ class Examples:
         """Returns the examples in memory: these here, which are in memory already. A `Stored` part reads its file."""
         return self
 
+    def at_most(self, most: int) -> "Examples":
+        """Returns these examples, or where they are more than `most` so many of them, as `spread` chooses them."""
+        return self if len(self) <= most else self.take(spread(len(self), most))
+
     def within(self, gigabytes: float = BUFFER) -> "Examples":
         """Returns the examples in memory: these here, whatever their size, as they are in memory already.
 
         A `Stored` part reads no more than `gigabytes` of its file.
         """
         return self
+
+
+def spread(n: int, most: int) -> Int[np.ndarray, " chosen"]:
+    """Chooses at most `most` of the numbers from 0 to `n` - 1, spread evenly: the places of a sample of ordered data.
+
+    Whatever looks at some of the examples takes these, as the first ones of sorted data have one class. The numbers
+    are cut into `most` runs of nearly one length, and a fixed seed draws one number of each: evenly spaced ones would
+    have one class too where classes take turns. Returns them in ascending order, all where there are no more.
+    """
+    if n <= most:
+        return np.arange(n)
+    ends = np.arange(most + 1) * n // max(most, 1)
+    return ends[:-1] + np.floor(np.random.default_rng(0).random(most) * np.diff(ends)).astype(int)
 
 
 CHUNK = 1024

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, json_text
 from aejax.data.dataset import UNKNOWN, Parts, Schema
 from aejax.data.stored import Rows, Stored
 
@@ -56,7 +56,7 @@ def write(folder: Path, parts: Mapping[str, Iterable[Examples]], schema: Schema 
         if len(kinds) > 1:
             raise InputError(f"the parts differ in shape or type ({kinds}): make them alike")
         names = {"classes": list(schema.classes), "columns": list(schema.columns)}
-        (temporary / _INDEX).write_text(json.dumps({"format": _FORMAT, **names, "parts": about}, indent=2))
+        (temporary / _INDEX).write_text(json_text({"format": _FORMAT, **names, "parts": about}, indent=2))
         temporary.rename(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror}): name another folder, or make room") from error

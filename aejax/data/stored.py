@@ -102,7 +102,7 @@ class Stored(Examples):
         fitting = len(self) if self.x.nbytes <= 1e9 * gigabytes else int(len(self) * 1e9 * gigabytes / self.x.nbytes)
         if fitting < len(self):
             _log.warning("of the %d examples in %s, %d that fit in memory are used", len(self), self.x.path, fitting)
-        return self.take(np.arange(fitting) * len(self) // max(fitting, 1)).read()
+        return self.at_most(fitting).read()
 
 
 def chunk_slices(x: np.ndarray | Rows) -> Iterator[slice]:

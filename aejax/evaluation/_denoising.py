@@ -14,7 +14,7 @@ from aejax.data import Dataset, Scale
 from aejax.evaluation import figures
 from aejax.experiment import Experiment
 from aejax.losses import Corruption
-from aejax.metrics import psnr_db, ssim
+from aejax.metrics import SSIM_WINDOW, psnr_db, ssim, value_range
 from aejax.trained import Trained
 
 FACTORS = (0.5, 1.0, 1.5)
@@ -55,25 +55,27 @@ def corrupted(trained: Trained, x: np.ndarray, factor: float) -> Float[np.ndarra
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """Measures the corrupted and the denoised examples of a part against the clean ones, at every level.
 
-    Returns the PSNR in dB, the squared error (summed over an example, averaged over examples) and, of images, the
-    SSIM.
+    Returns the PSNR in dB, the squared error (summed over an example, averaged over examples) and, of images that are
+    large enough for its window, the SSIM. Both ratios are to the range of the data: see `value_range`.
     """
     given, clean = trained.seen(part.x), trained.target(part)
-    metrics = {}
+    (low, high), metrics = value_range(clean), {}
     for factor in FACTORS:
         noisy = corrupted(trained, given, factor)
         for name, x in {"noisy": noisy, "denoised": trained.reconstruct(noisy, part.label)}.items():
             at = f"{name}_at_{factor:g}x"
-            metrics[f"{at}_psnr_db"] = psnr_db(x, clean)
+            metrics[f"{at}_psnr_db"] = psnr_db(x, clean, high - low)
             metrics[f"{at}_squared_error"] = float(np.square(x - clean).sum() / len(clean))
-            if clean.ndim == 4:
-                metrics[f"{at}_ssim"] = ssim(x, clean)
+            if clean.ndim == 4 and min(clean.shape[1:3]) >= SSIM_WINDOW:
+                metrics[f"{at}_ssim"] = ssim(x - low, clean - low, high - low)
     return metrics
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """Draws clean test examples, and below them, level by level, the corrupted and the denoised ones."""
-    part = dataset.test.take(np.arange(min(10, len(dataset.test))))
+    """Draws ten clean test examples, and below them, level by level, the corrupted and the denoised ones."""
+    if len(trained.shape) > 1 and not figures.is_drawable(trained.shape):
+        return {}
+    part = dataset.test.at_most(10)
     given = trained.seen(part.x)
     rows = {"clean": trained.target(part)}
     for factor in FACTORS:

@@ -28,9 +28,9 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
     A conditional model gets traversals and samples by class. Examples that are no images give no figure.
     """
-    if len(trained.shape) != 3:
+    if not figures.is_drawable(trained.shape):
         return {}
-    model, test = trained.experiment.model, dataset.test.take(np.arange(min(MOST, len(dataset.test))))
+    model, test = trained.experiment.model, dataset.test.at_most(MOST)
     drawn = {"traversals": traversals(trained, test)}
     if model.classes:
         return drawn | {"classes": classes(trained, model.classes)}
@@ -54,11 +54,11 @@ def interpolations(trained: Trained, part: Examples, path: codes.Route) -> Figur
 
     Args:
         trained: the trained model.
-        part: the examples, of which the first ones are paired.
+        part: the examples, some of which are paired.
         path: whether codes go along a line or an arc.
     """
     pairs = min(PAIRS, len(part) // 2)
-    first, second = part.x[:pairs], part.x[pairs : 2 * pairs]
+    first, second = np.split(part.at_most(2 * pairs).x, 2)
     between = trained.interpolate(first, second, steps=STEPS, path=path)
     rows = np.concatenate([trained.seen(first)[:, None], between, trained.seen(second)[:, None]], axis=1)
     return figures.image_grid(rows.reshape(-1, *trained.shape), STEPS + 2)

@@ -6,7 +6,9 @@ equation 2, divide the latter further where the prior's dimensions are independe
 posteriors of the part that is measured, so that the mutual information is at most the log of their number.
 """
 
+import dataclasses
 import logging
+import math
 
 import jax
 import jax.numpy as jnp
@@ -20,12 +22,16 @@ from aejax.data import Dataset
 from aejax.evaluation import figures
 from aejax.evaluation._progress import track
 from aejax.experiment import Experiment
-from aejax.metrics import ACTIVE, Bound, NegativeLogLikelihood, active_units, bits_per_dim, rate_parts
+from aejax.losses import KL, Reconstruction
+from aejax.metrics import ACTIVE, Bound, NegativeLogLikelihood, active_units, bits_per_dim, is_mass, rate_parts
 from aejax.models import Latent, Normal, traits
 from aejax.trained import Trained
 
 IMAGES = 100
 """Number of examples whose likelihood is estimated at once: Ctrl-C takes effect between two such batches."""
+
+NEAR = 0.5
+"""Nats below its ceiling from which an estimate of the mutual information says nothing but that it is higher."""
 
 log = logging.getLogger("aejax")
 
@@ -41,7 +47,8 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     It logs a warning where fewer than a tenth of the units are active: the posterior has collapsed.
     """
     values = outputs(trained, part)
-    metrics = {name: float(value.mean(dtype=np.float64)) for name, value in values.items() if name.endswith("_nats")}
+    own = [name for name in values if name.endswith("_nats") and name not in _measured_as_terms(trained.experiment)]
+    metrics = {name: float(values[name].mean(dtype=np.float64)) for name in own}
     if len(part) < 2:
         log.warning("one example was measured: active units, which say how codes vary over examples, are not counted")
         return metrics
@@ -57,11 +64,26 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     metrics |= {"active_units": float(active.sum())} | _by_layer(active, trained.experiment.model.latent)
     if "scale" in values:
         metrics |= rate_parts(values, factorial=_standard(trained))
+        _warn_at_ceiling(metrics["mutual_information_nats"], len(part))
     return metrics
 
 
+def _warn_at_ceiling(information: float, examples: int) -> None:
+    ceiling = math.log(examples)
+    if information > ceiling - NEAR:
+        log.warning(
+            "mutual_information_nats is %.3f, and cannot be above %.3f, the log of the %d examples that were "
+            "measured: the codes may tell more, which only more examples would show",
+            information,
+            ceiling,
+            examples,
+        )
+
+
 def estimate(trained: Trained, part: Examples, samples: int) -> dict[str, float]:
-    """Estimates the negative log-likelihood of a part by importance sampling, in nats and in bits per dimension.
+    """Estimates the negative log-likelihood of a part by importance sampling, in nats.
+
+    It is also given in bits per dimension where the likelihood gives masses: see `metrics.is_mass`.
 
     Args:
         trained: the trained model.
@@ -78,6 +100,8 @@ def estimate(trained: Trained, part: Examples, samples: int) -> dict[str, float]
         metrics = devices.evaluate(experiment.model, (negative,), preprocess, trained.used, some, key, len(some))
         found.append(jax.device_get(metrics))
     nats = means(jax.tree.map(lambda *leaves: np.concatenate(leaves), *found))[negative.name]
+    if not is_mass(experiment.loss.likelihood, trained.preprocess, part):
+        return {negative.name: nats}
     return {negative.name: nats, negative.name.replace("_nats", "_bits_per_dim"): bits_per_dim(nats, trained.shape)}
 
 
@@ -98,6 +122,17 @@ def outputs(trained: Trained, part: Examples) -> dict[str, Float[np.ndarray, "n 
     model, measures, placed = trained.experiment.model, (Bound(likelihood),), trained.place(part)
     values, _ = devices.outputs(model, measures, preprocess, trained.used, placed, key, size)
     return {name: np.asarray(value).reshape(-1, *value.shape[2:])[: len(part)] for name, value in values.items()}
+
+
+def _measured_as_terms(experiment: Experiment) -> set[str]:
+    """Returns the parts of the bound that are terms of the loss too, which measures them under the terms' names."""
+    if not experiment.loss.corruption.clean:
+        return set()
+    terms = {
+        name: dataclasses.replace(term, weight=1.0, warmup_steps=0.0) for name, term in experiment.loss.terms.items()
+    }
+    same = {"distortion_nats": ("reconstruction", Reconstruction()), "rate_nats": ("kl", KL())}
+    return {part for part, (name, term) in same.items() if terms.get(name) == term}
 
 
 def _standard(trained: Trained) -> bool:

@@ -15,6 +15,7 @@ from aejax.evaluation import figures
 from aejax.experiment import Experiment
 from aejax.metrics import Codes, Values, beta_vae_score, dci, factor_vae_score, known_shares, mig, sap
 from aejax.trained import Trained
+from aejax.trained.codes import require_finite
 
 FEWEST, MOST_LATENTS = 1_000, 64
 """The fewest examples and the most latents with which anything is measured."""
@@ -28,7 +29,7 @@ def suits(experiment: Experiment) -> bool:
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """Measures every score of a part's codes; nothing where the examples have no labels or are too few.
 
-    DCI is measured on at most 1,500 of them.
+    DCI is measured on at most 1,500 of them. Raises `InputError` where less than two factors vary.
     """
     if part.label is None or len(part) < FEWEST:
         return {}
@@ -45,11 +46,14 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws the mutual information of each latent with each factor, as a share of the factor's entropy."""
     names = list(_factors(trained).sizes)
+    if dataset.test.label is None:
+        return {}
     return {"factors": figures.matrix(known_shares(*_coded(trained, dataset.test)), names, "latent")}
 
 
 def _coded(trained: Trained, part: Examples) -> tuple[Codes, Values]:
-    return trained.encode(part.x, part.label), _factors(trained).values(np.asarray(part.label))
+    codes = require_finite(trained.encode(part.x, part.label), "the part")
+    return codes, _factors(trained).values(np.asarray(part.label))
 
 
 def _factors(trained: Trained) -> Factors:

@@ -27,6 +27,7 @@ from aejax.data import Dataset, permutation
 from aejax.losses import Clean, Corruption, CrossEntropy
 from aejax.models import Classifier
 from aejax.trained import Trained
+from aejax.trained.codes import require_finite
 
 Kind = Literal["logistic", "svm", "knn", "kmeans"]
 
@@ -86,14 +87,18 @@ def compare(
         For each of the three inputs, by name, its metrics: `KIND_accuracy`, and for k-means `kmeans_nmi`.
 
     Raises:
-        InputError: for data without labels, or whose labels are no classes.
+        InputError: for data without labels, or whose labels are no classes, and for codes that are not finite.
     """
     parts = (dataset.train, dataset.test)
     labels = _labels(dataset)
     values = [trained.seen(part.x).reshape(len(part), -1) for part in parts]
     codes = [trained.encode(part.x, part.label) for part in parts]
     pca = PCA(min(codes[0].shape[1], *values[0].shape), random_state=0).fit(values[0])
-    inputs = {"code": codes, f"PCA-{pca.n_components}": [pca.transform(x) for x in values], "raw values": values}
+    with np.errstate(over="ignore", invalid="ignore"):
+        inputs = {"code": codes, f"PCA-{pca.n_components}": [pca.transform(x) for x in values], "raw values": values}
+    for name, pair in inputs.items():
+        for part, x in zip(("train", "test"), pair, strict=True):
+            require_finite(x, f"{dataset.name}'s {part} part ({name})")
     return {
         name: {
             f"{kind}_{metric}": value
@@ -176,6 +181,10 @@ def _labels(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     if dataset.train.label is None or dataset.test.label is None:
         raise InputError(f"{dataset.name} has no labels, which a probe needs: use a data set that has them")
     train, test = np.asarray(dataset.train.label), np.asarray(dataset.test.label)
+    if len(np.unique(train)) < 2:
+        raise InputError(
+            f"all {len(train)} training examples of {dataset.name} have one label: a probe needs two classes or more"
+        )
     if not np.isin(test, train).any():
         raise InputError(
             f"no label of {dataset.name}'s test part occurs in its train part, so that nothing can be learned from "

@@ -1,6 +1,5 @@
 """Writes and prints what a run leaves behind: test metrics beside the published figure, and pictures."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -11,10 +10,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from aejax.core import json_text
 from aejax.data import Dataset
 from aejax.evaluation import suite
 from aejax.evaluation.figures.style import save
 from aejax.experiment import Expected, Experiment, differences, registry, to_json
+from aejax.metrics import Better, describe, labelled
 from aejax.runs import Profile, hardware, span, stopping, versions, write_atomically
 from aejax.trained import Trained
 
@@ -38,8 +39,8 @@ def finish(trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES) -> 
             metrics = suite.measure(trained, dataset.test, samples)
         content = result(trained, metrics)
         run.write_result(content)
+        show(trained, metrics, "test")
         draw(trained, dataset, run.path / "figures")
-    show(trained, metrics, "test")
     print(f"{run.path}: figures, metrics.jsonl, result.json and checkpoints")
     return content
 
@@ -47,6 +48,7 @@ def finish(trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES) -> 
 def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
     """Returns the content of result.json: test metrics, the published figure and whether it is met, time, hardware.
 
+    `better` says of each metric which values are better, lower or higher, or None where neither are by themselves.
     `met` is None where there is no published figure, or where its metric was not measured because another number of
     samples was asked for.
     """
@@ -56,6 +58,7 @@ def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
         "name": experiment.name,
         "data": to_json(experiment.data),
         "test": metrics,
+        "better": {name: better(experiment, name) for name in metrics},
         "expected": None if expected is None else to_json(expected),
         "met": expected.met_by(metrics[expected.metric]) if expected and expected.metric in metrics else None,
         "seed": experiment.seed,
@@ -87,7 +90,13 @@ def write_study(path: Path, test: dict[str, float], expected: Expected, seconds:
         "hardware": hardware(),
         "versions": versions(),
     }
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    path.write_text(json_text(content, indent=2) + "\n")
+
+
+def better(experiment: Experiment, metric: str) -> Better | None:
+    """Returns which values of an experiment's metric are better: None where neither are, or its declaration lacks."""
+    known = describe(metric, experiment.loss.terms)
+    return None if known is None else known.better
 
 
 def published(experiment: Experiment) -> Expected | None:
@@ -128,7 +137,9 @@ def show(trained: Trained, metrics: dict[str, float], part: str, own: bool = Tru
         part: what was measured, in words: the name of a part, or of other data.
         own: whether it is a part of the data that the model was trained on.
     """
-    table = Table("metric", part, title=trained.experiment.name, title_justify="left")
+    table = Table(
+        "metric", part, title=trained.experiment.name, title_justify="left", caption="↓ lower is better, ↑ higher"
+    )
     expected = published(trained.experiment) if own and part == "test" else None
     if expected is not None:
         table.add_column("published")
@@ -137,7 +148,7 @@ def show(trained: Trained, metrics: dict[str, float], part: str, own: bool = Tru
         if expected is not None and expected.metric == name:
             word = " unverified" if expected.tag == "M" else ""
             beside = [f"{expected.value:g}{word}: {'met' if expected.met_by(value) else 'not met'}"]
-        table.add_row(name, f"{value:.4f}", *beside)
+        table.add_row(labelled(name, better(trained.experiment, name)), f"{value:.4f}", *beside)
     Console().print(table)
     if expected is not None and expected.metric not in metrics:
         print(f"published: {expected.metric} {expected.value:g}, which was not measured (aejax eval RUN --samples K)")
@@ -149,7 +160,8 @@ def show_rows(rows: dict[str, dict[str, float]], classes: tuple[str, ...] = ()) 
     All rows have the same metrics.
     """
     columns = list(dict.fromkeys(metric for row in rows.values() for metric in row))
-    table = Table("", *columns)
+    known = {metric: describe(metric) for metric in columns}
+    table = Table("", *(labelled(name, None if metric is None else metric.better) for name, metric in known.items()))
     for name, row in rows.items():
         table.add_row(name, *(f"{row[metric]:.4f}" for metric in columns))
     Console().print(table)
@@ -168,7 +180,7 @@ def profiled(train: Callable[[], Trained]) -> None:
         assert trained.run is not None
         path = Path(shutil.copytree(folder, trained.run.path / "profile", dirs_exist_ok=True))
     summary = profile.summary(trained.run.steps_per_epoch)
-    write_atomically(path / "summary.json", json.dumps(summary, indent=2))
+    write_atomically(path / "summary.json", json_text(summary, indent=2))
     show_numbers(summary, "profile")
     print(f"{path}: summary.json, and a JAX profile for XProf, TensorBoard's profile plugin or Perfetto")
 

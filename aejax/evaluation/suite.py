@@ -3,6 +3,7 @@
 A new one is added to `SUITE`; training, `aejax eval` and `aejax figures` use all that are there.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from aejax.core import Examples
+from aejax.core import Examples, InputError, first_line
 from aejax.data import Dataset
 from aejax.evaluation import _denoising, _generation, _quantised, _sparsity, _variational, disentanglement, figures
 from aejax.experiment import Experiment
 from aejax.metrics import Score, detection_metrics
 from aejax.models import parameters_at
 from aejax.trained import Trained
+
+log = logging.getLogger("aejax")
 
 MOST_CODES = 5000
 """Largest number of codes that are drawn as points."""
@@ -51,27 +54,53 @@ def measure(trained: Trained, part: Examples, samples: int = SAMPLES) -> dict[st
         The metrics, by name.
     """
     metrics: dict[str, float] = {}
-    for evaluation in SUITE:
-        if evaluation.suits(trained.experiment):
-            metrics |= evaluation.measure(trained, part) | evaluation.estimate(trained, part, samples)
+    with np.errstate(invalid="ignore", over="ignore"):  # of examples without a finite score, of which a warning tells
+        for evaluation in (one for one in SUITE if one.suits(trained.experiment)):
+            try:
+                metrics |= evaluation.measure(trained, part) | evaluation.estimate(trained, part, samples)
+            except InputError as error:
+                if not metrics:  # the first measures what any model has: what it refuses is no part for the model
+                    raise
+                log.warning("some metrics are left out: %s", error)
+    if not all(map(math.isfinite, metrics.values())):
+        _warn_of_examples(trained, part)
     return metrics
 
 
+def _warn_of_examples(trained: Trained, part: Examples) -> None:
+    part = part.read()
+    bad = np.flatnonzero(~np.isfinite(trained.score(part.x, label=part.label)))
+    if len(bad):
+        log.warning(
+            "%d of %d examples have no finite squared error, the first is number %d: means over all have none either",
+            len(bad),
+            len(part),
+            bad[0],
+        )
+
+
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """Draws the figures of every evaluation that suits the experiment, by the name of their file."""
-    suited = [evaluation for evaluation in SUITE if evaluation.suits(trained.experiment)]
-    return {name: figure for evaluation in suited for name, figure in evaluation.draw(trained, dataset).items()}
+    """Draws the figures of every evaluation that suits the experiment, by the name of their file.
+
+    What cannot be drawn is left out, with one line of warning.
+    """
+    drawn: dict[str, Figure] = {}
+    if len(trained.shape) > 1 and not figures.is_drawable(trained.shape):
+        log.warning("examples of shape %s are neither grey nor coloured images: they are not drawn", trained.shape)
+    for evaluation in (one for one in SUITE if one.suits(trained.experiment)):
+        try:
+            drawn |= evaluation.draw(trained, dataset)
+        except ValueError as error:  # of codes that are not finite, for one
+            log.warning("some figures are left out: %s", first_line(error))
+    return drawn
 
 
 def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws reconstructions, loss curves, codes, and the weights of single-layer models of images."""
-    test = dataset.test
-    first = test.take(np.arange(min(10, len(test))))
-    restored = trained.reconstruct(first.x, first.label)
-    drawn = {"reconstructions": figures.reconstructions(trained.target(first), restored)}
-    if trained.history:
-        drawn["loss"] = figures.loss_curves(trained.history)
-    many = test.take(np.arange(min(MOST_CODES, len(test))) * len(test) // min(MOST_CODES, len(test)))
+    few, many = dataset.test.at_most(10), dataset.test.at_most(MOST_CODES)
+    drawn = {"loss": figures.loss_curves(trained.history)} if trained.history else {}
+    if len(trained.shape) == 1 or figures.is_drawable(trained.shape):
+        drawn["reconstructions"] = figures.reconstructions(trained.target(few), trained.reconstruct(few.x, few.label))
     drawn["codes"] = figures.code_scatter(trained.encode(many.x, many.label), _named(many.label, dataset.classes))
     return drawn | {name: figures.weights(kernel, trained.shape) for name, kernel in image_weights(trained).items()}
 
@@ -83,7 +112,7 @@ def _named(label: np.ndarray | None, classes: tuple[str, ...]) -> np.ndarray | N
 
 def image_weights(trained: Trained) -> dict[str, np.ndarray]:
     """Returns the kernels `[values, units]` between example and code, by name, of a single-layer model of images."""
-    if len(trained.shape) != 3:
+    if not figures.is_drawable(trained.shape):
         return {}
     model, size = trained.experiment.model, math.prod(trained.shape)
     last = {"encoder_weights": model.up[len(model.encoder.dense) :], "decoder_weights": model.down[-1:]}
@@ -94,8 +123,10 @@ def image_weights(trained: Trained) -> dict[str, np.ndarray]:
     return {name: kernel for name, kernel in kernels.items() if kernel.shape == (size, model.latent.size)}
 
 
-def measure_detection(trained: Trained, part: Examples, kind: Score = "squared_error") -> dict[str, float]:
-    """Measures how well a score tells outliers apart.
+def measure_detection(
+    trained: Trained, part: Examples, kind: Score | Literal["detector"] | None = None
+) -> dict[str, float]:
+    """Measures how well an anomaly score tells outliers apart, by default the run's own.
 
     Nothing is measured unless the labels are 0 (normal) for some examples and 1 (outlier) for all others.
     """
@@ -105,11 +136,13 @@ def measure_detection(trained: Trained, part: Examples, kind: Score = "squared_e
 
 
 def flags_outliers(experiment: Experiment, other: str = "") -> bool:
-    """Tells whether labels flag outliers: where the data say which do, and in a .mat file.
+    """Tells whether labels flag outliers: where the data say which do, and in a .mat file; with a detector they may.
 
     `other` is the name of the data, where they are not the experiment's own.
     """
-    return bool(experiment.data.outlier) or (other or experiment.data.name).lower().endswith(".mat")
+    if experiment.detector is not None or experiment.data.outlier:
+        return True
+    return (other or experiment.data.name).lower().endswith(".mat")
 
 
 SUITE = [

@@ -73,7 +73,8 @@ def _check_seed(experiment: "Experiment") -> None:
 
 def _check_needs(experiment: "Experiment") -> None:
     model, loss = experiment.model, experiment.loss
-    for part in (*model.parts, *loss.terms.values()):
+    detectors = () if experiment.detector is None else (experiment.detector,)
+    for part in (*model.parts, *loss.terms.values(), *detectors):
         require(part, model, loss)
 
 

@@ -4,11 +4,12 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
-from aejax.core import Adam, Optimizer, known, positive
-from aejax.data import Data, Dataset
+from aejax.core import Adam, Examples, Optimizer, known, positive
+from aejax.data import Data, Dataset, Preprocess
 from aejax.experiment import _families  # noqa: F401
 from aejax.experiment.checks import check, check_rates
 from aejax.losses import Loss
+from aejax.metrics import Detector, Reference
 from aejax.models import Autoencoder
 
 
@@ -56,6 +57,8 @@ class Experiment:
     """Seed of everything random: initial weights, order of examples, noise."""
     name: str = "unnamed"
     """Name of the experiment in the registry, and of its folder under runs."""
+    detector: Detector | None = None
+    """What scores anomalies by default, for which the run keeps rows of its training part; None: the squared error."""
     expected: Expected | None = None
     """The published figure that the experiment reproduces."""
 
@@ -80,6 +83,13 @@ class Experiment:
             loss=self.loss.resolve(steps_per_epoch * self.batch_size),
             optimizer=self.optimizer.over(self.steps_in(steps_per_epoch)),
         )
+
+    def reference(self, train: Examples, preprocess: Preprocess) -> Reference | None:
+        """Returns the rows of the training part that a run keeps for the detector; None where there is no detector.
+
+        `preprocess` is fitted.
+        """
+        return None if self.detector is None else self.detector.sample(train, preprocess)
 
     def steps_in(self, steps_per_epoch: int) -> int:
         """Returns the number of steps of the whole run, for a number of steps in an epoch."""

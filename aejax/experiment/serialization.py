@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 import flax.linen as nn
 
-from aejax.core import InputError, known_class
+from aejax.core import InputError, json_text, known_class
 from aejax.experiment.experiment import Experiment
 
 
@@ -26,7 +27,7 @@ def canonical(value: Any) -> str:
     So it stays the same when a class gets a new field with a default. It would not tell two versions apart that
     differ in a default, which is why the default of a field never changes.
     """
-    return json.dumps(_to_json(value, lambda cls, name: False), sort_keys=True)
+    return json_text(_to_json(value, lambda cls, name: False), sort_keys=True)
 
 
 def as_first_written(value: Any) -> Any:
@@ -57,6 +58,8 @@ def _to_json(value: Any, always: Callable[[type, str], bool]) -> Any:
         return {name: _to_json(item, always) for name, item in value.items()}
     if isinstance(value, tuple):
         return [_to_json(item, always) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"a setting is {value}, which no file of settings can hold: give a finite number")
     return value
 
 
@@ -94,7 +97,7 @@ def from_json(value: Any) -> Any:
 
 def dumps(experiment: Experiment) -> str:
     """Returns an experiment as JSON text. Equal experiments give equal text."""
-    return json.dumps(to_json(experiment), indent=2)
+    return json_text(to_json(experiment), indent=2)
 
 
 def differences(old: Experiment, new: Experiment) -> dict[str, tuple[Any, Any]]:

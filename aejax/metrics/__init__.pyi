@@ -1,15 +1,37 @@
 from .anomaly import (
     AnomalyScore as AnomalyScore,
     Score as Score,
+    as_scores as as_scores,
     detection_metrics as detection_metrics,
+    flagged as flagged,
     parse_threshold as parse_threshold,
 )
+from .catalog import (
+    Better as Better,
+    Metric as Metric,
+    declare as declare,
+    declared as declared,
+    describe as describe,
+    direction as direction,
+    labelled as labelled,
+    named_in as named_in,
+)
 from .denoising import (
+    SSIM_WINDOW as SSIM_WINDOW,
     psnr_db as psnr_db,
     ssim as ssim,
+    value_range as value_range,
 )
-from .direction import (
-    HIGHER_IS_BETTER as HIGHER_IS_BETTER,
+from .detector import (
+    DetectionScore as DetectionScore,
+    Detector as Detector,
+    NeighbourDistance as NeighbourDistance,
+    Prepared as Prepared,
+    ReconstructionScore as ReconstructionScore,
+    Reference as Reference,
+    SampleDistance as SampleDistance,
+    View as View,
+    view as view,
 )
 from .disentanglement import (
     Codes as Codes,
@@ -32,6 +54,7 @@ from .quantised import (
 )
 from .reconstruction import (
     ReconstructionError as ReconstructionError,
+    is_mass as is_mass,
     per_value as per_value,
 )
 from .sparsity import (

@@ -62,15 +62,14 @@ def sap(codes: Codes, factors: Values) -> float:
     A linear classifier predicts a factor from one latent at a time. The score is by how much the accuracy of the best
     latent exceeds that of the second; the mean over factors.
     """
-    factors = _varying(factors)
-    fit, rest, fit_factors, rest_factors = _split(_standardised(codes), factors)
+    fit, rest, fit_factors, rest_factors = _learnable(_standardised(codes), _varying(factors))
 
     def accuracy(latent: int, factor: int) -> float:
         machine = LinearSVC(C=0.01, class_weight="balanced", dual=False)
         machine.fit(fit[:, [latent]], fit_factors[:, factor])
         return machine.score(rest[:, [latent]], rest_factors[:, factor])
 
-    latents, count = codes.shape[1], factors.shape[1]
+    latents, count = codes.shape[1], fit_factors.shape[1]
     return _gap(np.array([[accuracy(latent, factor) for factor in range(count)] for latent in range(latents)]))
 
 
@@ -81,7 +80,7 @@ def dci(codes: Codes, factors: Values) -> dict[str, float]:
     is used for one factor only, and a factor is complete if it is predicted from one latent only: 1 less the entropy
     of the uses, averaged with the uses as weights. Informativeness is the mean accuracy.
     """
-    fit, rest, fit_factors, rest_factors = _split(codes, _varying(factors), TREE_SAMPLES)
+    fit, rest, fit_factors, rest_factors = _learnable(codes, _varying(factors, 2), TREE_SAMPLES, 2)
     trees = [GradientBoostingClassifier(random_state=0).fit(fit, factor) for factor in fit_factors.T]
     uses = np.stack([tree.feature_importances_ for tree in trees], axis=1)
     accuracies = [tree.score(rest, factor) for tree, factor in zip(trees, rest_factors.T, strict=True)]
@@ -98,7 +97,7 @@ def beta_vae_score(codes: Codes, factors: Values) -> float:
     It sees the mean distance between a pair's codes in each latent, over 64 pairs with the same factor in common.
     Higgins et al. 2017, section 3.
     """
-    codes, factors = _standardised(codes), _varying(factors)
+    codes, factors = _standardised(codes), _varying(factors, 2)
 
     def distances(factor: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         one = rng.integers(len(codes), size=(n, BATCH))
@@ -115,7 +114,7 @@ def factor_vae_score(codes: Codes, factors: Values) -> float:
     A batch of 64 examples votes by one latent: the one whose variance over the batch is the smallest share of its
     variance over all examples. Kim & Mnih 2018, section 4.
     """
-    collapsed, codes, factors = np.ptp(codes, axis=0) == 0, _standardised(codes), _varying(factors)
+    collapsed, codes, factors = np.ptp(codes, axis=0) == 0, _standardised(codes), _varying(factors, 2)
 
     def steadiest(factor: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         value = np.repeat(factor[rng.integers(len(codes), size=(n, 1))], BATCH, axis=1)
@@ -153,15 +152,30 @@ def _concentration(uses: Float[np.ndarray, "rows columns"]) -> float:
     return float(np.sum((1 - entropy) * total[:, 0]) / max(total.sum(), 1e-12))
 
 
-def _varying(factors: Values) -> Int[np.ndarray, "n varying"]:
-    """Returns the factors that vary over the examples. Raises `InputError` where none does."""
+def _varying(factors: Values, least: int = 1) -> Int[np.ndarray, "n varying"]:
+    """Returns the factors that vary over the examples. Raises `InputError` where less than `least` do.
+
+    With a single one, it is what all pairs and batches share, and what every latent is used for.
+    """
     varying = np.ptp(factors, axis=0) > 0
-    if not varying.any():
+    if varying.sum() < least:
+        fixed = factors.shape[1] - int(varying.sum())
+        which = f"each of the {fixed}" if fixed == factors.shape[1] else f"each of {fixed} of the {factors.shape[1]}"
         raise InputError(
-            f"each of the {factors.shape[1]} factors has one value in all {len(factors)} examples: "
-            "give examples in which they vary"
+            f"{which} factors has one value in all {len(factors)} examples: give examples in which {least} or more vary"
         )
     return factors[:, varying]
+
+
+def _learnable(codes: Codes, factors: Values, most: int = SAMPLES, least: int = 1) -> list[np.ndarray]:
+    """Splits codes and factors, and leaves out the factors that have one value in the part to fit.
+
+    A rare value may lie in the other part alone, from which nothing is learned. Raises `InputError` where less than
+    `least` are left.
+    """
+    fit, rest, fit_factors, rest_factors = _split(codes, factors, most)
+    varying = np.ptp(fit_factors, axis=0) > 0
+    return [fit, rest, _varying(fit_factors, least), rest_factors[:, varying]]
 
 
 def _standardised(codes: Codes) -> Codes:

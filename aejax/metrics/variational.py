@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from aejax.core import Examples, configurable
+from aejax.core import Examples, configurable, spread
 from aejax.losses import KL, Bernoulli, Likelihood, Loss, Reconstruction, log_posterior, mixture_log_density
 from aejax.models import Autoencoder, Normal, Part, require, traits
 
@@ -67,7 +67,7 @@ def rate_parts(values: dict[str, Float[np.ndarray, "n *latent"]], factorial: boo
     `dimension_kl_nats`. `values` are those of `Bound` with a normal posterior, for all examples of a part.
     """
     mean, scale, code = (jnp.asarray(values[name]) for name in ("mean", "scale", "code"))
-    chosen = np.linspace(0, len(code) - 1, min(MOST_CODES, len(code))).round().astype(int)
+    chosen = spread(len(code), MOST_CODES)
     aggregate, marginals = _mixed(code[chosen], Normal(mean, scale))
     own, prior = values["posterior"][chosen], values["prior"][chosen]
     parts = {"mutual_information": own - aggregate, "marginal_kl": aggregate - prior}

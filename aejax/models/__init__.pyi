@@ -60,6 +60,7 @@ from .tied import (
     TransposedDecoder as TransposedDecoder,
 )
 from .traits import (
+    UNLABELLED as UNLABELLED,
     Part as Part,
     Trait as Trait,
     require as require,

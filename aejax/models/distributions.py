@@ -61,11 +61,17 @@ class Normal:
 
     def log_prob_each(self, z: Float[Array, "n latent"]) -> Float[Array, "n batch"]:
         """Returns the log-density of every code under every row's distribution, `[n, batch]`, in nats."""
-        # The squares are written out as products of matrices, which need no array of [n, batch, latent].
-        precision = jnp.square(1 / self.scale)
-        squares = jnp.square(z) @ precision.T - 2 * z @ (self.mean * precision).T
-        constant = jnp.sum(jnp.square(self.mean) * precision + 2 * jnp.log(self.scale) + LOG_2_PI, axis=1)
-        return -0.5 * (squares + constant[None])
+
+        # Written out, (z - m)^2 would be products of matrices, but their difference has no digits left at small scales.
+        # Going through the dimensions needs no array of [n, batch, latent], nor does its gradient, which repeats them.
+        @jax.checkpoint
+        def add(squares: Array, dimension: tuple[Array, Array, Array]) -> tuple[Array, None]:
+            z, mean, precision = dimension
+            return squares + jnp.square((z[:, None] - mean[None]) * precision[None]), None
+
+        nothing = jnp.zeros((len(z), len(self.mean)), z.dtype)
+        squares, _ = jax.lax.scan(add, nothing, (z.T, self.mean.T, 1 / self.scale.T))
+        return -0.5 * squares - jnp.sum(jnp.log(self.scale) + 0.5 * LOG_2_PI, axis=1)[None]
 
     def kl(self, prior: Any) -> Float[Array, " batch"] | None:
         """Returns KL(self || prior) of each example in nats for a standard normal prior, and None for any other."""

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aejax.core import InputError, named_leaves
+from aejax.core import InputError, json_text, named_leaves
 from aejax.runs.files import write_atomically
 
 _DTYPES = {
@@ -80,7 +80,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, s
             raise InputError(f"{name} has dtype {array.dtype}, but a file holds {', '.join(_DTYPES)}: keep one of them")
         place = [end, end := end + array.nbytes]
         entries[name] = {"dtype": _NAMES[array.dtype], "shape": list(array.shape), "data_offsets": place}
-    texts = {"keys": json.dumps(keys), **(metadata or {})}
+    texts = {"keys": json_text(keys), **(metadata or {})}
     parts = [array.reshape(-1).view(np.uint8).data for _, array in sorted_arrays]
     crc = zlib.crc32(_header(0, texts, entries))
     for part in parts:
@@ -160,7 +160,7 @@ def described(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 def _header(crc: int, metadata: Mapping[str, str], entries: Mapping[str, Any]) -> bytes:
     content = {"__metadata__": {"crc32": f"{crc:08x}", **metadata}, **entries}
-    text = json.dumps(content, separators=(",", ":")).encode()
+    text = json_text(content, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from aejax.core import with_nan
+
 log = logging.getLogger("aejax")
 
 FLUSH_SECONDS = 5.0
@@ -19,17 +21,17 @@ def whole_rows(text: str) -> Iterator[dict[str, Any]]:
     """Yields the rows in the text of metrics.jsonl, one for each line; a damaged line is passed over with a warning."""
     for line in text.splitlines():
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
+            row = with_nan(json.loads(line))
+        except (ValueError, RecursionError, AttributeError):
+            row = {}
         if _is_row(row):
             yield row
         else:
             log.warning("a damaged line of metrics.jsonl is passed over: %.60s", line)
 
 
-def _is_row(row: Any) -> bool:
-    if not isinstance(row, dict) or not isinstance(row.get("split"), str):
+def _is_row(row: dict[str, Any]) -> bool:
+    if not isinstance(row.get("split"), str):
         return False
     numbers = {name: value for name, value in row.items() if name != "split"}
     needed = {"epoch", "step", "loss_nats"} | ({"seconds", "examples_per_second"} if row["split"] == "train" else set())

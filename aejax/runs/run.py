@@ -12,7 +12,6 @@ Each file is there whole or not at all, whenever the process is killed: it is wr
 renamed. Only the last row of metrics may be cut short.
 """
 
-import json
 import logging
 import math
 import time
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from aejax.core import DISK_ERRORS, DiskError, InputError, named_leaves
+from aejax.core import DISK_ERRORS, DiskError, InputError, json_text, named_leaves
 from aejax.data import DataRecord
 from aejax.experiment import Experiment, from_json, origins, require_code, to_json
 from aejax.runs.checkpoints import Checkpoints
@@ -169,7 +168,7 @@ class Run:
     def log(self, rows: list[dict[str, Any]]) -> None:
         """Appends rows to metrics.jsonl and mirrors their numbers to TensorBoard."""
         with (self.path / "metrics.jsonl").open("a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+            file.writelines(json_text(row) + "\n" for row in rows)
         self._board.write(rows)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -183,7 +182,7 @@ class Run:
         for left in self.path.glob(".*.json*.[0-9]*"):  # files that a kill has left
             left.unlink()
         rows = [row for row in self.rows() if row["step"] <= step]
-        write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        write_atomically(self.path / "metrics.jsonl", "".join(json_text(row) + "\n" for row in rows))
         self._board.clear()
         self._board.write(rows)
         return rows
@@ -221,7 +220,7 @@ class Run:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Writes the results of a run, such as its test metrics, to result.json."""
-        write_atomically(self.path / "result.json", json.dumps(result, indent=2))
+        write_atomically(self.path / "result.json", json_text(result, indent=2))
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
@@ -281,7 +280,7 @@ def _write_experiment(
         "provenance": made_with,
         "lengthened": lengthened,
     }
-    write_atomically(path / "experiment.json", json.dumps(content, indent=2))
+    write_atomically(path / "experiment.json", json_text(content, indent=2))
 
 
 def _said_of(change: dict[str, Any], path: Path, schedule: str) -> str:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from aejax.core import Examples
+from aejax.evaluation.figures import is_drawable
 from aejax.trained import Trained
 
 COUNT = 8
@@ -16,21 +17,21 @@ COUNT = 8
 
 
 def thumbnails(trained: Trained, part: Examples) -> dict[str, Any] | None:
-    """Makes rows of the first examples, their reconstructions and, where the model has a prior, samples.
+    """Makes rows of a few examples, their reconstructions and, where the model has a prior, samples.
 
     Returns them as JSON: the names of the rows, how many examples each has, and one PNG of all in base64. Returns None
-    for examples that are no images.
+    for examples that are neither grey nor coloured images.
     """
-    if len(trained.shape) != 3:
+    if not is_drawable(trained.shape):
         return None
-    first = part.take(np.arange(min(COUNT, len(part)))).read()
-    rows = {"original": trained.seen(first.x), "reconstruction": trained.reconstruct(first.x, first.label)}
+    few = part.at_most(COUNT).read()
+    rows = {"original": trained.seen(few.x), "reconstruction": trained.reconstruct(few.x, few.label)}
     if trained.experiment.model.prior is not None:
-        rows["sample"] = trained.sample(len(first), first.label if trained.experiment.model.classes else None)
+        rows["sample"] = trained.sample(len(few), few.label if trained.experiment.model.classes else None)
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows.values()])
     pixels = np.round(255 * np.clip(np.nan_to_num(sheet), 0, 1)).astype(np.uint8)
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file := io.BytesIO(), "PNG")
-    return {"rows": list(rows), "count": len(first), "png": base64.b64encode(file.getvalue()).decode()}
+    return {"rows": list(rows), "count": len(few), "png": base64.b64encode(file.getvalue()).decode()}
 
 
 def read_thumbnails(kept: dict[str, Any]) -> dict[str, Float[np.ndarray, "n height width channels"]]:

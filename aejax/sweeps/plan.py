@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import logging
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from aejax.core import InputError, nearest
 from aejax.data import DataRecord, Dataset, load
 from aejax.experiment import Experiment, canonical, choose_parts, from_json, part_choices, registry, to_json
 from aejax.runs import checkpoint_template
-from aejax.training import structure
+from aejax.training import Selection, structure
+
+_log = logging.getLogger("aejax")
 
 Axes = Mapping[str, Sequence[Any]]
 """The values of each setting, by its path: `optimizer.learning_rate`, `loss.terms.kl.weight`, `model.latent.size`.
@@ -66,10 +69,20 @@ def groups(trials: Sequence[Trial]) -> list[list[Trial]]:
     return list(found.values())
 
 
-def check(trials: Sequence[Trial]) -> dict[str, DataRecord]:
-    """Checks all trials, before any of them trains, and returns records of their data: see `Sweep.records`.
+def check(trials: Sequence[Trial], selection: Selection | None = None, width: int = 32) -> dict[str, DataRecord]:
+    """Checks a plan before any of its trials trains.
 
-    Raises `InputError` for any trial that its data or its model would refuse.
+    Args:
+        trials: the trials.
+        selection: the selection that is to end trials early, if there is one.
+        width: how many trials of one structure are claimed at once, at most; a selection compares these.
+
+    Returns:
+        Records of the trials' data: see `Sweep.records`.
+
+    Raises:
+        InputError: for any trial that its data or its model would refuse, and for a selection that could end none. Of
+            one that could end only some, a warning tells.
     """
     datasets: dict[str, Dataset] = {}
     for group in groups(trials):
@@ -79,7 +92,28 @@ def check(trials: Sequence[Trial]) -> dict[str, DataRecord]:
         dataset = datasets[canonical(data)]
         resolved = [trial.experiment.resolve(dataset) for trial in group]
         checkpoint_template(resolved[0], dataset.shape)  # a model may refuse its structure, which the trials share
+    if selection is not None:
+        _check_selection(trials, selection, width)
     return {name: DataRecord.of(dataset) for name, dataset in datasets.items()}
+
+
+def _check_selection(trials: Sequence[Trial], selection: Selection, width: int) -> None:
+    idle: list[Trial] = []
+    for group in groups(trials):
+        first = group[0].experiment
+        epochs = first.epochs
+        if first.steps is not None:
+            epochs = math.ceil(first.steps / max(len(load(first.data).train) // first.batch_size, 1))
+        for start in range(0, len(group), width):
+            claimed = group[start : start + width]
+            why = selection.why_idle(len(claimed), epochs)
+            if why is not None:
+                idle += claimed
+                reason = why
+    if len(idle) == len(trials):
+        raise InputError(f"no trial could end early, as {reason}: leave the selection out, or change it")
+    if idle:
+        _log.warning("%d of %d trials never end early, as %s", len(idle), len(trials), reason)
 
 
 def vary(base: Experiment, settings: Mapping[str, Any]) -> Experiment:

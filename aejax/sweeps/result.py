@@ -1,8 +1,10 @@
 """Defines the result of a trial: how its training ended, and what its model measures."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from aejax.core import with_nan, without_nan
 from aejax.sweeps.plan import Trial
 from aejax.training import Outcome
 
@@ -53,8 +55,8 @@ class Result:
         return cls(trial.id, trial.settings, *ends, metrics=ended | measured, curves=curves, **other)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the content of the result's file."""
-        return {
+        """Returns the content of the result's file, with None for each number that is not finite."""
+        content = {
             "id": self.id,
             "settings": self.settings,
             "failed_at": self.failed_at,
@@ -65,6 +67,7 @@ class Result:
             "strip": self.thumbnails,
             **self.provenance,
         }
+        return without_nan(content)
 
     @classmethod
     def from_json(cls, content: Any) -> Self:
@@ -72,11 +75,14 @@ class Result:
         try:
             left = dict(content)
             named = {name: left.pop(name) for name in ("id", "settings", "failed_at", "stopped_after", "seconds")}
-            metrics = {part: left.pop(part) for part in _PARTS if part in left}
-            curves = left.pop("curves", {})
+            metrics = {part: with_nan(left.pop(part)) for part in _PARTS if part in left}
+            curves = {
+                part: [math.nan if loss is None else loss for loss in curve]
+                for part, curve in left.pop("curves", {}).items()
+            }
             ends = [named[name] for name in ("failed_at", "stopped_after") if named[name] is not None]
             numbers = [*ends, named["seconds"], *(value for part in metrics.values() for value in part.values())]
-            numbers += [value for curve in curves.values() for value in list(curve)]
+            numbers += [value for curve in curves.values() for value in curve]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"it is no result of a trial ({error})") from None
         if not all(type(number) in (int, float) for number in numbers) or "test" not in metrics:

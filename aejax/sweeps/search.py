@@ -5,7 +5,6 @@ sweep's folder, in PostgreSQL where they are on several machines. The study is t
 of an ordinary sweep with the study's results.
 """
 
-import json
 import math
 import shutil
 import time
@@ -18,10 +17,10 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from aejax.core import BUFFER, InputError
+from aejax.core import BUFFER, InputError, json_text
 from aejax.data import DataRecord, Dataset, load
 from aejax.experiment import Experiment, to_json
-from aejax.metrics import HIGHER_IS_BETTER
+from aejax.metrics import Better, direction, named_in
 from aejax.runs import checkpoint_template
 from aejax.sweeps import claims, execution, plan
 from aejax.sweeps._study import Claimed, Study
@@ -62,6 +61,7 @@ class Search:
         *,
         trials: int = 64,
         metric: str = "loss_nats",
+        better: Better | None = None,
         measure: MeasureTrained = Trained.evaluate,
         sampler: Literal["tpe", "random"] = "tpe",
         storage: str | None = None,
@@ -74,8 +74,8 @@ class Search:
             space: what its settings may be.
             folder: the folder of the sweep that has the results.
             trials: the number of trials in all.
-            metric: the metric of the validation part to search by; the least is best, or the greatest where a
-                higher value is better.
+            metric: the metric of the validation part to search by.
+            better: which values of the metric are better; None: what its declaration says.
             measure: measures each trained model, see `run_sweep`.
             sampler: what proposes settings: the tree-structured Parzen estimator (Bergstra et al. 2011), or chance.
             storage: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/DATABASE`, or the path of a journal;
@@ -84,19 +84,21 @@ class Search:
 
         Raises:
             InputError: for settings with which some trial could not be trained, data without a validation part, a
-                metric that is not measured, a storage that cannot be used, and a folder or a study that holds
-                something else.
+                metric that is not measured or of which nobody says which values are better, a storage that cannot be
+                used, and a folder or a study that holds something else.
         """
+        better = direction(metric, base.loss.terms, said := better)
         records = _check(base, space, metric, measure)
         there = _opened(base, space, folder, records)
-        about = json.dumps([to_json(base), {path: repr(axis) for path, axis in space.items()}, metric], sort_keys=True)
+        settings = {path: repr(axis) for path, axis in space.items()}
+        about = json_text([to_json(base), settings, metric, *([said] if said else [])], sort_keys=True)
         with there.lock():
             study = Study(
                 f"sqlite:///{folder / 'study.db'}" if storage is None else storage,
                 base.name if name is None else name,
                 about,
                 {path: distribution(axis) for path, axis in space.items()},
-                maximise=metric.endswith(HIGHER_IS_BETTER),
+                maximise=better == "higher",
                 sampler=sampler,
             )
         return cls(base, space, folder, study, trials, metric, measure)
@@ -121,7 +123,8 @@ class Search:
 
     def tell(self, number: int, result: Result) -> None:
         """Tells the study the result of a trial. A trial without a finite metric has failed."""
-        value = result.metrics["validation"].get(self.metric, math.nan)
+        measured = result.metrics["validation"]
+        value = measured.get(named_in(self.metric, measured) or "", math.nan)
         self.study.finish(number, value if math.isfinite(value) else None, result)
 
 
@@ -200,7 +203,7 @@ def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained)
     first = corners[0].experiment
     dataset = load(first.data)
     measured = measure(_untrained(first, dataset), dataset.validation)
-    if metric not in measured:
+    if named_in(metric, measured) is None:
         raise InputError(f"{base.name} has no metric {metric!r} of validation: it has {', '.join(measured)}")
     return records
 
@@ -210,7 +213,9 @@ def _untrained(experiment: Experiment, dataset: Dataset) -> Trained:
     resolved = experiment.resolve(dataset)
     state = checkpoint_template(resolved, dataset.shape)["state"]
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
-    return Trained(resolved, dataset.shape, resolved.data.preprocess.fit(dataset.train.x), zeros)
+    preprocess = resolved.data.preprocess.fit(dataset.train.x)
+    reference = resolved.reference(dataset.train, preprocess)
+    return Trained(resolved, dataset.shape, preprocess, zeros, reference=reference)
 
 
 def _opened(base: Experiment, space: Space, folder: Path, records: Mapping[str, DataRecord]) -> Sweep:

@@ -1,13 +1,12 @@
 """Describes what a search may choose from: ranges of numbers, and lists of values."""
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from aejax.core import InputError, import_extra
+from aejax.core import InputError, import_extra, json_text
 from aejax.sweeps import plan
 
 
@@ -76,4 +75,4 @@ def _float(text: str) -> float:
 
 def _choice(value: Any) -> Any:
     """Returns a value as Optuna's category: a list, which cannot be one, as JSON."""
-    return value if isinstance(value, bool | int | float | str | None) else json.dumps(value)
+    return value if isinstance(value, bool | int | float | str | None) else json_text(value)

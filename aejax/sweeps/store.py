@@ -12,7 +12,6 @@ that were claimed together with it, and they go on where they were.
 """
 
 import contextlib
-import json
 import logging
 import os
 import re
@@ -21,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from aejax.core import InputError
+from aejax.core import InputError, json_text
 from aejax.data import NO_RECORD, Data, DataRecord, Dataset, load_again
 from aejax.experiment import Experiment, canonical, from_json, to_json
 from aejax.runs import locked, read_json, versions, write_atomically
@@ -164,7 +163,7 @@ class Sweep:
         with self.lock():
             if self._owner(trial) != worker or self._result(trial).exists():
                 return False
-            write_atomically(self._result(trial), json.dumps(result.to_json()))
+            write_atomically(self._result(trial), json_text(result.to_json()))
             self._claim(trial).unlink()
         return True
 
@@ -179,7 +178,7 @@ class Sweep:
             added = {trial.id: (trial, result) for trial, result in finished if trial.id not in known}
             for trial, result in added.values():
                 if not self._result(trial).exists():
-                    write_atomically(self._result(trial), json.dumps(result.to_json()))
+                    write_atomically(self._result(trial), json_text(result.to_json()))
             sweep = Sweep(self.folder, [*there, *(trial for trial, _ in added.values())], self.records)
             sweep._write()
         return sweep
@@ -254,7 +253,7 @@ class Sweep:
             "data": {name: record.to_json() for name, record in self.records.items()},
             "versions": versions(),
         }
-        write_atomically(self.folder / "sweep.json", json.dumps(content, indent=1))
+        write_atomically(self.folder / "sweep.json", json_text(content, indent=1))
 
 
 def _identity(trial: Trial) -> str:

@@ -1,5 +1,6 @@
 """Summarises a sweep's results: one row for each setting, with its seeds taken together."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from aejax.core import InputError
-from aejax.metrics import HIGHER_IS_BETTER
+from aejax.metrics import Better, direction, labelled, named_in
 from aejax.runs import write_atomically
 from aejax.sweeps.store import Sweep
+
+_log = logging.getLogger("aejax")
 
 PARTS = ("train", "validation", "test")
 
@@ -27,7 +30,7 @@ class SummaryRow:
     values: list[float]
     """The metric of each seed that has finished and has it."""
     failed: int
-    """Number of seeds whose loss became non-finite."""
+    """Number of seeds whose loss became non-finite, or whose metric is."""
     missing: int
     """Number of seeds that have no result yet."""
 
@@ -57,7 +60,38 @@ def is_ranked(part: str) -> bool:
     return part != "test"
 
 
-def summarise(sweep: Sweep, metric: str, part: str) -> list[SummaryRow]:
+def direction_in(sweep: Sweep, metric: str, given: Better | None = None) -> Better:
+    """Returns which values of a metric of a sweep are better.
+
+    Args:
+        sweep: the sweep, whose losses' terms are metrics too.
+        metric: the metric.
+        given: what the user says; None: what the metric's declaration says.
+
+    Raises:
+        InputError: where neither says it.
+    """
+    terms = {name for trial in sweep.trials for name in trial.experiment.loss.terms}
+    return direction(metric, terms, given)
+
+
+def warn_of_weights(sweep: Sweep, metric: str) -> None:
+    """Warns where a sweep is compared by a loss whose own settings vary over it, so that its values differ in meaning.
+
+    A lower weight alone makes the loss lower.
+    """
+    settings = [trial.settings for trial in sweep.trials]
+    paths = {path for one in settings for path in one if path.startswith("loss")}
+    varying = sorted(path for path in paths if len({str(one.get(path)) for one in settings}) > 1)
+    if metric == "loss_nats" and varying:
+        _log.warning(
+            "loss_nats has another meaning at each %s: compare by a metric that has none of it in it, as --metric "
+            "negative_elbo_nats of a variational model (measured with --measure-all) or squared_error",
+            ", ".join(varying),
+        )
+
+
+def summarise(sweep: Sweep, metric: str, part: str, better: Better | None = None) -> list[SummaryRow]:
     """Returns a row for each setting, the best mean first.
 
     On the test part rows are in the plan's order, because nothing is to be chosen by it.
@@ -66,42 +100,50 @@ def summarise(sweep: Sweep, metric: str, part: str) -> list[SummaryRow]:
         sweep: the sweep.
         metric: the metric to compare.
         part: the part of the data that it was measured on.
+        better: which values are better; None: what the metric's declaration says.
 
     Raises:
-        InputError: for a metric that no result has.
+        InputError: for a metric that no result has, and for one of which nobody says which values are better.
     """
     results = sweep.results()
     known = sorted({name for result in results.values() for name in result.metrics.get(part, {})})
-    if metric not in known:
+    if named_in(metric, known) is None:
         raise InputError(
             f"no result in {sweep.folder} has the metric {metric!r} of {part}: it has {', '.join(known) or 'none'}"
         )
+    better = direction_in(sweep, metric, better)
     rows: dict[str, SummaryRow] = {}
     for trial in sweep.trials:
         settings = {path: value for path, value in trial.settings.items() if path != "seed"}
         row = rows.setdefault(str(settings), SummaryRow(settings, [], 0, 0))
         result = results.get(trial.id)
         failed = result is not None and result.failed_at is not None
-        if result is not None and not failed and metric in result.metrics.get(part, {}):
-            row.values.append(result.metrics[part][metric])
+        measured = {} if result is None or failed else result.metrics.get(part, {})
+        name = named_in(metric, measured)
+        if name is not None and math.isfinite(measured[name]):
+            row.values.append(measured[name])
+        elif name is not None:
+            failed = True
         rows[str(settings)] = SummaryRow(settings, row.values, row.failed + failed, row.missing + (result is None))
     if not is_ranked(part):
         return list(rows.values())
-    sign = -1 if metric.endswith(HIGHER_IS_BETTER) else 1
+    sign = -1 if better == "higher" else 1
     return sorted(rows.values(), key=lambda row: (math.isnan(row.mean), sign * row.mean))
 
 
-def show(rows: list[SummaryRow], metric: str, part: str) -> None:
+def show(rows: list[SummaryRow], metric: str, part: str, better: Better | None = None) -> None:
     """Prints the rows as a table, under a title with the settings that all of them share.
 
     Args:
         rows: the rows, as `summarise` returns them.
         metric: the metric of the rows.
         part: the part of the data that it was measured on.
+        better: which values are better; None: what the metric's declaration says.
     """
-    paths, heads = varied(rows), (f"{part} {metric}", "±95%", "best", "seeds", "failed", "to do")
+    better = direction(metric, given=better)
+    paths, heads = varied(rows), (f"{part} {labelled(metric, better)}", "±95%", "best", "seeds", "failed", "to do")
     table = Table(*short(paths), *heads, title=fixed(rows), title_justify="left")
-    choose = max if metric.endswith(HIGHER_IS_BETTER) else min
+    choose = max if better == "higher" else min
     for row in rows:
         numbers = (row.mean, row.half_width, choose(row.values, default=math.nan))
         counts = (len(row.values), row.failed, row.missing)

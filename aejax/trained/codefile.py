@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from aejax.core import InputError
+from aejax.core import InputError, json_text
 
 _MAGIC, _VERSION = b"AEJX", 2
 
@@ -69,7 +69,7 @@ def pack(content: Content, run: str) -> bytes:
     n, latent = content.levels.shape
     sizes = {"examples": n, "latent": latent, "levels": content.of, "classes": content.classes}
     header = sizes | {"ranges": content.ranges is not None, "run": run, "payload": len(payload)}
-    text = json.dumps(header).encode()
+    text = json_text(header).encode()
     body = _START.pack(_MAGIC, _VERSION, len(text)) + text + payload
     return body + _CRC.pack(zlib.crc32(body))
 

@@ -18,6 +18,17 @@ RANGE = (0.01, 0.99)
 """The quantiles between which a dimension is traversed, and a plane is laid out."""
 
 
+def require_finite(codes: Codes, whose: str) -> Codes:
+    """Returns the codes. Raises `InputError` where one is not finite, as of an example of enormous values."""
+    bad = np.flatnonzero(~np.isfinite(codes).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"{len(bad)} of {len(codes)} codes of {whose} are not finite, the first is number {bad[0]}: remove such "
+            "examples, or train on values of their size"
+        )
+    return codes
+
+
 def from_mixture(codes: Codes, n: int, seed: int = 0, components: int = 10) -> Codes:
     """Draws codes from a mixture of Gaussians, fitted to other codes by scikit-learn's expectation-maximisation.
 

@@ -11,6 +11,7 @@ from aejax.experiment import as_first_written, canonical
 from aejax.metrics import code_indices
 from aejax.models import traits
 from aejax.trained.codefile import Content, pack, unpack
+from aejax.trained.codes import require_finite
 from aejax.trained.quantise import Quantizer
 from aejax.trained.trained import Labels, Trained
 
@@ -25,6 +26,9 @@ def compress(
         x: the examples.
         quantizer: fitted on codes of the training part; None for a model with a codebook.
         label: the labels of the examples, which a conditional model needs; the file keeps them.
+
+    Raises:
+        InputError: for examples whose codes are not finite, beside those that `Trained.encode` refuses.
     """
     model = trained.experiment.model
     labels = (np.asarray(label), model.classes) if model.classes and label is not None else (None, 0)
@@ -32,7 +36,7 @@ def compress(
         return pack(
             Content(trained.apply(code_indices, x, label), model.latent.codes, None, *labels), fingerprint(trained)
         )
-    levels = quantizer.quantise(trained.encode(x, label))
+    levels = quantizer.quantise(require_finite(trained.encode(x, label), "the examples"))
     return pack(Content(levels, 2**quantizer.bits, quantizer.ranges, *labels), fingerprint(trained))
 
 

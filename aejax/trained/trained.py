@@ -4,9 +4,9 @@ import dataclasses
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,18 @@ from aejax.data import (
 )
 from aejax.experiment import Experiment
 from aejax.losses import Likelihood
-from aejax.metrics import AnomalyScore, ReconstructionError, Score, per_value
+from aejax.metrics import (
+    AnomalyScore,
+    Detector,
+    Prepared,
+    ReconstructionError,
+    Reference,
+    Score,
+    as_scores,
+    is_mass,
+    per_value,
+    view,
+)
 from aejax.models import Autoencoder
 from aejax.runs import NEWEST, Run, checkpoint_template
 from aejax.trained import codes
@@ -60,6 +71,8 @@ class Trained:
     """The run directory; None where nothing was written."""
     data: DataRecord | None = None
     """What the model was trained on, in whose units examples are read; None where an older version did not say."""
+    reference: Reference | None = None
+    """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
 
     @property
     def schema(self) -> Schema:
@@ -121,8 +134,8 @@ class Trained:
     def draw_codes(self, n: int, *, like: Any = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
         """Draws codes from the model's prior, or from the aggregate posterior of training examples.
 
-        The latter is a mixture of ten Gaussians, fitted to a draw from the posterior of each of the first
-        10,000 examples.
+        The latter is a mixture of ten Gaussians, fitted to a draw from the posterior of each of them, or of
+        10,000 that are spread over them.
 
         Args:
             n: the number of codes.
@@ -135,9 +148,9 @@ class Trained:
         if n < 1:
             raise InputError(f"{n} samples were asked for: ask for 1 or more")
         if like is not None:
-            like = self._examples(like)
-            like = like.take(np.arange(min(MOST_FITTED, len(like))))
-            return codes.from_mixture(self.encode(like.x, like.label, seed=seed), n, seed)
+            like = self._examples(like).at_most(MOST_FITTED)
+            drawn = codes.require_finite(self.encode(like.x, like.label, seed=seed), "the training examples")
+            return codes.from_mixture(drawn, n, seed)
         model = self.experiment.model
         if model.prior is None:
             raise InputError(
@@ -202,17 +215,33 @@ class Trained:
         return dimensions, self._decode_rows(moved, None if label is None else np.repeat(label[:1], moved[..., 0].size))
 
     def score(
-        self, x: Num[np.ndarray, "n *shape"], kind: Score = "squared_error", label: Labels | None = None
+        self,
+        x: Num[np.ndarray, "n *shape"],
+        kind: Score | Literal["detector"] | None = None,
+        label: Labels | None = None,
     ) -> Float[np.ndarray, " n"]:
-        """Returns an anomaly score for each example: the squared error or the nats of its reconstruction.
+        """Returns an anomaly score for each example; a higher one is less like the training data.
 
-        A higher score is less like the training data. A conditional model needs the labels.
+        What is not finite, as of values near the largest float, scores infinity.
+
+        Args:
+            x: the examples, in the data's units.
+            kind: the squared error of the reconstruction, its nats, or the mean rank that the experiment's detector
+                gives; None: the detector where there is one, else the squared error.
+            label: the labels of the examples, which a conditional model needs.
+
+        Raises:
+            InputError: for examples that the model does not take, and for a kind that it does not have.
         """
-        likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
-        function = partial(
-            _score, self.experiment.model, self.used.variables, AnomalyScore(likelihood, kind), preprocess
-        )
-        return in_chunks(function, self._check(Examples(x, label)))
+        experiment = self.experiment
+        kind = kind or ("squared_error" if experiment.detector is None else "detector")
+        batch = self._check(Examples(x, label))
+        likelihood, preprocess = as_arrays((experiment.loss.likelihood, self.preprocess))
+        if kind == "detector":
+            score = partial(_detect, experiment.model, experiment.detector, likelihood, self._prepared)
+        else:
+            score = partial(_score, experiment.model, AnomalyScore(likelihood, kind))
+        return as_scores(in_chunks(partial(score, preprocess, self.used.variables), batch))
 
     def seen(self, x: Num[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:
         """Returns examples in the data's units, grey levels in [0, 1], as the model sees them but for standardising.
@@ -258,16 +287,18 @@ class Trained:
     def evaluate(self, part: Any) -> dict[str, float]:
         """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part.
 
-        `part` is `Examples`, an array, or a pair of an array and its labels.
+        Bits per dimension are given where the likelihood gives masses: see `metrics.is_mass`. `part` is `Examples`, an
+        array, or a pair of an array and its labels.
         """
         experiment, part = self.experiment, self._examples(part)
         loss, preprocess = as_arrays((experiment.loss, self.preprocess))
+        part = part.read()
         placed = self.place(part)
         measures = (loss, ReconstructionError(loss.likelihood))
         key = jax.random.key(experiment.seed)
         size = min(CHUNK, len(part))
         metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.used, placed, key, size))
-        return metrics | per_value(metrics, self.shape)
+        return metrics | per_value(metrics, self.shape, is_mass(experiment.loss.likelihood, self.preprocess, part))
 
     def place(self, part: Examples) -> Examples:
         """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""
@@ -277,6 +308,18 @@ class Trained:
         """Returns examples as they are, and reads arrays and data frames as the run's own data were read."""
         x, label = given if isinstance(given, tuple) else (given, None)
         return as_examples(x, label, self.experiment.data, self.schema)
+
+    @cached_property
+    def _prepared(self) -> Prepared:
+        """What the detector has to know of the reference."""
+        model, detector = self.experiment.model, self.experiment.detector
+        if detector is None or self.reference is None:
+            raise InputError(
+                f"{self.experiment.name} has no detector: score by squared_error or nats, or train an experiment that "
+                "has one, as dae-tabular"
+            )
+        likelihood = as_arrays(self.experiment.loss.likelihood)
+        return _prepare(model, detector, likelihood, self.used.variables, self.reference.examples())
 
     def _decode_rows(
         self, z: Float[np.ndarray, "rows steps latent"], label: Labels | None
@@ -361,7 +404,8 @@ def load(run: str | Path) -> Trained:
     parts = opened.restore(like, which)
     if opened.data is None:
         log.warning(NO_RECORD, path)
-    return Trained(experiment, opened.shape, parts["preprocess"], parts["state"], opened.rows(), opened, opened.data)
+    preprocess, state, reference = parts["preprocess"], parts["state"], parts.get("reference")
+    return Trained(experiment, opened.shape, preprocess, state, opened.rows(), opened, opened.data, reference)
 
 
 def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:
@@ -441,8 +485,28 @@ def _draw_codes(model: Autoencoder, variables: Any, n: int, key: Array) -> Array
 
 
 @partial(jax.jit, static_argnums=0)
-def _score(model: Autoencoder, variables: Any, score: AnomalyScore, preprocess: Preprocess, batch: Examples) -> Array:
+def _score(model: Autoencoder, score: AnomalyScore, preprocess: Preprocess, variables: Any, batch: Examples) -> Array:
     return core.apply(score, model, variables, {}, _seen(preprocess, batch))[0]
+
+
+@partial(jax.jit, static_argnums=0)
+def _prepare(
+    model: Autoencoder, detector: Detector, likelihood: Likelihood, variables: Any, reference: Examples
+) -> Prepared:
+    return detector.prepare(core.apply(view, model, variables, {}, likelihood, reference)[0])
+
+
+@partial(jax.jit, static_argnums=0)
+def _detect(
+    model: Autoencoder,
+    detector: Detector,
+    likelihood: Likelihood,
+    prepared: Prepared,
+    preprocess: Preprocess,
+    variables: Any,
+    batch: Examples,
+) -> Array:
+    return detector(prepared, core.apply(view, model, variables, {}, likelihood, _seen(preprocess, batch))[0])
 
 
 def _seen(preprocess: Preprocess, stored: Examples) -> Examples:

@@ -2,10 +2,10 @@
 
 import math
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from aejax.core import State
-from aejax.data import Preprocess
 from aejax.runs import Run, Saving, validation_losses
 
 
@@ -15,9 +15,16 @@ class CheckpointPolicy:
     The states that it is given stay on the devices, and are copied to the host when they are saved.
     """
 
-    def __init__(self, run: Run | None, preprocess: Preprocess, saving: Saving, steps_per_epoch: int) -> None:
-        """Starts without any state: `begin` tells the first."""
-        self.run, self.preprocess, self.saving, self.steps_per_epoch = run, preprocess, saving, steps_per_epoch
+    def __init__(self, run: Run | None, fitted: Mapping[str, Any], saving: Saving, steps_per_epoch: int) -> None:
+        """Starts without any state: `begin` tells the first.
+
+        Args:
+            run: the run; None: nothing is written.
+            fitted: what every checkpoint has beside the state, by the names of its parts.
+            saving: when checkpoints are written, and which are kept.
+            steps_per_epoch: the number of steps in an epoch.
+        """
+        self.run, self.fitted, self.saving, self.steps_per_epoch = run, fitted, saving, steps_per_epoch
         self.state: State | None = None
         """The state at the last rows that are written: no later one may be saved."""
         self.step = 0
@@ -74,7 +81,7 @@ class CheckpointPolicy:
             self.run.checkpoints.wait()
             for step, state in ((self.best_step, self.best), (self.step, self.state)):
                 if step is not None and state is not None and step > self.saved_step:
-                    content = {"state": state, "preprocess": self.preprocess}
+                    content = {"state": state, **self.fitted}
                     self.run.checkpoints.save(step, content, self.saving.keep, self.best_step)
                     self.saved_step = step
             self.best = None

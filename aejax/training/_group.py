@@ -182,8 +182,10 @@ class Group:
 
     def end(self, owner: int, state: State, failed_at: int | None = None, stopped_after: int | None = None) -> None:
         """Records that a member ended in this state; see `Outcome`."""
-        shared = (self.population.dataset.shape, self.population.preprocess)
-        trained = Trained(self.experiments[owner], *shared, state, self.rows[owner], data=self.population.data)
+        population, experiment, rows = self.population, self.experiments[owner], self.rows[owner]
+        shared = (population.dataset.shape, population.preprocess)
+        reference = experiment.reference(population.dataset.train, population.preprocess)
+        trained = Trained(experiment, *shared, state, rows, data=population.data, reference=reference)
         self.ended[owner] = Outcome(trained, failed_at, stopped_after)
 
     def outcomes(self) -> list[Outcome]:

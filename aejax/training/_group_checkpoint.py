@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from aejax.core import first_line
+from aejax.core import first_line, json_text, with_nan
 from aejax.experiment import Experiment, as_first_written, canonical
 from aejax.runs import fill_parts, named_arrays, read_arrays, write_arrays
 from aejax.training._group import Group, Population
@@ -88,12 +88,12 @@ class GroupCheckpoint:
             "data": dict(group.population.data.fingerprints),
             "ended": {name: [outcome.failed_at, outcome.stopped_after] for name, outcome in ended.items()},
         }
-        rows = json.dumps(dict(zip(self.members, group.rows, strict=True)))
+        rows = json_text(dict(zip(self.members, group.rows, strict=True)))
         parts: dict[str, Any] = {name: outcome.trained.state for name, outcome in ended.items()}
         parts |= {"members": window.state, "rows": np.frombuffer(rows.encode(), np.uint8)}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_arrays(self._path, named_arrays(parts), {"group": json.dumps(facts)})
+            write_arrays(self._path, named_arrays(parts), {"group": json_text(facts)})
         except OSError as error:
             log.warning("%s cannot be written (%s): after a stop its trials would start again", self._path, error)
 
@@ -193,7 +193,7 @@ def _restored(
     if training:  # else nobody is left whose state is needed
         state = jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), parts["members"], shapes)
     group = Group(population, experiments, facts["slots"], facts["epoch"] * population.source.steps, state)
-    group.rows = [rows[name] for name in members]
+    group.rows = [[with_nan(row) for row in rows[name]] for name in members]
     for owner, how in ended.items():
         group.end(owner, parts[members[owner]], *how)
     return group

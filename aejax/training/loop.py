@@ -94,6 +94,7 @@ def fit(
     given, experiment = experiment, experiment.resolve(dataset)
     parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
+    reference = experiment.reference(dataset.train, preprocess)
     source = source_for(experiment, dataset, preprocess, parallel, buffer)
     program = Program.of(experiment, preprocess, parallel)
     if not hosts.first():  # the first process reads and writes for all
@@ -102,7 +103,8 @@ def fit(
     saving, last = saving or Saving(), experiment.steps_in(source.steps)
     if patience is not None:
         _check_patience(patience, dataset)
-    policy = CheckpointPolicy(run, program.preprocess, saving, source.steps)
+    fitted = {"preprocess": program.preprocess} | ({} if reference is None else {"reference": reference})
+    policy = CheckpointPolicy(run, fitted, saving, source.steps)
     with _watched(run, experiment, policy) as asked:
         state, history = _begin(given, program, dataset, last, run if resume else None, params)
         copies = run is not None or patience is not None or hosts.several() or bool(observers)  # the same on all hosts
@@ -128,7 +130,7 @@ def fit(
                     engine.state = window.state
                     break
     state = engine.state if parallel.tensor > 1 else jax.device_put(parallel.to_host(engine.state))
-    return Trained(experiment, dataset.shape, preprocess, state, history, run, record)
+    return Trained(experiment, dataset.shape, preprocess, state, history, run, record, reference)
 
 
 def data_of(experiment: Experiment, resume: str | Path | None = None) -> Dataset:

@@ -18,6 +18,9 @@ class Selection(Protocol):
     def keep(self, losses: Float[np.ndarray, "epochs members"]) -> Bool[np.ndarray, " members"]:
         """Tells for each member still training whether it goes on, by the validation losses so far."""
 
+    def why_idle(self, members: int, epochs: int) -> str | None:
+        """Says why no one of `members` that are trained together for `epochs` can end early; None where one can."""
+
 
 @dataclass(frozen=True)
 class EarlyStopping:
@@ -29,7 +32,14 @@ class EarlyStopping:
 
     def keep(self, losses: Float[np.ndarray, "epochs members"]) -> Bool[np.ndarray, " members"]:
         """Keeps the members whose lowest loss is less than `patience` epochs old."""
-        return len(losses) - 1 - losses.argmin(axis=0) < self.patience
+        finite = np.where(np.isfinite(losses), losses, np.inf)  # NaN would count as the lowest
+        return len(losses) - 1 - finite.argmin(axis=0) < self.patience
+
+    def why_idle(self, members: int, epochs: int) -> str | None:
+        """Says why no member can end before its last epoch, where it cannot."""
+        if self.patience + 2 <= epochs:
+            return None
+        return f"a patience of {self.patience} epochs cannot end a training of {epochs} before its end"
 
 
 @dataclass(frozen=True)
@@ -47,3 +57,12 @@ class SuccessiveHalving:
         members = losses.shape[1]
         kept = max(math.ceil(self.fraction * members), 1) if len(losses) in self.rungs else members
         return np.argsort(np.argsort(losses[-1], kind="stable"), kind="stable") < kept
+
+    def why_idle(self, members: int, epochs: int) -> str | None:
+        """Says why no member can end before its last epoch, where it cannot."""
+        if math.ceil(self.fraction * members) >= members:
+            if members == 1:
+                return "a trial that is claimed without another of its structure is compared with none"
+            return f"a share of {self.fraction:g} of {members} trials are all of them"
+        late = [rung for rung in self.rungs if rung >= epochs]
+        return f"trials of {epochs} epochs have ended at the comparison after {late[0]}" if late else None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aejax import devices
-from aejax.core import Examples, blank_example, unseen
+from aejax.core import Examples, blank_example, spread, unseen
 from aejax.data import Scale, _packed
 from aejax.training import fit
 
@@ -33,6 +33,32 @@ def test_all_fields_are_taken_in_one_order(where, tmp_path):
     assert type(got) is Examples
     for name, array in vars(WHOLE).items():
         np.testing.assert_array_equal(getattr(got, name), array[index])
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 100, 60_000])
+@pytest.mark.parametrize("most", [0, 1, 7, 40, 1000])
+def test_some_are_chosen_from_every_stretch_and_none_twice(n, most):
+    chosen = spread(n, most)
+    assert len(chosen) == min(n, most)
+    assert (np.diff(chosen) > 0).all()
+    if n > most > 0:
+        np.testing.assert_array_equal(chosen, spread(n, most))
+        stretch = np.searchsorted(np.arange(1, most + 1) * n // most, chosen, side="right")
+        np.testing.assert_array_equal(stretch, np.arange(most))
+
+
+@pytest.mark.parametrize("label", [np.arange(50_000) // 5_000, np.arange(50_000) % 10], ids=["sorted", "in turns"])
+def test_the_chosen_have_the_classes_of_all(label):
+    counts = np.bincount(label[spread(len(label), 500)], minlength=10)
+    assert counts.sum() == 500
+    assert abs(counts - 50).max() < 5 * np.sqrt(50)
+
+
+@pytest.mark.parametrize("where", ["host", "disk"])
+def test_at_most_so_many_are_taken_or_all(where, tmp_path):
+    part = WHOLE if where == "host" else stored(tmp_path)
+    assert part.at_most(6) is part
+    np.testing.assert_array_equal(part.at_most(4).read().label, LABEL[spread(6, 4)])
 
 
 def test_what_is_missing_stays_missing(tmp_path):

@@ -1,11 +1,15 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_breast_cancer
+from sklearn.model_selection import train_test_split
 
-from aejax.data import Data, cache, load
+from aejax.data import Data, cache, load, read_examples
 
+ODDS = Path(__file__).parents[2].parent / "shared" / "data" / "odds" / "wbc.mat"
 PARTS = ("train", "validation", "test")
 
 
@@ -72,3 +76,17 @@ def test_it_needs_no_tfds_and_no_image_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_wbc_is_odds_own_table_in_pyod_s_split():
+    dataset = load(Data("wbc", validation=0.0))
+    assert (dataset.train.x.shape, dataset.test.x.shape) == ((226, 30), (152, 30))
+    assert dataset.train.label.sum() + dataset.test.label.sum() == 21
+    if not ODDS.is_file():
+        pytest.skip("the sets of ODDS are not at ../shared/data/odds")
+    table = read_examples(str(ODDS))
+    split = train_test_split(table.x, table.label, test_size=0.4, random_state=np.random.RandomState(0))
+    both = np.concatenate([dataset.train.x, dataset.test.x])
+    ours = (both - load_breast_cancer().data.min(axis=0)) / np.ptp(load_breast_cancer().data, axis=0)
+    np.testing.assert_allclose(ours, np.concatenate(split[:2]), atol=1e-5)
+    np.testing.assert_array_equal(dataset.test.label, split[3])

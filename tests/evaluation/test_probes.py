@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 import aejax
+from aejax.cli._experiments import ProbeCommand
 from aejax.core import Adam, Examples, InputError
-from aejax.data import Dataset, StaticBinarise
+from aejax.data import Data, Dataset, StaticBinarise, load
 from aejax.evaluation import compare, fine_tune
 from aejax.evaluation.probes import probe
-from aejax.losses import Masking
+from aejax.losses import Gaussian, Loss, Masking
 from aejax.models import MLPEncoder
+from aejax.trained import trained as trained_module
 
 
 def blobs(n, seed, spread=0.3):
@@ -32,6 +34,41 @@ def test_labels_that_the_codes_say_nothing_of_are_guessed(kind):
     test, test_labels = blobs(600, 1)
     shuffled, other = (np.random.default_rng(2).permutation(x) for x in (labels, test_labels))
     assert probe(kind, codes, shuffled, test, other)["accuracy"] < 0.45
+
+
+@pytest.fixture
+def in_order(tiny, tmp_path):
+    """A run on three classes, one after the other, in the file of its data."""
+    x, y = blobs(900, 0)
+    order, (test, test_labels) = np.argsort(y, kind="stable"), blobs(60, 1)
+    np.savez(tmp_path / "d.npz", x_train=x[order], y_train=y[order], x_test=test, y_test=test_labels)
+    experiment = dataclasses.replace(
+        tiny.experiment, loss=Loss(Gaussian()), data=Data(str(tmp_path / "d.npz"), validation=0.0), epochs=20
+    )
+    return aejax.fit(experiment, folder=tmp_path / "runs")
+
+
+def test_the_examples_of_a_probe_are_from_all_of_the_data(in_order, capsys):
+    """The first 90 of 900 have one class."""
+    ProbeCommand(in_order.run.path, ("knn",), most=90)()
+    rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert float(next(row[2] for row in rows if row[1].strip() == "raw values")) == 1.0
+    dataset = load(in_order.experiment.data)
+    single = dataclasses.replace(dataset, train=dataset.train.take(np.arange(20)))
+    with pytest.raises(InputError, match=r"all 20 training examples of .* have one label: a probe needs two classes"):
+        compare(in_order, single, ("knn",))
+    with pytest.raises(InputError, match="--most is 1: a probe needs at least 2 examples"):
+        ProbeCommand(in_order.run.path, most=1)()
+
+
+def test_the_codes_of_a_posterior_are_from_all_of_the_data(in_order, monkeypatch):
+    monkeypatch.setattr(trained_module, "MOST_FITTED", 90)
+    train = load(in_order.experiment.data).train
+    drawn = in_order.draw_codes(600, like=train)
+    codes = in_order.encode(train.x)
+    nearest = np.square(drawn[:, None] - codes[None]).sum(axis=2).argmin(axis=1)
+    shares = np.array([(train.label[nearest] == label).mean() for label in (2, 5, 9)])
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.1)
 
 
 def test_clusters_are_matched_to_classes_on_train_alone():

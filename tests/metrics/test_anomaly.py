@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,13 +9,14 @@ import aejax
 from aejax.cli import _entry
 from aejax.core import Examples, InputError
 from aejax.data import Data, Standardise
-from aejax.evaluation import suite
+from aejax.evaluation import compare, finish, suite
 from aejax.losses import Gaussian, Loss
-from aejax.metrics import detection_metrics, parse_threshold
+from aejax.metrics import as_scores, detection_metrics, flagged, parse_threshold
 from aejax.metrics.anomaly import threshold_at_quantile, threshold_at_rate
 from aejax.trained import trained as trained_module
 from tests.helpers.small import DATASET, EXPERIMENT
 
+SIZES = {"train": 20, "test": 9}
 FLAGGED = st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=2, max_size=40)
 
 
@@ -66,6 +68,20 @@ def test_a_rate_takes_exactly_its_share_of_distinct_scores():
     scores = np.random.default_rng(0).permutation(200).astype(np.float32)
     assert (scores > threshold_at_rate(scores, 0.05)).sum() == 10
     assert threshold_at_quantile(scores, 0.5) == pytest.approx(99.5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_not_finite_is_the_highest_and_always_flagged(bad):
+    scores = np.float32([1, 2, 3, bad])
+    assert detection_metrics(scores, np.array([0, 0, 0, 1])) == {"auroc": 1.0, "average_precision": 1.0}
+    assert flagged(scores, 2.5).tolist() == [False, False, True, True]
+    assert flagged(scores, np.inf).tolist() == [False, False, False, True]
+    assert as_scores(scores).tolist() == [1, 2, 3, np.inf]
+    assert threshold_at_rate(scores, 0.5) == threshold_at_quantile(scores[[3, 0, 1]], 0.5) == 2
+    assert threshold_at_quantile(scores[[3, 0, 1]], 0.9) == 2  # between a finite score and none
+    for rule in (threshold_at_rate, threshold_at_quantile):
+        with pytest.raises(InputError, match="2 of 4 validation examples have no finite score, the first is number 0"):
+            rule(np.float32([bad, 1, 2, bad]), 0.3 if rule is threshold_at_rate else 0.9)
 
 
 @pytest.mark.parametrize("rate", [1.0, 1 - 1e-12, 0.999])
@@ -157,6 +173,42 @@ def test_the_command_writes_scores_and_says_what_share_is_flagged(run_folder, co
         threshold = np.quantile(loaded.score(aejax.data.load(loaded.experiment.data).validation.x, kind), 0.9)
         assert f"threshold {threshold:.6g}" in said.out
         assert f"{(scores > threshold).mean():.2%} of 10 flagged" in said.out
+
+
+@pytest.fixture
+def huge(tmp_path):
+    """A model of floats, and rows of which one is so large that its error is no float32."""
+    x = (DATASET.train.x / 255).astype(np.float32)
+    test = x[:9].copy()
+    test[4] = -3.4e38
+    np.savez(tmp_path / "floats.npz", x_train=x, x_test=test)
+    data = Data(str(tmp_path / "floats.npz"), validation=0.5)
+    experiment = dataclasses.replace(EXPERIMENT, loss=Loss(Gaussian()), data=data, epochs=1)
+    return aejax.fit(experiment, folder=tmp_path / "runs"), tmp_path / "floats.npz"
+
+
+def test_the_worst_row_never_passes(huge, command, tmp_path, caplog):
+    trained, data = huge
+    code, said = command(
+        "score", trained.run.path, "--data", data, "--threshold", "quantile=0.99", "--out", tmp_path / "s.npy"
+    )
+    scores = np.load(tmp_path / "s.npy")
+    assert code == 0
+    assert np.isinf(scores).tolist() == [number == 4 for number in range(9)]
+    assert "1 of them have no finite score and count as flagged, the first is number 4" in said.out
+    dataset = aejax.data.load(trained.experiment.data)
+    metrics = suite.measure(trained, dataset.test)
+    assert not np.isfinite(metrics["squared_error"])
+    assert "1 of 9 examples have no finite squared error, the first is number 4" in caplog.text
+    finish(trained, dataset)
+    written = (trained.run.path / "result.json").read_text()
+    assert json.loads(written, parse_constant=pytest.fail)["test"]["squared_error"] is None
+    labelled = dataclasses.replace(
+        dataset,
+        **{part: dataclasses.replace(getattr(dataset, part), label=np.arange(n) % 2) for part, n in SIZES.items()},
+    )
+    with pytest.raises(InputError, match=r"1 of 9 codes of .* \(PCA-3\) are not finite, the first is number 4"):
+        compare(trained, labelled, ("knn",))
 
 
 @pytest.mark.parametrize(

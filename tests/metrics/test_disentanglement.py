@@ -59,6 +59,21 @@ def test_a_factor_with_one_value_is_left_out(name, rng):
     np.testing.assert_array_equal(known_shares(codes, constant), np.zeros((6, 1)))
     with pytest.raises(InputError, match="each of the 1 factors has one value in all 1440 examples: give examples"):
         SCORES[name](codes, constant)
+    single = np.concatenate([GRID[:, :1], constant], axis=1)
+    if name in ("mig", "sap"):
+        assert np.isfinite(SCORES[name](codes, single))
+    else:
+        with pytest.raises(InputError, match=r"each of 1 of the 2 factors .* in which 2 or more vary"):
+            SCORES[name](codes, single)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_a_value_of_one_example_changes_little(name, rng):
+    """It may lie in the part that measures alone, where the part to fit has one value of its factor."""
+    codes, rare = perfect(rng), np.zeros((len(GRID), 1), int)
+    rare[0] = 1
+    score = SCORES[name](codes, np.concatenate([GRID, rare], axis=1))
+    assert 0 <= score <= 1 + 1e-6
 
 
 @pytest.mark.parametrize("score", [sap, dci])
@@ -198,3 +213,12 @@ def test_the_suite_leaves_out_what_it_cannot_score(known, tiny):
         assert evaluated.measure(trained, part) == {}
     with pytest.raises(InputError, match="from 0 to 6, but there are 6 combinations of shade, place"):
         evaluated.measure(trained, Examples(dataset.test.x, np.arange(1200, dtype=np.int32) % 7))
+
+
+def test_a_part_in_which_no_factor_varies_is_measured_without_them(known, caplog):
+    trained, dataset = known
+    one = dataset.test.take(np.flatnonzero(dataset.test.label == 2)[np.arange(1100) % 200])
+    measured = suite.measure(trained, one)
+    assert "mig" not in measured
+    assert measured.items() >= trained.evaluate(one).items()
+    assert "each of the 2 factors has one value in all 1100 examples" in caplog.text

@@ -82,14 +82,20 @@ def test_draws_have_the_mixture_s_mean_and_covariance(prior):
     np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.05 * covariance.max())
 
 
-def test_every_code_under_every_row_is_scipy_s_density():
+@pytest.mark.parametrize("log_scale", [0, -5, -9])
+def test_every_code_under_every_row_is_scipy_s_density(log_scale):
+    """Scales differ, and each row has a code within its scale, whose log-density is small where squares are large."""
     rng = np.random.default_rng(0)
-    mean, scale, z = rng.normal(size=(3, 5)), rng.uniform(0.05, 2, (3, 5)), rng.normal(size=(4, 5))
-    ours = Normal(jnp.asarray(mean, jnp.float32), jnp.asarray(scale, jnp.float32)).log_prob_each(
-        jnp.asarray(z, jnp.float32)
+    mean, scale = rng.normal(size=(3, 20)), np.exp(log_scale + rng.uniform(-1, 1, (3, 20)))
+    z = mean[[0, 1, 2, 0]] + scale[[0, 1, 2, 0]] * rng.normal(size=(4, 20))
+    mean, scale, z = (array.astype(np.float32) for array in (mean, scale, z))
+    ours, slopes = jax.vjp(lambda z: Normal(jnp.asarray(mean), jnp.asarray(scale)).log_prob_each(z), jnp.asarray(z))
+    apart = (z[:, None].astype(np.float64) - mean[None]) / scale[None].astype(np.float64)
+    theirs = stats.norm.logpdf(apart).sum(axis=2) - np.log(scale.astype(np.float64)).sum(axis=1)[None]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-4)
+    np.testing.assert_allclose(
+        slopes(jnp.eye(4, 3))[0][:3], -(apart / scale[None])[np.arange(3), np.arange(3)], rtol=1e-4, atol=1e-4
     )
-    theirs = stats.norm(mean[None], scale[None]).logpdf(z[:, None]).sum(axis=2)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
 @pytest.mark.parametrize("prior", PRIORS, ids=["mixture", "vamp"])

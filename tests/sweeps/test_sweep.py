@@ -15,12 +15,12 @@ import pytest
 
 import aejax
 from aejax import devices, training
-from aejax.cli._sweeps import SweepCommand as Command
+from aejax.cli._sweeps import SweepCommand as Command, SweepShowCommand as Show
 from aejax.core import InputError
 from aejax.data import load
 from aejax.sweeps import Result, Sweep, claims, plan, run_sweep, summary
 from aejax.sweeps.plan import Trial
-from aejax.training import population
+from aejax.training import SuccessiveHalving, population
 
 ROOT = Path(__file__).parents[2]
 
@@ -226,6 +226,69 @@ def test_the_best_seed_is_shown_beside_the_mean(metric, best, worst, capsys):
     assert worst not in cells
 
 
+@pytest.mark.parametrize("metric", ["dci_disentanglement", "perplexity", "dci_completeness"])
+def test_the_highest_is_the_first_where_higher_is_better(base, tmp_path, metric, capsys):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"epochs": [1, 2]}))
+    for value in (0.1, 0.9):
+        (trial,) = made.claim("me", 1)
+        assert made.record("me", trial, result_of(trial, validation={metric: value}, test={}))
+    assert [row.mean for row in summary.summarise(made, metric, "validation")] == [0.9, 0.1]
+    Show(made.folder, metric)()
+    shown = capsys.readouterr().out
+    assert "↑" in shown
+    assert shown.index("0.9") < shown.index("0.1")
+
+
+def test_a_metric_that_nobody_knows_asks_for_its_direction(base, tmp_path, capsys):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"epochs": [1, 2]}))
+    for value in (0.1, 0.9):
+        (trial,) = made.claim("me", 1)
+        assert made.record("me", trial, result_of(trial, validation={"sharpness": value}, test={}))
+    with pytest.raises(InputError, match=r"the metric sharpness is not known: give --minimize or --maximize"):
+        summary.summarise(made, "sharpness", "validation")
+    for better, means in (("lower", [0.1, 0.9]), ("higher", [0.9, 0.1])):
+        assert [row.mean for row in summary.summarise(made, "sharpness", "validation", better)] == means
+    Show(made.folder, "sharpness", maximize=True)()
+    assert "sharpness ↑" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(InputError, match="contradict each other"):
+        Show(made.folder, "sharpness", maximize=True, minimize=True)()
+
+
+def test_a_number_is_found_by_both_of_its_names(base, tmp_path):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"epochs": [1, 2]}))
+    for name in ("distortion_nats", "reconstruction_nats"):  # as an older version wrote it, and this one
+        (trial,) = made.claim("me", 1)
+        assert made.record("me", trial, result_of(trial, validation={name: 3.0}, test={}))
+    for name in ("distortion_nats", "reconstruction_nats"):
+        assert [row.values for row in summary.summarise(made, name, "validation")] == [[3.0], [3.0]]
+
+
+def test_results_that_are_no_numbers_are_null_on_disk(base, tmp_path):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"epochs": [1]}))
+    (trial,) = made.claim("me", 1)
+    odd = dataclasses.replace(result_of(trial, test={"loss_nats": math.nan}), curves={"train": [1.0, math.inf]})
+    assert made.record("me", trial, odd)
+    text = made._result(trial).read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["test"] == {"loss_nats": None}
+    read = made.result_of(trial)
+    assert math.isnan(read.metrics["test"]["loss_nats"])
+    assert read.curves["train"][0] == 1
+    assert math.isnan(read.curves["train"][1])
+    (row,) = summary.summarise(made, "loss_nats", "test")
+    assert (row.values, row.failed, row.missing) == ([], 1, 0)
+    made._result(trial).write_text(text.replace("null}", "NaN}"))  # as an older version wrote it
+    assert math.isnan(made.result_of(trial).metrics["test"]["loss_nats"])
+
+
+def test_a_loss_whose_weights_vary_is_warned_of(base, tmp_path, caplog):
+    weights = Sweep.create(tmp_path / "weights", plan.grid(base, {"loss.terms.reconstruction.weight": [0.5, 1.0]}))
+    summary.warn_of_weights(weights, "squared_error")
+    summary.warn_of_weights(Sweep.create(tmp_path / "others", plan.grid(base, {"epochs": [1, 2]})), "loss_nats")
+    assert not caplog.messages
+    summary.warn_of_weights(weights, "loss_nats")
+    assert "loss_nats has another meaning at each loss.terms.reconstruction.weight" in caplog.text
+
+
 def test_trials_without_the_metric_have_no_mean(base, tmp_path):
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"epochs": [1, 2]}))
     for test in ({}, {"kl_nats": 3.0}):
@@ -339,11 +402,26 @@ def test_a_model_that_cannot_be_made_is_refused_before_any_trial_trains(data):
         ({"patience": 0}, "count epochs"),
         ({"halving": (5, -1)}, "count epochs"),
         ({"width": 0}, "at least 1 trial"),
+        (
+            {"halving": (5, 50)},
+            "could end early, as trials of 50 epochs have ended at the comparison after 50",
+        ),
+        ({"halving": (5,), "width": 1}, r"no trial could end early, as a trial .* is compared with none"),
+        ({"patience": 49}, "a patience of 49 epochs cannot end a training of 50 before its end"),
     ],
 )
 def test_flags_out_of_range_are_refused(data, flags, message):
     with pytest.raises(InputError, match=message):
         Command("ae-keras", (f"data={data}", "batch-size=8", "seed=0,1"), plan=True, **flags)()
+
+
+def test_a_halving_that_ends_nobody_is_refused_and_one_that_ends_some_said(base, caplog):
+    trials = plan.grid(base, {"model.latent.size": [1, 2, 3], "epochs": [3], "seed": [0]})
+    with pytest.raises(InputError, match="no trial could end early, as a trial that is claimed without another"):
+        plan.check(trials, SuccessiveHalving((1, 2)))
+    more = [*trials, *plan.grid(base, {"model.latent.size": [1], "epochs": [3], "seed": [1]})]
+    plan.check(more, SuccessiveHalving((1, 2)))
+    assert "2 of 4 trials never end early, as a trial that is claimed without another" in caplog.text
 
 
 @pytest.mark.slow

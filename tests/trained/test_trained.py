@@ -61,7 +61,7 @@ def test_evaluation_equals_numpy(trained):
     nats = -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=1).mean()
     assert metrics["reconstruction_nats"] == pytest.approx(nats, rel=1e-5)
     assert metrics["reconstruction_nats_per_pixel"] == pytest.approx(nats / 16, rel=1e-5)
-    assert metrics["reconstruction_bits_per_dim"] == pytest.approx(nats / 16 / np.log(2), rel=1e-5)
+    assert "reconstruction_bits_per_dim" not in metrics  # of grey levels, whose cross-entropy is no length of a code
     assert metrics["squared_error"] == pytest.approx(((x - p) ** 2).sum(axis=1).mean(), rel=1e-5)
 
 

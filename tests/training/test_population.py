@@ -178,6 +178,14 @@ def test_selections_by_hand():
     assert EarlyStopping(3).keep(losses).tolist() == [True, True]
     recovering = np.asarray([[5.0], [3], [4], [3.5]])  # it falls, but to no new low
     assert [EarlyStopping(patience).keep(recovering).tolist() for patience in (2, 3)] == [[False], [True]]
+    gone = np.array([[3.0], [np.nan], [4.0]])
+    assert [EarlyStopping(patience).keep(gone).tolist() for patience in (2, 3)] == [[False], [True]]
+    assert EarlyStopping(3).why_idle(1, 5) is None
+    assert "cannot end a training of 4" in EarlyStopping(3).why_idle(1, 4)
+    assert SuccessiveHalving((1, 2)).why_idle(2, 3) is None
+    assert "compared with none" in SuccessiveHalving((1, 2)).why_idle(1, 3)
+    assert "at the comparison after 3" in SuccessiveHalving((1, 3)).why_idle(2, 3)
+    assert "a share of 0.9 of 3 trials are all" in SuccessiveHalving((1,), 0.9).why_idle(3, 3)
     assert SuccessiveHalving((4,)).keep(losses).tolist() == [True, False]
     assert SuccessiveHalving((3,)).keep(losses).tolist() == [True, True]
     assert SuccessiveHalving((4,), 0.01).keep(losses).tolist() == [True, False]

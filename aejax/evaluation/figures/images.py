@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from aejax.core import InputError
+from aejax.core import InputError, spread
 from aejax.evaluation.figures.style import LABEL, LINES, TICK, TITLE, plain
 
 _MOST_UNITS = 100
@@ -23,12 +23,12 @@ _CELL, _GAP = 0.8, 0.08  # inches an image is wide; space between images, as a p
 def reconstructions(
     originals: ArrayLike, reconstructions: ArrayLike, count: int = 10, *, title: str | None = None
 ) -> Figure:
-    """Draw the first originals above their reconstructions.
+    """Draw some originals above their reconstructions.
 
     Args:
         originals: images [n, h, w, 1 or 3] in [0, 1], or vectors [n, d].
         reconstructions: the same, of the same shape.
-        count: how many of them are drawn at most.
+        count: how many of them are drawn at most, spread over all.
         title: the title of the figure.
 
     Raises:
@@ -36,7 +36,8 @@ def reconstructions(
     """
     pair = {"original": np.asarray(originals), "reconstruction": np.asarray(reconstructions)}
     _check_rows(pair)
-    return image_rows({label: array[:count] for label, array in pair.items()}, title=title)
+    chosen = spread(len(pair["original"]), count)
+    return image_rows({label: array[chosen] for label, array in pair.items()}, title=title)
 
 
 def image_rows(rows: Mapping[str, ArrayLike], *, title: str | None = None) -> Figure:
@@ -124,12 +125,12 @@ def image_plane(images: ArrayLike, across: ArrayLike, up: ArrayLike, *, title: s
 
 
 def weights(kernel: ArrayLike, image_shape: Sequence[int], *, title: str | None = None) -> Figure:
-    """Draw the kernel of each unit, at most of the first 100 units, as an image.
+    """Draw the kernel of each unit as an image; of more than 100 units, so many that are spread over them.
 
     Args:
         kernel: the kernel [d, units], with d the product of `image_shape`.
         image_shape: (h, w), (h, w, 1) or (h, w, 3).
-        title: the title of the figure.
+        title: the title of the figure; where units are left out, a line that says so is added.
 
     Raises:
         InputError: for a kernel of another shape.
@@ -140,8 +141,15 @@ def weights(kernel: ArrayLike, image_shape: Sequence[int], *, title: str | None 
             f"A kernel of shape {kernel.shape} does not hold images of shape {tuple(image_shape)}; "
             f"pass one of shape ({size}, units)."
         )
-    images = kernel.T[:_MOST_UNITS].reshape(-1, *image_shape)
-    return image_grid(images, symmetric=True, title=title)
+    units = kernel.shape[1]
+    images = kernel.T[spread(units, _MOST_UNITS)].reshape(-1, *image_shape)
+    left_out = [f"{len(images)} of {units:,} units"] if len(images) < units else []
+    return image_grid(images, symmetric=True, title="\n".join([*([title] if title else []), *left_out]))
+
+
+def is_drawable(shape: Sequence[int]) -> bool:
+    """Tells whether examples of a shape can be drawn as images: (h, w, 1) or (h, w, 3)."""
+    return len(shape) == 3 and shape[-1] in (1, 3)
 
 
 def _check_rows(arrays: Mapping[str, np.ndarray]) -> None:

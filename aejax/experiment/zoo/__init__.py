@@ -28,6 +28,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "a denoising autoencoder, 784-1000-784, with every second pixel lost",
         "aejax.experiment.zoo.dae:masking",
     ),
+    "dae-tabular": (
+        "anomalies in tables: a denoising autoencoder's error, and distances between its codes, joined as ranks",
+        "aejax.experiment.zoo.dae:tabular",
+    ),
     "sae-keras": (
         "Keras' sparse autoencoder: 784-32-784 with an L1 penalty on the codes",
         "aejax.experiment.zoo.sae:keras",

@@ -1,0 +1,263 @@
+"""Detects anomalies by several scores at once, each as a rank among rows of the training part.
+
+The rows that examples are compared with may be anomalies themselves: nothing here knows labels.
+"""
+
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from aejax.core import Examples, InputError, configurable, static
+from aejax.data import Preprocess, permutation
+from aejax.losses import Likelihood, flat
+from aejax.models import UNLABELLED, Autoencoder, Part, Trait
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Reference:
+    """Holds a sample of the training part, as the model sees it: what a run keeps for its detector."""
+
+    x: Float[Array, "rows *shape"]
+    """The examples, and zeros after them where the training part has fewer than the detector takes."""
+    count: Int[Array, ""]
+    """The number of examples."""
+
+    def examples(self) -> Examples:
+        """Returns the examples without the zeros after them."""
+        return Examples(self.x[: int(self.count)])
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class View:
+    """Holds what a trained model makes of examples."""
+
+    code: Float[Array, "n latent"]
+    """The mean code of each example."""
+    nats: Float[Array, " n"]
+    """The negative log-likelihood of each example under its own reconstruction."""
+
+    def take(self, index: Int[Array, " rows"]) -> "View":
+        """Returns the rows at `index`, in that order."""
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
+
+def view(model: Autoencoder, likelihood: Likelihood, batch: Examples) -> View:
+    """Returns what a model, bound to its variables, makes of a batch as it sees it; nothing is corrupted."""
+    code = model.encode(batch).mean
+    return View(flat(code), -likelihood.log_prob(batch.target, model.decode(code, batch)))
+
+
+@configurable
+class DetectionScore:
+    """Scores examples by themselves, or by how they lie to rows of the training part; more is less like these."""
+
+    def check(self, path: str) -> None:
+        """Raises `InputError` for a setting that has no meaning; `path` is that of the score, for the message."""
+
+    def compared(self, reference: View) -> Int[Array, " compared"]:
+        """Returns which rows of the reference examples are compared with: all, by default."""
+        return jnp.arange(len(reference.nats))
+
+    def __call__(self, seen: View, compared: View) -> Float[Array, " n"]:
+        """Scores examples that are not among the rows that they are compared with."""
+        raise NotImplementedError
+
+    def own(self, reference: View, compared: Int[Array, " compared"]) -> Float[Array, " rows"]:
+        """Scores each row of the reference as `__call__` would if this row were not there to be compared with."""
+        raise NotImplementedError
+
+
+@configurable
+class ReconstructionScore(DetectionScore):
+    """Scores by the negative log-likelihood, in nats, of an example under its reconstruction."""
+
+    def __call__(self, seen: View, compared: View) -> Float[Array, " n"]:
+        """Returns the nats of each example."""
+        return seen.nats
+
+    def own(self, reference: View, compared: Int[Array, " compared"]) -> Float[Array, " rows"]:
+        """Returns the nats of each row."""
+        return reference.nats
+
+
+@configurable
+class SampleDistance(DetectionScore):
+    """Scores by the expected distance, in code space, to the nearest of a few random rows.
+
+    Among all rows the members of a small cluster of anomalies hide each other; in most small samples there are none of
+    them. Sugiyama & Borgwardt 2013 draw one sample; this is the mean over all that there are.
+    """
+
+    sample: int = static(default=16)
+    """The number of random rows."""
+
+    def check(self, path: str) -> None:
+        """Raises `InputError` for a sample of no rows."""
+        _check_least(f"{path}.sample", self.sample)
+
+    def __call__(self, seen: View, compared: View) -> Float[Array, " n"]:
+        """Returns the expected distance of each example."""
+        return expected_nearest(_distances(seen, compared), self.sample)
+
+    def own(self, reference: View, compared: Int[Array, " compared"]) -> Float[Array, " rows"]:
+        """Returns the expected distance of each row to a sample of the others."""
+        rows = len(reference.nats)
+        apart = _distances(reference, reference)
+        others = apart.reshape(-1)[1:].reshape(rows - 1, rows + 1)[:, :-1].reshape(rows, rows - 1)  # no diagonal
+        return expected_nearest(others, self.sample)
+
+
+@configurable
+class NeighbourDistance(DetectionScore):
+    """Scores by the mean distance, in code space, to the nearest rows (Angiulli & Pizzuti 2002), but not to all rows.
+
+    Those that lie furthest from a few random rows are nobody's neighbours: they may be anomalies that come in clusters.
+    """
+
+    neighbours: int = static(default=5)
+    """The number of the nearest rows."""
+    trim: float = static(default=0.2)
+    """The share of rows, those with the highest `SampleDistance`, that are nobody's neighbours."""
+
+    def check(self, path: str) -> None:
+        """Raises `InputError` for no neighbours, and for a share that leaves none."""
+        _check_least(f"{path}.neighbours", self.neighbours)
+        if not 0 <= self.trim < 1:
+            raise InputError(f"{path}.trim is {self.trim}: give a share of at least 0 and below 1")
+
+    def compared(self, reference: View) -> Int[Array, " compared"]:
+        """Returns the rows that are left, those with the lowest `SampleDistance` first."""
+        every = super().compared(reference)
+        left = max(len(every) - int(self.trim * len(every)), min(2, len(every)))
+        return jnp.argsort(SampleDistance().own(reference, every))[:left]
+
+    def __call__(self, seen: View, compared: View) -> Float[Array, " n"]:
+        """Returns the mean distance of each example."""
+        return _mean_nearest(_distances(seen, compared), min(self.neighbours, len(compared.nats)))
+
+    def own(self, reference: View, compared: Int[Array, " compared"]) -> Float[Array, " rows"]:
+        """Returns the mean distance of each row to others."""
+        return _mean_nearest(_distances_to_others(reference, compared), min(self.neighbours, len(compared) - 1))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Prepared:
+    """Holds what a detector has to know of the reference to score any example."""
+
+    compared: dict[str, View]
+    """The rows that each score compares examples with."""
+    own: dict[str, Float[Array, " rows"]]
+    """Each score of the reference's own rows, in ascending order."""
+
+
+@configurable
+class Detector(Part):
+    """Scores by the mean, over several scores, of an example's rank among rows of the training part.
+
+    A rank needs no scale, so that scores of any unit can be joined; that of an example does not depend on other
+    examples. The likelihood and the model are those that were trained.
+    """
+
+    scores: dict[str, DetectionScore] = field(
+        default_factory=lambda: {
+            "reconstruction": ReconstructionScore(),
+            "sample": SampleDistance(),
+            "neighbours": NeighbourDistance(),
+        }
+    )
+    """The scores that are joined, by name."""
+    rows: int = static(default=2048)
+    """The largest number of rows of the training part that are kept."""
+
+    @property
+    def needs(self) -> tuple[Trait, ...]:
+        """A model that is given no labels: the rows are kept without."""
+        return (UNLABELLED,)
+
+    def sample(self, train: Examples, preprocess: Preprocess) -> Reference:
+        """Draws the reference from the training part, by a seed that is fixed, through its fitted preprocessing.
+
+        Raises `InputError` for a detector without scores or rows, and for a score that has no meaning.
+        """
+        self._check()
+        rows = train.take(np.sort(permutation(len(train))[: self.rows])).read().x
+        x = np.asarray(preprocess(jnp.asarray(preprocess.in_use(rows)), None))
+        padding = [(0, self.rows - len(x))] + [(0, 0)] * (x.ndim - 1)
+        return Reference(jnp.asarray(np.pad(x, padding)), jnp.asarray(len(x), jnp.int32))
+
+    def prepare(self, reference: View) -> Prepared:
+        """Returns what scoring needs of the reference, of which there are two rows at least."""
+        rows = {name: score.compared(reference) for name, score in self.scores.items()}
+        compared = {name: reference.take(index) for name, index in rows.items()}
+        own = {name: jnp.sort(score.own(reference, rows[name])) for name, score in self.scores.items()}
+        return Prepared(compared, own)
+
+    def __call__(self, prepared: Prepared, seen: View) -> Float[Array, " n"]:
+        """Returns the mean rank of each example, above 0 and at most 1: 1 is less like the training part than all."""
+        ranks = [rank(score(seen, prepared.compared[name]), prepared.own[name]) for name, score in self.scores.items()]
+        return jnp.mean(jnp.stack(ranks), axis=0)
+
+    def _check(self) -> None:
+        if not self.scores or self.rows < 2:
+            raise InputError(
+                f"the detector joins {len(self.scores)} scores over {self.rows} rows: give at least 1 and 2"
+            )
+        for name, score in self.scores.items():
+            score.check(f"detector.scores.{name}")
+
+
+def _check_least(path: str, number: int) -> None:
+    if number < 1:
+        raise InputError(f"{path} is {number}: give at least 1")
+
+
+def rank(score: Float[Array, " n"], own: Float[Array, " rows"]) -> Float[Array, " n"]:
+    """Returns the rank of scores among those of the rows, which ascend, over one more than their number.
+
+    It is interpolated between two of them; above the last it goes on rising, less and less, so that of two scores the
+    higher has the higher rank.
+    """
+    rows = len(own)
+    inside = jnp.interp(score, own, jnp.arange(1, rows + 1) / (rows + 1))
+    spread = jnp.maximum(own[-1] - own[rows // 2], jnp.finfo(jnp.float32).tiny)
+    return inside - jnp.expm1(-jnp.maximum(score - own[-1], 0) / spread) / (rows + 1)
+
+
+def expected_nearest(distances: Float[Array, "n rows"], sample: int) -> Float[Array, " n"]:
+    """Returns the expected least of `sample` of each row's distances, drawn without replacement.
+
+    Of the C(n, sample) draws from n ascending distances, C(n - k, sample - 1) have the k-th as their least. The last of
+    them, whose shares add up to less than 1e-7, are not sorted.
+    """
+    n = distances.shape[1]
+    sample = min(sample, n)
+    k = np.arange(1, n - sample + 1)
+    shares = np.cumprod([sample / n, *((n - k - sample + 1) / (n - k))])  # each share by the one before it
+    shares = shares[: 1 + np.searchsorted(np.cumsum(shares), 1 - 1e-7)]
+    least = -jax.lax.top_k(-distances, len(shares))[0]  # several times as fast as sorting on a CPU
+    return jnp.matmul(least, shares.astype(np.float32), precision="highest")
+
+
+def _distances(seen: View, compared: View) -> Float[Array, "n compared"]:
+    """Returns the distance of each code to each of those that it is compared with."""
+    centre = compared.code.mean(axis=0, keepdims=True)
+    one, other = seen.code - centre, compared.code - centre
+    products = jnp.matmul(one, other.T, precision="highest")
+    squares = jnp.sum(one**2, axis=1)[:, None] + jnp.sum(other**2, axis=1)[None] - 2 * products
+    return jnp.sqrt(jnp.maximum(squares, 0))
+
+
+def _distances_to_others(reference: View, compared: Int[Array, " compared"]) -> Float[Array, "rows compared"]:
+    """Returns the distance of each row's code to those of the rows at `compared`, infinite to itself."""
+    itself = jnp.arange(len(reference.nats))[:, None] == compared[None]
+    return jnp.where(itself, jnp.inf, _distances(reference, reference.take(compared)))
+
+
+def _mean_nearest(distances: Float[Array, "n rows"], neighbours: int) -> Float[Array, " n"]:
+    return -jnp.mean(jax.lax.top_k(-distances, neighbours)[0], axis=1)
