@@ -6,7 +6,7 @@ Heavy modules are imported inside the calls, so that only a command that needs J
 from collections.abc import Callable
 from typing import Any
 
-from aejax.cli._data import DataCommand, DataListCommand, DataPackCommand, DataPrepareCommand
+from aejax.cli._data import DataCheckCommand, DataCommand, DataListCommand, DataPackCommand, DataPrepareCommand
 from aejax.cli._examples import (
     CompressCommand,
     DecodeCommand,
@@ -53,6 +53,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 DATA_COMMANDS: dict[str, Callable[..., Any]] = {
     "list": DataListCommand,
+    "check": DataCheckCommand,
     "prepare": DataPrepareCommand,
     "pack": DataPackCommand,
 }

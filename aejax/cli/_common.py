@@ -1,6 +1,7 @@
 """Holds what the commands share: loading a run, refusing bad places to write, writing, listing."""
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import signal
@@ -24,21 +25,36 @@ def load_run(run: Path) -> Any:
     return load(run)
 
 
-def examples(trained: Any, data: str, split: Split | None, label: int | None) -> tuple[Any, Any]:
-    """Reads the examples behind a name or a path, and their labels.
+def examples(
+    trained: Any,
+    data: str | None,
+    split: Split | None,
+    label: int | None = None,
+    labels: str | None = None,
+    outlier: tuple[str, ...] = (),
+    whole: bool = True,
+) -> Any:
+    """Reads the examples behind a name or a path as a run reads its own data, and says what they are.
 
     Args:
         trained: the model that is to take them.
-        data: the data set's name, or a path.
-        split: the part to take: see `aejax.data.read_given`.
+        data: the data set's name, or a path; None: the run's own data.
+        split: the part to take: see `aejax.data.read_given`, which returns them so.
         label: the label of all examples; None: the data's own labels, if it has any.
+        labels: the column or array of labels; None: the run's own setting.
+        outlier: the labels that mark outliers; none: the run's own setting.
+        whole: take all rows of the run's own data too, where they are one file and no split is asked for.
     """
     import numpy as np
 
     from aejax.data import read_given
 
-    part = read_given(data, split, trained.experiment.data, trained.data).examples
-    return part.x, part.label if label is None else np.asarray([label] * len(part))
+    anew = {name: value for name, value in (("label", labels), ("outlier", outlier)) if value}
+    given = read_given(data, split, trained.experiment.data, trained.data, whole, anew)
+    if label is None:
+        return given
+    part = given.examples
+    return given._replace(examples=dataclasses.replace(part, label=np.asarray([label] * len(part))))
 
 
 def own_data(trained: Any, trained_on: str | None) -> Any:
@@ -51,20 +67,42 @@ def own_data(trained: Any, trained_on: str | None) -> Any:
     return load_again(trained.experiment.data, trained.data, trained_on)
 
 
-def check_out(path: Path) -> None:
-    """Raises `InputError` unless a file can be written there. Commands call it before the work, not after it."""
+def check_out(path: Path, known: tuple[str, ...] | None = None) -> None:
+    """Raises `InputError` unless a file can be written there. Commands call it before the work, not after it.
+
+    `known` are the ends of names that are written; None: any.
+    """
     if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"{path} cannot be written: give a file in a folder that exists and may be written to")
+    if known is not None and path.suffix.lower() not in known:
+        raise InputError(f"{path} says no format that is written: give --out a name that ends in {', '.join(known)}")
 
 
-def save_array(path: Path, array: Any) -> None:
-    """Writes an array to a .npy file, whole or not at all, and prints the path, the shape and the type."""
-    import numpy as np
+def save_array(path: Path, main: str, array: Any, beside: Any = None, names: Any = None) -> None:
+    """Writes an array by the end of the file's name, whole or not at all, and prints the path, the shape and the type.
 
+    Args:
+        path: the file to write: .npy, .npz, .csv or .parquet.
+        main: the name of the array.
+        array: the array `[n, ...]`.
+        beside: other arrays `[n]` by their names, which files of several arrays hold too.
+        names: the names of the array's columns; None: its name and a number.
+    """
+    from aejax.data import write_arrays
     from aejax.runs import write_atomically
 
-    write_atomically(path, lambda file: np.save(file, array))
+    arrays = {**(beside or {}), main: array}
+    write_atomically(path, lambda file: write_arrays(file, path.suffix.lower(), main, arrays, {main: names}))
     print(f"{path}: {' x '.join(str(size) for size in array.shape)} {array.dtype}")
+
+
+def labels_beside(part: Any, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the labels of examples, by the names of their classes where they have them, as what is saved beside."""
+    import numpy as np
+
+    if part.label is None:
+        return {}
+    return {"label": np.asarray(classes)[part.label] if classes else part.label}
 
 
 def print_names(lines: dict[str, str]) -> None:

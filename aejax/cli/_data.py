@@ -1,8 +1,8 @@
 """Holds the commands on data sets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import Positional
@@ -21,13 +21,13 @@ class DataListCommand:
 
     def __call__(self) -> None:
         """Prints a line for each data set, and what else can be given as one."""
-        from aejax.data import names
+        from aejax.data import READ, names
 
         print_names(
             names()
             | {
                 "tfds:NAME": "any TFDS data set of images or vectors",
-                "PATH": ".npy, .npz, .mat, a folder of images or one that `aejax data pack` made",
+                "PATH": f"{READ}; a folder of images, arrays or tables, or what `aejax data pack` made",
             }
         )
 
@@ -49,17 +49,81 @@ class DataPrepareCommand:
 
 
 @dataclass(frozen=True)
+class DataCheckCommand:
+    """Shows what would be read of a file or folder: parts, shape, range, classes, what is left out, memory.
+
+    `aejax data check PATH --help` lists the settings that say how it is read.
+    """
+
+    path: Positional[Path]
+    """A file or folder."""
+
+
+@dataclass(frozen=True)
 class DataPackCommand:
-    """Writes a data set in the form that is streamed from disk in training: for data that does not fit in memory."""
+    """Writes a data set in the form that is streamed from disk in training: for data that does not fit in memory.
+
+    `aejax data pack SOURCE --help` lists the settings that say how it is read.
+    """
 
     source: Positional[str]
-    """A data set's name, a path that any command reads, or a folder of .npy files that together are one data set."""
+    """A data set's name, or a path that any command reads."""
     out: Positional[Path]
     """The folder to make; give it as --data."""
 
-    def __call__(self) -> None:
-        """Packs the data set, and prints how many examples each part has."""
-        from aejax.data import pack
 
-        sizes = pack(self.source, self.out)
-        print(f"{self.out}: {', '.join(f'{size:,} {name}' for name, size in sizes.items())}")
+def check(arguments: list[str]) -> None:
+    """Runs `aejax data check` with its arguments: reads what lies at a path, and shows it."""
+    from aejax.data import Data, Reading, load
+
+    @dataclass(frozen=True)
+    class Options:
+        path: Positional[str]
+        """A file or folder."""
+        data: Reading = field(default_factory=Reading)
+
+    options = tyro.cli(Options, prog="aejax data check", args=arguments, description=DataCheckCommand.__doc__)
+    _show(load(Data(options.path, **vars(options.data))))
+
+
+def pack(arguments: list[str]) -> None:
+    """Runs `aejax data pack` with its arguments, and prints how many examples each part has."""
+    from aejax.data import Data, Reading, pack
+
+    @dataclass(frozen=True)
+    class Options:
+        source: Positional[str]
+        """A data set's name, or a path that any command reads."""
+        out: Positional[Path]
+        """The folder to make; give it as --data."""
+        data: Reading = field(default_factory=Reading)
+
+    options = tyro.cli(Options, prog="aejax data pack", args=arguments, description=DataPackCommand.__doc__)
+    sizes = pack(options.source, options.out, Data(options.source, **vars(options.data)))
+    print(f"{options.out}: {', '.join(f'{size:,} {name}' for name, size in sizes.items())}")
+
+
+def _show(dataset: Any) -> None:
+    """Prints what has been read, a line for each part and for each fact."""
+    import numpy as np
+
+    parts = {name: dataset.part(name) for name in ("train", "validation", "test") if len(dataset.part(name))}
+    lines = {}
+    for name, part in parts.items():
+        shape = " x ".join(str(size) for size in part.x.shape)
+        lines[name] = f"{shape} {part.x.dtype}, from {part.x.min():g} to {part.x.max():g}"
+    memory = sum(part.x.nbytes for part in parts.values())
+    labels = [part.label for part in parts.values() if part.label is not None]
+    if dataset.classes:
+        counts = np.bincount(np.concatenate(labels), minlength=len(dataset.classes))
+        few = [f"{name} ({count:,})" for name, count in zip(dataset.classes, counts, strict=True)]
+        lines["classes"] = ", ".join(few[:20]) + (f" and {len(few) - 20} more" if len(few) > 20 else "")
+    elif labels:
+        values = np.unique(np.concatenate(labels))
+        lines["labels"] = f"{len(values):,} whole numbers from {values[0]} to {values[-1]}"
+    else:
+        lines["labels"] = "none"
+    if dataset.columns:
+        lines["columns"] = ", ".join(dataset.columns[:12]) + (" ..." if len(dataset.columns) > 12 else "")
+    lines["memory"] = f"{memory / 1e6:,.1f} MB"
+    print_names(lines)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from aejax import core
+from aejax.cli import _data
 from aejax.cli._commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
 from aejax.cli._devices import DevicesFlags, HostsFlags
 from aejax.core import DISK_ERRORS, MEMORY_FULL, DiskError, DivergedError, HostLost, InputError, Stopped, first_line
@@ -71,7 +72,9 @@ def _run(arguments: list[str]) -> None:
         commands, prog, arguments = DATA_COMMANDS, "aejax data", arguments[1:]
     if arguments and not arguments[0].startswith("-"):
         core.require_known("command", arguments[0], commands, f"{prog} --help")
-    if arguments[:1] == ["sweep"] and arguments[1:2] and arguments[1] in SWEEP_COMMANDS:
+    if commands is DATA_COMMANDS and arguments[:1] in (["check"], ["pack"]) and _gives_name(arguments[1:]):
+        (_data.check if arguments[0] == "check" else _data.pack)(arguments[1:])
+    elif arguments[:1] == ["sweep"] and arguments[1:2] and arguments[1] in SWEEP_COMMANDS:
         tyro.cli(SWEEP_COMMANDS[arguments[1]], prog=f"aejax sweep {arguments[1]}", args=arguments[2:])()
     elif commands is COMMANDS and arguments[:1] in (["train"], ["bench"]) and _gives_name(arguments[1:]):
         (_train if arguments[0] == "train" else _bench)(arguments[1], arguments[2:])

@@ -6,8 +6,11 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from aejax.cli._common import Split, check_out, examples, load_run, own_data, save_array
+from aejax.cli._common import Split, check_out, examples, labels_beside, load_run, own_data, save_array
 from aejax.core import InputError
+
+WRITTEN = (".npy", ".npz", ".csv", ".parquet")
+"""The ends of the names of files that these commands write."""
 
 
 @dataclass(frozen=True)
@@ -17,17 +20,19 @@ class _OverExamples:
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
-    """A data set's name, a .npy, .npz or .mat file, or a folder of images."""
+    """A data set's name or a path, read as the run's own data: see `aejax data check`."""
     out: Path
-    """The .npy file to write."""
+    """The file to write: .npy, or .npz, .csv or .parquet, which hold the labels too."""
     split: Split | None = None
     """The part to take, of data that have parts or that the run was trained on; by default test, and all of a file
     without parts."""
     label: int | None = None
     """The class of all examples, for a conditional model; by default the data's own labels."""
+    labels: str | None = None
+    """The column or array of labels; by default that of the run's own data."""
 
-    def _examples(self, trained: Any) -> tuple[Any, Any]:
-        return examples(trained, self.data, self.split, self.label)
+    def _examples(self, trained: Any) -> Any:
+        return examples(trained, self.data, self.split, self.label, self.labels).examples
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,11 @@ class EncodeCommand(_OverExamples):
 
     def __call__(self) -> None:
         """Writes the codes `[n, latent]`, float32."""
-        check_out(self.out)
+        check_out(self.out, WRITTEN)
         trained = load_run(self.run)
-        save_array(self.out, trained.encode(*self._examples(trained)))
+        part = self._examples(trained)
+        beside = labels_beside(part, trained.schema.classes)
+        save_array(self.out, "code", trained.encode(part.x, part.label), beside)
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,9 @@ class DecodeCommand:
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: Path
-    """Codes as `aejax encode` writes them: .npy, `[n, latent]`."""
+    """Codes as `aejax encode` writes them, `[n, latent]`."""
     out: Path
-    """The .npy file to write."""
+    """The file to write: .npy, .npz, .csv or .parquet."""
     label: int | None = None
     """The class as which a conditional model decodes all codes."""
 
@@ -60,10 +67,11 @@ class DecodeCommand:
 
         from aejax.data import read_array
 
-        check_out(self.out)
+        check_out(self.out, WRITTEN)
         codes = read_array(self.data)
         label = None if self.label is None else np.full(len(codes), self.label)
-        save_array(self.out, load_run(self.run).decode(codes, label))
+        trained = load_run(self.run)
+        save_array(self.out, "x", trained.decode(codes, label), names=trained.schema.columns)
 
 
 @dataclass(frozen=True)
@@ -72,9 +80,11 @@ class ReconstructCommand(_OverExamples):
 
     def __call__(self) -> None:
         """Writes the reconstructions `[n, *shape]`, float32."""
-        check_out(self.out)
+        check_out(self.out, WRITTEN)
         trained = load_run(self.run)
-        save_array(self.out, trained.reconstruct(*self._examples(trained)))
+        part = self._examples(trained)
+        beside, columns = labels_beside(part, trained.schema.classes), trained.schema.columns
+        save_array(self.out, "x", trained.reconstruct(part.x, part.label), beside, columns)
 
 
 @dataclass(frozen=True)
@@ -92,16 +102,26 @@ class ScoreCommand(_OverExamples):
     kind: Literal["squared_error", "nats", "detector"] | None = None
     """The score: the squared error of the reconstruction, its negative log-likelihood in nats, or the mean rank among
     rows of the training part; by default the last where the experiment has a detector, else the first."""
+    outlier: tuple[str, ...] = ()
+    """The labels that mark outliers, for AUROC and average precision; by default those of the run's own data."""
     trained_on: str | None = None
     """Where the data that the run was trained on lie now; by default where they lay then."""
 
+    def _examples(self, trained: Any) -> Any:
+        return examples(trained, self.data, self.split, self.label, self.labels, self.outlier).examples
+
     def __call__(self) -> None:
-        """Writes the scores `[n]`, float32, and prints the threshold and the share of examples above it."""
+        """Writes the scores `[n]`, float32, and prints the threshold and the share of examples above it.
+
+        In files of several arrays the number of each row, its label, and whether it is above the threshold stand beside
+        its score. Where labels flag outliers, AUROC and average precision are printed too.
+        """
         import numpy as np
 
+        from aejax.evaluation import suite
         from aejax.metrics import flagged, parse_threshold
 
-        check_out(self.out)
+        check_out(self.out, WRITTEN)
         choose = parse_threshold(self.threshold)
         trained = load_run(self.run)
         normal = own_data(trained, self.trained_on).validation.within()
@@ -110,14 +130,20 @@ class ScoreCommand(_OverExamples):
                 f"{self.run} held out no validation part to choose a threshold on: train one that does, with "
                 "--data.validation 0.1"
             )
-        x, label = self._examples(trained)
-        scores = trained.score(x, self.kind, label)
+        part = self._examples(trained)
+        scores = trained.score(part.x, self.kind, part.label)
         threshold = choose(trained.score(normal.x, self.kind, normal.label))
-        save_array(self.out, scores)
-        share, bad = flagged(scores, threshold).mean(), np.flatnonzero(~np.isfinite(scores))
+        above, bad = flagged(scores, threshold), np.flatnonzero(~np.isfinite(scores))
+        classes = ("normal", "outlier") if self.outlier else trained.schema.classes
+        beside = {"index": np.arange(len(scores)), **labels_beside(part, classes), "flagged": above}
+        save_array(self.out, "score", scores, beside)
+        share = above.mean()
         print(f"threshold {threshold:.6g} ({self.threshold} of validation): {share:.2%} of {len(scores)} flagged")
         if len(bad):
             print(f"{len(bad)} of them have no finite score and count as flagged, the first is number {bad[0]}")
+        if self.outlier or suite.flags_outliers(trained.experiment, self.data):
+            for name, value in suite.measure_detection(trained, part, self.kind).items():
+                print(f"{name.replace('_', ' ')} {value:.4f}")
 
 
 @dataclass(frozen=True)
@@ -127,7 +153,7 @@ class CompressCommand:
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
-    """A data set's name, a .npy, .npz or .mat file, or a folder of images."""
+    """A data set's name or a path, read as the run's own data: see `aejax data check`."""
     out: Path
     """The file to write, such as x.aej."""
     bits: int | None = None
@@ -148,10 +174,12 @@ class CompressCommand:
 
         check_out(self.out)
         trained = load_run(self.run)
-        x, label = examples(trained, self.data, self.split, self.label)
-        content = compress(trained, x, self._quantizer(trained), label)
+        part = examples(trained, self.data, self.split, self.label).examples
+        content = compress(trained, part.x, self._quantizer(trained), part.label)
         write_atomically(self.out, lambda file: file.write(content))
-        print(f"{self.out}: {len(content)} bytes for {len(x)} examples, {8 * len(content) / len(x):.1f} bits each")
+        print(
+            f"{self.out}: {len(content)} bytes for {len(part)} examples, {8 * len(content) / len(part):.1f} bits each"
+        )
 
     def _quantizer(self, trained: Any) -> Any:
         from aejax.trained import Quantizer, has_codebook
@@ -173,15 +201,16 @@ class DecompressCommand:
     file: Positional[Path]
     """A file that `aejax compress` wrote."""
     out: Path
-    """The .npy file to write."""
+    """The file to write: .npy, .npz, .csv or .parquet."""
 
     def __call__(self) -> None:
         """Writes the decoded examples `[n, *shape]`, float32."""
         from aejax.trained import decompress
 
-        check_out(self.out)
+        check_out(self.out, WRITTEN)
         try:
             content = self.file.read_bytes()
         except OSError as error:
             raise InputError(f"{self.file} cannot be read ({error.strerror}): give a compressed file") from None
-        save_array(self.out, decompress(load_run(self.run), content))
+        trained = load_run(self.run)
+        save_array(self.out, "x", decompress(trained, content), names=trained.schema.columns)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from aejax.cli._common import Split, load_run, own_data, paragraph, print_names
+from aejax.cli._common import Split, examples, load_run, own_data, paragraph, print_names
 from aejax.core import InputError, require_known
 from aejax.experiment import registry
 
@@ -88,20 +88,26 @@ class EvalCommand:
     """Another data set, or a file, or where the data that the model was trained on lie now; by default those data."""
     split: Split | None = None
     """The part to measure; by default test, and all of other data without parts."""
+    labels: str | None = None
+    """The column or array of labels in the data; by default that of the run's own."""
+    outlier: tuple[str, ...] = ()
+    """The labels that mark outliers, for AUROC and average precision; by default those of the run's own data."""
     samples: int = 50
     """Number of importance samples of each example for a variational model's likelihood: published figures take
     5000."""
 
     def __call__(self) -> None:
         """Prints the metrics as a table."""
-        from aejax.data import read_given
         from aejax.evaluation import report, suite
 
         if self.samples < 1:
             raise InputError(f"--samples is {self.samples}: give at least 1")
         trained = load_run(self.run)
-        given = read_given(self.data, self.split, trained.experiment.data, trained.data, whole=False)
-        metrics = suite.measure(trained, given.examples.within(), self.samples)
+        given = examples(trained, self.data, self.split, None, self.labels, self.outlier, whole=False)
+        part = given.examples.within()
+        metrics = suite.measure(trained, part, self.samples)
+        if self.outlier or suite.flags_outliers(trained.experiment, self.data or ""):
+            metrics |= suite.measure_detection(trained, part)
         report.show(trained, metrics, given.called, own=given.own)
 
 
@@ -127,7 +133,7 @@ class ProbeCommand:
         trained = load_run(self.run)
         data = own_data(trained, self.trained_on).within()
         few = data.train.at_most(self.most)
-        report.show_rows(compare(trained, replace(data, train=few), self.kinds))
+        report.show_rows(compare(trained, replace(data, train=few), self.kinds), data.classes)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class InterpolateCommand:
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     data: str
-    """A data set's name, a .npy, .npz or .mat file, or a folder of images."""
+    """A data set's name or a path, read as the run's own data: see `aejax data check`."""
     out: Path
     """The file to write: .npy, or .png for a picture with a row for each pair."""
     pairs: int = 8
@@ -70,7 +70,8 @@ class InterpolateCommand:
         """Writes the decoded codes `[pairs, steps, *shape]`, float32, or a picture with a row for each pair."""
         _check_file(self.out)
         trained = load_run(self.run)
-        x, label = examples(trained, self.data, self.split, self.label)
+        part = examples(trained, self.data, self.split, self.label).examples
+        x, label = part.x, part.label
         pairs = min(self.pairs, len(x) // 2)
         if pairs < 1:
             raise InputError(f"{self.pairs} pairs of {len(x)} examples cannot be made: ask for 1 or more, of 2 or more")
@@ -88,9 +89,7 @@ def _classes(model: Any, n: int, label: int | None) -> Any:
 
 
 def _check_file(path: Path) -> None:
-    if path.suffix not in (".npy", ".png"):
-        raise InputError(f"{path} says no format: give --out a name that ends in .npy or .png")
-    check_out(path)
+    check_out(path, (".npy", ".png"))
 
 
 def _check_drawable(path: Path, trained: Any) -> None:
@@ -108,7 +107,7 @@ def _check_drawable(path: Path, trained: Any) -> None:
 def _write(path: Path, drawn: Any, columns: int | None) -> None:
     """Writes an array, or a picture of its images in a grid with so many columns."""
     if path.suffix == ".npy":
-        save_array(path, drawn)
+        save_array(path, "x", drawn)
         return
     from aejax.evaluation import figures
 

@@ -7,11 +7,15 @@ from .again import (
     read_given as read_given,
     require_same as require_same,
 )
+from .arrays import (
+    ARRAYS as ARRAYS,
+    as_dataset as as_dataset,
+    as_examples as as_examples,
+)
 from .cache import (
     cache_folder as cache_folder,
 )
 from .catalog import (
-    Data as Data,
     load as load,
     names as names,
     pack as pack,
@@ -19,7 +23,9 @@ from .catalog import (
     read_examples as read_examples,
 )
 from .dataset import (
+    UNKNOWN as UNKNOWN,
     Dataset as Dataset,
+    Schema as Schema,
 )
 from .factors import (
     FACTORS as FACTORS,
@@ -27,6 +33,7 @@ from .factors import (
     factors_of as factors_of,
 )
 from .files import (
+    READ as READ,
     read_array as read_array,
 )
 from .identity import (
@@ -46,6 +53,10 @@ from .preprocess import (
     StaticBinarise as StaticBinarise,
     scaled as scaled,
 )
+from .settings import (
+    Data as Data,
+    Reading as Reading,
+)
 from .split import (
     permutation as permutation,
 )
@@ -53,4 +64,7 @@ from .stored import (
     Rows as Rows,
     Stored as Stored,
     chunks as chunks,
+)
+from .writing import (
+    write_arrays as write_arrays,
 )

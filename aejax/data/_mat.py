@@ -1,7 +1,7 @@
 """Reads benchmarks of outlier detection as MATLAB files: the ODDS library's `.mat` (Rayana 2016), with keys X and y.
 
-It reads arrays of numbers from versions 5 to 7 of the format and nothing else. SciPy's reader is not used,
-because a single changed byte in a file can make it end the process.
+It reads arrays of numbers from versions 5 to 7 of the format and nothing else; version 7.3 is HDF5. SciPy's reader is
+not used, because a single changed byte in a file can make it end the process.
 """
 
 import math
@@ -13,6 +13,7 @@ import numpy as np
 
 from aejax.core import Examples, InputError
 from aejax.data._checks import examples, labels
+from aejax.data._hdf5 import read_mat as read_hdf5_mat
 
 _HEADER = 128
 
@@ -32,15 +33,15 @@ _COMPLEX = 0x0800
 def read_mat(path: Path) -> Examples:
     """Returns the rows of `X` as float32 vectors `[n, d]`, unscaled, and `y` as labels: 1 for an outlier, else 0.
 
-    Without `y` there are no labels. Raises `InputError` for a file that is damaged or not a MATLAB file of version 5
-    to 7, and where `X` or `y` is missing or holds anything else.
+    Without `y` there are no labels. Raises `InputError` for a file that is damaged or no MATLAB file, and where `X` or
+    `y` is missing or holds anything else.
     """
     arrays = _load(path)
     if "X" not in arrays:
         raise InputError(f"{path} holds {', '.join(arrays) or 'nothing'}: name the examples X and the outlier flags y")
     values = _numbers(path, arrays, "X")
     # Integers become float32 too, unscaled, as nothing here is a grey level.
-    x = examples(values.astype(np.result_type(values, np.float32)), str(path), exact=True)
+    x = examples(values.astype(np.result_type(values, np.float32)), str(path))
     if "y" not in arrays:
         return Examples(x)
     flags = _numbers(path, arrays, "y").reshape(-1)
@@ -61,9 +62,7 @@ def _load(path: Path) -> dict[str, np.ndarray | None]:
     """Reads every array by name; the value is None for one that does not hold real numbers."""
     content = path.read_bytes()
     if content.startswith((b"MATLAB 7.3", _HDF5)):
-        raise InputError(
-            f"{path} is a MATLAB 7.3 file, which is HDF5 and not supported: save it with -v7, or as .npz with x and y"
-        )
+        return read_hdf5_mat(path)
     try:
         order = _ORDERS[content[_HEADER - 2 : _HEADER]]
         return dict(_arrays(content[_HEADER:], order))

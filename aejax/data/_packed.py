@@ -1,6 +1,7 @@
 """Writes and reads packed data: a folder with the examples of each part as one .npy file of any size, and an index.
 
-    OUT/index.json                         format, and of every part examples, shape, dtype, low and high
+    OUT/index.json                         format, names of classes and columns, and of every part examples, shape,
+                                           dtype, low and high
         train.npy  test.npy ...            examples [n, *shape], uint8 or float32
         train-label.npy  test-label.npy    where there are labels, [n], int32
 
@@ -18,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from aejax.core import Examples, InputError, json_text
+from aejax.data.dataset import UNKNOWN, Parts, Schema
 from aejax.data.stored import Rows, Stored
 
 _FORMAT = "aejax packed 1"
@@ -34,11 +36,17 @@ def is_packed(folder: Path) -> bool:
     return (folder / _INDEX).is_file()
 
 
-def write(folder: Path, parts: Mapping[str, Iterable[Examples]]) -> dict[str, int]:
+def write(folder: Path, parts: Mapping[str, Iterable[Examples]], schema: Schema = UNKNOWN) -> dict[str, int]:
     """Packs parts into a folder, wholly or not at all, and returns the number of examples in each.
 
-    Each part comes a few examples at a time. Raises `InputError` where the folder cannot be written, and for
-    examples that differ in shape or type.
+    Args:
+        folder: the folder to make.
+        parts: the parts, each of which comes a few examples at a time.
+        schema: the names of classes and columns.
+
+    Raises:
+        InputError: where the folder cannot be written, for examples that differ in shape or type, and for examples
+            whose target is not their input.
     """
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     try:
@@ -47,7 +55,8 @@ def write(folder: Path, parts: Mapping[str, Iterable[Examples]]) -> dict[str, in
         kinds = {(*part["shape"], part["dtype"]) for part in about.values()}
         if len(kinds) > 1:
             raise InputError(f"the parts differ in shape or type ({kinds}): make them alike")
-        (temporary / _INDEX).write_text(json_text({"format": _FORMAT, "parts": about}, indent=2))
+        names = {"classes": list(schema.classes), "columns": list(schema.columns)}
+        (temporary / _INDEX).write_text(json_text({"format": _FORMAT, **names, "parts": about}, indent=2))
         temporary.rename(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror}): name another folder, or make room") from error
@@ -62,6 +71,10 @@ def _write_part(folder: Path, name: str, chunks: Iterable[Examples]) -> dict[str
     labels = []
     with (folder / f"{name}.npy").open("wb") as file:
         for chunk in chunks:
+            if chunk.y is not None:
+                raise InputError(
+                    f"the examples of {name} have targets of their own, which cannot be packed: leave y out"
+                )
             kind = {"shape": list(chunk.x.shape[1:]), "dtype": str(chunk.x.dtype)}
             if not about:
                 about = {"examples": 0, **kind, "low": float(chunk.x.min()), "high": float(chunk.x.max())}
@@ -92,7 +105,7 @@ def _write_header(file: IO[bytes], about: dict[str, Any]) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def read(folder: Path) -> dict[str, Examples]:
+def read(folder: Path) -> Parts:
     """Returns the parts of a packed folder: labels in memory, examples left on disk.
 
     Raises `InputError` where the folder is damaged or was not made by `write`.
@@ -105,7 +118,8 @@ def read(folder: Path) -> dict[str, Examples]:
             name: _part(folder, name, index["parts"][name]) for name in _PARTS if name in index["parts"]
         }
         parts["train"]
-        return parts
+        classes, columns = (tuple(str(name) for name in index.get(key, ())) for key in ("classes", "columns"))
+        return Parts(parts, Schema(classes, columns))
     except Exception as error:  # damage can raise any exception, and each means the same
         raise InputError(
             f"{folder} is not whole, or nothing that `aejax data pack` made ({error}): pack it again"

@@ -4,14 +4,16 @@ Every command and function that reads data for a run after it began calls `load_
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aejax.core import Examples, InputError
-from aejax.data.catalog import Data, is_known, load, pick, read_all_parts
-from aejax.data.dataset import PARTS, Dataset
+from aejax.data.catalog import is_known, load, of_arrays, pick, read_all_parts
+from aejax.data.dataset import PARTS, UNKNOWN, Dataset
 from aejax.data.identity import DataRecord, fingerprint
 from aejax.data.precision import settled
+from aejax.data.settings import Data
 from aejax.data.split import cut
 
 _BY_DATA = "say by --data PATH where that lies now, or which other data to measure"
@@ -43,7 +45,8 @@ def load_again(data: Data, record: DataRecord | None, given: str | None = None, 
     Raises:
         InputError: where the data are not there, or are not those that the run was trained on.
     """
-    dataset = load(dataclasses.replace(data, name=_place(data.name, record, remedy) if given is None else given))
+    place = _place(data.name, record, remedy) if given is None else given
+    dataset = load(dataclasses.replace(data, name=place), again=True)
     require_same(dataset, record, remedy)
     return dataset
 
@@ -65,7 +68,14 @@ def is_own(dataset: Dataset, record: DataRecord) -> bool:
     return sizes and all(fingerprint(dataset.part(name)) == record.fingerprints[name] for name in PARTS)
 
 
-def read_given(spec: str | None, split: str | None, data: Data, record: DataRecord | None, whole: bool = True) -> Given:
+def read_given(
+    spec: str | None,
+    split: str | None,
+    data: Data,
+    record: DataRecord | None,
+    whole: bool = True,
+    anew: Mapping[str, Any] | None = None,
+) -> Given:
     """Reads the examples that a command is to take through a run's model.
 
     A file of one part is taken whole where no split is asked for. It is divided as in training where it is the data
@@ -77,30 +87,45 @@ def read_given(spec: str | None, split: str | None, data: Data, record: DataReco
         data: the run's own setting.
         record: what the run was trained on; None for a run of an older version.
         whole: take all rows of the run's own data too, where they are one file and no split is asked for.
+        anew: settings of `data` by which labels are read in place of the run's own; whether data are the run's own is
+            told by the labels that it was trained with.
 
     Raises:
         InputError: where the data cannot be read, or have no such part.
     """
-    part = split or "test"
+    part, known = split or "test", UNKNOWN if record is None else record.schema
     if spec is None:
-        return Given(pick(data.name, _parts(load_again(data, record, remedy=_BY_DATA)), part), part, True)
-    parts = read_all_parts(spec, data)
-    dataset = None if record is None else _divided(spec, parts, data, record)
-    if dataset is not None and (split or not whole or len(parts) > 1):
-        return Given(pick(spec, _parts(dataset), part), part, True)
-    if len(parts) > 1:
+        dataset = load_again(data, record, remedy=_BY_DATA)
+        dataset = load(dataclasses.replace(data, name=dataset.name, **anew), again=True) if anew else dataset
+        return Given(pick(data.name, _parts(dataset), part), part, True)
+    try:
+        parts = read_all_parts(spec, data, known)
+    except InputError:
+        if not anew:
+            raise
+        parts = {}  # the run does not know these labels: the data are others
+    mine = None if record is None else _divided(spec, parts, data, record)
+    if not (split or not whole or len(parts) > 1):
+        mine = None
+    if anew or (data.missing == "drop" and mine is None):
+        changed = dataclasses.replace(data, **(anew or {}))
+        known = dataclasses.replace(known, classes=()) if anew else known
+        parts = read_all_parts(spec, changed.keeping_rows() if mine is None else changed, known)
+    if mine is not None:
+        return Given(pick(spec, _parts(cut(spec, parts, data.validation) if anew else mine), part), part, True)
+    if len(parts) > 1 or (split and "train" not in parts):
         return Given(pick(spec, parts, part), f"{part} of {_short(spec)}", False)
     if split is not None:
         raise InputError(
             f"{spec} is not divided into parts, and is not the data that the run was trained on: leave --split out, "
             "and all of it is taken"
         )
-    return Given(parts["train"], f"all of {_short(spec)}", False)
+    return Given(next(iter(parts.values())), f"all of {_short(spec)}", False)
 
 
 def _divided(spec: str, parts: dict[str, Examples], data: Data, record: DataRecord) -> Dataset | None:
     """Returns what was given, divided as the run's own data, where it is those; else None."""
-    if sum(map(len, parts.values())) != sum(record.rows.values()):
+    if "train" not in parts or sum(map(len, parts.values())) != sum(record.rows.values()):
         return None
     try:
         dataset = settled(cut(spec, parts, data.validation), data.preprocess)
@@ -119,10 +144,7 @@ def _place(name: str, record: DataRecord | None, remedy: str) -> str:
         return name
     if record.path is None:
         if not is_known(name):
-            raise InputError(
-                f"{name!r} was trained on as arrays in Python: save them as a .npz file with x_train, x_validation and "
-                f"x_test, and {remedy}"
-            )
+            raise of_arrays(name, remedy)
         return name
     for place in (record.path, name):
         if Path(place).expanduser().exists():

@@ -57,12 +57,16 @@ def write(name: str, parts: dict[str, Examples]) -> None:
 
     Raises `OSError` where the file cannot be written.
     """
-    file = path(name)
+    _write(path(name), _pack(parts))
+
+
+def _write(file: Path, arrays: dict[str, Any]) -> None:
+    """Writes arrays to a file, wholly or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as out:
-            np.savez(out, allow_pickle=False, **_pack(parts))
+            np.savez(out, allow_pickle=False, **arrays)
             out.flush()
             os.fsync(out.fileno())
         temporary.replace(file)
@@ -70,17 +74,36 @@ def write(name: str, parts: dict[str, Examples]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def read_array(name: str, state: str) -> np.ndarray | None:
+    """Returns the array kept under that name, or None where there is none, or one of another state."""
+    file = path(name)
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return arrays["x"] if str(arrays["state"]) == state else None
+    except Exception:  # what is damaged or missing is made again
+        return None
+
+
+def write_array(name: str, state: str, x: np.ndarray) -> None:
+    """Keeps an array under that name with what it was made of, in place of an older one; a full disk is no matter."""
+    try:
+        _write(path(name), {"x": x, "state": np.array(state)})
+    except OSError as error:
+        _log.warning("the decoded images could not be kept in %s (%s)", cache_folder(), error)
+
+
 def _pack(parts: dict[str, Examples]) -> dict[str, Any]:
     """Returns the parts as named arrays."""
-    arrays = {f"{name}_x": part.x for name, part in parts.items()}
-    labels = {f"{name}_label": part.label for name, part in parts.items() if part.label is not None}
-    return arrays | labels
+    fields = {f"{name}_{field}": value for name, part in parts.items() for field, value in vars(part).items()}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _unpack(arrays: dict[str, np.ndarray]) -> dict[str, Examples]:
     """Returns the parts in named arrays. Raises `KeyError` or `ValueError` where these are not what `_pack` makes."""
     names = [name for name in _PARTS if name == "train" or f"{name}_x" in arrays]
-    parts = {name: Examples(arrays[f"{name}_x"], arrays.get(f"{name}_label")) for name in names}
+    parts = {
+        name: Examples(arrays[f"{name}_x"], arrays.get(f"{name}_label"), arrays.get(f"{name}_y")) for name in names
+    }
     for name, part in parts.items():
         labelled = part.label is None or (part.label.dtype == np.int32 and part.label.shape == (len(part),))
         if part.x.dtype not in (np.uint8, np.float32) or part.x.ndim < 2 or not labelled:

@@ -2,15 +2,15 @@
 
 import dataclasses
 import logging
-import os
 from pathlib import Path
 
-from aejax.core import Examples, InputError, configurable, nearest, static
+from aejax.core import Examples, InputError, nearest
 from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites
-from aejax.data.dataset import PARTS, Dataset
+from aejax.data.arrays import ARRAYS
+from aejax.data.dataset import PARTS, UNKNOWN, Dataset, Schema
 from aejax.data.precision import settled
-from aejax.data.preprocess import Preprocess, Scale
-from aejax.data.split import cut
+from aejax.data.settings import PLAIN, Data, Reading
+from aejax.data.split import cut, split_off
 
 _log = logging.getLogger("aejax")
 
@@ -28,39 +28,26 @@ _ABOUT = {
 _EMBEDDED = {"mnist-5k": _embedded.digits, "sprites": sprites.read, "wbc": _embedded.wbc}
 
 
-@configurable
-class Data:
-    """Says which data set is used, how much of it is held out, and what happens to each example on the device."""
-
-    name: str = static(default="mnist")
-    """A name that `aejax data list` shows, tfds:NAME, or a path: .npy, .npz, .mat, a folder of images, packed data."""
-    validation: float = static(default=0.1)
-    """Fraction of the training examples held out for validation, by a fixed seed; 0 trains on all of them.
-    Not used where the data set has a validation part of its own, as mnist-5k does.
-    """
-    preprocess: Preprocess = Scale()
-    """What turns stored examples into the batch that the model sees."""
-
-    def __post_init__(self) -> None:
-        """Takes a path for its text. Raises `InputError` for anything else that is no text, such as arrays."""
-        if isinstance(self.name, os.PathLike):
-            object.__setattr__(self, "name", os.fspath(self.name))
-        if not isinstance(self.name, str):
-            raise InputError(
-                f"data.name is {type(self.name).__name__}: give a name or a path; arrays make a Dataset, for "
-                "fit(..., dataset=)"
-            )
-
-
-def load(data: Data) -> Dataset:
+def load(data: Data, *, again: bool = False) -> Dataset:
     """Loads a data set as stored, into the host's memory; `data.preprocess` is left for the device to apply.
 
     Images are `[n, h, w, c]` and vectors `[n, d]`, uint8 or float32; those of a packed folder stay on disk. A data
-    set without a test part gives a tenth of its examples to one, by the same fixed seed as validation. Raises
-    `InputError` where the data set is not known, not available, or too small to be split.
+    set without a test part gives a tenth of its examples to one, by the same fixed seed as validation.
+
+    Args:
+        data: which one, and how it is read.
+        again: whether a run was trained on it before, so that what is taken for granted has been said.
+
+    Raises:
+        InputError: where the data set is not known, not available, or too small to be split.
     """
     if not 0 <= data.validation < 1:
         raise InputError(f"validation is {data.validation}: give a fraction of at least 0 and below 1")
+    if not is_name(data.name):
+        path = Path(data.name).expanduser()
+        files.require_used(path, data)
+        return settled(split_off(data.name, files.read(path, data), data.validation, data, again), data.preprocess)
+    _require_plain(data)
     return settled(cut(data.name, _parts(data.name), data.validation), data.preprocess)
 
 
@@ -91,7 +78,7 @@ def prepare(name: str, source: Path | None = None) -> Path:
     return cache.path(name)
 
 
-def pack(source: str, folder: Path) -> dict[str, int]:
+def pack(source: str, folder: Path, data: Data = PLAIN) -> dict[str, int]:
     """Writes a data set to a folder, in a form that can be trained on without being in memory.
 
     `source` is a name or a path, as anywhere, or a folder of .npy files, which together are one part. Only a few
@@ -105,25 +92,44 @@ def pack(source: str, folder: Path) -> dict[str, int]:
         splits = _tfds.splits(source.removeprefix(_TFDS)).items()
         return _packed.write(folder, {name: split.chunks() for name, split in splits})
     if not is_name(source):
-        return _packed.write(folder, files.read_chunks(Path(source)))
+        files.require_used(Path(source).expanduser(), data)
+        parts, schema = files.read_chunks(Path(source), data)
+        return _packed.write(folder, parts, schema)
     return _packed.write(folder, {name: files.part_chunks(part) for name, part in _parts(source).items()})
 
 
-def read_examples(spec: str, split: str = "test") -> Examples:
+def read_examples(spec: str, split: str = "test", like: Data = PLAIN, known: Schema = UNKNOWN) -> Examples:
     """Returns the examples of a data set by its name or path: the only part, or the one called `split`.
 
-    A named data set always has the parts train, validation and test. Raises `InputError` as `load` does, and where
-    there is no such part.
+    A named data set always has the parts train, validation and test.
+
+    Args:
+        spec: the name or path.
+        split: the part.
+        like: how a run reads its own data; a path is read alike, as far as that has a meaning for it.
+        known: what that run has learned of its own data.
+
+    Raises:
+        InputError: as `load` does, and where there is no such part.
     """
-    parts = read_all_parts(spec)
-    return parts["train"] if len(parts) == 1 else pick(spec, parts, split)
+    parts = read_all_parts(spec, like.keeping_rows(), known)
+    return next(iter(parts.values())) if len(parts) == 1 else pick(spec, parts, split)
 
 
-def read_all_parts(spec: str, data: Data | None = None) -> dict[str, Examples]:
-    """Returns the parts at a path, or all three of a named data set, divided as `data` says where it has no own."""
+def read_all_parts(spec: str, like: Data = PLAIN, known: Schema = UNKNOWN) -> dict[str, Examples]:
+    """Returns the parts at a path, or all three of a named data set, divided as `like` says where it has no own.
+
+    Args:
+        spec: the name or path.
+        like: how a run reads its own data; a path is read alike, as far as that has a meaning for it.
+        known: what that run has learned of its own data.
+
+    Raises:
+        InputError: as `load` does.
+    """
     if not is_name(spec):
-        return files.read_parts(Path(spec))
-    dataset = load(dataclasses.replace(data or Data(), name=spec))
+        return files.read(Path(spec), like, known).parts
+    dataset = load(Data(spec, like.validation, like.preprocess))
     return {part: dataset.part(part) for part in PARTS}
 
 
@@ -138,6 +144,14 @@ def pick(spec: str, parts: dict[str, Examples], split: str) -> Examples:
     return parts[split]
 
 
+def _require_plain(data: Data) -> None:
+    """Raises `InputError` for a setting that says how files are read, as a data set with a name needs none."""
+    plain = PLAIN
+    for name in (field.name for field in dataclasses.fields(Reading)):
+        if getattr(data, name) != getattr(plain, name):
+            raise InputError(f"--data.{name} has no meaning for {data.name}, which has a name: leave it out")
+
+
 def is_known(name: str) -> bool:
     """Returns whether a text is the name of a data set that can be loaded."""
     return name in _ABOUT or name.startswith(_TFDS)
@@ -148,18 +162,26 @@ def is_name(spec: str) -> bool:
     return is_known(spec) or not files.is_path(spec)
 
 
+def of_arrays(name: str, remedy: str) -> InputError:
+    """Returns the error that the data of a run were arrays, which lie nowhere; `remedy` says what to do."""
+    return InputError(
+        f"{name!r} was trained on arrays given in Python: save them as a .npz file with x_train, x_validation and "
+        f"x_test, and {remedy}"
+    )
+
+
 def _check_name(name: str) -> None:
     """Raises `InputError` for a name of no data set."""
+    if name == ARRAYS:
+        raise of_arrays(name, "give its path by --data")
     if not is_known(name):
-        otherwise = "`aejax data list` shows all, or give a path to a .npy, .npz or .mat file or a folder of images"
+        otherwise = "`aejax data list` shows all, or give a path to a file or a folder of images"
         guess = " ".join(filter(None, (nearest(name, _ABOUT), otherwise)))
         raise InputError(f"there is no data set named {name!r}: {guess}")
 
 
 def _parts(name: str) -> dict[str, Examples]:
     """Returns the parts that a data set has of its own, from the cache if they are there, and else puts them there."""
-    if not is_name(name):
-        return files.read_parts(Path(name))
     _check_name(name)
     parts = cache.read(name)
     if parts is None:

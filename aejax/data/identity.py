@@ -13,7 +13,8 @@ import numpy as np
 
 from aejax.core import Examples, InputError
 from aejax.data._checks import as_single, require_finite
-from aejax.data.dataset import PARTS, Dataset
+from aejax.data.arrays import ARRAYS
+from aejax.data.dataset import PARTS, Dataset, Schema
 from aejax.data.files import is_path
 
 _log = logging.getLogger("aejax")
@@ -55,6 +56,10 @@ class DataRecord:
     """The fingerprint of each part: see `fingerprint`."""
     classes: tuple[str, ...] = ()
     """The names of the integer labels, in order; none where they have none."""
+    columns: tuple[str, ...] = ()
+    """The names of the values of an example, where the source has columns: see `Schema`."""
+    fill: tuple[float, ...] = ()
+    """What stands in for a missing value in each column, where that was asked for."""
     offset: tuple[float, ...] = ()
     """What is subtracted from each value of an example, flat, before it becomes float32; none: nothing."""
 
@@ -62,10 +67,10 @@ class DataRecord:
     def of(cls, dataset: Dataset) -> Self:
         """Describes a data set."""
         train = dataset.train.x
-        path = Path(dataset.name).expanduser()
+        path, lies = Path(dataset.name).expanduser(), dataset.name != ARRAYS and is_path(dataset.name)
         return cls(
             name=dataset.name,
-            path=str(path.resolve()) if is_path(dataset.name) and path.exists() else None,
+            path=str(path.resolve()) if lies and path.exists() else None,
             dtype=str(train.dtype),
             low=float(train.min()),
             high=float(train.max()),
@@ -74,6 +79,8 @@ class DataRecord:
             rows={name: len(dataset.part(name)) for name in PARTS},
             fingerprints={name: fingerprint(dataset.part(name)) for name in PARTS},
             classes=tuple(dataset.classes),
+            columns=tuple(dataset.columns),
+            fill=tuple(dataset.fill),
             offset=() if dataset.offset is None else tuple(dataset.offset.ravel().tolist()),
         )
 
@@ -85,9 +92,9 @@ class DataRecord:
             fields: dict[str, Any] = {name: value for name, value in content.items() if name in names}
             fields |= {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
             made = cls(**fields)
-            texts = (made.name, made.path or "", *made.classes, *made.fingerprints.values())
+            texts = (made.name, made.path or "", *made.classes, *made.columns, *made.fingerprints.values())
             sizes = (*made.shape, *made.rows.values())
-            numbers = (made.low, made.high, *made.offset)
+            numbers = (made.low, made.high, *made.fill, *made.offset)
             whole = (
                 made.dtype in ("uint8", "float32")
                 and type(made.whole) is bool
@@ -102,6 +109,11 @@ class DataRecord:
         if not whole:
             raise ValueError("no record of data (a field is of another kind)")
         return made
+
+    @property
+    def schema(self) -> Schema:
+        """What the numbers stand for, by which later data are read."""
+        return Schema(self.classes, self.columns, self.fill)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the JSON form of the record."""

@@ -5,16 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from aejax.core import Examples, InputError
-from aejax.data._checks import as_array, as_single, examples, labels, lost_places
+from aejax.core import Examples
+from aejax.data._checks import as_array, as_single, examples, hint, labels, lost_places, require_alike
 from aejax.data.dataset import PARTS, Dataset
 from aejax.data.preprocess import Preprocess
 from aejax.data.stored import Stored, chunks
-
-
-def single(part: Examples, where: str) -> Examples:
-    """Returns examples as uint8 or float32: see `as_single`."""
-    return replace(part, x=as_single(part.x, where)) if part.x.dtype == np.float64 else part
 
 
 def settled(dataset: Dataset, preprocess: Preprocess) -> Dataset:
@@ -32,10 +27,8 @@ def settled(dataset: Dataset, preprocess: Preprocess) -> Dataset:
             offset = np.where(lost, parts["train"].x.astype(np.float64).mean(axis=0), 0)
             parts = {name: replace(part, x=(part.x - offset[None]).astype(np.float32)) for name, part in parts.items()}
             dataset = replace(dataset, offset=offset)
-        parts = {name: single(part, f"the {name} part of {dataset.name}") for name, part in parts.items()}
-    kinds = {(part.x.shape[1:], str(part.x.dtype)) for part in parts.values() if len(part)}
-    if len(kinds) > 1:
-        raise InputError(f"the parts of {dataset.name} differ in shape or type ({kinds}): make them alike")
+        parts = {name: _single(part, f"the {name} part of {dataset.name}") for name, part in parts.items()}
+    require_alike(parts, dataset.name)
     changed: dict[str, Any] = {name: part for name, part in parts.items() if part is not dataset.part(name)}
     return replace(dataset, **changed) if changed else dataset
 
@@ -46,11 +39,18 @@ def _exact(part: Examples, where: str) -> Examples:
         return part
     x, label = part.x, part.label
     if not _is_settled(x):
-        x = as_array(x, where)
-        x = examples(x, where, exact=True) if len(x) else x.astype(np.float32)
+        given = as_array(x, where)
+        x = examples(given, where) if len(given) else given.astype(np.float32)
+        if len(x):
+            hint(x.dtype, x.min(), x.max(), given, where)
     if label is not None and not (isinstance(label, np.ndarray) and label.dtype == np.int32 and label.ndim == 1):
         label = labels(as_array(label, where), len(x), where)
     return part if x is part.x and label is part.label else replace(part, x=x, label=label)
+
+
+def _single(part: Examples, where: str) -> Examples:
+    """Returns examples as uint8 or float32: see `as_single`."""
+    return replace(part, x=as_single(part.x, where)) if part.x.dtype == np.float64 else part
 
 
 def _is_settled(x: Any) -> bool:

@@ -1,9 +1,16 @@
 """Splits data sets in a fixed way: the same examples into the same parts, on every machine and in every version."""
 
+import logging
+
 import numpy as np
 
 from aejax.core import Examples, InputError
-from aejax.data.dataset import Dataset
+from aejax.data._checks import filled
+from aejax.data.dataset import PARTS, Dataset, Parts
+from aejax.data.settings import Data
+
+notes = logging.getLogger("aejax.notes")
+"""Says what was taken for granted about the user's own data."""
 
 _TEST = 0.1  # the share of train that becomes test in a data set without a test part
 
@@ -12,6 +19,39 @@ def permutation(n: int) -> np.ndarray:
     """Returns the fixed random order of `n` examples that every split uses."""
     # RandomState's streams are frozen for good; those of numpy.random.Generator may change.
     return np.random.RandomState(0).permutation(n)
+
+
+def split_off(name: str, found: Parts, validation: float, data: Data, again: bool = False) -> Dataset:
+    """Makes a data set of the parts of the user's own data, and says in one line each what was done about them.
+
+    Args:
+        name: the name of the data set.
+        found: the parts, with NaN for missing values.
+        validation: the fraction of train that makes a validation part where there is none.
+        data: its field `missing` says whether missing values are filled with the means of train.
+        again: whether all of this was said before, and is not now.
+
+    Raises:
+        InputError: where there is no train part, nothing would be left to train on, or a column has no value.
+    """
+    if "train" not in found.parts:
+        raise InputError(f"{name} has no part to train on, only {', '.join(found.parts)}: name one train")
+    dataset = cut(name, found.parts, validation)
+    for note in () if again else found.notes:
+        notes.warning("%s: %s", name, note)
+    held_out = [f"{len(dataset.part(part)):,} for {part}" for part in ("validation", "test") if part not in found.parts]
+    if held_out and not again:
+        notes.warning(
+            "%s: %s examples to train on; held out by a fixed seed: %s (--data.validation)",
+            *(name, f"{len(dataset.train):,}", ", ".join(held_out)),
+        )
+    schema, parts = found.schema, {part: dataset.part(part) for part in PARTS}
+    if data.missing == "mean":
+        whole = filled(Parts(parts, schema))
+        schema, parts = whole.schema, whole.parts
+    return Dataset(
+        name, parts["train"], parts["validation"], parts["test"], schema.classes, schema.columns, schema.fill
+    )
 
 
 def cut(name: str, parts: dict[str, Examples], validation: float) -> Dataset:

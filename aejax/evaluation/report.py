@@ -154,14 +154,19 @@ def show(trained: Trained, metrics: dict[str, float], part: str, own: bool = Tru
         print(f"published: {expected.metric} {expected.value:g}, which was not measured (aejax eval RUN --samples K)")
 
 
-def show_rows(rows: dict[str, dict[str, float]]) -> None:
-    """Prints a table with one row of metrics for each name. All rows have the same metrics."""
+def show_rows(rows: dict[str, dict[str, float]], classes: tuple[str, ...] = ()) -> None:
+    """Prints a table with one row of metrics for each name, and the names of classes below it.
+
+    All rows have the same metrics.
+    """
     columns = list(dict.fromkeys(metric for row in rows.values() for metric in row))
     known = {metric: describe(metric) for metric in columns}
     table = Table("", *(labelled(name, None if metric is None else metric.better) for name, metric in known.items()))
     for name, row in rows.items():
         table.add_row(name, *(f"{row[metric]:.4f}" for metric in columns))
     Console().print(table)
+    if classes:
+        print(f"{len(classes)} classes: {', '.join(classes)}")
 
 
 def profiled(train: Callable[[], Trained]) -> None:

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ from aejax.core import Examples, InputError, first_line
 from aejax.data import Dataset
 from aejax.evaluation import _denoising, _generation, _quantised, _sparsity, _variational, disentanglement, figures
 from aejax.experiment import Experiment
-from aejax.metrics import detection_metrics
+from aejax.metrics import Score, detection_metrics
 from aejax.models import parameters_at
 from aejax.trained import Trained
 
@@ -101,8 +102,13 @@ def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     drawn = {"loss": figures.loss_curves(trained.history)} if trained.history else {}
     if len(trained.shape) == 1 or figures.is_drawable(trained.shape):
         drawn["reconstructions"] = figures.reconstructions(trained.target(few), trained.reconstruct(few.x, few.label))
-    drawn["codes"] = figures.code_scatter(trained.encode(many.x, many.label), many.label)
+    drawn["codes"] = figures.code_scatter(trained.encode(many.x, many.label), _named(many.label, dataset.classes))
     return drawn | {name: figures.weights(kernel, trained.shape) for name, kernel in image_weights(trained).items()}
+
+
+def _named(label: np.ndarray | None, classes: tuple[str, ...]) -> np.ndarray | None:
+    """Returns labels by the names of their classes, where they have names and are few enough to be told apart."""
+    return label if label is None or not 0 < len(classes) <= figures.MOST_CLASSES else np.asarray(classes)[label]
 
 
 def image_weights(trained: Trained) -> dict[str, np.ndarray]:
@@ -118,19 +124,26 @@ def image_weights(trained: Trained) -> dict[str, np.ndarray]:
     return {name: kernel for name, kernel in kernels.items() if kernel.shape == (size, model.latent.size)}
 
 
-def measure_detection(trained: Trained, part: Examples) -> dict[str, float]:
-    """Measures how well the run's own anomaly score tells outliers apart.
+def measure_detection(
+    trained: Trained, part: Examples, kind: Score | Literal["detector"] | None = None
+) -> dict[str, float]:
+    """Measures how well an anomaly score tells outliers apart, by default the run's own.
 
     Nothing is measured unless the labels are 0 (normal) for some examples and 1 (outlier) for all others.
     """
     if part.label is None or set(np.unique(part.label)) != {0, 1}:
         return {}
-    return detection_metrics(trained.score(part.x, label=part.label), part.label)
+    return detection_metrics(trained.score(part.x, kind, part.label), part.label)
 
 
-def flags_outliers(experiment: Experiment) -> bool:
-    """Tells whether labels flag outliers: those of a .mat file do, and those of an experiment with a detector may."""
-    return experiment.detector is not None or experiment.data.name.lower().endswith(".mat")
+def flags_outliers(experiment: Experiment, other: str = "") -> bool:
+    """Tells whether labels flag outliers: where the data say which do, and in a .mat file; with a detector they may.
+
+    `other` is the name of the data, where they are not the experiment's own.
+    """
+    if experiment.detector is not None or experiment.data.outlier:
+        return True
+    return (other or experiment.data.name).lower().endswith(".mat")
 
 
 SUITE = [

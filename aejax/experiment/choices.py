@@ -89,7 +89,7 @@ def _exchange(value: Any, annotation: Any, path: list[str], name: str, flag: str
     if rest:
         new = _exchange(old, held, rest, name, flag)
     elif isinstance(old, Data):
-        new = dataclasses.replace(old, name=name)
+        new = old.named(name)
     else:
         new = _convert(old, _options(held), name, flag)
     return {**value, first: new} if isinstance(value, dict) else dataclasses.replace(value, **{first: new})

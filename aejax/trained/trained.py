@@ -15,7 +15,18 @@ from jaxtyping import Array, Float, Int, Num
 
 from aejax import core, devices
 from aejax.core import CHUNK, Examples, InputError, Mean, Metrics, Stream, as_arrays, derive, first_line, means, unseen
-from aejax.data import NO_RECORD, DataRecord, Preprocess, as_array, as_stored, in_units, scaled
+from aejax.data import (
+    NO_RECORD,
+    UNKNOWN,
+    DataRecord,
+    Preprocess,
+    Schema,
+    as_array,
+    as_examples,
+    as_stored,
+    in_units,
+    scaled,
+)
 from aejax.experiment import Experiment
 from aejax.losses import Likelihood
 from aejax.metrics import (
@@ -62,6 +73,11 @@ class Trained:
     """What the model was trained on, in whose units examples are read; None where an older version did not say."""
     reference: Reference | None = None
     """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
+
+    @property
+    def schema(self) -> Schema:
+        """What the numbers of the training data stand for: the names of classes and columns."""
+        return UNKNOWN if self.data is None else self.data.schema
 
     @property
     def used(self) -> core.State:
@@ -115,7 +131,7 @@ class Trained:
         """Encodes each example and decodes it again. Labels and errors are those of `encode`."""
         return self.decode(self.encode(x, label), label)
 
-    def draw_codes(self, n: int, *, like: Examples | None = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
+    def draw_codes(self, n: int, *, like: Any = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
         """Draws codes from the model's prior, or from the aggregate posterior of training examples.
 
         The latter is a mixture of ten Gaussians, fitted to a draw from the posterior of each of them, or of
@@ -123,7 +139,7 @@ class Trained:
 
         Args:
             n: the number of codes.
-            like: the training examples; None: the codes are drawn from the prior.
+            like: the training examples, as `Examples` or an array; None: the codes are drawn from the prior.
             seed: the seed of the draws.
 
         Raises:
@@ -132,7 +148,7 @@ class Trained:
         if n < 1:
             raise InputError(f"{n} samples were asked for: ask for 1 or more")
         if like is not None:
-            like = like.at_most(MOST_FITTED)
+            like = self._examples(like).at_most(MOST_FITTED)
             drawn = codes.require_finite(self.encode(like.x, like.label, seed=seed), "the training examples")
             return codes.from_mixture(drawn, n, seed)
         model = self.experiment.model
@@ -144,7 +160,7 @@ class Trained:
         return np.asarray(_draw_codes(model, self.used.variables, n, derive(jax.random.key(seed), Stream.CODES)))
 
     def sample(
-        self, n: int, label: Labels | None = None, *, like: Examples | None = None, seed: int = 0, draw: bool = False
+        self, n: int, label: Labels | None = None, *, like: Any = None, seed: int = 0, draw: bool = False
     ) -> Float[np.ndarray, "n *shape"]:
         """Generates examples: draws codes by `draw_codes`, and decodes them.
 
@@ -268,12 +284,13 @@ class Trained:
             sums.append(jax.device_get(function(preprocess, padded, counted)))
         return core.means(jax.tree.map(lambda *leaves: np.stack(leaves), *sums))
 
-    def evaluate(self, part: Examples) -> dict[str, float]:
+    def evaluate(self, part: Any) -> dict[str, float]:
         """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part.
 
-        Bits per dimension are given where the likelihood gives masses: see `metrics.is_mass`.
+        Bits per dimension are given where the likelihood gives masses: see `metrics.is_mass`. `part` is `Examples`, an
+        array, or a pair of an array and its labels.
         """
-        experiment = self.experiment
+        experiment, part = self.experiment, self._examples(part)
         loss, preprocess = as_arrays((experiment.loss, self.preprocess))
         part = part.read()
         placed = self.place(part)
@@ -286,6 +303,11 @@ class Trained:
     def place(self, part: Examples) -> Examples:
         """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""
         return devices.place(self._check(part.read()), as_arrays(self.preprocess))
+
+    def _examples(self, given: Any) -> Examples:
+        """Returns examples as they are, and reads arrays and data frames as the run's own data were read."""
+        x, label = given if isinstance(given, tuple) else (given, None)
+        return as_examples(x, label, self.experiment.data, self.schema)
 
     @cached_property
     def _prepared(self) -> Prepared:
@@ -325,12 +347,18 @@ class Trained:
         offset = () if self.data is None else self.data.offset
         return x + np.reshape(offset, (1, *self.shape)) if offset else x
 
+    def _array(self, x: Any) -> np.ndarray:
+        """Returns anything that is like an array as one; a data frame is read as the run's own table was."""
+        if hasattr(x, "__arrow_c_stream__"):
+            return np.asarray(self._examples(x).x)
+        return as_array(x, "the examples")
+
     def _check(self, batch: Examples) -> Examples:
         """Returns the examples as the model takes them: in the units of its training data, statically binarised if so.
 
         Raises `InputError` for any that it does not take.
         """
-        x = as_array(batch.x, "the examples")
+        x = self._array(batch.x)
         if x.dtype.kind not in "buif":
             raise InputError(f"the examples have type {x.dtype}, but must be real numbers")
         if x.ndim == len(self.shape) and self.shape[-1] == 1:

@@ -12,7 +12,17 @@ import numpy as np
 
 from aejax import core
 from aejax.core import BUFFER, DivergedError, InputError, Stopped, as_arrays, named_leaves
-from aejax.data import NO_RECORD, DataRecord, Dataset, load as load_data, load_again, require_same, settled
+from aejax.data import (
+    ARRAYS,
+    NO_RECORD,
+    DataRecord,
+    Dataset,
+    as_dataset,
+    load as load_data,
+    load_again,
+    require_same,
+    settled,
+)
 from aejax.devices import ALL_DEVICES, Parallel, Program, hosts
 from aejax.experiment import Experiment, differences
 from aejax.runs import FRESH, Run, Saving, stopping, validation_losses
@@ -36,10 +46,10 @@ ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
 
 def fit(
     experiment: Experiment,
+    dataset: Any = None,
     *,
     folder: str | Path | None = None,
     resume: str | Path | None = None,
-    dataset: Dataset | None = None,
     params: Any = None,
     parallel: Parallel = ALL_DEVICES,
     saving: Saving | None = None,
@@ -53,9 +63,10 @@ def fit(
 
     Args:
         experiment: what to train.
+        dataset: in place of the one that `experiment.data` names: a `Dataset`, an array of examples, a data frame, or
+            a pair of examples and labels; see `aejax.data.Dataset.of`.
         folder: where the run directory is made, as `folder/NAME/ID`; None: nothing is written.
         resume: a run directory to go on with instead; it ends with the same bits as if it had never stopped.
-        dataset: in place of the one that `experiment.data` names.
         params: to start from, in place of fresh ones; see `aejax.training.unroll`. A resumed run has its own.
         parallel: the devices that train it together, and how.
         saving: when checkpoints are written, and which are kept; None is `Saving()`.
@@ -75,7 +86,10 @@ def fit(
             is not done within `stopping.GRACE` seconds of SIGTERM, the state at the last row of metrics is saved and
             the process ends with 143.
     """
-    dataset = settled(data_of(experiment, resume) if dataset is None else dataset, experiment.data.preprocess)
+    if dataset is not None and not isinstance(dataset, Dataset):  # the run is to say that its data had no name
+        experiment = dataclasses.replace(experiment, data=experiment.data.named(ARRAYS))
+    dataset = data_of(experiment, resume) if dataset is None else as_dataset(dataset, experiment.data)
+    dataset = settled(dataset, experiment.data.preprocess)
     record = DataRecord.of(dataset)
     given, experiment = experiment, experiment.resolve(dataset)
     parallel = parallel.resolve(experiment)

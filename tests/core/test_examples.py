@@ -20,7 +20,7 @@ WHOLE = Examples(X, LABEL, Y)
 
 def stored(folder):
     _packed.write(folder / "packed", {"train": [Examples(X, LABEL)]})
-    return dataclasses.replace(_packed.read(folder / "packed")["train"], y=Y)
+    return dataclasses.replace(_packed.read(folder / "packed").parts["train"], y=Y)
 
 
 @pytest.mark.parametrize("where", ["host", "device", "disk"])

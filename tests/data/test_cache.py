@@ -5,8 +5,8 @@ import numpy as np
 import platformdirs
 import pytest
 
-from aejax.core import Examples
-from aejax.data import cache
+from aejax.core import Examples, InputError
+from aejax.data import _packed, cache
 
 LABELS = np.arange(30, dtype=np.int32)
 PARTS = {
@@ -29,6 +29,15 @@ def test_what_is_written_is_read_back_and_nothing_else_is_left(cache_folder):
     assert same(cache.read("tfds:a/b:1.0"), PARTS)
     assert [file.parent for file in cache_folder.rglob("*")] == [cache_folder]
     assert cache.read("tfds:a_b:1.0") is None
+
+
+def test_targets_are_kept_in_the_cache_and_refused_by_packed_data(tmp_path):
+    y = np.ones((3, 2), np.float32)
+    part = Examples(np.zeros((3, 2), np.float32), y=y)
+    cache.write("paired", {"train": part})
+    np.testing.assert_array_equal(cache.read("paired")["train"].y, y)
+    with pytest.raises(InputError, match="targets of their own, which cannot be packed"):
+        _packed.write(tmp_path / "packed", {"train": [part]})
 
 
 def test_a_missing_file_is_not_worth_a_warning(caplog):

@@ -3,7 +3,7 @@ import pytest
 
 from aejax.core import InputError
 from aejax.data import read_array
-from aejax.data.files import is_path, read_parts
+from aejax.data.files import is_path, read
 
 
 def save(tmp_path, values, **kwargs):
@@ -60,7 +60,11 @@ def test_what_is_read_no_longer_depends_on_the_file(tmp_path):
     [
         (
             np.array([[1.0, np.nan], [np.inf, 2]]),
-            r"has 2 values in 2 rows that are NaN, infinite .* in example 0, column 1: remove",
+            r"has 1 values in 1 rows that are infinite .* in example 1, column 0: remove",
+        ),
+        (
+            np.array([[1.0, 2], [np.nan, 2]]),
+            r"1 missing values \(NaN\) in 1 rows, the first in example 1, column 0: replace them, or train with",
         ),
         (np.array([[1.0, 2], [1e300, 2]]), r"has 1 values .* too large for float32, the first in example 1"),
         (np.zeros(5), r"shape \(5,\): expected \[n, d\], \[n, h, w\] or \[n, h, w, c\]"),
@@ -85,10 +89,10 @@ def test_objects_are_never_unpickled(tmp_path):
             return pytest.fail, ("unpickled",)
 
     file = save(tmp_path, np.array([[Trap()]], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="holds Python objects, which are never unpickled"):
         read_array(file)
     np.savez(tmp_path / "a.npz", x=np.array([[Trap()]], dtype=object))
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="holds Python objects, which are never unpickled"):
         read_array(tmp_path / "a.npz")
 
 
@@ -122,11 +126,11 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("x", ["x", "images", "data", "X"])
-@pytest.mark.parametrize("y", ["y", "labels", "label"])
+@pytest.mark.parametrize("y", ["y", "labels", "label", "Y", "target"])
 def test_a_file_of_arrays_goes_by_its_names(tmp_path, x, y):
     values = np.arange(6, dtype=np.float32).reshape(3, 2)
-    np.savez(tmp_path / "a.npz", **{x: values, y: [2, 0, 1], "notes": np.array([{}], dtype=object)})
-    parts = read_parts(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", **{x: values, y: [2, 0, 1]})
+    parts = read(tmp_path / "a.npz").parts
     assert list(parts) == ["train"]
     np.testing.assert_array_equal(parts["train"].x, values)
     assert parts["train"].label.tolist() == [2, 0, 1]
@@ -136,7 +140,7 @@ def test_a_file_of_arrays_goes_by_its_names(tmp_path, x, y):
 def test_named_parts_are_kept_apart_with_their_labels(tmp_path):
     x = np.zeros((4, 2, 2), np.uint8)
     np.savez_compressed(tmp_path / "a.npz", x_train=x, y_train=np.arange(4), x_test=x[:2], x_validation=x[:1])
-    parts = read_parts(tmp_path / "a.npz")
+    parts = read(tmp_path / "a.npz").parts
     assert {name: part.x.shape for name, part in parts.items()} == {
         "train": (4, 2, 2, 1),
         "validation": (1, 2, 2, 1),
@@ -151,18 +155,22 @@ def test_named_parts_are_kept_apart_with_their_labels(tmp_path):
     [
         ({"a": [1], "b": [2]}, "holds a, b: name the examples x"),
         ({}, "holds nothing: name the examples x"),
-        ({"x_test": np.zeros((2, 2))}, "holds x_test: name"),
         (
             {"x": np.zeros((3, 2)), "y": [0, 1]},
             r"labels of shape \(2,\) for 3 examples: expected one an example",
         ),
         ({"x": np.zeros((2, 2)), "y": [[0], [1]]}, r"labels of shape \(2, 1\) for 2 examples"),
-        ({"x": np.zeros((2, 2)), "y": [0.5, 1]}, "labels of type float64: expected whole numbers"),
+        ({"x": np.zeros((2, 2)), "y": [0.5, 1]}, "labels of type float64: expected text, or whole numbers"),
         (
             {"x": np.zeros((2, 2)), "y": [2**40, 1]},
-            "labels of type int64: expected whole numbers that fit int32",
+            "labels of type int64: expected text, or whole numbers within int32",
         ),
-        ({"x": np.zeros((2, 2)), "y": ["cat", "dog"]}, "labels of type <U3"),
+        (
+            {"x": np.zeros((2, 2)), "notes": np.zeros(2)},
+            "also holds notes, which would not be used: .* --data.drop notes",
+        ),
+        ({"x": np.zeros((2, 2)), "y_test": np.zeros(2)}, "also holds y_test, which would not be used"),
+        ({"x": np.zeros((2, 2)), "X": np.zeros((2, 2))}, "also holds x, which would not be used"),
         ({"x_train": np.zeros((2, 2)), "x_test": np.zeros((2, 3))}, "parts of .* differ in shape or type"),
         ({"x_train": np.zeros((2, 2)), "x_test": np.zeros((2, 2), np.uint8)}, "differ in shape or type"),
     ],
@@ -170,7 +178,7 @@ def test_named_parts_are_kept_apart_with_their_labels(tmp_path):
 def test_files_of_arrays_that_cannot_be_used_are_refused(tmp_path, arrays, why):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(InputError, match=why):
-        read_parts(tmp_path / "a.npz")
+        read(tmp_path / "a.npz")
 
 
 def test_paths_are_told_from_names(tmp_path, monkeypatch):

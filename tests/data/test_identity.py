@@ -116,7 +116,7 @@ def test_values_in_other_units_become_those_of_the_training_data(trained_on, giv
             LEVELS.reshape(-1, 5),
             r"uint8 from 0 to 255, but .*: give float32",
         ),
-        (COUNTS, np.full((3, 5), np.nan), r"15 values in 3 rows that are NaN.* first in example 0, column 0"),
+        (COUNTS, np.full((3, 5), np.nan), r"15 missing values \(NaN\) in 3 rows, the first in example 0, column 0"),
     ],
 )
 def test_values_whose_unit_cannot_be_told_are_refused(trained_on, given, said):
@@ -205,7 +205,7 @@ def test_rows_that_were_appended_are_told_by_their_number(tmp_path):
 
 def test_arrays_of_python_are_asked_for_as_a_file(tmp_path):
     made = dataclasses.replace(record(LEVELS), name="mine")
-    with pytest.raises(InputError, match=r"'mine' was trained on as arrays in Python: .*x_train"):
+    with pytest.raises(InputError, match=r"'mine' was trained on arrays given in Python: .*x_train"):
         load_again(Data("mine"), made)
 
 
@@ -226,6 +226,8 @@ def test_silence_is_the_rule(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     data = Data(save(tmp_path / "a.npz"))
     made = DataRecord.of(load(data))
+    assert [record.name for record in caplog.records] == ["aejax.notes"]  # what is held out is said once
+    caplog.clear()
     load_again(data, made)
     read_given(data.name, "train", data, made)
     assert not caplog.messages

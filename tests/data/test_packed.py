@@ -34,7 +34,8 @@ def same(one, other):
 
 @pytest.mark.parametrize("few", [1, 17, 2**22])
 def test_packed_data_are_the_same_data_on_disk_and_are_cut_the_same(tmp_path, source, monkeypatch, few):
-    monkeypatch.setattr("aejax.data.stored._CHUNK", few)
+    for module in ("stored", "_checks"):
+        monkeypatch.setattr(f"aejax.data.{module}._CHUNK", few)
     pack(source, tmp_path / "packed")
     there, here = load(Data(str(tmp_path / "packed"))), load(Data(source))
     assert there.shape == here.shape
@@ -47,13 +48,13 @@ def test_packed_data_are_the_same_data_on_disk_and_are_cut_the_same(tmp_path, so
 
 
 def test_what_needs_arrays_reads_them_whole(folder):
-    placed = place(_packed.read(folder)["train"].take(np.arange(7)), Scale())
+    placed = place(_packed.read(folder).parts["train"].take(np.arange(7)), Scale())
     np.testing.assert_array_equal(placed.x, X[:7])
     np.testing.assert_array_equal(placed.label, Y[:7])
 
 
 def test_rows_on_disk_are_indexed_as_an_array_is(folder):
-    part = _packed.read(folder)["train"]
+    part = _packed.read(folder).parts["train"]
     index = RNG.permutation(50)[:20]
     for rows, array in (
         (part.x, X),
@@ -93,7 +94,7 @@ def test_several_arrays_in_a_folder_are_one_part_by_sorted_name(tmp_path):
 
 
 def test_images_of_a_folder_with_labels(tmp_path, monkeypatch):
-    monkeypatch.setattr("aejax.data._images._CHUNK", 2)
+    monkeypatch.setattr("aejax.data._checks._CHUNK", 150)
     for i in range(5):
         file = tmp_path / "images" / "ab"[i > 1] / f"{i}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +106,7 @@ def test_images_of_a_folder_with_labels(tmp_path, monkeypatch):
 
 
 def test_more_than_fits_is_spread_over_all_and_said(folder, caplog):
-    part = _packed.read(folder)["train"]
+    part = _packed.read(folder).parts["train"]
     few = part.within(20.5 * X[0].nbytes / 1e9)
     np.testing.assert_array_equal(few.x, X[spread(50, 20)])
     assert "of the 50 examples" in caplog.text
@@ -114,7 +115,7 @@ def test_more_than_fits_is_spread_over_all_and_said(folder, caplog):
 
 def test_a_pass_over_what_is_on_disk_sees_all_of_it(folder, monkeypatch):
     monkeypatch.setattr("aejax.data.stored._CHUNK", 100)
-    rows = _packed.read(folder)["train"].x
+    rows = _packed.read(folder).parts["train"].x
     assert len(list(chunks(rows))) > 3
     np.testing.assert_array_equal(np.concatenate(list(chunks(rows))), X)
     grey = X / 255
@@ -184,7 +185,7 @@ def test_a_file_that_becomes_shorter_while_it_is_used_is_noticed(folder):
     ("values", "why"),
     [
         (np.array([[1.0, np.nan]], np.float32), "NaN"),
-        (np.zeros((0, 3), np.uint8), "no examples"),
+        (np.zeros((0, 3), np.uint8), "at least one example"),
         (np.zeros(3), "expected \\[n, d\\]"),
         (np.float32(3), "expected \\[n, d\\]"),
         (np.array([["a"]]), "real numbers"),

@@ -78,9 +78,9 @@ def test_arrays_given_in_python_are_checked_as_files_are(caplog):
     assert settled(made, Scale()) is made
     bad = good.copy()
     bad[17, 0] = np.nan
-    with pytest.raises(InputError, match=r"the test part of mine has 1 values in 1 rows .* example 17, column 0"):
+    with pytest.raises(InputError, match=r"the test part of mine has 1 missing values .* in 1 rows, .* 17, column 0"):
         settled(Dataset("mine", lists, big, Examples(bad)), Scale())
-    with pytest.raises(InputError, match=r"the train part of mine make no array .*: give rows of one length"):
+    with pytest.raises(InputError, match=r"the train part of mine cannot be made an array .* rows of equal length"):
         settled(Dataset("mine", Examples([[1, 2], [3]]), big, big), Scale())
     assert not caplog.messages
 

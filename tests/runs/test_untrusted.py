@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import aejax
 from aejax.core import InputError
 from aejax.data import _packed, cache
-from aejax.data.files import read_parts
+from aejax.data.files import read
 from aejax.runs import Run, _older, array_file, read_json
 from aejax.sweeps import Result, Sweep, grid, read_axes, summary
 from tests.helpers.older import made_older
@@ -246,7 +246,7 @@ def test_damaged_data_is_read_or_refused(tmp_path, name, how):
     else:
         Image.fromarray(x).save(file, "PNG" if name.endswith("png") else "JPEG")
     path.write_bytes(damaged(file.getvalue(), how))
-    read_or_refused(lambda: read_parts(path if name.startswith("x.") else path.parent))
+    read_or_refused(lambda: read(path if name.startswith("x.") else path.parent))
 
 
 @quick
@@ -257,7 +257,7 @@ def test_damaged_packed_data_is_read_or_refused(tmp_path, how, name):
         _packed.write(whole, {"train": [DATASET.train]})
     shutil.copytree(whole, copy, dirs_exist_ok=True)
     (copy / name).write_bytes(damaged((whole / name).read_bytes(), how))
-    read_or_refused(lambda: read_parts(copy))
+    read_or_refused(lambda: read(copy))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_damaged_packed_data_is_read_or_refused(tmp_path, how, name):
 def test_a_packed_folder_with_an_odd_index_is_refused(tmp_path, text):
     (tmp_path / "index.json").write_text(text)
     with pytest.raises(InputError, match="is not whole"):
-        read_parts(tmp_path)
+        read(tmp_path)
 
 
 def test_nothing_is_unpickled(tmp_path, monkeypatch):
@@ -277,7 +277,7 @@ def test_nothing_is_unpickled(tmp_path, monkeypatch):
     (tmp_path / "c.npz").write_bytes(pickle.dumps(Trap()))
     for name in ("a.npy", "b.npz", "c.npz"):
         with pytest.raises(InputError, match="cannot be read"):
-            read_parts(tmp_path / name)
+            read(tmp_path / name)
     monkeypatch.setenv("AEJAX_CACHE", str(tmp_path))
     np.savez(cache.path("trap"), train_x=objects)
     assert cache.read("trap") is None
@@ -295,16 +295,16 @@ def test_an_array_in_a_zip_file_cannot_claim_more_than_it_holds(tmp_path, shape)
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("x.npy", npy(shape, bytes(6)))
     with pytest.raises(InputError, match="more than it holds"):
-        read_parts(tmp_path / "x.npz")
+        read(tmp_path / "x.npz")
 
 
 def test_a_zip_file_that_unpacks_to_more_than_the_memory_is_refused(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "x.npz", x=np.zeros((1000, 1000), np.uint8))
     assert (tmp_path / "x.npz").stat().st_size < 5000
-    assert len(read_parts(tmp_path / "x.npz")["train"]) == 1000
+    assert len(read(tmp_path / "x.npz").parts["train"]) == 1000
     monkeypatch.setattr("aejax.data.files.os.sysconf", lambda name: 900)
     with pytest.raises(InputError, match="more than this machine's memory"):
-        read_parts(tmp_path / "x.npz")
+        read(tmp_path / "x.npz")
 
 
 def test_an_image_that_claims_a_terabyte_is_refused(tmp_path):
@@ -315,7 +315,7 @@ def test_an_image_that_claims_a_terabyte_is_refused(tmp_path):
     ends = chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + ends)
     with pytest.raises(InputError, match=r"a\.png cannot be read as an image .*decompression bomb"):
-        read_parts(tmp_path)
+        read(tmp_path)
 
 
 def test_a_mat_file_is_unpacked_once(tmp_path):
@@ -327,4 +327,4 @@ def test_a_mat_file_is_unpacked_once(tmp_path):
     inner = element(15, zlib.compress(element(14, bytes(10**6)), 9))
     (tmp_path / "x.mat").write_bytes(bytes(124) + b"\0\1IM" + element(15, zlib.compress(inner, 9)))
     with pytest.raises(InputError, match="holds nothing"):
-        read_parts(tmp_path / "x.mat")
+        read(tmp_path / "x.mat")

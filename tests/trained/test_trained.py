@@ -71,7 +71,7 @@ def test_evaluation_equals_numpy(trained):
         (np.zeros((3, 5, 5, 1), np.uint8), r"shape \(3, 5, 5, 1\), but this model was trained on \(n, 4, 4, 1\)"),
         (np.zeros((0, 4, 4, 1), np.uint8), r"shape \(0, 4, 4, 1\)"),
         (np.full((2, 4, 4, 1), 2.5, np.float32), r"values from 2.5 to 2.5, but .* \[0, 1\]"),
-        (np.full((2, 4, 4, 1), np.nan, np.float32), r"32 values in 2 rows that are NaN"),
+        (np.full((2, 4, 4, 1), np.nan, np.float32), r"32 missing values \(NaN\) in 2 rows"),
         (np.array([["a"]]), r"type"),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_model_reads_other_units_as_those_of_its_training_data(trained):
     for given in (x.astype(np.int64), x.astype(">f4"), x.tolist()):
         np.testing.assert_array_equal(trained.encode(given), trained.encode(x))
         assert trained.evaluate(Examples(given)) == trained.evaluate(Examples(x))
-    with pytest.raises(InputError, match="the examples make no array"):
+    with pytest.raises(InputError, match="the examples cannot be made an array"):
         trained.encode([[1, 2], [3]])
 
 

@@ -5,11 +5,12 @@ All functions but `save` are pure: they do without pyplot and its global state.
 
 from aejax.evaluation.figures.curves import loss_curves
 from aejax.evaluation.figures.images import image_grid, image_plane, image_rows, is_drawable, reconstructions, weights
-from aejax.evaluation.figures.scatter import code_scatter
+from aejax.evaluation.figures.scatter import MOST_CLASSES, code_scatter
 from aejax.evaluation.figures.style import save
 from aejax.evaluation.figures.units import activation_density, activation_histogram, code_usage, latent_units, matrix
 
 __all__ = [
+    "MOST_CLASSES",
     "activation_density",
     "activation_histogram",
     "code_scatter",

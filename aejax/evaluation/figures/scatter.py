@@ -18,7 +18,7 @@ _MUTED = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC
 
 _CLASSES = (*_MUTED, "#222222")
 
-_MOST_CLASSES = 2 * len(_CLASSES)  # each colour with two markers; more labels are a continuous quantity
+MOST_CLASSES = 2 * len(_CLASSES)  # each colour with two markers; more labels are a continuous quantity
 
 
 def code_scatter(
@@ -90,9 +90,9 @@ def _principal_components(codes: np.ndarray) -> tuple[np.ndarray, list[float]]:
 def _classes(labels: np.ndarray) -> np.ndarray | None:
     """Return the distinct labels, or None where they are too many to be classes."""
     distinct = np.unique(labels)
-    if len(distinct) > _MOST_CLASSES and labels.dtype.kind not in "biuf":
-        raise InputError(f"{len(distinct)} distinct labels are not numbers; pass {_MOST_CLASSES} or fewer.")
-    return distinct if len(distinct) <= _MOST_CLASSES else None
+    if len(distinct) > MOST_CLASSES and labels.dtype.kind not in "biuf":
+        raise InputError(f"{len(distinct)} distinct labels are not numbers; pass {MOST_CLASSES} or fewer.")
+    return distinct if len(distinct) <= MOST_CLASSES else None
 
 
 def _strip(figure: Figure, axes: Axes, code: np.ndarray, labels: np.ndarray | None) -> None:

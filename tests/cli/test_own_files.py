@@ -1,0 +1,127 @@
+"""What commands do with the user's own data: a table with names, labels and outliers."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import aejax
+from aejax.data import Data
+from aejax.experiment import Experiment
+from aejax.losses import Gaussian, Loss
+from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
+
+N = 60
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A table of points on a line in three dimensions, of which every tenth lies far from it."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(N, 1)) * [1, 2, 3]
+    odd = np.arange(N) % 10 == 0
+    x[odd] = rng.normal(0, 30, (odd.sum(), 3))
+    lines = [f"{a},{b},{c},{'odd' if is_odd else 'plain'}" for (a, b, c), is_odd in zip(x, odd, strict=True)]
+    path = tmp_path_factory.mktemp("table") / "points.csv"
+    path.write_text("\n".join(["a,b,c,kind", *lines]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(table, tmp_path_factory):
+    data = Data(str(table), 0.4, label="kind")
+    model = Autoencoder(MLPEncoder(()), Plain(2), MLPDecoder(()))
+    experiment = Experiment(model, Loss(Gaussian()), data, batch_size=8, steps=1, name="points")
+    return aejax.fit(experiment, folder=tmp_path_factory.mktemp("runs")).run.path
+
+
+def columns(path):
+    import pyarrow.parquet
+    from pyarrow import csv
+
+    if path.suffix == ".npz":
+        return dict(np.load(path))
+    table = csv.read_csv(path) if path.suffix == ".csv" else pyarrow.parquet.read_table(path)
+    return {name: table[name].to_numpy() for name in table.column_names}
+
+
+@pytest.mark.parametrize("end", ["npz", "csv", "parquet"])
+def test_scores_stand_beside_the_rows_labels_and_numbers(trained, table, command, tmp_path, end):
+    arguments = ("score", trained, "--data", table, "--threshold", "quantile=0.9", "--out")
+    code, out, _ = command(*arguments, tmp_path / f"scores.{end}", "--outlier", "odd")
+    assert code == 0
+    found = columns(tmp_path / f"scores.{end}")
+    assert list(found) == ["index", "label", "flagged", "score"]
+    np.testing.assert_array_equal(found["index"], np.arange(N))
+    assert list(found["label"]) == ["outlier" if i % 10 == 0 else "normal" for i in range(N)]
+    assert f"{np.mean(found['flagged']):.2%} of {N} flagged" in out
+    assert float(out.split("auroc ")[1].split()[0]) > 0.9
+    assert "average precision" in out
+    assert command(*arguments, tmp_path / "scores.npy")[0] == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), found["score"].astype(np.float32))
+
+
+def test_codes_and_reconstructions_of_a_table_are_tables(trained, table, command, tmp_path):
+    codes, again, decoded = (tmp_path / name for name in ("codes.csv", "again.parquet", "decoded.npy"))
+    assert command("encode", trained, "--data", table, "--out", codes)[0] == 0
+    assert list(columns(codes)) == ["label", "code_0", "code_1"]
+    assert set(columns(codes)["label"]) == {"odd", "plain"}
+    assert command("reconstruct", trained, "--data", table, "--out", again)[0] == 0
+    assert list(columns(again)) == ["label", "a", "b", "c"]
+    assert command("decode", trained, "--data", codes, "--out", decoded)[0] == 0
+    np.testing.assert_allclose(np.load(decoded)[:, 0], columns(again)["a"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["encode", "decode", "reconstruct", "score"])
+def test_an_unknown_format_is_refused_before_any_work(trained, command, tmp_path, name):
+    code, _, err = command(name, "nowhere", "--data", "nothing.npy", "--out", tmp_path / "x.txt")
+    assert code == 2
+    assert "x.txt says no format that is written: give --out a name that ends in .npy, .npz, .csv, .parquet" in err
+
+
+def test_detection_is_measured_where_labels_flag_outliers(trained, table, command, tmp_path):
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(table.read_text().splitlines()[:-1]) + "\n")
+    assert "auroc" not in command("eval", trained, "--data", other)[1]
+    said = command("eval", trained, "--data", other, "--outlier", "odd")[1]
+    assert "auroc" in said
+    assert "all of other.csv" in said
+    # The run's own data are known by the labels that it was trained with, and divided as in training.
+    own = ("eval", trained, "--data", table, "--split", "train", "--outlier", "odd")
+    assert command(*own)[1] == command(*own[:2], *own[4:])[1]
+    assert "auroc" in command(*own)[1]
+    assert "auroc" in command("eval", trained, "--split", "train", "--outlier", "odd")[1]
+
+
+def test_a_run_that_knows_its_outliers_measures_detection_by_itself(table):
+    from aejax.evaluation import suite
+
+    data = Data(str(table), 0.4, label="kind", outlier=("odd",))
+    trained = aejax.fit(
+        Experiment(Autoencoder(MLPEncoder(()), Plain(2), MLPDecoder(())), Loss(Gaussian()), data, batch_size=8, steps=1)
+    )
+    part = aejax.data.load(data).train
+    assert suite.measure(trained, part)["auroc"] > 0.9
+    other = dataclasses.replace(trained, experiment=dataclasses.replace(trained.experiment, data=Data("x.npy")))
+    assert "auroc" not in suite.measure(other, part)
+
+
+def test_check_shows_what_would_be_read(table, command, tmp_path, caplog):
+    code, out, _ = command("data", "check", table, "--data.label", "kind")
+    assert code == 0
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in out.splitlines()}
+    assert lines["train"].startswith("48 x 3 float32, from -")
+    assert lines["classes"] == "odd (6), plain (54)"
+    assert lines["columns"] == "a, b, c"
+    assert lines["memory"] == "0.0 MB"
+    assert "held out by a fixed seed: 6 for validation, 6 for test" in caplog.text
+    (tmp_path / "x.json").write_text("{}")
+    code, _, err = command("data", "check", tmp_path / "x.json")
+    assert code == 2
+    assert err.endswith("is JSON: save it as a table, .csv or .parquet, or as .npz\n")
+
+
+def test_the_probe_names_the_classes(trained, command):
+    code, out, _ = command("probe", trained)
+    assert code == 0
+    assert "2 classes: odd, plain" in out
