@@ -12,7 +12,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from aejax.core import Examples, configurable
 from aejax.losses import KL, Bernoulli, Likelihood, Loss, Reconstruction, mixture_log_density
@@ -65,20 +65,28 @@ def rate_parts(values: dict[str, Float[np.ndarray, "n *latent"]], factorial: boo
     codes. With a factorial prior the latter is also given as its own parts, `total_correlation_nats` and
     `dimension_kl_nats`. `values` are those of `Bound` with a normal posterior, for all examples of a part.
     """
-    mean, scale, code = (jnp.asarray(values[name]) for name in ("mean", "scale", "code"))
+    mean, scale, code = (values[name] for name in ("mean", "scale", "code"))
     chosen = np.linspace(0, len(code) - 1, min(MOST_CODES, len(code))).round().astype(int)
-    own = Normal(mean[chosen], scale[chosen]).log_prob(code[chosen])
-    aggregate, marginals = _mixed(code[chosen], Normal(mean, scale))
+    own, aggregate, marginals = jax.device_get(_densities(mean, scale, code, chosen))
     prior = values["prior"][chosen]
     parts = {"mutual_information": own - aggregate, "marginal_kl": aggregate - prior}
     if factorial:
         parts |= {"total_correlation": aggregate - marginals, "dimension_kl": marginals - prior}
-    return {f"{name}_nats": float(np.asarray(part).mean(dtype=np.float64)) for name, part in parts.items()}
+    return {f"{name}_nats": float(part.mean(dtype=np.float64)) for name, part in parts.items()}
 
 
 @jax.jit
-def _mixed(code: Float[Array, "codes latent"], posteriors: Normal) -> Any:
-    """Evaluates `mixture_log_density` with equal weights, one code after the other, which needs less memory."""
-    even = jnp.full((1, len(posteriors.mean)), -jnp.log(len(posteriors.mean)))
-    joint, marginals = jax.lax.map(lambda z: mixture_log_density(z[None], posteriors, even), code)
-    return joint[:, 0], marginals[:, 0]
+def _densities(
+    mean: Float[Array, "n latent"],
+    scale: Float[Array, "n latent"],
+    code: Float[Array, "n latent"],
+    chosen: Int[Array, " codes"],
+) -> Any:
+    """Evaluates the chosen codes' log-density under their own posteriors, and `mixture_log_density` with equal weights.
+
+    The latter goes one code after the other, which needs less memory.
+    """
+    own, posteriors = Normal(mean[chosen], scale[chosen]).log_prob(code[chosen]), Normal(mean, scale)
+    even = jnp.full((1, len(mean)), -jnp.log(len(mean)))
+    joint, marginals = jax.lax.map(lambda z: mixture_log_density(z[None], posteriors, even), code[chosen])
+    return own, joint[:, 0], marginals[:, 0]

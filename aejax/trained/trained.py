@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
@@ -290,7 +289,7 @@ def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:
 
         def chunk(array: np.ndarray, start: int = start, rows: int = rows) -> Array:
             padding = [(0, size - rows)] + [(0, 0)] * (array.ndim - 1)
-            return jnp.asarray(np.pad(array[start : start + rows], padding))
+            return jax.device_put(np.pad(array[start : start + rows], padding))
 
         results.append((function(*jax.tree.map(chunk, arrays)), rows))
     # Cut on the host: on the device every number of rows would be a program of its own.
