@@ -11,7 +11,6 @@ import logging
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -95,7 +94,7 @@ def estimate(trained: Trained, part: Examples, samples: int) -> dict[str, float]
     negative, placed = NegativeLogLikelihood(likelihood, samples), trained.place(part)
     found = []
     for start in track(range(0, len(part), IMAGES), f"likelihood, {samples} samples"):
-        some = placed.take(np.arange(start, min(start + IMAGES, len(part))))
+        some = _take(placed, np.arange(start, min(start + IMAGES, len(part))))
         key = derive(jax.random.key(experiment.seed), Stream.EVALUATION, start)
         metrics = devices.evaluate(experiment.model, (negative,), preprocess, trained.used, some, key, len(some))
         found.append(jax.device_get(metrics))
@@ -105,13 +104,16 @@ def estimate(trained: Trained, part: Examples, samples: int) -> dict[str, float]
     return {negative.name: nats, negative.name.replace("_nats", "_bits_per_dim"): bits_per_dim(nats, trained.shape)}
 
 
+_take = jax.jit(Examples.take)
+
+
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws how much the test part uses each latent dimension."""
     values = outputs(trained, dataset.test)
     rate = None
     if "scale" in values and _standard(trained):
-        posteriors = Normal(jnp.asarray(values["mean"]), jnp.asarray(values["scale"]))
-        rate = np.asarray(posteriors.kl_to_standard().mean(axis=0))
+        each = jax.jit(lambda mean, scale: Normal(mean, scale).kl_to_standard())(values["mean"], values["scale"])
+        rate = np.asarray(each).mean(axis=0)
     return {"latent_units": figures.latent_units(values["mean"].var(axis=0), ACTIVE, rate)}
 
 

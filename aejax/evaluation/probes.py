@@ -148,7 +148,7 @@ def fine_tune(
     recipe = dataclasses.replace(optimizer or Adam(1e-3, Cosine()), horizon=float(steps))
     loss, recipe, preprocess = as_arrays((CrossEntropy(corruption or Clean()), recipe, trained.preprocess))
     key = jax.random.key(seed)
-    state = _started(trained, core.init(model, loss, recipe, blank_example(trained.shape), key), recipe)
+    state = _started(trained, devices.init(model, loss, recipe, blank_example(trained.shape), key), recipe)
     for _ in range(epochs):
         state, _ = devices.epoch(model, loss, recipe, preprocess, state, placed["train"], key, batch_size=batch_size)
     size = min(CHUNK, len(dataset.test))

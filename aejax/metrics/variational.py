@@ -66,19 +66,20 @@ def rate_parts(values: dict[str, Float[np.ndarray, "n *latent"]], factorial: boo
     codes. With a factorial prior the latter is also given as its own parts, `total_correlation_nats` and
     `dimension_kl_nats`. `values` are those of `Bound` with a normal posterior, for all examples of a part.
     """
-    mean, scale, code = (jnp.asarray(values[name]) for name in ("mean", "scale", "code"))
+    mean, scale, code = (values[name] for name in ("mean", "scale", "code"))
     chosen = spread(len(code), MOST_CODES)
-    aggregate, marginals = _mixed(code[chosen], Normal(mean, scale))
+    aggregate, marginals = jax.device_get(_mixed(mean, scale, code[chosen]))
     own, prior = values["posterior"][chosen], values["prior"][chosen]
     parts = {"mutual_information": own - aggregate, "marginal_kl": aggregate - prior}
     if factorial:
         parts |= {"total_correlation": aggregate - marginals, "dimension_kl": marginals - prior}
-    return {f"{name}_nats": float(np.asarray(part).mean(dtype=np.float64)) for name, part in parts.items()}
+    return {f"{name}_nats": float(part.mean(dtype=np.float64)) for name, part in parts.items()}
 
 
 @jax.jit
-def _mixed(code: Float[Array, "codes latent"], posteriors: Normal) -> Any:
-    """Evaluates `mixture_log_density` with equal weights, one code after the other, which needs less memory."""
-    even = jnp.full((1, len(posteriors.mean)), -jnp.log(len(posteriors.mean)))
-    joint, marginals = jax.lax.map(lambda z: mixture_log_density(z[None], posteriors, even), code)
+def _mixed(mean: Float[Array, "n latent"], scale: Float[Array, "n latent"], codes: Float[Array, "codes latent"]) -> Any:
+    """Evaluates `mixture_log_density` with equal weights at codes, one after the other, which needs less memory."""
+    even = jnp.full((1, len(mean)), -jnp.log(len(mean)))
+    posteriors = Normal(mean, scale)
+    joint, marginals = jax.lax.map(lambda z: mixture_log_density(z[None], posteriors, even), codes)
     return joint[:, 0], marginals[:, 0]

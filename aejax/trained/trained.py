@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
@@ -438,7 +437,7 @@ def _rounded(rows: int) -> int:
 
 def _padded(array: np.ndarray, size: int) -> Array:
     """Places rows on the device, with zeros below them up to so many rows."""
-    return jnp.asarray(np.pad(array, [(0, size - len(array))] + [(0, 0)] * (array.ndim - 1)))
+    return jax.device_put(np.pad(array, [(0, size - len(array))] + [(0, 0)] * (array.ndim - 1)))
 
 
 @partial(jax.jit, static_argnums=1)
