@@ -1,22 +1,26 @@
 """Strict numerics, annotations checked at run time, a cache of the suite's own, and a tiny experiment."""
 
 import atexit
+import gc
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 # Before jax is imported, and for what tests start too: their programs run for less time than they take to compile.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 if version("jaxlib").startswith("0.10."):  # Later ones know no such flag, and end the process that gives it.
-    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 
 # One cache of compiled programs for the workers of a run and for what they start: each compiles once in all.
 if "PYTEST_XDIST_WORKER" not in os.environ and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="aejax-tests-")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    # What compiles in less time than this is about as fast to compile as to read.
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 import jax
@@ -40,6 +44,8 @@ from aejax.experiment import Experiment  # noqa: E402
 from aejax.losses import Loss  # noqa: E402
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain  # noqa: E402
 
+MOST_MEGABYTES = 1500
+
 
 class Tiny(NamedTuple):
     experiment: Experiment
@@ -53,11 +59,26 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def pytest_collection_finish() -> None:
+    """What was imported stays: the collector of garbage need not look at it, nor at a trace while it grows."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 @pytest.fixture(autouse=True, scope="module")
-def _no_programs_left() -> Iterator[None]:
-    """A worker holds the compiled programs of one module at a time: those of the whole suite take 6 GB."""
+def _few_programs_left() -> Iterator[None]:
+    """A worker drops its compiled programs where they take much memory: those of the whole suite take 6 GB."""
     yield
-    jax.clear_caches()
+    if resident_megabytes() > MOST_MEGABYTES:
+        jax.clear_caches()
+        gc.collect()
+
+
+def resident_megabytes() -> float:
+    """The memory of this process; without Linux's table of it, infinity."""
+    table = Path("/proc/self/statm")
+    return int(table.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6 if table.exists() else math.inf
 
 
 @pytest.fixture

@@ -4,18 +4,13 @@ Every score compares codes `[n, latents]`, with at least two latents, with the v
 `[n, factors]`, which count from 0; factors that have one value in all examples are left out. The protocol is
 disentanglement_lib's (Locatello et al. 2019), with two departures: examples that share a factor are drawn from the
 given ones, and codes are standardised, so that no score depends on the order, signs or scales of latents. All
-randomness has a fixed seed.
+randomness has a fixed seed. Scikit-learn is imported where it is used: it takes seconds, and few runs measure this.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.ensemble import GradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 
 from aejax.core import InputError
 
@@ -62,6 +57,8 @@ def sap(codes: Codes, factors: Values) -> float:
     A linear classifier predicts a factor from one latent at a time. The score is by how much the accuracy of the best
     latent exceeds that of the second; the mean over factors.
     """
+    from sklearn.svm import LinearSVC
+
     fit, rest, fit_factors, rest_factors = _learnable(_standardised(codes), _varying(factors))
 
     def accuracy(latent: int, factor: int) -> float:
@@ -80,6 +77,8 @@ def dci(codes: Codes, factors: Values) -> dict[str, float]:
     is used for one factor only, and a factor is complete if it is predicted from one latent only: 1 less the entropy
     of the uses, averaged with the uses as weights. Informativeness is the mean accuracy.
     """
+    from sklearn.ensemble import GradientBoostingClassifier
+
     fit, rest, fit_factors, rest_factors = _learnable(codes, _varying(factors, 2), TREE_SAMPLES, 2)
     trees = [GradientBoostingClassifier(random_state=0).fit(fit, factor) for factor in fit_factors.T]
     uses = np.stack([tree.feature_importances_ for tree in trees], axis=1)
@@ -97,6 +96,8 @@ def beta_vae_score(codes: Codes, factors: Values) -> float:
     It sees the mean distance between a pair's codes in each latent, over 64 pairs with the same factor in common.
     Higgins et al. 2017, section 3.
     """
+    from sklearn.linear_model import LogisticRegression
+
     codes, factors = _standardised(codes), _varying(factors, 2)
 
     def distances(factor: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -179,6 +180,8 @@ def _learnable(codes: Codes, factors: Values, most: int = SAMPLES, least: int = 
 
 
 def _standardised(codes: Codes) -> Codes:
+    from sklearn.preprocessing import StandardScaler
+
     return StandardScaler().fit_transform(codes)
 
 
@@ -187,6 +190,8 @@ def _split(x: np.ndarray, y: np.ndarray, most: int = SAMPLES) -> list[np.ndarray
 
     Raises `InputError` where a third would have no row.
     """
+    from sklearn.model_selection import train_test_split
+
     if len(x) < 3:
         raise InputError(f"{len(x)} examples cannot be divided into a part to fit and one to measure: give 3 or more")
     third = min(len(x), most) // 3

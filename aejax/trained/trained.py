@@ -424,7 +424,9 @@ def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:
     result = np.empty((n, *made.shape[1:]), made.dtype)
     for start in range(0, n, size):
         following = computed(start + size) if start + size < n else made
-        result[start : start + size] = made[: n - start]  # a copy: an array on a CPU would be shared, and stay
+        # Cut on the host, as on the device every number of rows would be a program; and copied, as an array on a CPU
+        # would be shared, and stay.
+        result[start : start + size] = np.asarray(made)[: n - start]
         made = following
     return result
 

@@ -44,10 +44,14 @@ def gradients(size=1.0):
 def run(transformation, steps):
     """The parameters after each step."""
     current, state, path = params(), transformation.init(params()), []
-    update = jax.jit(transformation.update)
+
+    @jax.jit
+    def step(gradient, state, current):
+        updates, state = transformation.update(gradient, state, current)
+        return optax.apply_updates(current, updates), state
+
     for gradient in steps:
-        updates, state = update(gradient, state, current)
-        current = optax.apply_updates(current, updates)
+        current, state = step(gradient, state, current)
         path.append(current)
     return path
 
@@ -183,10 +187,14 @@ def norm(tree):
 def test_clip_norm_bounds_the_global_norm_and_keeps_the_direction(size):
     gradient = gradients(size)[0]
     clipped = recipe(SGD(1.0, clip_norm=0.5, momentum=0.0, horizon=1.0))
-    update, _ = clipped.update(gradient, clipped.init(params()), params())
+    update, _ = jax.jit(clipped.update)(gradient, clipped.init(params()), params())
     assert norm(update) == pytest.approx(min(0.5, norm(gradient)), rel=1e-5)
     jax.tree.map(
-        lambda u, g: np.testing.assert_allclose(u / norm(update), -g / norm(gradient), atol=1e-5), update, gradient
+        lambda u, g: np.testing.assert_allclose(
+            np.asarray(u) / norm(update), -np.asarray(g) / norm(gradient), atol=1e-5
+        ),
+        update,
+        gradient,
     )
 
 

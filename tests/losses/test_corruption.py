@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from aejax.core import Examples, apply, as_arrays
+from aejax.core import Examples, as_arrays
 from aejax.evaluation._denoising import scaled_level
 from aejax.losses import Clean, GaussianNoise, Loss, Masking
 from aejax.losses.corruption import Clip, Composed, SaltAndPepper
+from tests.helpers import compiled
 
 KEY = jax.random.key(0)
 X = jnp.full((200, 10, 10, 1), 0.5)
@@ -75,17 +76,16 @@ def test_the_target_is_never_corrupted(tiny):
     loss = dataclasses.replace(experiment.loss, corruption=Masking(1.0))
     batch = dataclasses.replace(tiny.dataset.test, x=jnp.asarray(tiny.dataset.test.x / 255, jnp.float32), label=None)
     keys = {"params": KEY, "latent": KEY, "corruption": KEY}
-    from aejax.core.linen import init_variables
-
-    variables = init_variables(lambda model, batch: loss(model, batch, True), experiment.model, keys, batch)
-    variables = jax.tree.map(lambda leaf: leaf + 0.1, variables)  # at logits of 0 every target costs the same
-    values, _ = apply(loss, experiment.model, variables, keys, batch)
+    variables = compiled.init(lambda model, batch: loss(model, batch, True), experiment.model, keys, batch)
+    # At logits of 0 every target costs the same.
+    variables = jax.tree.map(lambda leaf: np.asarray(leaf) + np.float32(0.1), variables)
+    values, _ = compiled.apply(loss, experiment.model, variables, keys, batch)
 
     def of_nothing(model, batch):
         raw = model.decode(model.encode(Examples(jnp.zeros_like(batch.x))).mean, batch)
         return -loss.likelihood.log_prob(batch.x, raw)
 
-    expected, _ = apply(of_nothing, experiment.model, variables, keys, batch)
+    expected, _ = compiled.apply(of_nothing, experiment.model, variables, keys, batch)
     np.testing.assert_allclose(values["reconstruction_nats"], expected, rtol=1e-6)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aejax import core
 from aejax.core import Examples, as_arrays, known_subclasses
 from aejax.losses import Bernoulli, Loss
 from aejax.losses.aggregate import KLPart
@@ -46,17 +47,21 @@ NAMES = [cls.__name__ for cls in TERMS]
 KEYS = jax.random.split(jax.random.key(0), 100)
 
 
-def built(term):
-    """Its model, the model's variables, and a batch; four values an example."""
-    model = MODELS.get(type(term).__name__, VAE).clone(shape=(4,))
+def model_of(cls):
+    return MODELS.get(cls.__name__, VAE).clone(shape=(4,))
+
+
+def terms_of(model, make):
+    """What `make` makes of the classes of all terms for a model, by name: they are measured in one program."""
+    return {cls.__name__: make(cls) for cls in TERMS if model_of(cls) == model}
+
+
+def built(model):
+    """The model's variables, and a batch; four values an example."""
     part = Examples(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (6, 4)), jnp.float32))
-    return model, scaled(init(model), 1.0, 0.1), part
-
-
-@cache
-def init(model):
-    """The variables of a model, which are the same for every term."""
-    return compiled.init(Loss(), model, streams(KEYS[0]), Examples(jnp.zeros((6, 4))))
+    loss = Loss(Bernoulli(), terms_of(model, lambda cls: cls().resolve(60_000)))  # some terms keep a state
+    variables = compiled.init(loss, model, streams(KEYS[0]), Examples(jnp.zeros((6, 4))))
+    return scaled(variables, 1.0, 0.1), part
 
 
 def scaled(variables, factor, shift=0.0):
@@ -68,53 +73,70 @@ def streams(key):
     return {name: jax.random.fold_in(key, number) for number, name in enumerate(("params", "latent", "corruption"))}
 
 
-def values(model, term, variables, part, key, step=None):
-    loss = Loss(Bernoulli(), {"term": term})
-    made, _ = compiled.apply(loss, model, variables, streams(key), part, step is not None, step, mutable=True)
-    return made["term_nats"]
+def values(model, terms, variables, part, key, step=None):
+    """The value of each term for each example, by the term's name."""
+    loss = Loss(Bernoulli(), terms)
+    made, _ = core.apply(loss, model, variables, streams(key), part, step is not None, step, mutable=True)
+    return {name: made[f"{name}_{term.unit}"] for name, term in terms.items()}
+
+
+@cache
+def means_once_and_twice(model):
+    """The mean of each term for each of `KEYS`, over a batch and over that batch twice."""
+    # Estimators without bias take a twin for another example: what they hold to instead is tested beside them.
+    terms = terms_of(model, lambda cls: cls(examples=6e4, sampling="weighted") if issubclass(cls, KLPart) else cls())
+    terms.pop(MMD.__name__, None)
+    variables, part = built(model)
+
+    @jax.jit
+    def means(part):
+        return jax.vmap(lambda key: jax.tree.map(jnp.mean, values(model, terms, variables, part, key)))(KEYS)
+
+    return means(part), means(Examples(jnp.concatenate([part.x, part.x])))
 
 
 @pytest.mark.parametrize("cls", [cls for cls in TERMS if cls is not MMD], ids=lambda cls: cls.__name__)
 def test_the_mean_is_unchanged_when_the_batch_is_duplicated(cls):
-    # Estimators without bias take a twin for another example: what they hold to instead is tested beside them.
-    term = cls(examples=60_000.0, sampling="weighted") if issubclass(cls, KLPart) else cls()
-    model, variables, part = built(term)
-
-    @jax.jit
-    def means(part):
-        return jax.vmap(lambda key: values(model, term, variables, part, key).mean())(KEYS)
-
-    once, twice = means(part), means(Examples(jnp.concatenate([part.x, part.x])))
+    once, twice = (np.asarray(means[cls.__name__]) for means in means_once_and_twice(model_of(cls)))
     noise = np.hypot(once.std(), twice.std()) / np.sqrt(len(KEYS))
     np.testing.assert_allclose(twice.mean(), once.mean(), rtol=1e-5, atol=5 * noise)
 
 
-@pytest.mark.parametrize("cls", TERMS, ids=NAMES)
-def test_odd_inputs_give_finite_float32_new_numbers_no_new_trace_and_the_batch_what_it_says(cls):
-    term = as_arrays(cls().resolve(60_000))
-    model, variables, part = built(term)
-
-    chex.clear_trace_counter()  # it goes by name, and every case has a function of this one
+@cache
+def oddly_measured(model):
+    """For odd inputs, the mean of each term and its gradient; and its first value in a batch and among others."""
+    terms = as_arrays(terms_of(model, lambda cls: cls().resolve(60_000)))
+    variables, part = built(model)
+    chex.clear_trace_counter()  # it goes by name, and every model has a function of this one
 
     @jax.jit
     @partial(chex.assert_max_traces, n=1)
-    def measured(term, variables, part, step):
-        def mean(variables):
-            each = values(model, term, variables, part, KEYS[0], step)
-            assert (each.shape, each.dtype, each.aval.weak_type) == ((6,), jnp.float32, False)
-            return each.mean(), each[0]
+    def measured(terms, variables, part, step):
+        def means(params):
+            each = values(model, terms, {**variables, "params": params}, part, KEYS[0], step)
+            for name, value in each.items():
+                seen = (value.shape, value.dtype, value.aval.weak_type)
+                assert seen == ((6,), jnp.float32, False), name
+            made = jax.tree.map(jnp.mean, each)
+            return made, (made, {name: value[0] for name, value in each.items()})
 
-        return jax.value_and_grad(lambda params: mean({**variables, "params": params}), has_aux=True)(
-            variables["params"]
-        )
+        slopes, (made, first) = jax.jacrev(means, has_aux=True)(variables["params"])
+        return made, slopes, first
 
+    odd = []
     inputs = [part.x, jnp.zeros_like(part.x), jnp.ones_like(part.x)]
-    states = [variables, scaled(variables, 30.0)]
-    for x, made, number in itertools.product(inputs, states, (1, 2)):
-        other = jax.tree.map(lambda leaf, number=number: number * leaf, term)
-        (value, _), gradient = measured(other, made, Examples(x), jnp.int32(10**number))
-        assert np.isfinite(value)
-        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    for x, state, number in itertools.product(inputs, [variables, scaled(variables, 30.0)], (1, 2)):
+        other = jax.tree.map(lambda leaf, number=number: number * leaf, terms)
+        odd.append(measured(other, state, Examples(x), jnp.int32(10**number))[:2])
     others = Examples(jnp.concatenate([part.x[:1], 1 - part.x[1:]]))
-    (_, first), (_, among_others) = (measured(term, variables, batch, jnp.int32(1))[0] for batch in (part, others))
-    assert cls.of_batch or float(first) == pytest.approx(float(among_others), rel=1e-5, abs=1e-5)
+    return odd, [measured(terms, variables, batch, jnp.int32(1))[2] for batch in (part, others)]
+
+
+@pytest.mark.parametrize("cls", TERMS, ids=NAMES)
+def test_odd_inputs_give_finite_float32_new_numbers_no_new_trace_and_the_batch_what_it_says(cls):
+    odd, firsts = oddly_measured(model_of(cls))
+    for values, slopes in odd:
+        assert np.isfinite(values[cls.__name__])
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes[cls.__name__]))
+    first, among_others = (float(values[cls.__name__]) for values in firsts)
+    assert cls.of_batch or first == pytest.approx(among_others, rel=1e-5, abs=1e-5)

@@ -31,8 +31,19 @@ def bernoulli(x, logits):
     return summed(x * log_expit(logits) + (1 - x) * log_expit(-logits))
 
 
+@jax.jit
 def log_prob(likelihood, x, raw):
-    return likelihood.log_prob(jnp.asarray(x, jnp.float32), jnp.asarray(raw, jnp.float32))
+    return likelihood.log_prob(x, raw)
+
+
+@jax.jit
+def sample(likelihood, raw):
+    return likelihood.sample(raw, unseen(len(raw)), key)
+
+
+@jax.jit
+def mean(likelihood, raw):
+    return likelihood.mean(raw, unseen(len(raw)))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -52,8 +63,8 @@ def test_bernoulli_is_the_probability_mass_of_binary_targets(shape):
 @pytest.mark.parametrize("size", [90.0, 1e4])
 @pytest.mark.parametrize(("target", "share"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0)])
 def test_bernoulli_has_the_right_limit_at_huge_logits(size, target, share):
-    x = jnp.full((2, 1), target)
-    logits = jnp.asarray([[size], [-size]])
+    x = np.full((2, 1), target)
+    logits = np.array([[size], [-size]])
     expected = [-(1 - share) * size, -share * size]
     np.testing.assert_allclose(log_prob(Bernoulli(), x, logits), expected, rtol=1e-6)
 
@@ -75,6 +86,7 @@ def test_an_image_of_confident_pixels_is_right_to_two_thousandths_of_a_nat(size)
     np.testing.assert_allclose(log_prob(Bernoulli(), x, logits), bernoulli(x, logits.astype(np.float64)), atol=2e-3)
 
 
+@jax.jit
 def gradients(x, logits):
     """First and second derivative of Bernoulli's log-probability of one value."""
     first = jax.grad(lambda logit, x: Bernoulli().log_prob(x[None, None], logit[None, None])[0])
@@ -92,7 +104,7 @@ def test_bernoulli_s_derivatives_are_those_of_the_logistic_function():
 
 def test_softplus_is_exact_at_both_ends_and_between():
     x = np.array([-1e4, -90.0, -20.0, -1.0, 0.0, 1.0, 20.0, 90.0, 1e4])
-    np.testing.assert_allclose(softplus(jnp.asarray(x, jnp.float32)), np.logaddexp(0, x), rtol=1e-6, atol=1e-38)
+    np.testing.assert_allclose(jax.jit(softplus)(x), np.logaddexp(0, x), rtol=1e-6, atol=1e-38)
 
 
 @pytest.mark.parametrize(("shape", "scale"), [*((shape, 0.5) for shape in SHAPES), ((5,), 0.01), ((5,), 3.0)])
@@ -124,8 +136,8 @@ def test_a_learned_scale_is_the_normal_density_at_each_value_s_own_scale(shape):
 
 
 def test_a_learned_scale_never_falls_below_its_floor():
-    x = jnp.zeros((1, 3))
-    raw = jnp.stack([jnp.zeros((1, 3)), jnp.full((1, 3), -1e4)], axis=-1)
+    x = np.zeros((1, 3))
+    raw = np.stack([np.zeros((1, 3)), np.full((1, 3), -1e4)], axis=-1)
     expected = 3 * stats.norm.logpdf(0, 0, 1e-3)
     np.testing.assert_allclose(log_prob(GaussianLearnedScale(1e-3), x, raw), [expected], rtol=1e-6)
 
@@ -143,25 +155,23 @@ def test_raw_shape_is_the_shape_that_log_prob_mean_and_sample_take(likelihood, s
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_samples_have_the_likelihood_s_mean(likelihood):
     _, raw = drawn(likelihood, (6,), batch=1)
-    many = jnp.broadcast_to(jnp.asarray(raw, jnp.float32), (20_000, *raw.shape[1:]))
-    draws = likelihood.sample(many, unseen(len(many)), key)
-    error = np.asarray(draws).std(axis=0) / np.sqrt(20_000)
-    np.testing.assert_array_less(abs(draws.mean(axis=0) - likelihood.mean(many[:1], unseen(1))[0]), 5 * error + 1e-6)
+    draws = np.asarray(sample(likelihood, np.broadcast_to(raw, (20_000, *raw.shape[1:]))))
+    error = draws.std(axis=0) / np.sqrt(20_000)
+    np.testing.assert_array_less(abs(draws.mean(axis=0) - mean(likelihood, raw)[0]), 5 * error + 1e-6)
 
 
 @pytest.mark.parametrize("likelihood", [Gaussian(0.5), SigmoidGaussian(0.5), GaussianLearnedScale(0.1)])
 def test_samples_spread_by_the_likelihood_s_scale(likelihood):
     _, raw = drawn(likelihood, (6,), batch=1)
     scale = 0.5 if isinstance(likelihood, Gaussian) else np.logaddexp(0, raw[0, :, 1]) + 0.1
-    many = jnp.broadcast_to(jnp.asarray(raw, jnp.float32), (20_000, *raw.shape[1:]))
-    draws = likelihood.sample(many, unseen(len(many)), key)
+    draws = np.asarray(sample(likelihood, np.broadcast_to(raw, (20_000, *raw.shape[1:]))))
     np.testing.assert_allclose(draws.std(axis=0), np.broadcast_to(scale, 6), rtol=0.03)
 
 
 def test_bernoulli_samples_zeros_and_ones_and_its_mean_is_the_sigmoid():
-    logits = jnp.linspace(-4, 4, 50).reshape(5, 10)
-    assert set(np.unique(Bernoulli().sample(logits, unseen(5), key))) <= {0.0, 1.0}
-    np.testing.assert_allclose(Bernoulli().mean(logits, unseen(5)), expit(np.asarray(logits, np.float64)), rtol=1e-6)
+    logits = np.linspace(-4, 4, 50).reshape(5, 10)
+    assert set(np.unique(sample(Bernoulli(), logits))) <= {0.0, 1.0}
+    np.testing.assert_allclose(mean(Bernoulli(), logits), expit(logits), rtol=1e-6)
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)

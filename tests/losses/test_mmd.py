@@ -7,7 +7,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from aejax.core import InputError
 from aejax.losses.mmd import IMQ, MMD, RBF
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain, require
-from tests.helpers.passes import passed
+from tests.helpers.passes import of_pass, passed
 
 pytestmark = pytest.mark.usefixtures("strict")
 KERNELS = [RBF(0.8), IMQ(1.3)]
@@ -21,13 +21,12 @@ def by_pairs(kernel, a, b):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_mean_is_the_u_statistic_over_all_pairs(kernel):
     codes = np.random.default_rng(0).normal(0.5, 2, (12, 3))
-    forward = passed(codes, key=3)
     key = passed(codes, key=3).model.make_rng("latent")  # what the term's own first draw is made with
     prior = np.asarray(jax.random.normal(key, (12, 3)), np.float64)
     off = ~np.eye(12, dtype=bool)
     own, other = by_pairs(kernel, codes, codes)[off].mean(), by_pairs(kernel, prior, prior)[off].mean()
     expected = own + other - 2 * by_pairs(kernel, codes, prior).mean()
-    np.testing.assert_allclose(MMD(kernel=kernel)(forward).mean(), expected, rtol=1e-4)
+    np.testing.assert_allclose(of_pass(MMD(kernel=kernel), codes, key=3).mean(), expected, rtol=1e-4)
 
 
 def rbf_between_normals(shift, variance, scale, size):
@@ -59,14 +58,14 @@ def test_its_expectation_is_the_discrepancy_of_two_normals_for_any_size_of_batch
     "codes", [np.zeros((5, 3)), np.ones((1, 3)), np.full((5, 3), 1e25), 1e4 * np.arange(15.0).reshape(5, 3)]
 )
 def test_value_and_gradient_are_finite_where_codes_meet_and_where_they_are_far(kernel, codes):
-    value, slope = jax.value_and_grad(lambda codes: MMD(kernel=kernel)(passed(codes)).mean())(jnp.asarray(codes))
+    value, slope = jax.jit(jax.value_and_grad(lambda codes: MMD(kernel=kernel)(passed(codes)).mean()))(codes)
     assert np.isfinite(value)
     assert np.isfinite(slope).all()
 
 
 def test_the_gradient_of_imq_draws_far_codes_to_the_prior():
     codes = jnp.asarray([[30.0, 0.0], [-30.0, 0.0]])
-    slope = jax.grad(lambda codes: MMD()(passed(codes)).mean())(codes)
+    slope = jax.jit(jax.grad(lambda codes: MMD()(passed(codes)).mean()))(codes)
     np.testing.assert_array_equal(np.sign(slope[:, 0]), [1, -1])
 
 

@@ -39,7 +39,7 @@ ELBO = {"reconstruction": Reconstruction(), "kl": KL()}
 
 def built(model, loss, batch=5):
     part = Examples(jnp.asarray(np.random.default_rng(0).integers(0, 2, (batch, 4)), jnp.float32))
-    return jax.tree.map(lambda leaf: leaf + 0.2, init(model, loss, part)), part
+    return jax.tree.map(lambda leaf: np.asarray(leaf) + np.float32(0.2), init(model, loss, part)), part
 
 
 @partial(jax.jit, static_argnums=0)

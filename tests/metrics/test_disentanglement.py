@@ -22,6 +22,12 @@ SCORES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _small_trees(monkeypatch):
+    """With as few examples as tell the scores apart: trees take most of the time."""
+    monkeypatch.setattr(disentanglement, "TREE_SAMPLES", 600)
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -28,6 +28,7 @@ def finish(layer, variables, train=True, key=None):
     )
 
 
+@partial(jax.jit, static_argnums=0)
 def begun(layer):
     return layer.init({"params": jax.random.key(0), "dropout": jax.random.key(1)}, jnp.asarray(X), True)
 

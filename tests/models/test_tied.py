@@ -43,7 +43,7 @@ def test_there_is_one_kernel_a_layer():
 
 def test_the_decoder_is_the_encoder_backwards():
     x = drawn((4, 4, 1))
-    variables = jax.tree.map(lambda leaf: leaf + 0.1, init(DEEP, x))
+    variables = jax.tree.map(lambda leaf: np.asarray(leaf) + np.float32(0.1), init(DEEP, x))
     params = jax.device_get(variables["params"])
     first, second, code = (
         params["encoder"]["Stack_0"]["Dense_0"],
@@ -71,8 +71,9 @@ def test_both_uses_of_a_kernel_have_their_part_in_its_gradient():
     x = drawn((5,))
     variables = init(model, x)
     kernel = variables["params"]["latent"]["code"]["kernel"]
-    slope = jax.grad(lambda variables: run(model, variables, x)[1].sum())(variables)["params"]["latent"]["code"]
-    apart = jax.grad(lambda encode, decode: (x @ encode @ decode.T).sum(), (0, 1))(kernel, kernel)
+    slopes = jax.jit(jax.grad(lambda variables: run(model, variables, x)[1].sum()))(variables)
+    slope = slopes["params"]["latent"]["code"]
+    apart = jax.jit(jax.grad(lambda encode, decode: (x @ encode @ decode.T).sum(), (0, 1)))(kernel, kernel)
     np.testing.assert_allclose(slope["kernel"], apart[0] + apart[1], rtol=1e-4, atol=1e-5)
 
 
