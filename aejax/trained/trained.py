@@ -291,8 +291,8 @@ class Trained:
         """
         experiment, part = self.experiment, self._examples(part)
         loss, preprocess = as_arrays((experiment.loss, self.preprocess))
-        part = part.read()
-        placed = self.place(part)
+        part = self._check(part.read())
+        placed = devices.place(part, preprocess)
         measures = (loss, ReconstructionError(loss.likelihood))
         key = jax.random.key(experiment.seed)
         size = min(CHUNK, len(part))
