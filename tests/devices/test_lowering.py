@@ -45,7 +45,7 @@ def traced(name):
     evaluate = jax.jit(core.evaluate, static_argnames=("model", "batch_size"))
     yield evaluate.trace(model, settings[:1], preprocess, state, part, key, batch_size=BATCH)
     pairs, keys = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), settings), jnp.stack([key, key])
-    members = jax.eval_shape(lambda pairs, keys: core.init_members(model, *pairs, one, keys), pairs, keys)
+    members = jax.eval_shape(lambda pairs, keys: core.init_members(model, *pairs, one, keys, preprocess), pairs, keys)
     batches = Batches(part, jnp.zeros((2, 2, BATCH), jnp.int32))
     yield jax.jit(core.train_members, static_argnames="model").trace(model, *pairs, preprocess, members, batches, keys)
 

@@ -59,8 +59,12 @@ def terms_of(model, make):
 def built(model):
     """The model's variables, and a batch; four values an example."""
     part = Examples(jnp.asarray(np.random.default_rng(0).uniform(0, 1, (6, 4)), jnp.float32))
-    loss = Loss(Bernoulli(), terms_of(model, lambda cls: cls().resolve(60_000)))  # some terms keep a state
-    variables = compiled.init(loss, model, streams(KEYS[0]), Examples(jnp.zeros((6, 4))))
+    loss = Loss(Bernoulli(), terms_of(model, lambda cls: cls().resolve(60_000)))
+
+    def in_training(model, batch):  # where some terms keep a state
+        return loss(model, batch, True)
+
+    variables = compiled.init(in_training, model, streams(KEYS[0]), Examples(jnp.zeros((6, 4))))
     return scaled(variables, 1.0, 0.1), part
 
 
