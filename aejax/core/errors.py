@@ -60,7 +60,7 @@ def require_known(kind: str, name: str, known: Iterable[str], listing: str) -> N
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns a question that offers the known names most similar to an unknown one, or an empty text."""
     spelled = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.55)
     return f"did you mean {' or '.join(spelled[each] for each in near)}?" if near else ""
 
 
