@@ -65,7 +65,7 @@ class Parallel:
             )
         self._check_pattern()
         if self.strategy == "pmap" and count > 1:
-            self._check_mapped(experiment, count)
+            self._check_mapped(experiment)
         return dataclasses.replace(self, devices=count)
 
     def _count(self, there: int, batch: int) -> int:
@@ -81,15 +81,10 @@ class Parallel:
         except re.error as error:
             raise InputError(f"wide is {self.wide!r}, which is no regular expression: {error}") from None
 
-    def _check_mapped(self, experiment: "Experiment", count: int) -> None:
+    def _check_mapped(self, experiment: "Experiment") -> None:
         if self.tensor > 1:
             raise InputError("pmap gives every device the whole model, it has no tensor parallelism: use jit")
         for part in _parts((experiment.model, experiment.loss)):
-            if getattr(part, "norm", "none") == "batch" and experiment.batch_size == count:
-                raise InputError(
-                    f"pmap would give each device one example of a batch, which {type(part).__name__} cannot "
-                    "normalise: choose larger batches, fewer --devices, or norm layer"
-                )
             if getattr(part, "of_batch", False):
                 raise InputError(
                     f"{type(part).__name__} is a statistic of the whole batch, of which a device sees its share alone "

@@ -152,7 +152,8 @@ def test_parts_are_exchanged_by_name(command, tmp_path):
     assert (optimizer["class"], optimizer["learning_rate"]) == ("SGD", 1e-4)
     assert optimizer["schedule"]["class"] == "Cosine"
     assert content["experiment"]["loss"]["likelihood"] == {"class": "Gaussian", "scale": 0.5}
-    assert content["experiment"]["loss"]["terms"]["sparsity"] == {"class": "CodeL1", "weight": 0.5, "warmup_steps": 0.0}
+    sparsity = content["experiment"]["loss"]["terms"]["sparsity"]
+    assert sparsity == {"class": "CodeL1", "weight": 0.5, "warmup_steps": 0.0, "monitored": False}
 
 
 def test_list_and_show(command):

@@ -8,7 +8,6 @@ import pytest
 import aejax
 from aejax.core import Examples, InputError
 from aejax.data import Binarise, Data, Dataset, Standardise, StaticBinarise
-from aejax.devices import Parallel
 from aejax.losses import Gaussian, Loss
 from aejax.models import MLPDecoder
 
@@ -46,8 +45,6 @@ def test_a_batch_of_one_is_not_normalised(tiny):
     with pytest.raises(InputError, match="batch_size is 1, but MLPDecoder normalises"):
         alone.resolve(tiny.dataset)
     dataclasses.replace(alone, model=model.clone(decoder=MLPDecoder((8,), norm="layer"))).resolve(tiny.dataset)
-    with pytest.raises(InputError, match="pmap would give each device one example"):
-        Parallel("pmap")._check_mapped(normed, normed.batch_size)
 
 
 def test_classes_that_the_data_do_not_have_are_said(tiny, caplog):
