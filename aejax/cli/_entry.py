@@ -15,7 +15,7 @@ from aejax.cli import _data
 from aejax.cli._commands import COMMANDS, DATA_COMMANDS, SWEEP_COMMANDS
 from aejax.cli._devices import DevicesFlags, HostsFlags
 from aejax.core import DISK_ERRORS, MEMORY_FULL, DiskError, DivergedError, HostLost, InputError, Stopped, first_line
-from aejax.experiment import registry
+from aejax.experiment import import_code, import_from_environment, registry
 
 if TYPE_CHECKING:
     from aejax.experiment import Experiment
@@ -93,12 +93,9 @@ def _import_own_code(arguments: list[str]) -> list[str]:
             left.append(argument)
     if "" in given:
         raise InputError(f"{flag} names nothing: give a module or a file that ends in .py")
-    if given or os.environ.get("AEJAX_IMPORT"):
-        from aejax.experiment import import_code, import_from_environment
-
-        import_from_environment()
-        for name in given:
-            import_code(name)
+    import_from_environment()
+    for name in given:
+        import_code(name)
     return left
 
 

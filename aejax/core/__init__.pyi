@@ -88,6 +88,7 @@ from .settings import (
     known as known,
     known_class as known_class,
     known_subclasses as known_subclasses,
+    parts_within as parts_within,
     positive as positive,
     static as static,
 )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -70,6 +70,19 @@ def known_class(name: str) -> type:
 def known_subclasses(base: type) -> list[type]:
     """Returns the registered subclasses of `base`, in order of their names and without `base` itself."""
     return [cls for _, cls in sorted(_KNOWN.items()) if issubclass(cls, base) and cls is not base]
+
+
+def parts_within(value: Any) -> Iterator[Any]:
+    """Yields every module and every group of settings in a tree of them: in dataclasses, dictionaries and sequences."""
+    if dataclasses.is_dataclass(value):
+        yield value
+        inside: Iterable[Any] = [getattr(value, field.name, None) for field in dataclasses.fields(value)]
+    elif isinstance(value, dict):
+        inside = value.values()
+    else:
+        inside = value if isinstance(value, tuple | list) else ()
+    for item in inside:
+        yield from parts_within(item)
 
 
 def as_arrays(tree: T) -> T:

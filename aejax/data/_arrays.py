@@ -159,7 +159,7 @@ class Joined:
         return np.concatenate(found)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """Reads everything."""
+        """Returns the rows of all pieces as one array, read into memory; NumPy calls it to convert."""
         return self[:]
 
 

@@ -36,7 +36,7 @@ class OnDisk:
             return file[self.name][which]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """Reads everything."""
+        """Returns the whole dataset as an array, read into memory; NumPy calls it to convert."""
         return self[:]
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from aejax.core import BATCH_AXIS, InputError
+from aejax.core import BATCH_AXIS, InputError, parts_within
 from aejax.devices import hosts
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class Parallel:
     def _check_mapped(self, experiment: "Experiment") -> None:
         if self.tensor > 1:
             raise InputError("pmap gives every device the whole model, it has no tensor parallelism: use jit")
-        for part in _parts((experiment.model, experiment.loss)):
+        for part in parts_within((experiment.model, experiment.loss)):
             if getattr(part, "of_batch", False):
                 raise InputError(
                     f"{type(part).__name__} is a statistic of the whole batch, of which a device sees its share alone "
@@ -195,17 +194,6 @@ def _own(leaf: jax.Array) -> jax.Array:
 def _copying(sharding: NamedSharding | None) -> Any:
     """Returns a function, compiled once, that copies arrays, and gives the copies the sharding where there is one."""
     return jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=sharding)
-
-
-def _parts(settings: Any) -> Iterator[Any]:
-    """Yields every module and every group of settings in a tree of them."""
-    if isinstance(settings, dict | tuple):
-        for item in settings.values() if isinstance(settings, dict) else settings:
-            yield from _parts(item)
-    elif dataclasses.is_dataclass(settings):
-        yield settings
-        for field in dataclasses.fields(settings):
-            yield from _parts(getattr(settings, field.name, None))
 
 
 ALL_DEVICES = Parallel()

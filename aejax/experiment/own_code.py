@@ -5,13 +5,12 @@ for by name. It is never imported because a run names it: only what the user nam
 declares under `aejax.experiments`, is.
 """
 
-import dataclasses
 import importlib
 import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,9 @@ def origins(value: Any) -> dict[str, str]:
 
     The file of a module that lies beside a script or was imported by its path, and else the name of the module.
     """
-    classes = {type(part) for part in _parts(value)}
+    from aejax.core import parts_within  # here, as it imports jax, for which listing experiments does not wait
+
+    classes = {type(part) for part in parts_within(value)}
     own = {cls for cls in classes if cls.__module__.split(".")[0] != __name__.split(".")[0]}
     return {cls.__name__: _origin(cls) for cls in sorted(own, key=lambda cls: cls.__name__)}
 
@@ -75,7 +76,7 @@ def require_code(origins: Mapping[str, str], whose: str) -> None:
         origins: where each class was defined, as `origins` returned it.
         whose: what was made with these classes, for the message.
     """
-    from aejax.core import is_known  # here, as it imports jax, for which listing experiments does not wait
+    from aejax.core import is_known  # here, for the same reason
 
     if all(map(is_known, origins)):
         return
@@ -120,19 +121,6 @@ def _search(folder: Path) -> None:
 def _failed(name: str, error: Exception) -> InputError:
     *_, last = traceback.extract_tb(error.__traceback__)
     return InputError(f"{name} cannot be imported: {type(error).__name__}: {error} ({last.filename}:{last.lineno})")
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    """Yields a value's dataclasses, and itself where it is one."""
-    if dataclasses.is_dataclass(value):
-        yield value
-        inside: Any = [getattr(value, field.name, None) for field in dataclasses.fields(value)]
-    elif isinstance(value, dict):
-        inside = value.values()
-    else:
-        inside = value if isinstance(value, tuple | list) else ()
-    for item in inside:
-        yield from _parts(item)
 
 
 def _origin(cls: type) -> str:
