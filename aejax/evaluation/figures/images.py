@@ -144,7 +144,9 @@ def image_grid(
         raise InputError(f"A grid of {columns} columns cannot be drawn; ask for 1 or more.")
     rows = -(-count // columns)
     padded = np.pad(tiles, [(0, rows * columns - count), (0, 0), (0, 0), (0, 0)])
-    texts = [(list(above[row * columns : (row + 1) * columns]), []) for row in range(rows)]
+    texts: list[tuple[Sequence[str], Sequence[str]]] = [
+        (above[row * columns : (row + 1) * columns], ()) for row in range(rows)
+    ]
     colours = "RdBu_r" if symmetric else "gray"
     figure, axes, _ = _sheet(padded.reshape(rows, columns, *tiles.shape[1:]), limits, texts, colours, count)
     if symmetric and tiles.shape[-1] == 1:
@@ -313,7 +315,7 @@ def _sheet(
         for said, y, side in zip(texts[row], (top - gap / 4, top + height + gap / 4), ("bottom", "top"), strict=True):
             if said:
                 # Inside the axes, so that no layout needs their sizes: those of a hundred texts take long.
-                at = {"ha": "center", "va": side, "in_layout": False}
+                at: dict[str, Any] = {"ha": "center", "va": side, "in_layout": False}
                 axes.text(left + width / 2, y, said[column], fontsize=_TEXT, **at)
     _show(axes, page, limits, colours)
     axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor=OFF, linewidth=0.8))

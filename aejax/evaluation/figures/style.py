@@ -73,8 +73,7 @@ def robust_limit(values: ArrayLike) -> tuple[float, str]:
 
     At most `BEYOND` of the values do, so that no outlier takes the contrast of all others.
     """
-    size = np.abs(np.asarray(values, float))
-    size = size[np.isfinite(size)]
+    size = np.abs(_finite(values))
     largest = float(size.max(initial=0)) or 1.0
     limit = float(np.quantile(size, 1 - BEYOND, method="higher")) if size.size else 0.0
     if limit in (0.0, largest):
@@ -84,13 +83,17 @@ def robust_limit(values: ArrayLike) -> tuple[float, str]:
 
 def robust_range(values: ArrayLike) -> tuple[float, float]:
     """Returns the ends of a scale beyond each of which at most `BEYOND` of the values lie."""
-    values = np.asarray(values, float)
-    values = values[np.isfinite(values)]
-    if not values.size:
+    finite = _finite(values)
+    if not finite.size:
         return 0.0, 1.0
-    low = float(np.quantile(values, BEYOND, method="lower"))
-    high = float(np.quantile(values, 1 - BEYOND, method="higher"))
+    low = float(np.quantile(finite, BEYOND, method="lower"))
+    high = float(np.quantile(finite, 1 - BEYOND, method="higher"))
     return low, high if high > low else low + 1
+
+
+def _finite(values: ArrayLike) -> np.ndarray:
+    array = np.asarray(values, float)
+    return array[np.isfinite(array)]
 
 
 def save(figure: Figure, path: str | Path) -> None:

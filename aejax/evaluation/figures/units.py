@@ -78,8 +78,8 @@ def latent_units(
     for axes, (name, values) in zip(drawn, panels.items(), strict=True):
         axes.bar(np.arange(len(shown)), values[shown], width=0.8, color=np.where(on[shown], LINES[0], OFF))
         axes.set_ylabel(name, fontsize=LABEL)
-    turned = {"rotation": 90} if len(shown) > 10 else {}
-    drawn[-1].set_xticks(range(len(shown)), [str(number) for number in shown], fontsize=TICK - 1, **turned)
+    turned = 90 if len(shown) > 10 else 0
+    drawn[-1].set_xticks(range(len(shown)), [str(number) for number in shown], fontsize=TICK - 1, rotation=turned)
     drawn[-1].set_xlabel("number of the latent dimension, the most used first", fontsize=LABEL)
     drawn[0].set_ylim(active / 1000, 2 * max(variance.max(), active))  # before the scale, as a log axis has no 0
     drawn[0].set_yscale("log")
