@@ -16,6 +16,7 @@ from aejax.evaluation.figures import images
 from aejax.losses import Gaussian, GaussianNoise, Loss
 from aejax.sweeps._thumbnails import read_thumbnails, thumbnails
 from aejax.trained import Trained
+from tests.helpers.pictures import pixels, places
 
 
 @pytest.fixture
@@ -27,18 +28,6 @@ def rng():
 def digits():
     """Of their shape, and no two alike."""
     return np.random.default_rng(1).integers(0, 256, (50, 28, 28, 1)) / 255.0
-
-
-def places(figure):
-    """Where the images of a figure lie, in reading order: left and top, in pixels of the one picture that holds all."""
-    boxes = [path.get_extents() for path in figure.axes[0].collections[0].get_paths()]
-    return [(round(box.x0), round(box.y0), round(box.x1), round(box.y1)) for box in boxes]
-
-
-def pixels(figure):
-    """The arrays of a figure's images in reading order, top row first."""
-    page = np.ma.getdata(figure.axes[0].images[0].get_array())
-    return np.stack([page[top:bottom, left:right] for left, top, right, bottom in places(figure)])
 
 
 def texts(figure):
