@@ -13,9 +13,6 @@ from aejax.trained import Trained, codes
 SAMPLES, PAIRS, STEPS, SIDE = 64, 5, 8, 20
 """Number of samples, of interpolated pairs, of steps between the two of a pair, and of images on the plane's side."""
 
-ROWS, COLUMNS = 10, 9
-"""Largest number of dimensions that are traversed, and number of images on each traverse."""
-
 MOST = 5000
 """Number of codes that lay out the plane."""
 
@@ -52,24 +49,19 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 def traversals(trained: Trained, part: Examples) -> Figure:
     """Draws the first example with one dimension of its code changed in each row, the most active one on top."""
     part = part.read()
+    dimensions, made = trained.traverse(part.x, part.label)
     z = trained.encode(part.x, part.label)
-    dimensions = codes.most_active(z)[:ROWS]
-    moved = codes.along(z[0], z, dimensions, COLUMNS)
-    label = None if part.label is None else np.repeat(part.label[:1], moved[..., 0].size)
-    made = trained.decode(moved.reshape(-1, z.shape[1]), label)
-    rows = {f"dimension {number}": row for number, row in zip(dimensions, np.split(made, len(dimensions)), strict=True)}
-    values = {
-        f"dimension {number}": [f"{round(float(value), 2):g}" for value in row[:, number]]
-        for number, row in zip(dimensions, moved, strict=True)
-    }
+    moved = codes.along(z[0], z, dimensions, made.shape[1])
+    labels = [f"dimension {number}" for number in dimensions]
+    values = [[f"{round(float(value), 2):g}" for value in row[:, n]] for n, row in zip(dimensions, moved, strict=True)]
     low, high = codes.RANGE
     return figures.image_rows(
-        rows,
+        dict(zip(labels, made, strict=True)),
         title=f"One test example with one dimension of its code changed: {len(dimensions)} of {z.shape[1]} dimensions",
         note=f"the most active dimensions on top; above each image its value, from the {low:.0%} to the {high:.0%} "
         "quantile of all test codes",
         limits=_shown.shown_limits(trained, made),
-        above=values,
+        above=dict(zip(labels, values, strict=True)),
     )
 
 
