@@ -116,7 +116,7 @@ def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     size = trained.experiment.model.latent.size
     called, note = _shown.classes(trained, dataset, many.label)
     what = f"Codes of {_shown.counted(many, test)}"
-    title = what if size <= 2 else f"{what}: {size} dimensions, the first two components by PCA"
+    title = what if size <= 2 else f"{what}: PCA of {size} dimensions"
     drawn["codes"] = figures.code_scatter(trained.encode(many.x, many.label), called, title=title, note=note)
     return drawn | {
         name: figures.weights(kernel, trained.shape, title=name.replace("_", " ").capitalize())
