@@ -171,6 +171,7 @@ def test_members_of_a_population_train_on_one_read_of_the_data_as_each_would_alo
         np.testing.assert_allclose(*losses, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_on_packed_data_and_on_streamed_ones(experiment, tmp_path):
     for buffer in (1.0, BUFFER):
         sweep = Sweep.create(tmp_path / str(buffer), grid(experiment, {"optimizer.learning_rate": [1e-2, 1e-3]}))
