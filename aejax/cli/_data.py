@@ -88,18 +88,21 @@ def check(arguments: list[str]) -> None:
 
 def pack(arguments: list[str]) -> None:
     """Runs `aejax data pack` with its arguments, and prints how many examples each part has."""
-    from aejax.data import Data, Reading, pack
+    from aejax.data import Data, PackedType, Reading, pack
 
     @dataclass(frozen=True)
     class Options:
         source: Positional[str]
         """A data set's name, or a path that any command reads."""
         out: Positional[Path]
-        """The folder to make; give it as --data."""
+        """The folder to make, or to go on with where packing it was stopped; give it as --data."""
+        dtype: PackedType | None = None
+        """The type in which examples are kept, and go to the device; by default their own. float16 and bfloat16 take
+        half the space of float32; grey levels become shares of white."""
         data: Reading = field(default_factory=Reading)
 
     options = tyro.cli(Options, prog="aejax data pack", args=arguments, description=DataPackCommand.__doc__)
-    sizes = pack(options.source, options.out, Data(options.source, **vars(options.data)))
+    sizes = pack(options.source, options.out, Data(options.source, **vars(options.data)), dtype=options.dtype)
     print(f"{options.out}: {', '.join(f'{size:,} {name}' for name, size in sizes.items())}")
 
 

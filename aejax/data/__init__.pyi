@@ -42,6 +42,10 @@ from .identity import (
     as_stored as as_stored,
     in_units as in_units,
 )
+from .packing import (
+    PackedType as PackedType,
+    Packing as Packing,
+)
 from .precision import (
     settled as settled,
 )
