@@ -74,7 +74,7 @@ class DataPackCommand:
 
 def check(arguments: list[str]) -> None:
     """Runs `aejax data check` with its arguments: reads what lies at a path, and shows it."""
-    from aejax.data import Data, Reading, load
+    from aejax.data import Data, Reading, load, verify
 
     @dataclass(frozen=True)
     class Options:
@@ -83,7 +83,7 @@ def check(arguments: list[str]) -> None:
         data: Reading = field(default_factory=Reading)
 
     options = tyro.cli(Options, prog="aejax data check", args=arguments, description=DataCheckCommand.__doc__)
-    _show(load(Data(options.path, **vars(options.data))))
+    _show(load(Data(options.path, **vars(options.data))), verify(Path(options.path).expanduser()))
 
 
 def pack(arguments: list[str]) -> None:
@@ -106,8 +106,13 @@ def pack(arguments: list[str]) -> None:
     print(f"{options.out}: {', '.join(f'{size:,} {name}' for name, size in sizes.items())}")
 
 
-def _show(dataset: Any) -> None:
-    """Prints what has been read, a line for each part and for each fact."""
+def _show(dataset: Any, compared: int) -> None:
+    """Prints what has been read, a line for each part and for each fact.
+
+    Args:
+        dataset: the data set.
+        compared: the number of files whose checksums were compared.
+    """
     import numpy as np
 
     parts = {name: dataset.part(name) for name in ("train", "validation", "test") if len(dataset.part(name))}
@@ -128,5 +133,7 @@ def _show(dataset: Any) -> None:
         lines["labels"] = "none"
     if dataset.columns:
         lines["columns"] = ", ".join(dataset.columns[:12]) + (" ..." if len(dataset.columns) > 12 else "")
+    if compared:
+        lines["checksums"] = f"{compared} files are as they were written"
     lines["memory"] = f"{memory / 1e6:,.1f} MB"
     print_names(lines)

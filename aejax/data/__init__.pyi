@@ -1,6 +1,9 @@
 from ._checks import (
     as_array as as_array,
 )
+from ._packed import (
+    verify as verify,
+)
 from .again import (
     Given as Given,
     load_again as load_again,

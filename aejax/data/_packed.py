@@ -154,10 +154,10 @@ def stored_as(dtype: np.dtype) -> np.dtype:
 
 
 def verify(folder: Path) -> int:
-    """Reads all shards and compares their checksums.
+    """Reads all shards of packed data and compares their checksums.
 
-    Returns the number of files that were compared. Raises `InputError` with the first that differs; those of older
-    folders have no checksums.
+    Returns the number of files that were compared: none where a folder holds something else, or was packed before there
+    were checksums. Raises `InputError` with the first that differs.
     """
     count = 0
     for line in shards(folder):

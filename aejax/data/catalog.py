@@ -111,7 +111,7 @@ def pack(
     begun = _packed.is_packed(folder)
     if (
         not begun and folder.exists()
-    ) or not folder.parent.is_dir():  # checked before the source is read: it takes long
+    ) or not folder.parent.is_dir():  # known before the source is read
         raise InputError(f"{folder} cannot be made: name a folder that is not there yet, in one that is")
     if part not in PARTS:
         raise InputError(f"the part is {part!r}: give {', '.join(PARTS)}")

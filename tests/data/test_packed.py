@@ -319,9 +319,10 @@ def test_a_source_that_was_packed_in_part_goes_on_and_another_is_refused(tmp_pat
         shards.append(shard)
         return finish(shard)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(packing._Shard, "finish", killed)
+    monkeypatch.setattr(packing._Shard, "finish", killed)
+    with pytest.raises(KeyboardInterrupt):
         pack(source, tmp_path / "packed")
+    monkeypatch.setattr(packing._Shard, "finish", finish)
     np.savez(tmp_path / "other.npz", x=X)
     with pytest.raises(InputError, match="cannot be made"):
         pack(str(tmp_path / "other.npz"), tmp_path / "packed")
