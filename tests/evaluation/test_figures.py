@@ -491,6 +491,7 @@ def test_images_of_any_number_of_channels_can_be_drawn(shape):
     assert figures.is_drawable(shape) is (len(shape) == 3)
 
 
+@pytest.mark.slow
 def test_images_of_four_channels_are_drawn_like_any_other(tiny, tmp_path, capsys):
     shape = (4, 4, 4)
     part = Examples(np.random.default_rng(0).integers(0, 256, (40, *shape), np.uint8))
@@ -514,6 +515,7 @@ def test_a_model_of_vectors_writes_no_picture(tiny, tmp_path):
         _generation._check_drawable(tmp_path / "x.png", vectors)
 
 
+@pytest.mark.slow
 def test_a_row_that_has_no_code_does_not_stop_the_other_figures(tiny, tmp_path, caplog):
     x = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
     x[3] = -3.4e38
