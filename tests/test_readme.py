@@ -31,7 +31,7 @@ assert aejax.load(trained.run.path).experiment.model.encoder == Wide()
 @pytest.mark.slow
 def test_the_readme_s_python_runs_as_it_stands(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     (tmp_path / "blocks.py").write_text("\n".join(blocks) + TRAINS)
     done = subprocess.run(
         [sys.executable, "blocks.py"], cwd=tmp_path, capture_output=True, text=True, env=os.environ, timeout=200

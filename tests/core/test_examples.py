@@ -10,6 +10,7 @@ import pytest
 from aejax import devices
 from aejax.core import Examples, blank_example, spread, unseen
 from aejax.data import Scale, _packed
+from aejax.data.packing import pack_parts
 from aejax.training import fit
 
 RNG = np.random.default_rng(0)
@@ -19,8 +20,8 @@ WHOLE = Examples(X, LABEL, Y)
 
 
 def stored(folder):
-    _packed.write(folder / "packed", {"train": [Examples(X, LABEL)]})
-    return dataclasses.replace(_packed.read(folder / "packed").parts["train"], y=Y)
+    pack_parts({"train": [WHOLE]}, folder / "packed", "x")
+    return _packed.read(folder / "packed").parts["train"]
 
 
 @pytest.mark.parametrize("where", ["host", "device", "disk"])

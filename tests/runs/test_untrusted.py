@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import aejax
 from aejax.core import InputError
-from aejax.data import _packed, cache
+from aejax.data import cache
 from aejax.data.files import read
+from aejax.data.packing import pack_parts
 from aejax.runs import Run, _older, array_file, read_json
 from aejax.sweeps import Result, Sweep, grid, read_axes, summary
 from tests.helpers.older import made_older
@@ -250,11 +251,11 @@ def test_damaged_data_is_read_or_refused(tmp_path, name, how):
 
 
 @quick
-@given(how=damage, name=st.sampled_from(["index.json", "train.npy", "train-label.npy"]))
+@given(how=damage, name=st.sampled_from(["index.json", "shards.jsonl", "train-00000-x.npy", "train-00000-label.npy"]))
 def test_damaged_packed_data_is_read_or_refused(tmp_path, how, name):
     whole, copy = tmp_path / "whole", tmp_path / "copy"
     if not whole.exists():
-        _packed.write(whole, {"train": [DATASET.train]})
+        pack_parts({"train": [DATASET.train]}, whole, "lives")
     shutil.copytree(whole, copy, dirs_exist_ok=True)
     (copy / name).write_bytes(damaged((whole / name).read_bytes(), how))
     read_or_refused(lambda: read(copy))
