@@ -17,6 +17,9 @@ from aejax.metrics import CodeStatistics, Target, sparsity_metrics
 from aejax.models import traits
 from aejax.trained import Trained
 
+_MOST_VALUES = 2**25
+"""The most values of codes that are held at once to draw how strong activations are."""
+
 
 def suits(experiment: Experiment) -> bool:
     """Tells whether the model's units compete to be active, or a term of the loss asks for sparse codes."""
@@ -25,14 +28,15 @@ def suits(experiment: Experiment) -> bool:
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """Measures the sparsity of a part's codes, and `fvu`, the fraction of variance that they leave unexplained."""
-    return sparsity_metrics(_means(trained, part))
+    return sparsity_metrics(_means(trained, part), len(part))
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws how often the units of the test part's codes are active, and how strongly."""
     density = _means(trained, dataset.test)["active"]
     drawn = {"activation_density": figures.activation_density(density)}
-    codes = trained.encode(dataset.test.x, dataset.test.label)
+    few = dataset.test.at_most(max(1, _MOST_VALUES // len(density)))
+    codes = trained.encode(few.x, few.label)
     active = codes[np.abs(codes) > _threshold(trained.experiment)]
     return drawn | ({"activations": figures.activation_histogram(active)} if len(active) else {})
 

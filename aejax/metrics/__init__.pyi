@@ -33,6 +33,12 @@ from .detector import (
     View as View,
     view as view,
 )
+from .dictionary import (
+    FeatureDetection as FeatureDetection,
+    cosines as cosines,
+    detection_of_features as detection_of_features,
+    feature_metrics as feature_metrics,
+)
 from .disentanglement import (
     Codes as Codes,
     Values as Values,
