@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=SAMPLES, help="of each example for a likelihood")
     arguments = parser.parse_args()
     enable_compilation_cache()
-    names = arguments.names or aejax.names()
+    names = arguments.names or [name for name in aejax.names() if aejax.get(name).expected]
     met = {name: reproduce(name, arguments.out, arguments.samples) for name in names}
     unknown, missed = ([name for name in names if met[name] is state] for state in (None, False))
     if unknown:

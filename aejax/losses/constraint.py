@@ -95,10 +95,10 @@ class GECO(Term):
 class TargetL0(Term):
     """Holds the mean number of active units of an example at `target`, by the weight of a term that makes codes sparse.
 
-    It is an integral controller: with the mean L0 over the batch, the factor m on the term's weight becomes
-    m (L0 / target)^rate after each step, whose gradient has the factor before it. It begins at 1. So a target is asked
-    for in place of a weight, as for latents that keep k units. Evaluation, which compares models, adds the term with
-    `weight` alone: it does not move with the factor.
+    It is a controller of the factor on that weight, (L0 / target)^damping times a factor m that becomes
+    m (L0 / target)^rate after each step, for the mean L0 over the batch; m begins at 1. What follows at once keeps what
+    adds up from swinging. So a target is asked for in place of a weight, as for latents that keep k units. Evaluation,
+    which compares models, adds the term with `weight` alone: it does not move with the factor.
     """
 
     term: Term = field(default_factory=CodeL1)
@@ -106,7 +106,9 @@ class TargetL0(Term):
     target: float = positive(default=32.0)
     """The mean number of active units of an example."""
     rate: float = positive(default=3e-3)
-    """The gain: how fast the factor follows, as the change of its logarithm in a step per logarithm of L0 / target."""
+    """The integral gain: the change of log m in a step, per logarithm of L0 / target."""
+    damping: float = 0.5
+    """The proportional gain, at least 0."""
 
     @property
     def unit(self) -> str:
@@ -141,19 +143,19 @@ class TargetL0(Term):
         weighted = self.weight_at(forward.step) * value
         if not forward.train:
             return weighted
-        logarithm = self._state(forward)
-        moved = logarithm
+        integral = self._state(forward)[0]
+        active = batch_mean(jnp.sum(forward.code != 0, axis=1).astype(jnp.float32))
+        away = jnp.log(jnp.maximum(active / self.target, _FEWEST))
+        logarithm = integral + self.damping * away
         if not forward.model.is_initializing():
-            active = batch_mean(jnp.sum(forward.code != 0, axis=1).astype(jnp.float32))
-            away = jnp.log(jnp.maximum(active / self.target, _FEWEST))
-            moved = jnp.clip(logarithm + self.rate * away, -math.log(BOUND), math.log(BOUND))
-        forward.keep(moved)
-        return jnp.exp(jax.lax.stop_gradient(logarithm)) * weighted
+            integral = jnp.clip(integral + self.rate * away, -math.log(BOUND), math.log(BOUND))
+        forward.keep((integral, logarithm))
+        return jax.lax.stop_gradient(jnp.exp(logarithm)) * weighted
 
     def further(self, forward: Forward) -> dict[str, Float[Array, " batch"]]:
-        """Returns the factor after this step."""
-        return {"multiplier": jnp.full(len(forward.batch), jnp.exp(self._state(forward)))}
+        """Returns the factor of the last step of training."""
+        return {"multiplier": jnp.full(len(forward.batch), jnp.exp(self._state(forward)[1]))}
 
     def _state(self, forward: Forward) -> Any:
-        """Returns the logarithm of the factor."""
-        return forward.kept(jnp.zeros(()))
+        """Returns the logarithms of m and of the factor of the last step."""
+        return forward.kept((jnp.zeros(()), jnp.zeros(())))

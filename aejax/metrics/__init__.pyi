@@ -34,9 +34,9 @@ from .detector import (
     view as view,
 )
 from .dictionary import (
-    FeatureDetection as FeatureDetection,
     cosines as cosines,
     detection_of_features as detection_of_features,
+    detections as detections,
     feature_metrics as feature_metrics,
 )
 from .disentanglement import (

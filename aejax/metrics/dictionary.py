@@ -1,16 +1,7 @@
 """Measures how well a dictionary finds the features that data were made of, where these are known."""
 
-from collections.abc import Mapping
-from dataclasses import field
-from typing import Any
-
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
-
-from aejax.core import Examples, configurable, static
-from aejax.data import SyntheticFeatures
-from aejax.models import Autoencoder
+from jaxtyping import Bool, Float, Int
 
 
 def feature_metrics(
@@ -47,28 +38,28 @@ def cosines(
     return np.asarray(ends[0] @ ends[1].T)
 
 
-@configurable
-class FeatureDetection:
-    """Measures when the features that an example is made of are active, and when the units that stand for them are."""
+def detections(
+    present: Bool[np.ndarray, "n features"], found: Bool[np.ndarray, "n features"]
+) -> Int[np.ndarray, "3 features"]:
+    """Counts the examples in which a feature is active, those in which its unit is, and those in which both are.
 
-    source: SyntheticFeatures = static(default=SyntheticFeatures())
-    """What the data were drawn from: an example's label is the number by which it is drawn again."""
-    unit: Int[np.ndarray, " features"] = field(default_factory=lambda: np.zeros(1, np.int32))
-    """The number of the unit that stands for each feature."""
+    Counts of parts of the examples add up to those of all.
 
-    def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, "batch features"]]:
-        """Returns where the feature is active, where its unit is, and where both are; `model` is bound."""
-        present = self.source.codes(jnp.asarray(batch.label)) > 0
-        found = model.encode(batch).mean[:, self.unit.astype(jnp.int32)] != 0
-        seen = {"present": present, "found": found, "both": present & found}
-        return {name: value.astype(jnp.float32) for name, value in seen.items()}
+    Args:
+        present: whether the feature is active in the example.
+        found: whether the unit that stands for it is.
+    """
+    return np.stack([present.sum(axis=0), found.sum(axis=0), (present & found).sum(axis=0)])
 
 
-def detection_of_features(means: Mapping[str, Any]) -> dict[str, float]:
-    """Returns `feature_f1` and `true_l0` from the means of `FeatureDetection`.
+def detection_of_features(counts: Int[np.ndarray, "3 features"], examples: int) -> dict[str, float]:
+    """Returns `feature_f1` and `true_l0` from the counts of `detections`.
 
     F1 is the mean over the features that are active in some example of 2 tp / (2 tp + fp + fn).
+
+    Args:
+        counts: the counts over all examples.
+        examples: the number of examples.
     """
-    there = means["present"] > 0
-    f1 = 2 * means["both"][there] / (means["present"] + means["found"])[there]
-    return {"feature_f1": float(f1.mean()), "true_l0": float(means["present"].sum())}
+    present, found, both = counts[:, counts[0] > 0]
+    return {"feature_f1": float(np.mean(2 * both / (present + found))), "true_l0": float(present.sum() / examples)}
