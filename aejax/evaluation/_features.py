@@ -7,7 +7,7 @@ from aejax.core import CHUNK, Examples
 from aejax.data import source_of
 from aejax.experiment import Experiment
 from aejax.metrics import cosines, detection_of_features, detections, feature_metrics
-from aejax.models import traits
+from aejax.models import parameters_at, traits
 from aejax.models.sparse import unit_rows
 from aejax.trained import Trained
 
@@ -22,7 +22,7 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     source = source_of(trained.experiment.data.name)
     assert source is not None  # as `suits` says
     features, _ = source.vectors()
-    rows = np.asarray(unit_rows(trained.used.params["decoder"]["out"]["kernel"]))
+    rows = np.asarray(unit_rows(parameters_at(trained.used.params, trained.experiment.model.down[-1])["kernel"]))
     found = feature_metrics(rows, features)
     if part.label is None or rows.shape[1] != features.shape[1]:
         return found

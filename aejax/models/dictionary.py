@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from aejax.core import Examples, InputError, known
 from aejax.models import traits
 from aejax.models.autoencoder import Autoencoder
+from aejax.models.layers import parameters_at
 from aejax.models.mlp import MLPEncoder
 from aejax.models.sparse import UnitNormDecoder, lengths, unit_rows
 from aejax.models.traits import Trait
@@ -80,4 +81,4 @@ class Dictionary(Autoencoder):
         """Returns the parameters of the decoder's layer, which are made first where there are none yet."""
         if self.is_initializing():
             self.decoder(jnp.zeros((1, self.latent.size)), self.shape)
-        return self.variables["params"]["decoder"]["out"]
+        return parameters_at(self.variables["params"], self.down[-1])

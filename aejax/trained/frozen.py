@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from aejax.core import InputError
 from aejax.data import MeanLength, Preprocess, Scale
-from aejax.models import Dictionary, kept, top_indices, traits
+from aejax.models import Dictionary, kept, parameters_at, top_indices, traits
 from aejax.models.sparse import lengths, unit_rows
 from aejax.trained.trained import Trained
 
@@ -73,7 +73,7 @@ def freeze(trained: Trained) -> FrozenDictionary:
 
 
 def _frozen(model: Dictionary, variables: Any, scale: float) -> FrozenDictionary:
-    out = variables["params"]["decoder"]["out"]
+    out = parameters_at(variables["params"], model.down[-1])
     own = {name: held["latent"] for name, held in variables.items() if "latent" in held}
     long = jnp.ones(model.latent.size) if model.decoder.renormalise else lengths(out["kernel"])
     plain = model.latent.plain(own, long)
