@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Int
 
 from aejax.core import batch_sum
 
-_WORTH = 8192
+_WORTH = 16_384
 """The least number of columns from which on two stages are faster than one."""
 
 _INFINITY = 0x7F800000
@@ -71,7 +71,9 @@ def least_of_batch(values: Float[Array, "batch columns"], k: int) -> Float[Array
     bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(values), jnp.int32)
 
     def number(least: Int[Array, ""]) -> Int[Array, ""]:
-        return batch_sum(jnp.sum(bits >= least, axis=1, dtype=jnp.int32))
+        # Down the columns in float32, exact for fewer than 2^24 rows: a CPU counts so fastest.
+        columns = jnp.sum((bits >= least).astype(jnp.float32), axis=0)
+        return batch_sum(jnp.sum(columns.astype(jnp.int32))[None])
 
     one = jnp.asarray(1, jnp.int32)
     wanted = jnp.minimum(batch_sum(jnp.full(len(values), k, jnp.int32)), number(one))
