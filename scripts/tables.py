@@ -27,7 +27,7 @@ def entries() -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     machines = {}
-    for name, summary in aejax.names().items():
+    for name, summary in _compared().items():
         result = _result(name)
         row = compared(result)
         time = f"{result['train_seconds']:.0f} s"
@@ -47,12 +47,17 @@ LEGEND = (
 def best() -> str:
     """Returns a table of the experiments that are as good as their published figure, or better."""
     rows = ["| experiment | what | metric on test | published | measured |", "|---|---|---|---|---|"]
-    for name, summary in aejax.names().items():
+    for name, summary in _compared().items():
         result = _result(name)
         row = compared(result)
         if row["published"] is not None and row["reached"]:
             rows.append(_row(f"`{name}`", summary, _metric(result), _figures(result, row)[0], _measured(result, row)))
     return "\n".join(rows)
+
+
+def _compared() -> dict[str, str]:
+    """Returns the registered experiments that have a figure, with a line about each."""
+    return {name: summary for name, summary in aejax.names().items() if aejax.get(name).expected}
 
 
 def compared(result: dict[str, Any]) -> dict[str, Any]:

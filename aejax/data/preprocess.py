@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, Num
 
-from aejax.core import configurable, positive, static
+from aejax.core import InputError, Number, configurable, positive, static
 from aejax.data.stored import Rows, chunks
 
 
@@ -153,6 +153,46 @@ class Standardise(Preprocess):
         if self.mean is None or self.std is None:
             raise ValueError("Standardise has not been fitted: call fit with the training examples first")
         return jnp.asarray(self.mean)[None], jnp.asarray(self.std)[None]
+
+
+@configurable
+class MeanLength(Preprocess):
+    """Divides by one number, so that the mean length of training examples of d values is the root of d.
+
+    Settings of a dictionary, such as a weight of sparsity or a threshold, then serve activations of any scale: Conerly
+    et al. 2024 (Update on how we train SAEs). The number is kept in the run, and `freeze` takes it into the weights;
+    `Standardise` would change the objective, which weighs values alike.
+    """
+
+    bounded = False
+    scale: float | None = None
+    """What examples are divided by; None before `fit`."""
+
+    def fit(self, x: np.ndarray | Rows) -> Self:
+        """Returns the preprocessing with the mean length over the examples, in one pass. Raises `InputError` for zero.
+
+        `x` are the training examples, `[n, *shape]`.
+        """
+        total = 0.0
+        for chunk in chunks(x):
+            grey = chunk.reshape(len(chunk), -1).astype(np.float64) / (255 if x.dtype == np.uint8 else 1)
+            total += np.linalg.norm(grey, axis=1).sum()
+        if not total:
+            raise InputError("all training examples are zero, and MeanLength cannot scale them: use other data")
+        return type(self)(float(np.float32(total / len(x) / math.sqrt(math.prod(x.shape[1:])))))
+
+    def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
+        """Returns the scaled examples. Raises `ValueError` before `fit`."""
+        return scale(x) / self._fitted()
+
+    def invert(self, x: Float[Array, "batch *shape"]) -> Float[Array, "batch *shape"]:
+        """Converts values back to the data's own units. Raises `ValueError` before `fit`."""
+        return x * self._fitted()
+
+    def _fitted(self) -> Number:
+        if self.scale is None:
+            raise ValueError("MeanLength has not been fitted: call fit with the training examples first")
+        return self.scale
 
 
 def scaled(x: np.ndarray) -> Float[np.ndarray, "n *shape"]:

@@ -84,7 +84,7 @@ class Parallel:
         if self.tensor > 1:
             raise InputError("pmap gives every device the whole model, it has no tensor parallelism: use jit")
         for part in parts_within((experiment.model, experiment.loss)):
-            if getattr(part, "of_batch", False):
+            if getattr(part, "of_batch", False) and not getattr(part, "across_devices", False):
                 raise InputError(
                     f"{type(part).__name__} is a statistic of the whole batch, of which a device sees its share alone "
                     "under pmap: use jit"

@@ -17,6 +17,9 @@ from aejax.metrics import CodeStatistics, Target, sparsity_metrics
 from aejax.models import traits
 from aejax.trained import Trained
 
+_MOST_VALUES = 2**25
+"""The most values of codes that are held at once to draw how strong activations are."""
+
 
 def suits(experiment: Experiment) -> bool:
     """Tells whether the model's units compete to be active, or a term of the loss asks for sparse codes."""
@@ -25,7 +28,7 @@ def suits(experiment: Experiment) -> bool:
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """Measures the sparsity of a part's codes, and `fvu`, the fraction of variance that they leave unexplained."""
-    return sparsity_metrics(_means(trained, part))
+    return sparsity_metrics(_means(trained, part), len(part))
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
@@ -33,10 +36,12 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     of = f"over {_shown.counted(dataset.test, dataset.test)}"
     density = _means(trained, dataset.test)["active"]
     drawn = {"activation_density": figures.activation_density(density, title=f"How often units are active, {of}")}
-    codes = trained.encode(dataset.test.x, dataset.test.label)
+    few = dataset.test.at_most(max(1, _MOST_VALUES // len(density)))
+    codes = trained.encode(few.x, few.label)
     active = codes[np.abs(codes) > _threshold(trained.experiment)]
     if len(active):
-        drawn["activations"] = figures.activation_histogram(active, title=f"How strongly units are active, {of}")
+        strong = f"How strongly units are active, over {_shown.counted(few, dataset.test)}"
+        drawn["activations"] = figures.activation_histogram(active, title=strong)
     return drawn
 
 

@@ -16,6 +16,7 @@ from aejax.core import Examples, InputError, first_line
 from aejax.data import Dataset
 from aejax.evaluation import (
     _denoising,
+    _features,
     _generation,
     _quantised,
     _shown,
@@ -188,6 +189,7 @@ SUITE = [
     Evaluation(lambda experiment: True, Trained.evaluate, draw_basics),
     Evaluation(_denoising.suits, _denoising.measure, _denoising.draw),
     Evaluation(_sparsity.suits, _sparsity.measure, _sparsity.draw),
+    Evaluation(_features.suits, _features.measure, lambda trained, dataset: {}),
     Evaluation(_quantised.suits, _quantised.measure, _quantised.draw),
     Evaluation(_variational.suits, _variational.measure, _variational.draw, _variational.estimate),
     Evaluation(_generation.suits, lambda trained, part: {}, _generation.draw),

@@ -10,6 +10,7 @@ from .classification import (
 )
 from .constraint import (
     GECO as GECO,
+    TargetL0 as TargetL0,
 )
 from .contractive import (
     Contractive as Contractive,
@@ -23,6 +24,17 @@ from .corruption import (
     GaussianNoise as GaussianNoise,
     Masking as Masking,
     SaltAndPepper as SaltAndPepper,
+)
+from .dictionary import (
+    AuxK as AuxK,
+    DeadPreActivation as DeadPreActivation,
+    DeadUnits as DeadUnits,
+    GateDecoding as GateDecoding,
+    GateL1 as GateL1,
+    Matryoshka as Matryoshka,
+    QuadraticL0 as QuadraticL0,
+    StepL0 as StepL0,
+    TanhL0 as TanhL0,
 )
 from .importance import (
     CombinedImportanceWeighted as CombinedImportanceWeighted,

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from aejax.core import Examples, configurable, positive
-from aejax.models import Part, normal_log_density, traits
+from aejax.models import Part, Trait, normal_log_density, traits
 
 EDGE = 1e-3
 """The least distance from 0 and 1 of a probability that is turned into a logit: beyond it gradients vanish."""
@@ -110,7 +110,7 @@ class Gaussian(Likelihood):
     With scale 1 the negative log-likelihood is half the squared error plus a constant.
     """
 
-    meets = (traits.CENTRED,)
+    meets: ClassVar[tuple[Trait, ...]] = (traits.CENTRED, traits.LINEAR)
     scale: float = positive(default=1.0)
     """Standard deviation of every value."""
 
@@ -149,6 +149,8 @@ class SigmoidGaussian(Gaussian):
 
     It is the cost of Ng 2011 (CS294A notes), section 2, whose output units are sigmoids too.
     """
+
+    meets: ClassVar[tuple[Trait, ...]] = (traits.CENTRED,)
 
     def _mean(self, raw: Float[Array, "batch *raw"]) -> Float[Array, "batch *shape"]:
         return jax.nn.sigmoid(raw)

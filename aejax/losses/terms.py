@@ -63,8 +63,11 @@ class Term(Part):
     of_batch: ClassVar[bool] = False
     """Whether an example's value depends on the other examples of its batch.
 
-    A device with only a share of the batch does not see the rest, so `pmap` refuses such terms.
+    A device with only a share of the batch does not see the rest, so `pmap` refuses such terms, but for those that meet
+    it across devices.
     """
+    across_devices: ClassVar[bool] = False
+    """Whether what it needs of the other examples is a sum or a mean over all devices: see `core.batch_sum`."""
     weight: float = 1.0
     """Factor on this term in the total; the term is logged without it."""
     warmup_steps: float = 0.0

@@ -34,6 +34,12 @@ from .detector import (
     View as View,
     view as view,
 )
+from .dictionary import (
+    cosines as cosines,
+    detection_of_features as detection_of_features,
+    detections as detections,
+    feature_metrics as feature_metrics,
+)
 from .disentanglement import (
     Codes as Codes,
     Values as Values,

@@ -20,6 +20,7 @@ ANY, PRIOR, IMAGES = "any model", "models with a prior whose posterior has a den
 CODEBOOK, SPARSE = "models with a codebook", "models of sparse codes"
 FACTORS = "data whose factors are known, of which two vary"
 LABELS = "data with classes"
+DICTIONARY = "dictionaries of data whose features are known"
 BURDA, HOFFMAN = "Burda et al. 2016", "Hoffman & Johnson 2016, section 2"
 CHEN = "Chen et al. 2018, equation 2"
 
@@ -93,6 +94,23 @@ _METRICS = [
            "example", SPARSE),
     Metric("explained_variance", "share", "higher", "what fvu is short of 1; 0 is that of the mean example", SPARSE),
     Metric("dead_units", "units", "lower", "number of units that are active for no example", SPARSE),
+    Metric("dead_share_over_{examples}_examples", "share", "lower", "share of units that are active for none of so "
+           "many examples: the more are looked at, the lower it is", SPARSE),
+    Metric("density_median", "share", None, "share of examples for which the middle unit is active, of all units by "
+           "that share", SPARSE),
+    Metric("dense_units", "units", "lower", "number of units that are active for more than a tenth of the examples",
+           SPARSE),
+    Metric("shrinkage", "1", None, "mean length of a reconstruction over that of its example; 1 is best, and below it "
+           "reconstructions are too small", SPARSE, "Wright & Sharkey 2024"),
+    Metric("mmcs", "share", "higher", "mean over the known features of the cosine to the nearest row of the decoder",
+           DICTIONARY, "Sharkey et al. 2022"),
+    Metric("mcc", "share", "higher", "mean absolute cosine of features and rows in the best matching of one to one",
+           DICTIONARY, "O'Neill et al. 2024"),
+    Metric("uniqueness", "share", "higher", "number of features that are the nearest one of some unit, as a share of "
+           "the units", DICTIONARY),
+    Metric("feature_f1", "share", "higher", "mean over the known features of the F1 with which the unit of the nearest "
+           "row tells when a feature is active", DICTIONARY),
+    Metric("true_l0", "units", None, "mean number of known features that are active in an example", DICTIONARY),
     Metric("mean_activation", "units of the code", None, "mean code over units and examples", SPARSE),
     Metric("mean_activation_lowest_unit", "units of the code", None, "lowest mean code of a unit", SPARSE),
     Metric("mean_activation_highest_unit", "units of the code", None, "highest mean code of a unit", SPARSE),

@@ -17,6 +17,9 @@ from .conv import (
     ConvDecoder as ConvDecoder,
     ConvEncoder as ConvEncoder,
 )
+from .dictionary import (
+    Dictionary as Dictionary,
+)
 from .distributions import (
     Normal as Normal,
     Point as Point,
@@ -36,6 +39,7 @@ from .layers import (
     ParamPath as ParamPath,
     activation as activation,
     parameters_at as parameters_at,
+    product as product,
 )
 from .mlp import (
     MLPDecoder as MLPDecoder,
@@ -49,11 +53,20 @@ from .quantised import (
     Quantised as Quantised,
     VectorQuantised as VectorQuantised,
 )
+from .selection import (
+    kept as kept,
+    least_of_batch as least_of_batch,
+    top_indices as top_indices,
+)
 from .sparse import (
     SpatialWinnerTakeAll as SpatialWinnerTakeAll,
     TopK as TopK,
     UnitNormDecoder as UnitNormDecoder,
     WinnerTakeAll as WinnerTakeAll,
+)
+from .surrogates import (
+    jump as jump,
+    step as step,
 )
 from .tied import (
     TiedAutoencoder as TiedAutoencoder,
@@ -64,6 +77,16 @@ from .traits import (
     Part as Part,
     Trait as Trait,
     require as require,
+)
+from .units import (
+    BatchTopK as BatchTopK,
+    ExactTopK as ExactTopK,
+    Gated as Gated,
+    JumpReLU as JumpReLU,
+    PlainUnits as PlainUnits,
+    Rectified as Rectified,
+    SparseCode as SparseCode,
+    Units as Units,
 )
 from .variational import (
     StandardNormal as StandardNormal,

@@ -71,6 +71,8 @@ class Latent(Block):
 
     of_batch: ClassVar[bool] = False
     """Whether an example's training depends on the other examples of its batch: see `Term.of_batch`."""
+    across_devices: ClassVar[bool] = False
+    """Whether it takes what it needs of the others from all devices, by `core.batch_sum`: see `Term.across_devices`."""
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from aejax.core import InputError, mapped_batch_axis
@@ -33,6 +34,11 @@ glorot = nn.initializers.glorot_uniform()
 def activation(name: Hidden) -> Callable[[Float[Array, "*shape"]], Float[Array, "*out"]]:
     """Returns the activation of that name."""
     return (lambda x: x) if name == "linear" else getattr(nn, name)
+
+
+def product(a: Float[Array, "rows inner"], b: Float[Array, "inner columns"]) -> Float[Array, "rows columns"]:
+    """Multiplies matrices in the precision of the first one, and adds up in float32."""
+    return jnp.dot(a, b.astype(a.dtype), preferred_element_type=jnp.float32)
 
 
 def parameters_at(params: Mapping[str, Any], path: ParamPath) -> dict[str, Array]:

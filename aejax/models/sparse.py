@@ -16,7 +16,7 @@ from aejax.models import traits
 from aejax.models._start import BiasedDecoder, Start
 from aejax.models.autoencoder import Latent
 from aejax.models.distributions import Point
-from aejax.models.layers import glorot
+from aejax.models.layers import glorot, product
 
 
 @known
@@ -131,6 +131,8 @@ class UnitNormDecoder(BiasedDecoder):
     """Whether each update also sets the rows of the parameter itself to length 1; otherwise they grow, which lets
     them turn ever more slowly.
     """
+    length: float = positive(default=1.0)
+    """Initial length of the rows of the parameter."""
 
     @nn.compact
     def __call__(
@@ -143,17 +145,30 @@ class UnitNormDecoder(BiasedDecoder):
             shape: the shape of the output for one example.
             train: whether the model is being trained; it makes no difference here.
         """
-        dense = nn.Dense(math.prod(shape), kernel_init=glorot, name="out")
-        return nn.WeightNorm(dense, use_scale=False, feature_axes=0)(z).reshape(-1, *shape)
+        return _UnitRows(math.prod(shape), self.length, name="out")(z).reshape(-1, *shape)
 
     @nn.nowrap
     def project(self, params: Any) -> Any:
         """Returns the parameters with rows of length 1, where they are renormalised."""
         if not self.renormalise:
             return params
-        kernel = params["out"]["kernel"]
-        length = jnp.sqrt(jnp.sum(jnp.square(kernel), axis=1, keepdims=True))
-        return {**params, "out": {**params["out"], "kernel": kernel / jnp.maximum(length, 1e-12)}}
+        return {**params, "out": {**params["out"], "kernel": unit_rows(params["out"]["kernel"])}}
+
+
+class _UnitRows(nn.Module):
+    """Applies a linear layer whose rows are scaled to length 1, with a bias."""
+
+    size: int
+    length: float
+    """Initial length of the rows of the kernel, before scaling."""
+
+    @nn.compact
+    def __call__(self, z: Float[Array, "batch latent"]) -> Float[Array, "batch values"]:
+        """Returns the sum of scaled rows and the bias, in float32."""
+        kernel = self.param("kernel", lambda *given: self.length * unit_rows(glorot(*given)), (z.shape[1], self.size))
+        bias = self.param("bias", nn.initializers.zeros, (self.size,))
+        scaled = z / lengths(kernel.astype(jnp.float32))[None].astype(z.dtype)
+        return product(scaled, kernel) + bias.astype(jnp.float32)[None]
 
 
 def largest(
@@ -171,6 +186,16 @@ def largest(
     ranked, _ = jax.lax.top_k(jax.lax.stop_gradient(values), most)
     smallest = jax.lax.dynamic_index_in_dim(ranked, count - 1, axis=1)
     return jnp.where(values >= smallest, values, 0)
+
+
+def lengths(kernel: Float[Array, "rows columns"]) -> Float[Array, " rows"]:
+    """Returns the length of each row; of a row of zeros, 1e-12."""
+    return jnp.sqrt(jnp.maximum(jnp.sum(jnp.square(kernel), axis=1), 1e-24))
+
+
+def unit_rows(kernel: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
+    """Returns the rows scaled to length 1; a row of zeros stays."""
+    return kernel / lengths(kernel)[:, None]
 
 
 def _rectified(size: int, features: Float[Array, "batch features"]) -> Float[Array, "batch size"]:

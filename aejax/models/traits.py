@@ -83,6 +83,14 @@ UNIT_INTERVAL = Trait("codes between 0 and 1", "model.latent", "use Plain with a
 
 SPARSE = Trait("sparse codes", "model.latent", "use TopK, or a term as CodeL1")
 
+UNITS = Trait("pre-activations of sparse units", "model.latent", "use ExactTopK, BatchTopK, JumpReLU or Rectified")
+
+THRESHOLDS = Trait("thresholds that are learned", "model.latent", "use JumpReLU")
+
+GATES = Trait("gates", "model.latent", "use Gated")
+
+ROWS = Trait("a linear decoder of one row for each unit", "model", "use Dictionary")
+
 DENSITY = Trait("a posterior with a density", "model.latent", "use GaussianLatent")
 
 NORMAL = Trait("a posterior whose dimensions are independent normals", "model.latent", "use GaussianLatent")
@@ -99,6 +107,8 @@ STANDARD_NORMAL = Trait("a standard normal prior", "model.prior", "use StandardN
 
 BITS = Trait("a likelihood of zeros and ones", "loss.likelihood", "use Bernoulli")
 
+LINEAR = Trait("raw output that is the mean itself", "loss.likelihood", "use gaussian")
+
 CENTRED = Trait(
     "raw output that stands for a given value",
     "loss.likelihood",
@@ -109,6 +119,12 @@ RATE = Trait(
     "a term that brings the codes to it",
     "loss",
     "add kl, capacity, free-bits, importance-weighted, mmd or dimensionwise-kl (--loss.terms.kl kl)",
+)
+
+GATE_LOSS = Trait(
+    "the term gate-decoding, without which no gradient reaches the gates",
+    "loss",
+    "add it (--loss.terms.gates gate-decoding), and gate-l1 to close them",
 )
 
 COMMITMENT = Trait(

@@ -3,6 +3,10 @@ from .compression import (
     decompress as decompress,
     has_codebook as has_codebook,
 )
+from .frozen import (
+    FrozenDictionary as FrozenDictionary,
+    freeze as freeze,
+)
 from .quantise import (
     Quantizer as Quantizer,
 )

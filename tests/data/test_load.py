@@ -58,7 +58,8 @@ def test_a_validation_that_is_no_fraction_is_refused(fraction):
 
 def test_names_say_what_each_is_and_whether_it_is_prepared():
     before = names()
-    assert list(before) == ["mnist-5k", "sprites", "wbc", "mnist", "fashion_mnist", "kmnist"]
+    drawn = ["sprites", "synthetic-dictionary", "synthetic-dictionary-16k"]
+    assert list(before) == ["mnist-5k", *drawn, "wbc", "mnist", "fashion_mnist", "kmnist"]
     assert all(line.endswith("(not prepared yet)") and "\n" not in line for line in before.values())
     prepare("mnist-5k")
     assert names()["mnist-5k"].endswith("(prepared)")

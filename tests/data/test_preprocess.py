@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax.data import Binarise, Scale, Standardise, StaticBinarise
+from aejax.core import InputError
+from aejax.data import Binarise, MeanLength, Scale, Standardise, StaticBinarise
 
 GREY = np.random.default_rng(0).integers(0, 256, (400, 5, 4, 1), dtype=np.uint8)
 FLOATS = np.random.default_rng(0).normal(3, [0.1, 1, 50], (500, 3)).astype(np.float32)
@@ -96,3 +97,23 @@ def test_clipped_values_are_those_of_before_within_the_bound_and_none_is_beyond_
 @pytest.mark.parametrize("preprocess", [Scale(), Binarise(), StaticBinarise()])
 def test_fitting_changes_nothing_where_there_is_nothing_to_learn(preprocess):
     assert preprocess.fit(GREY) == preprocess
+
+
+@pytest.mark.parametrize("x", [GREY, FLOATS], ids=["grey", "floats"])
+def test_mean_length_makes_the_mean_length_the_root_of_the_number_of_values(x):
+    fitted = MeanLength().fit(x)
+    seen = np.asarray(fitted(jnp.asarray(x), None)).reshape(len(x), -1)
+    assert np.linalg.norm(seen, axis=1).mean() == pytest.approx(np.sqrt(seen.shape[1]), rel=1e-5)
+    np.testing.assert_allclose(fitted.invert(fitted(jnp.asarray(x), None)), Scale()(jnp.asarray(x), None), rtol=1e-5)
+    directions = [
+        values / np.linalg.norm(values, axis=1, keepdims=True)
+        for values in (seen, np.asarray(Scale()(jnp.asarray(x), None)).reshape(len(x), -1))
+    ]
+    np.testing.assert_allclose(*directions, rtol=1e-4)  # one number for all values, and none is subtracted
+
+
+def test_mean_length_needs_data_that_are_not_all_zero_and_a_fit():
+    with pytest.raises(InputError, match="all training examples are zero"):
+        MeanLength().fit(np.zeros((3, 2), np.float32))
+    with pytest.raises(ValueError, match="has not been fitted"):
+        MeanLength()(jnp.ones((2, 3)), None)

@@ -15,7 +15,7 @@ from aejax.core import BUFFER, Adam, ExponentialAverage, InputError, Rate
 from aejax.core.optimizers import SGD
 from aejax.data import Data, Scale, pack
 from aejax.devices import Parallel, Program, programs
-from aejax.losses import GECO, KL, Gaussian, KLSparsity, Loss, Reconstruction
+from aejax.losses import GECO, KL, AuxK, Gaussian, KLSparsity, Loss, Reconstruction
 from aejax.models import (
     Autoencoder,
     GaussianLatent,
@@ -66,6 +66,19 @@ def test_streamed_data_are_dealt_out_as_data_in_memory_are(vae, tmp_path, strate
     experiment = dataclasses.replace(vae, data=Data(str(tmp_path / "packed")))
     whole, streamed = (aejax.fit(experiment, parallel=Parallel(strategy), buffer=buffer) for buffer in (1, 1.1e-6))
     np.testing.assert_allclose(losses(streamed), losses(whole), rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("strategy", ["jit", "pmap"])
+def test_dictionaries_keep_on_each_device_what_is_of_the_whole_batch(strategy):
+    from tests.training.test_dictionaries import BATCH, DATASET, JUMPS
+
+    aux = AuxK(1 / 32, window=20.0, normaliser="variance")
+    varied = dataclasses.replace(BATCH, loss=dataclasses.replace(BATCH.loss, terms={**BATCH.loss.terms, "aux": aux}))
+    for experiment in (BATCH, JUMPS, varied):
+        one, several = (aejax.fit(experiment, dataset=DATASET, parallel=Parallel(strategy, count)) for count in (1, 8))
+        np.testing.assert_allclose(losses(several), losses(one), rtol=10 * TOLERANCE)
+        statistics = (several.state.collections, one.state.collections)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), *statistics)
 
 
 @pytest.mark.parametrize("strategy", ["jit", "pmap"])

@@ -7,6 +7,9 @@ import pytest
 from aejax.core import InputError
 from aejax.experiment import Experiment, registry
 
+WITHOUT_FIGURE = {f"dictionary-{kind}" for kind in ("l1", "topk", "batchtopk", "matryoshka", "jumprelu", "gated")}
+"""Entries on data of our own, for which nothing is published; no figure is made up for them."""
+
 
 @pytest.fixture
 def entries(monkeypatch):
@@ -28,6 +31,9 @@ def test_every_registered_name_builds_an_experiment_of_that_name():
 def test_every_entry_says_what_it_should_achieve():
     for name in registry.names():
         expected = registry.get(name).expected
+        if name in WITHOUT_FIGURE:
+            assert expected is None, "it has a figure now: take it off the list"
+            continue
         assert expected is not None
         assert expected.metric
         assert expected.source

@@ -12,22 +12,35 @@ from aejax.core import Adam, Examples, InputError, as_arrays, known_subclasses
 from aejax.losses import DIP, Bernoulli, Loss, Term
 from aejax.models import (
     Autoencoder,
+    BatchTopK,
     ConditionalAutoencoder,
+    Dictionary,
+    ExactTopK,
+    Gated,
     GaussianLatent,
     HierarchicalLatent,
+    JumpReLU,
     Latent,
     MLPDecoder,
     MLPEncoder,
     Plain,
+    Rectified,
     SpatialWinnerTakeAll,
     TopK,
+    UnitNormDecoder,
+    Units,
     VariationalAutoencoder,
     VectorQuantised,
     WinnerTakeAll,
     require,
 )
 
-KINDS = {"plain": Autoencoder, "variational": VariationalAutoencoder, "conditional": ConditionalAutoencoder}
+KINDS = {
+    "plain": Autoencoder,
+    "variational": VariationalAutoencoder,
+    "conditional": ConditionalAutoencoder,
+    "dictionary": Dictionary,
+}
 LATENTS = {
     "linear": Plain(3),
     "relu": Plain(3, "relu"),
@@ -39,7 +52,13 @@ LATENTS = {
     "maps": SpatialWinnerTakeAll(8, 2),
     "averages": VectorQuantised(2, 2, 4),
     "gradient": VectorQuantised(2, 2, 4, learning="gradient"),
+    "rectified": Rectified(6),
+    "exact-top-k": ExactTopK(6, 2),
+    "batch-top-k": BatchTopK(6, 2),
+    "jump-relu": JumpReLU(6),
+    "gated": Gated(6),
 }
+UNITS = {name for name, latent in LATENTS.items() if isinstance(latent, Units)}
 TERMS = {cls.__name__: cls() for cls in known_subclasses(Term)} | {"DIP II": DIP(kind="II")}
 RATES = ("KL", "Capacity", "ImportanceWeighted", "CombinedImportanceWeighted", "PartiallyImportanceWeighted")
 SINGLE = ("FreeBits", "MutualInformation", "TotalCorrelation", "DimensionwiseKL")
@@ -51,28 +70,36 @@ NEEDED = {
     **{name: {"normal", "layers"} for name in RATES},
     **{name: {"normal"} for name in SINGLE},
     **{name: set() for name in ("ContractiveLayer", "FreeEnergy", "ContrastiveDivergence")},
+    **dict.fromkeys(("AuxK", "DeadPreActivation", "Matryoshka", "TanhL0"), UNITS),
+    **{name: {"jump-relu"} for name in ("StepL0", "QuadraticL0")},
+    **{name: {"gated"} for name in ("GateL1", "GateDecoding")},
 }
+ROWS = ("AuxK", "Matryoshka", "GateDecoding")
 """The latents of which a term has a meaning, behind an encoder with a hidden layer; any other term is for all."""
 
 
 def accepted(term, latent, kind):
-    prior = kind != "plain" or term not in (*RATES, *SINGLE, "MMD")
-    return prior and latent in NEEDED.get(term, LATENTS)
+    prior = kind in ("variational", "conditional") or term not in (*RATES, *SINGLE, "MMD")
+    rows = kind == "dictionary" or term not in ROWS
+    return prior and rows and latent in NEEDED.get(term, LATENTS)
 
 
-QUICK = {("sigmoid", "plain"), ("gradient", "plain"), ("normal", "variational")}
+QUICK = {("sigmoid", "plain"), ("gradient", "plain"), ("normal", "variational"), ("batch-top-k", "dictionary")}
 PAIRS = [
     pytest.param(latent, kind, marks=() if (latent, kind) in QUICK else pytest.mark.slow)
     for latent in LATENTS
     for kind in KINDS
+    if kind != "dictionary" or latent in UNITS
 ]
 
 
 @pytest.mark.parametrize(("latent", "kind"), PAIRS)
 def test_a_term_trains_or_is_refused(latent, kind):
     classes = 2 if kind == "conditional" else 0
-    model = KINDS[kind](MLPEncoder((8 - classes,), "tanh"), LATENTS[latent], MLPDecoder())
+    decoder = UnitNormDecoder() if kind == "dictionary" else MLPDecoder()
+    model = KINDS[kind](MLPEncoder((8 - classes,), "tanh"), LATENTS[latent], decoder)
     model = model.clone(classes=classes) if classes else model
+    model = model.clone(subtract=False, tied_start=False) if kind == "dictionary" else model
     fitting = {name: term for name, term in TERMS.items() if accepted(name, latent, kind)}
     for name, term in TERMS.items():
         if name not in fitting:

@@ -6,9 +6,34 @@ import numpy as np
 import pytest
 
 from aejax import core
-from aejax.core import SGD, Examples, as_arrays
-from aejax.losses import GECO, KL, L0, CodeL1, Gaussian, Loss, Reconstruction, Term
-from aejax.models import Autoencoder, GaussianLatent, MLPDecoder, MLPEncoder, Plain, VariationalAutoencoder
+from aejax.core import SGD, Adam, Examples, as_arrays
+from aejax.losses import (
+    GECO,
+    KL,
+    L0,
+    CodeL1,
+    GateDecoding,
+    GateL1,
+    Gaussian,
+    Loss,
+    Reconstruction,
+    StepL0,
+    TargetL0,
+    Term,
+)
+from aejax.models import (
+    Autoencoder,
+    Dictionary,
+    Gated,
+    GaussianLatent,
+    JumpReLU,
+    MLPDecoder,
+    MLPEncoder,
+    Plain,
+    Rectified,
+    UnitNormDecoder,
+    VariationalAutoencoder,
+)
 
 KEY = jax.random.key(0)
 VAE = VariationalAutoencoder(MLPEncoder(), GaussianLatent(2), MLPDecoder(), shape=(6,))
@@ -83,3 +108,49 @@ def test_a_monitored_term_is_logged_and_its_gradient_is_exactly_zero():
 def test_a_term_that_is_only_logged_meets_nothing():
     assert Loss(terms={"kl": KL(monitored=True)}).meets == Loss().meets
     assert len(Loss(terms={"kl": KL()}).meets) == len(Loss(terms={}).meets) + 1
+
+
+def test_a_target_for_l0_moves_the_weight_by_the_logarithm_of_how_far_it_is():
+    held = TargetL0(0.5, term=CodeL1(), target=1.0, rate=0.2, damping=0.7)
+    model = Autoencoder(MLPEncoder(), Rectified(12), MLPDecoder(), (6,))
+    states, metrics = steps(model, {"error": Reconstruction(), "l1": held, "l0": L0()})
+    added = 1.0
+    for state, values in zip(states[1:], metrics, strict=True):
+        factor = added * values["l0_units"] ** 0.7
+        assert values["loss_nats"] == pytest.approx(values["error_nats"] + 0.5 * factor * values["l1_nats"], rel=1e-5)
+        added *= values["l0_units"] ** 0.2
+        np.testing.assert_allclose(state.collections["loss"]["l1"], (np.log(added), np.log(factor)), rtol=1e-4)
+        assert values["l1_multiplier"] == pytest.approx(factor, rel=1e-5)
+    assert added > 1.5
+    loss, plain = (as_arrays(Loss(Gaussian(), {"l1": term})) for term in (held, CodeL1(0.5)))
+    mine, theirs = (
+        core.apply(each, model, states[-1].variables, core.model_keys(KEY, 0), Examples(X))[0] for each in (loss, plain)
+    )
+    np.testing.assert_allclose(mine["loss_nats"], theirs["loss_nats"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("latent", "term", "more"),
+    [
+        (Rectified(24), CodeL1(), {}),
+        (JumpReLU(24, 0.1, 0.5), StepL0(), {}),
+        (Gated(24), GateL1(), {"gates": GateDecoding()}),
+    ],
+    ids=["rectified", "jump-relu", "gated"],
+)
+@pytest.mark.parametrize("target", [1.5, 3.0])
+def test_the_target_is_reached_from_any_side_by_every_kind_of_unit(latent, term, more, target):
+    model = Dictionary(latent=latent, decoder=UnitNormDecoder(length=0.5), shape=(6,))
+    held = TargetL0(0.05, term=term, target=target, rate=0.05)
+    settings = as_arrays(
+        (Loss(Gaussian(), {"error": Reconstruction(), **more, "l": held, "l0": L0()}), Adam(0.01, horizon=1e3))
+    )
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(64, 6)), jnp.float32)
+
+    @jax.jit
+    def trained(settings):
+        state = core.init(model, *settings, Examples(x[:1]), KEY)
+        return jax.lax.scan(lambda state, _: core.step(model, *settings, state, Examples(x), KEY), state, length=700)[1]
+
+    active = trained(settings)["l0_units"]
+    assert float(active.sum[-50:].sum() / active.count[-50:].sum()) == pytest.approx(target, rel=0.1)

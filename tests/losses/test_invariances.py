@@ -17,7 +17,10 @@ from aejax.losses.mmd import MMD
 from aejax.losses.terms import Term
 from aejax.models import (
     Autoencoder,
+    Dictionary,
+    Gated,
     GaussianLatent,
+    JumpReLU,
     MLPDecoder,
     MLPEncoder,
     Plain,
@@ -33,6 +36,8 @@ VAE = VariationalAutoencoder(MLPEncoder((5,), "tanh"), GaussianLatent(3), MLPDec
 SIGMOID = Autoencoder(MLPEncoder(), Plain(3, "sigmoid"), MLPDecoder())
 RBM = TiedAutoencoder(MLPEncoder(), Plain(3, "sigmoid"), TransposedDecoder())
 VQ = Autoencoder(MLPEncoder((4,), "tanh"), VectorQuantised(2, 2, 4, learning="gradient"), MLPDecoder())
+JUMPS = Dictionary(latent=JumpReLU(6, 0.1))
+GATES = Dictionary(latent=Gated(6))
 MODELS = {
     "KLSparsity": SIGMOID,
     "ContractiveLayer": SIGMOID,
@@ -40,6 +45,8 @@ MODELS = {
     "ContrastiveDivergence": RBM,
     "Commitment": VQ,
     "Codebook": VQ,
+    **dict.fromkeys(("AuxK", "DeadPreActivation", "Matryoshka", "StepL0", "QuadraticL0", "TanhL0"), JUMPS),
+    **dict.fromkeys(("GateL1", "GateDecoding"), GATES),
 }
 """Of terms that are not for a variational autoencoder."""
 TERMS = [cls for cls in known_subclasses(Term) if cls.__module__.startswith("aejax.")]  # no other test's

@@ -36,7 +36,7 @@ def metrics_of(codes, x, explained, threshold=0.0, cuts=()):
         {name: Mean.of(value) for name, value in code_statistics(*map(jnp.asarray, part), centre, threshold).items()}
         for part in parts
     ]
-    return sparsity_metrics(means(jax.tree.map(lambda *leaves: np.stack(leaves), *sums)))
+    return sparsity_metrics(means(jax.tree.map(lambda *leaves: np.stack(leaves), *sums)), len(x))
 
 
 def fvu(x, explained, **options):
@@ -49,11 +49,15 @@ def test_sparsity_of_known_codes():
     expected = {
         "l0": 1.5,
         "dead_units": 2.0,
+        "dead_share_over_2_examples": 0.5,
+        "density_median": 0.25,
+        "dense_units": 2.0,
         "mean_activation": -0.125,
         "mean_activation_lowest_unit": -1.0,
         "mean_activation_highest_unit": 0.5,
         "fvu": 0.0,
         "explained_variance": 1.0,
+        "shrinkage": 1.0,
     }
     assert measured == expected
     above = metrics_of(codes, X[:2], X[:2], threshold=1.0)
@@ -90,6 +94,12 @@ def test_fvu_is_what_pca_leaves_and_a_ratio_of_sums_over_the_whole_set():
 def test_fvu_does_not_depend_on_the_data_s_offset():
     guess = X + np.random.default_rng(1).normal(0, 0.1, X.shape).astype(np.float32)
     np.testing.assert_allclose(fvu(X + 8, guess + 8), fvu(X, guess), rtol=1e-4)
+
+
+def test_shrinkage_is_the_mean_ratio_of_lengths_and_leaves_out_what_has_none():
+    x = np.array([[3.0, 4.0], [0.0, 2.0], [0.0, 0.0]], np.float32)
+    guess = np.array([[0.0, 5.0], [1.0, 0.0], [7.0, 7.0]], np.float32)
+    assert metrics_of(np.zeros((3, 1), np.float32), x, guess)["shrinkage"] == pytest.approx((1 + 0.5) / 2)
 
 
 def test_it_suits_experiments_that_ask_for_sparse_codes(tiny):

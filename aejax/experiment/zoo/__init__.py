@@ -42,6 +42,30 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "winner-take-all: 2,000 units, each active for a twentieth of a batch",
         "aejax.experiment.zoo.sae:winner_take_all",
     ),
+    "dictionary-l1": (
+        "a dictionary under an L1 penalty that is led to 8 active units, on known features",
+        "aejax.experiment.zoo.dictionary:l1",
+    ),
+    "dictionary-topk": (
+        "a dictionary of 256 units, the 8 largest active, dead ones revived",
+        "aejax.experiment.zoo.dictionary:top_k",
+    ),
+    "dictionary-batchtopk": (
+        "the same with 8 active units on average over a batch",
+        "aejax.experiment.zoo.dictionary:batch_top_k",
+    ),
+    "dictionary-matryoshka": (
+        "the same whose first 16, 32, 64 and 128 units reconstruct by themselves too",
+        "aejax.experiment.zoo.dictionary:matryoshka",
+    ),
+    "dictionary-jumprelu": (
+        "a dictionary of learned thresholds, led to 8 active units",
+        "aejax.experiment.zoo.dictionary:jump_relu",
+    ),
+    "dictionary-gated": (
+        "a dictionary of gates and magnitudes, led to 8 active units",
+        "aejax.experiment.zoo.dictionary:gated",
+    ),
     "vae-flax": ("Flax's own VAE example, 784-500-20, on binary pixels", "aejax.experiment.zoo.vae:flax"),
     "vae-keras": ("a variational autoencoder with a 2-d code, after Keras' example", "aejax.experiment.zoo.vae:keras"),
     "vae-conv": ("a convolutional variational autoencoder on binary pixels", "aejax.experiment.zoo.vae:conv"),

@@ -1,0 +1,83 @@
+"""Builds dictionaries of activations, on synthetic data whose features are known.
+
+Each takes the user's own activations by `--data PATH`; its settings belong to examples whose mean length is the root of
+their number of values, as `MeanLength` makes them.
+"""
+
+from aejax.core import Adam, WarmupStableDecay
+from aejax.data import Data, MeanLength
+from aejax.experiment.experiment import Experiment
+from aejax.losses import (
+    L0,
+    AuxK,
+    CodeL1,
+    GateDecoding,
+    GateL1,
+    Gaussian,
+    Loss,
+    Matryoshka,
+    Reconstruction,
+    StepL0,
+    TargetL0,
+    Term,
+)
+from aejax.models import BatchTopK, Dictionary, ExactTopK, Gated, JumpReLU, Rectified, UnitNormDecoder, Units
+
+UNITS, ACTIVE = 256, 8
+"""The number of units, and how many of them are active in an example."""
+
+SQUARED = Gaussian(0.5**0.5)
+"""Its negative log-likelihood is the squared error, summed over values, and a constant: published weights fit it."""
+
+FREE_ROWS, UNIT_ROWS = UnitNormDecoder(start="mean", length=0.1), UnitNormDecoder(start="mean", renormalise=True)
+
+
+def l1() -> Experiment:
+    """Builds rectified units under an L1 penalty in the lengths of the rows: Conerly et al. 2024."""
+    return _experiment(Rectified(UNITS), _led(CodeL1()), UNIT_ROWS)
+
+
+def top_k() -> Experiment:
+    """Builds units of which the k largest are active: Gao et al. 2024."""
+    return _experiment(ExactTopK(UNITS, ACTIVE), {"aux": _aux()})
+
+
+def batch_top_k() -> Experiment:
+    """Builds units of which the k B largest of a batch of B examples are active: Bussmann et al. 2024."""
+    return _experiment(BatchTopK(UNITS, ACTIVE), {"aux": _aux()})
+
+
+def matryoshka() -> Experiment:
+    """Builds such units whose first ones reconstruct by themselves too: Bussmann et al. 2025."""
+    return _experiment(BatchTopK(UNITS, ACTIVE), {"prefixes": Matryoshka(), "aux": _aux()})
+
+
+def jump_relu() -> Experiment:
+    """Builds units of learned thresholds and rows of length 1: Rajamanoharan et al. 2024b."""
+    return _experiment(JumpReLU(UNITS, 0.1, 0.5), _led(StepL0()), UNIT_ROWS)
+
+
+def gated() -> Experiment:
+    """Builds units with gates: Rajamanoharan et al. 2024a."""
+    return _experiment(Gated(UNITS), {"gates": GateDecoding(), **_led(GateL1())}, UNIT_ROWS)
+
+
+def _led(term: Term) -> dict[str, Term]:
+    """Returns a term that makes codes sparse, led to the number of active units, and one that revives dead ones."""
+    return {"sparsity": TargetL0(0.3, term=term, target=ACTIVE), "aux": _aux()}
+
+
+def _aux() -> AuxK:
+    return AuxK(window=1e5)
+
+
+def _experiment(latent: Units, terms: dict[str, Term], decoder: UnitNormDecoder = FREE_ROWS) -> Experiment:
+    """Builds a dictionary that is trained as SAELens does by default, at a higher rate for fewer steps."""
+    return Experiment(
+        model=Dictionary(latent=latent, decoder=decoder),
+        loss=Loss(SQUARED, {"reconstruction": Reconstruction(), **terms, "l0": L0(monitored=True)}),
+        data=Data("synthetic-dictionary", preprocess=MeanLength()),
+        optimizer=Adam(1e-3, WarmupStableDecay(), clip_norm=1.0),
+        batch_size=1024,
+        steps=4000,
+    )
