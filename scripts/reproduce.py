@@ -7,13 +7,12 @@ Each experiment writes experiments/results/NAME.json; `python scripts/tables.py`
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import aejax
 from aejax.core import json_text
-from aejax.data import load
 from aejax.devices import enable_compilation_cache
-from aejax.evaluation import finish
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results"
 SAMPLES = 5000
@@ -31,10 +30,9 @@ def reproduce(name: str, folder: Path, samples: int = SAMPLES) -> bool | None:
     Returns:
         Whether the published figure is met; None where its metric was not measured with so many samples.
     """
-    experiment = aejax.get(name)
-    dataset = load(experiment.data)
-    trained = aejax.fit(experiment, folder=folder, dataset=dataset, show_progress=True)
-    result = finish(trained, dataset, samples)
+    run = aejax.fit(aejax.get(name), folder=folder, samples=samples, show_progress=True).run
+    assert run is not None
+    result = json.loads((run.path / "result.json").read_text())
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json_text(result, indent=2) + "\n")
     return result["met"]

@@ -23,6 +23,13 @@ from .run import (
     FRESH as FRESH,
     NEWEST as NEWEST,
     Run as Run,
+    read_experiment as read_experiment,
+)
+from .status import (
+    NO_NOTES as NO_NOTES,
+    Notes as Notes,
+    add_notes as add_notes,
+    read_notes as read_notes,
 )
 from .template import (
     checkpoint_template as checkpoint_template,

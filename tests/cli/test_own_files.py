@@ -32,7 +32,7 @@ def trained(table, tmp_path_factory):
     data = Data(str(table), 0.4, label="kind")
     model = Autoencoder(MLPEncoder(()), Plain(2), MLPDecoder(()))
     experiment = Experiment(model, Loss(Gaussian()), data, batch_size=8, steps=1, name="points")
-    return aejax.fit(experiment, folder=tmp_path_factory.mktemp("runs")).run.path
+    return aejax.fit(experiment, folder=tmp_path_factory.mktemp("runs"), figures=False).run.path
 
 
 def columns(path):

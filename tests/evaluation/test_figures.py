@@ -14,6 +14,7 @@ from aejax.evaluation import figures, finish, suite
 from aejax.evaluation.figures import images
 from aejax.losses import Gaussian, GaussianNoise, Loss
 from aejax.sweeps._thumbnails import thumbnails
+from aejax.training import loop
 
 
 @pytest.fixture
@@ -418,7 +419,7 @@ def test_what_cannot_be_drawn_is_left_out_and_said(tiny, tmp_path, caplog, capsy
     loss = dataclasses.replace(tiny.experiment.loss, corruption=GaussianNoise(0.1))
     experiment = dataclasses.replace(tiny.experiment, loss=loss, epochs=1)
     dataset = Dataset("odd", part, part.take(np.arange(8)), part)
-    trained = aejax.fit(experiment, folder=tmp_path, dataset=dataset)
+    trained = loop.train(experiment, folder=tmp_path, dataset=dataset)
     finish(trained, dataset)
     assert "loss_nats" in capsys.readouterr().out
     assert (trained.run.path / "result.json").exists()

@@ -45,7 +45,7 @@ def in_order(tiny, tmp_path):
     experiment = dataclasses.replace(
         tiny.experiment, loss=Loss(Gaussian()), data=Data(str(tmp_path / "d.npz"), validation=0.0), epochs=20
     )
-    return aejax.fit(experiment, folder=tmp_path / "runs")
+    return aejax.fit(experiment, folder=tmp_path / "runs", figures=False)
 
 
 def test_the_examples_of_a_probe_are_from_all_of_the_data(in_order, capsys):

@@ -156,7 +156,7 @@ def run_folder(tmp_path):
     def make(validation):
         data = Data(str(tmp_path / "x.npz"), validation=validation)
         experiment = dataclasses.replace(EXPERIMENT, data=data, epochs=1)
-        return aejax.fit(experiment, folder=tmp_path / "runs").run.path
+        return aejax.fit(experiment, folder=tmp_path / "runs", figures=False).run.path
 
     return make
 
@@ -184,7 +184,7 @@ def huge(tmp_path):
     np.savez(tmp_path / "floats.npz", x_train=x, x_test=test)
     data = Data(str(tmp_path / "floats.npz"), validation=0.5)
     experiment = dataclasses.replace(EXPERIMENT, loss=Loss(Gaussian()), data=data, epochs=1)
-    return aejax.fit(experiment, folder=tmp_path / "runs"), tmp_path / "floats.npz"
+    return aejax.fit(experiment, folder=tmp_path / "runs", figures=False), tmp_path / "floats.npz"
 
 
 def test_the_worst_row_never_passes(huge, command, tmp_path, caplog):

@@ -13,6 +13,7 @@ from aejax.evaluation import _generation, suite
 from aejax.losses import KL, Bernoulli, Gaussian, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
 from aejax.trained import codes, trained as trained_module
+from aejax.training import loop
 from tests.helpers.small import DATASET, EXPERIMENT
 
 ELBO = Loss(Bernoulli(), {"reconstruction": Reconstruction(), "kl": KL()})
@@ -152,7 +153,7 @@ def test_vectors_have_no_pictures_of_this_kind():
 
 
 def test_a_conditional_run_loads_as_the_same_model_and_its_commands_take_labels(conditional, tmp_path):
-    kept = aejax.fit(conditional.experiment, dataset=DATASET, folder=tmp_path)
+    kept = loop.train(conditional.experiment, dataset=DATASET, folder=tmp_path)
     again = aejax.load(kept.run.path)
     x, label = DATASET.test.x, DATASET.test.label
     np.testing.assert_array_equal(again.encode(x, label), kept.encode(x, label))
