@@ -122,16 +122,14 @@ class RunsNoteCommand:
 
 
 def _cells(runs: list[Any], column: str) -> list[str]:
-    from aejax.runs.listing import shown
-
-    return [shown(run.value(column)) for run in runs]
+    return [run.shown(column) for run in runs]
 
 
 def _show_one(run: Any) -> None:
     from aejax.core import print_table
     from aejax.runs.listing import OWN, shown
 
-    rows = [(name, shown(run.value(name))) for name in OWN] + [*((n, shown(v)) for n, v in run.metrics.items())]
+    rows = [(name, shown(run.value(name))) for name in OWN] + [(name, run.shown(name)) for name in run.metrics]
     rows += [(path, shown(value)) for path, value in run.settings.items()]
     print_table(("", run.path.name), [row for row in rows if row[1]])
 

@@ -13,7 +13,7 @@ from aejax.data import Dataset
 from aejax.evaluation import suite
 from aejax.evaluation.figures.style import save
 from aejax.experiment import Expected, Experiment, to_json
-from aejax.metrics import Better, describe, labelled
+from aejax.metrics import Better, at_ceiling, describe, labelled
 from aejax.runs import Profile, hardware, span, stopping, versions, write_atomically
 from aejax.trained import Trained
 
@@ -39,10 +39,10 @@ def finish(
     with stopping.in_time(lambda: again, grace=0), run.writing():
         with span("evaluation"):
             metrics = suite.measure(trained, dataset.test, samples)
-        content = result(trained, metrics)
+        content = result(trained, metrics, len(dataset.test))
         run.write_result(content)
         if shown:
-            show(trained, metrics, "test")
+            show(trained, metrics, "test", len(dataset.test))
         if figures:
             draw(trained, dataset, run.path / "figures")
     if shown:
@@ -50,8 +50,10 @@ def finish(
     return content
 
 
-def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
+def result(trained: Trained, metrics: dict[str, float], examples: int) -> dict[str, Any]:
     """Returns the content of result.json: test metrics, the published figure and whether it is met, time, hardware.
+
+    `examples` were measured. `at_ceiling` says of the metrics that are near it what they cannot be above with so many.
 
     `better` says of each metric which values are better, lower or higher, or None where neither are by themselves.
     `met` is None where there is no published figure, or where its metric was not measured because another number of
@@ -63,6 +65,8 @@ def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
         "name": experiment.name,
         "data": to_json(experiment.data),
         "test": metrics,
+        "examples": examples,
+        "at_ceiling": at_ceiling(metrics, examples),
         "better": {name: better(experiment, name) for name in metrics},
         "expected": None if expected is None else to_json(expected),
         "met": expected.met_by(metrics[expected.metric]) if expected and expected.metric in metrics else None,
@@ -119,25 +123,27 @@ def draw(trained: Trained, dataset: Dataset, folder: Path) -> list[Path]:
     return [folder / f"{name}.png" for name in drawn]
 
 
-def show(trained: Trained, metrics: dict[str, float], part: str, own: bool = True) -> None:
+def show(trained: Trained, metrics: dict[str, float], part: str, examples: int, own: bool = True) -> None:
     """Prints metrics as a table, and on the test part of the data that were trained on beside the published figure.
 
     Args:
         trained: the trained model.
         metrics: the metrics, by name.
         part: what was measured, in words: the name of a part, or of other data.
+        examples: the number of examples that were measured.
         own: whether it is a part of the data that the model was trained on.
     """
     expected = trained.experiment.expected if own and part == "test" else None
-    rows = []
+    rows, ceilings = [], at_ceiling(metrics, examples)
     for name, value in metrics.items():
-        row = [labelled(name, better(trained.experiment, name)), f"{value:.4f}"]
+        row = [labelled(name, better(trained.experiment, name)), f"{'≥ ' if name in ceilings else ''}{value:.4f}"]
         if expected is not None and expected.metric == name:
             word = " unverified" if expected.tag == "M" else ""
             row.append(f"{expected.value:g}{word}: {'met' if expected.met_by(value) else 'not met'}")
         rows.append(row + [""] * (2 + (expected is not None) - len(row)))
+    caption = "↓ lower is better, ↑ higher" + (f"; ≥ {examples} examples cannot show more" if ceilings else "")
     heads = ["metric", part] + (["published"] if expected is not None else [])
-    print_table(heads, rows, trained.experiment.name, "↓ lower is better, ↑ higher")
+    print_table(heads, rows, trained.experiment.name, caption)
     if expected is not None and expected.metric not in metrics:
         print(f"published: {expected.metric} {expected.value:g}, which was not measured (aejax eval RUN --samples K)")
 

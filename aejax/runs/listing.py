@@ -108,9 +108,23 @@ class ListedRun:
         for row in self.rows:
             numbers = {name: value for name, value in row.items() if name not in _PLACE}
             found |= {f"{row['split']}.{name}": value for name, value in numbers.items()}
-        result = _object(self.path / "result.json").get("test") if self.state == "done" else None
-        measured = result if isinstance(result, dict) else {}
+        measured = self._result("test")
         return found | {f"test.{name}": math.nan if n is None else n for name, n in measured.items()}
+
+    @property
+    def at_ceiling(self) -> dict[str, float]:
+        """Returns what those test metrics that are near it cannot be above, by `test.NAME`: the truth may be higher."""
+        return {f"test.{name}": ceiling for name, ceiling in self._result("at_ceiling").items()}
+
+    def _result(self, key: str) -> dict[str, Any]:
+        content = _object(self.path / "result.json").get(key) if self.state == "done" else None
+        return content if isinstance(content, dict) else {}
+
+    def shown(self, column: str) -> str:
+        """Returns a column's value as it is shown, with ≥ before an estimate at its ceiling."""
+        value = self.value(column)
+        name = next((known for known in named(column) if known in self.metrics), "")
+        return f"≥ {shown(value)}" if name in self.at_ceiling else shown(value)
 
     def value(self, column: str) -> Any:
         """Returns what stands in a column: one of `OWN`, the path of a setting, or a metric; None where nothing does.
@@ -190,8 +204,9 @@ def require_columns(runs: Sequence[ListedRun], columns: Sequence[str]) -> None:
 
 def as_lines(runs: Sequence[ListedRun]) -> list[dict[str, Any]]:
     """Returns a line for each run with all that is known of any of them by name: `OWN`, metrics, and settings."""
-    known = [{column: run.value(column) for column in OWN} | run.metrics | run.settings for run in runs]
-    columns = [*OWN, *(name for run in runs for name in run.metrics), *(path for run in runs for path in run.settings)]
+    said = [run.metrics | {f"{name}.ceiling": most for name, most in run.at_ceiling.items()} for run in runs]
+    known = [{c: run.value(c) for c in OWN} | more | run.settings for run, more in zip(runs, said, strict=True)]
+    columns = [*OWN, *(name for more in said for name in more), *(path for run in runs for path in run.settings)]
     return [{name: line.get(name) for name in dict.fromkeys(columns)} for line in known]
 
 

@@ -15,10 +15,23 @@ from aejax.evaluation import _variational, report
 )
 def test_no_verdict_is_given_on_other_data(part, own, stands, capsys):
     trained = SimpleNamespace(experiment=aejax.get("ae-keras"))
-    report.show(trained, {trained.experiment.expected.metric: 0.05}, part, own=own)
+    report.show(trained, {trained.experiment.expected.metric: 0.05}, part, 10, own=own)
     out = capsys.readouterr().out
     assert ("published" in out, ": met" in out) == (stands, stands)
     assert part in out
+
+
+@pytest.mark.parametrize(("value", "near"), [(6.208, True), (5.72, True), (5.7, False)])
+def test_an_estimate_at_its_ceiling_is_marked_wherever_it_is_printed_or_written(value, near, capsys):
+    """Of 500 examples no mutual information is above log 500 = 6.215."""
+    trained = SimpleNamespace(experiment=aejax.get("vae-flax"), history=[])
+    metrics = {"mutual_information_nats": value, "kl_nats": 25.0}
+    report.show(trained, metrics, "test", 500)
+    out = " ".join(capsys.readouterr().out.split())
+    assert (f"≥ {value:.4f}" in out) is ("500 examples cannot show more" in out) is near
+    assert "≥ 25" not in out
+    written = report.result(trained, metrics, 500)["at_ceiling"]
+    assert written == ({"mutual_information_nats": pytest.approx(6.2146, abs=1e-4)} if near else {})
 
 
 def test_one_example_does_not_say_which_units_are_active(monkeypatch, caplog):

@@ -46,7 +46,8 @@ def made(tmp_path_factory):
         rows += [row("train", 10, 7.0 - number), row("validation", 10, 6.0 - number)]
         (run.path / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
         if name == "done":
-            run.write_result({"test": {"loss_nats": 6.5, "squared_error": None}})
+            test = {"loss_nats": 6.5, "squared_error": None, "mutual_information_nats": 2.2}
+            run.write_result({"test": test, "at_ceiling": {"mutual_information_nats": 2.3}})
     failed = next((tmp_path / "runs" / "failed").rglob("experiment.json")).parent
     with pytest.raises(DivergedError), Run(failed).writing():
         raise DivergedError("kl_nats became nan\nand more")
@@ -82,6 +83,7 @@ def test_a_run_says_how_it_stands_what_it_is_called_and_what_it_came_to(folder):
     assert (done.value("epoch"), done.value("step"), done.value("seconds")) == (2, 10, 3.0)
     assert (done.value("epochs"), done.value("optimizer"), done.value("data")) == (KERAS.epochs, "adam", "mnist-5k")
     assert failed.value("test.loss_nats") is None
+    assert (done.shown("mutual_information_nats"), done.shown("loss_nats")) == ("≥ 2.2", "6")
 
 
 def test_what_differs_from_the_registered_experiment_is_said_once(folder):
