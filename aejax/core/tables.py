@@ -15,8 +15,8 @@ def print_table(
 ) -> None:
     """Prints a table, no wider than the terminal, or than 80 columns where there is none.
 
-    In a narrow column a head goes on in the next line after a blank, a point or an underscore. Columns that do not fit
-    beside each other stand in tables below each other, each with the first column.
+    In a narrow column a text goes on in the next line after a blank, or a point or an underscore within a word. Columns
+    that do not fit beside each other stand in tables below each other, each with the first column.
 
     Args:
         heads: the heads of the columns.
@@ -38,7 +38,7 @@ def print_table(
             numeric = _is_numeric([row[column] for row in rows])
             table.add_column(head, justify="right" if numeric else "left", width=width, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(row[column]) for column in widths))
+            table.add_row(*(Text("\n".join(_lines(row[column], width))) for column, width in widths.items()))
         console.print(table)
 
 
@@ -62,23 +62,24 @@ def table_widths(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int
     return parts
 
 
-def _pieces(head: str) -> list[str]:
-    """Divides a head after each blank, point and underscore; an arrow stays with the word before it."""
-    return re.findall(r"[^\s._]*[\s._](?:[↑↓])?|[^\s._]+", head)
+def _pieces(text: str) -> list[str]:
+    """Divides a text after each blank, and after points and underscores within words; an arrow is no word."""
+    return re.split(r"(?<=\s)(?![↑↓])|(?<=[._=])(?=[A-Za-z])", text)
 
 
-def _longest(head: str) -> int:
-    return max((len(piece.rstrip()) for piece in _pieces(head)), default=0)
+def _longest(text: str) -> int:
+    return max((len(piece.rstrip()) for piece in _pieces(text)), default=0)
 
 
 def _least(cell: str) -> int:
-    """Returns the least width of a cell: that of its longest word, unless the word may be divided."""
-    return min(max(map(len, cell.split()), default=0), max(_LONGEST, len(cell) if _is_number(cell) else 0))
+    """Returns the least width of a cell: that of its longest piece, unless that may be divided."""
+    return len(cell) if _is_number(cell) else min(_longest(cell), _LONGEST)
 
 
-def _lines(head: str, width: int) -> list[str]:
+def _lines(text: str, width: int) -> list[str]:
+    """Divides a text into lines of a width, where no piece is longer."""
     lines = [""]
-    for piece in _pieces(head):
+    for piece in _pieces(text):
         if lines[-1] and len(lines[-1] + piece.rstrip()) > width:
             lines.append("")
         lines[-1] += piece

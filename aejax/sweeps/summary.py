@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from aejax.core import InputError
+from aejax.core import InputError, print_table, short_paths as short
 from aejax.metrics import Better, direction, labelled, named_in
 from aejax.runs import write_atomically
 from aejax.sweeps.store import Sweep
@@ -142,14 +140,13 @@ def show(rows: list[SummaryRow], metric: str, part: str, better: Better | None =
     """
     better = direction(metric, given=better)
     paths, heads = varied(rows), (f"{part} {labelled(metric, better)}", "±95%", "best", "seeds", "failed", "to do")
-    table = Table(*short(paths), *heads, title=fixed(rows), title_justify="left")
-    choose = max if better == "higher" else min
+    choose, lines = max if better == "higher" else min, []
     for row in rows:
         numbers = (row.mean, row.half_width, choose(row.values, default=math.nan))
         counts = (len(row.values), row.failed, row.missing)
         settings = [text(row.settings[path]) for path in paths]
-        table.add_row(*settings, *(f"{number:.4g}" for number in numbers), *map(str, counts))
-    Console().print(table)
+        lines.append([*settings, *(f"{number:.4g}" for number in numbers), *map(str, counts)])
+    print_table([*short(paths), *heads], lines, fixed(rows))
 
 
 def varied(rows: Sequence[SummaryRow]) -> list[str]:
@@ -202,13 +199,3 @@ def _cell(value: Any) -> Any:
 def text(value: Any) -> str:
     """Returns the value of a setting as it is shown: a float with four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def short(paths: list[str]) -> list[str]:
-    """Shortens each path to its last names, as many as tell it from the other paths."""
-    names = []
-    for path in paths:
-        parts = path.split(".")
-        ends = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
-        names.append(next(end for end in ends if sum(f".{other}".endswith(f".{end}") for other in paths) == 1))
-    return names

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import aejax
 from aejax.cli import _entry
 from aejax.cli._commands import TREE
 from aejax.cli._parsing import nearest_flags
@@ -397,3 +398,24 @@ def test_bench_shows_rates_and_takes_settings(command):
 
 def test_bench_needs_a_round(command):
     assert command("bench", "ae-keras", "--rounds", "0")[0] == 2
+
+
+@pytest.mark.slow
+def test_python_leaves_what_the_command_does(trained, command, tmp_path):
+    experiment = aejax.load(trained).run.experiment
+    fitted = aejax.fit(experiment, folder=tmp_path, samples=50).run.path
+    assert command("train", "--config", trained, "--out", tmp_path / "again", "--no-figures", "--name", "x")[0] == 0
+    (again,) = (tmp_path / "again" / "ae-keras").iterdir()
+
+    def left(run):
+        return {str(path.relative_to(run)) for path in run.rglob("*") if "tensorboard" not in path.parts}
+
+    assert left(fitted) == left(trained)
+    assert left(again) == {name for name in left(trained) if not name.startswith("figures")} | {"notes.json"}
+    results = [json.loads((run / "result.json").read_text()) for run in (trained, fitted, again)]
+    timed = ("train_seconds", "examples_per_second")
+    assert all(result["test"] == results[0]["test"] and result.keys() == results[0].keys() for result in results)
+    assert all(
+        {n: r[n] for n in r if n not in timed} == {n: results[0][n] for n in r if n not in timed} for r in results
+    )
+    assert "x" in command("runs", tmp_path / "again")[1]
