@@ -3,10 +3,12 @@ from .compression import (
     decompress as decompress,
     has_codebook as has_codebook,
 )
+from .loading import (
+    load as load,
+)
 from .quantise import (
     Quantizer as Quantizer,
 )
 from .trained import (
     Trained as Trained,
-    load as load,
 )

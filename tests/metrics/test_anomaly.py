@@ -13,7 +13,7 @@ from aejax.evaluation import compare, finish, suite
 from aejax.losses import Gaussian, Loss
 from aejax.metrics import as_scores, detection_metrics, flagged, parse_threshold
 from aejax.metrics.anomaly import threshold_at_quantile, threshold_at_rate
-from aejax.trained import trained as trained_module
+from aejax.trained import programs
 from tests.helpers.small import DATASET, EXPERIMENT
 
 SIZES = {"train": 20, "test": 9}
@@ -107,7 +107,7 @@ def test_the_score_is_the_squared_error_and_the_nats_that_evaluation_averages(tr
 def test_scores_do_not_depend_on_how_many_examples_go_together(trained, monkeypatch):
     x = np.concatenate([DATASET.train.x, DATASET.test.x])
     whole = trained.score(x)
-    monkeypatch.setattr(trained_module, "CHUNK", 16)
+    monkeypatch.setattr(programs, "CHUNK", 16)
     np.testing.assert_allclose(trained.score(x), whole, rtol=1e-5)
     np.testing.assert_allclose(trained.score(x[:3]), whole[:3], rtol=1e-5)
 

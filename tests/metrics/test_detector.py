@@ -14,7 +14,7 @@ from aejax.losses import Cauchy, GaussianNoise, Loss
 from aejax.metrics import Detector, NeighbourDistance, ReconstructionScore, SampleDistance, View
 from aejax.metrics.detector import expected_nearest, rank
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.trained import trained as trained_module
+from aejax.trained import programs
 from aejax.training import fit_many, loop
 from tests.helpers.small import DATASET, EXPERIMENT
 
@@ -142,7 +142,7 @@ def test_a_row_s_score_does_not_depend_on_what_is_scored_with_it(trained, monkey
     whole = trained.score(x)
     np.testing.assert_allclose(trained.score(x[:1]), whole[:1], rtol=1e-4)
     np.testing.assert_allclose(trained.score(x[::-1]), whole[::-1], rtol=1e-4)
-    monkeypatch.setattr(trained_module, "CHUNK", 8)
+    monkeypatch.setattr(programs, "CHUNK", 8)
     np.testing.assert_allclose(trained.score(x), whole, rtol=1e-4)
 
 
