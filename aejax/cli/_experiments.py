@@ -60,7 +60,8 @@ class ShowCommand:
 class TrainCommand:
     """Trains an experiment, and leaves a run directory with metrics, checkpoints and figures.
 
-    `aejax train NAME --help` lists every setting of that experiment, each of which can be given.
+    `aejax train NAME --help` lists every setting of that experiment, each of which can be given. With --resume RUN or
+    --config RUN the name need not be given.
     """
 
     name: Positional[str]

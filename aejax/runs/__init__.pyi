@@ -12,6 +12,9 @@ from .files import (
     read_json as read_json,
     write_atomically as write_atomically,
 )
+from .lines import (
+    write_lines as write_lines,
+)
 from .metric_log import (
     validation_losses as validation_losses,
 )

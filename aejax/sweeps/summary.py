@@ -11,7 +11,7 @@ import numpy as np
 
 from aejax.core import InputError, print_table, short_paths as short
 from aejax.metrics import Better, direction, labelled, named_in
-from aejax.runs import write_atomically
+from aejax.runs import write_lines
 from aejax.sweeps.store import Sweep
 
 _log = logging.getLogger("aejax")
@@ -161,39 +161,19 @@ def fixed(rows: Sequence[SummaryRow]) -> str:
 
 
 def export(sweep: Sweep, path: Path) -> None:
-    """Writes one line for each trial to a .csv or .parquet file: its settings, how it ended, and every metric.
+    """Writes one line for each trial to a .csv, .json or .parquet file: its settings, how it ended, and every metric.
 
     Raises `InputError` for another kind of file.
     """
-    import pyarrow as arrow
-    from pyarrow import csv, parquet
-
     lines = []
     for trial in sweep.trials:
         result = sweep.result_of(trial)
-        line = {"id": trial.id, **{name: _cell(value) for name, value in trial.settings.items()}}
+        line = {"id": trial.id, **trial.settings}
         if result is not None:
             line |= {name: getattr(result, name) for name in ("failed_at", "stopped_after", "seconds")}
             line |= {f"{part}.{name}": value for part in PARTS for name, value in result.metrics.get(part, {}).items()}
         lines.append(line)
-    names = list(dict.fromkeys(name for line in lines for name in line))
-    table = arrow.table({name: _column([line.get(name) for line in lines]) for name in names})
-    if path.suffix == ".csv":
-        write_atomically(path, lambda file: csv.write_csv(table, file))
-    elif path.suffix == ".parquet":
-        write_atomically(path, lambda file: parquet.write_table(table, file))
-    else:
-        raise InputError(f"{path} ends in neither .csv nor .parquet: give a file that does")
-
-
-def _column(values: list[Any]) -> list[Any]:
-    """Returns the values of a column in one type: all as words where an axis holds both words and numbers."""
-    kinds = {type(value) for value in values if value is not None}
-    return values if len(kinds) < 2 or kinds <= {int, float} else [None if v is None else str(v) for v in values]
-
-
-def _cell(value: Any) -> Any:
-    return value if isinstance(value, bool | int | float | str | None) else str(value)
+    write_lines(path, lines)
 
 
 def text(value: Any) -> str:
