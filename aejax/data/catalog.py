@@ -8,6 +8,7 @@ from aejax.core import Examples, InputError, nearest
 from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites
 from aejax.data.arrays import ARRAYS
 from aejax.data.dataset import PARTS, UNKNOWN, Dataset, Schema
+from aejax.data.packing import Batches, PackedType, pack_batches, pack_parts
 from aejax.data.precision import settled
 from aejax.data.settings import PLAIN, Data, Reading
 from aejax.data.split import cut, split_off
@@ -78,24 +79,54 @@ def prepare(name: str, source: Path | None = None) -> Path:
     return cache.path(name)
 
 
-def pack(source: str, folder: Path, data: Data = PLAIN) -> dict[str, int]:
-    """Writes a data set to a folder, in a form that can be trained on without being in memory.
+def pack(
+    source: str | Path | Batches,
+    folder: str | Path,
+    data: Data = PLAIN,
+    *,
+    dtype: PackedType | None = None,
+    part: str = "train",
+) -> dict[str, int]:
+    """Writes examples to a folder, in a form that can be trained on without being in memory.
 
-    `source` is a name or a path, as anywhere, or a folder of .npy files, which together are one part. Only a few
-    examples are in memory at once where they come from TFDS, .npy files or images. Returns the number of examples in
-    each part. Raises `InputError` where the data cannot be read, and where the folder cannot be written or exists.
+    They are written shard by shard. Where an earlier call was stopped, the same call goes on after the last whole one.
+    Only a few examples are in memory at once where they come from batches, TFDS, .npy files or images.
+
+    Args:
+        source: a data set's name or path, as anywhere, or a folder of .npy files, which together are one part; or an
+            iterable of batches, each an array or a dictionary of arrays x, and y, label and key beside it. A function
+            from the number of examples that are there to the batches that are left goes on without making the others.
+        folder: the folder.
+        data: how the data at a path are read.
+        dtype: the type in which examples are kept, in which they also go to the device; None: their own.
+        part: the part that batches are: train, validation or test.
+
+    Returns:
+        The number of examples in each part.
+
+    Raises:
+        InputError: where the data cannot be read or kept, and where the folder cannot be written or is another's.
     """
-    folder = folder.expanduser()
-    if folder.exists() or not folder.parent.is_dir():  # checked before the source is read, which may take long
+    folder = Path(folder).expanduser()
+    begun = _packed.is_packed(folder)
+    if (not begun and folder.exists()) or not folder.parent.is_dir():  # known before the source is read
+        raise InputError(f"{folder} cannot be made: name a folder that is not there yet, in one that is")
+    if part not in PARTS:
+        raise InputError(f"the part is {part!r}: give {', '.join(PARTS)}")
+    if not isinstance(source, str | Path):
+        return pack_batches(source, folder, part, dtype)
+    source = str(source)
+    if begun and _packed.is_whole(folder):
         raise InputError(f"{folder} cannot be made: name a folder that is not there yet, in one that is")
     if source.startswith(_TFDS):
         splits = _tfds.splits(source.removeprefix(_TFDS)).items()
-        return _packed.write(folder, {name: split.chunks() for name, split in splits})
+        return pack_parts({name: split.chunks() for name, split in splits}, folder, source, dtype=dtype)
     if not is_name(source):
         files.require_used(Path(source).expanduser(), data)
         parts, schema = files.read_chunks(Path(source), data)
-        return _packed.write(folder, parts, schema)
-    return _packed.write(folder, {name: files.part_chunks(part) for name, part in _parts(source).items()})
+        return pack_parts(parts, folder, str(Path(source).expanduser().resolve()), schema, dtype)
+    whole = {name: files.part_chunks(part) for name, part in _parts(source).items()}
+    return pack_parts(whole, folder, source, dtype=dtype)
 
 
 def read_examples(spec: str, split: str = "test", like: Data = PLAIN, known: Schema = UNKNOWN) -> Examples:

@@ -128,6 +128,7 @@ def trained():
     return aejax.fit(TABULAR, dataset=TABLE)
 
 
+@pytest.mark.slow
 def test_the_detector_is_the_default_score_of_a_run_that_has_one(trained):
     scores = trained.score(TABLE.test.x)
     np.testing.assert_array_equal(scores, trained.score(TABLE.test.x, "detector"))
@@ -179,6 +180,7 @@ def test_fewer_rows_than_the_detector_takes_are_all_kept(tmp_path, trained):
     np.testing.assert_array_equal(aejax.load(fitted.run.path).score(TABLE.test.x), fitted.score(TABLE.test.x))
 
 
+@pytest.mark.slow
 def test_a_member_of_a_population_detects_as_a_run_alone(trained):
     (member,) = fit_many([TABULAR], dataset=TABLE)
     np.testing.assert_allclose(member.trained.score(TABLE.test.x), trained.score(TABLE.test.x), rtol=1e-3)
@@ -216,6 +218,7 @@ def test_a_run_without_a_detector_says_so():
         fitted.score(DATASET.test.x, "detector")
 
 
+@pytest.mark.slow
 def test_the_command_scores_by_the_run_s_detector(tmp_path, monkeypatch, capsys):
     np.savez(tmp_path / "x.npz", x_train=TABLE.train.x, x_test=TABLE.test.x)
     data = Data(str(tmp_path / "x.npz"), validation=0.2, preprocess=Standardise(clip=3.0))

@@ -152,6 +152,7 @@ def test_vectors_have_no_pictures_of_this_kind():
     assert _generation.draw(aejax.fit(experiment, dataset=dataset), dataset) == {}
 
 
+@pytest.mark.slow
 def test_a_conditional_run_loads_as_the_same_model_and_its_commands_take_labels(conditional, tmp_path):
     kept = loop.train(conditional.experiment, dataset=DATASET, folder=tmp_path)
     again = aejax.load(kept.run.path)
