@@ -1,5 +1,6 @@
 from ._checks import (
     as_array as as_array,
+    numbers_of as numbers_of,
 )
 from ._packed import (
     verify as verify,

@@ -7,7 +7,7 @@ from pathlib import Path
 from aejax.core import Examples, InputError, nearest
 from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites
 from aejax.data.arrays import ARRAYS
-from aejax.data.dataset import PARTS, UNKNOWN, Dataset, Schema
+from aejax.data.dataset import PARTS, UNKNOWN, Dataset, Parts, Schema
 from aejax.data.packing import Batches, PackedType, pack_batches, pack_parts
 from aejax.data.precision import settled
 from aejax.data.settings import PLAIN, Data, Reading
@@ -49,7 +49,9 @@ def load(data: Data, *, again: bool = False) -> Dataset:
         files.require_used(path, data)
         return settled(split_off(data.name, files.read(path, data), data.validation, data, again), data.preprocess)
     _require_plain(data)
-    return settled(cut(data.name, _parts(data.name), data.validation), data.preprocess)
+    found = _parts(data.name)
+    dataset = dataclasses.replace(cut(data.name, found.parts, data.validation), classes=found.schema.classes)
+    return settled(dataset, data.preprocess)
 
 
 def names() -> dict[str, str]:
@@ -69,9 +71,9 @@ def prepare(name: str, source: Path | None = None) -> Path:
         raise InputError(f"{name} is read where it is and needs no preparing: give it as --data {name}")
     _check_name(name)
     if source is not None or cache.read(name) is None:
-        parts = _make(name, source and source.expanduser())
+        found = _make(name, source and source.expanduser())
         try:
-            cache.write(name, parts)
+            cache.write(name, found)
         except OSError as error:
             raise InputError(
                 f"the cache folder {cache.cache_folder()} cannot be written ({error}): set AEJAX_CACHE to another"
@@ -109,7 +111,8 @@ def pack(
     """
     folder = Path(folder).expanduser()
     begun = _packed.is_packed(folder)
-    if (not begun and folder.exists()) or not folder.parent.is_dir():  # known before the source is read
+    taken = folder.exists() and not begun
+    if taken or not folder.parent.is_dir():  # known before the source is read, which may take long
         raise InputError(f"{folder} cannot be made: name a folder that is not there yet, in one that is")
     if part not in PARTS:
         raise InputError(f"the part is {part!r}: give {', '.join(PARTS)}")
@@ -119,14 +122,16 @@ def pack(
     if begun and _packed.is_whole(folder):
         raise InputError(f"{folder} cannot be made: name a folder that is not there yet, in one that is")
     if source.startswith(_TFDS):
-        splits = _tfds.splits(source.removeprefix(_TFDS)).items()
-        return pack_parts({name: split.chunks() for name, split in splits}, folder, source, dtype=dtype)
+        splits = _tfds.splits(source.removeprefix(_TFDS))
+        parts = {name: split.chunks() for name, split in splits.items()}
+        return pack_parts(parts, folder, source, _tfds.schema_of(splits), dtype)
     if not is_name(source):
         files.require_used(Path(source).expanduser(), data)
         parts, schema = files.read_chunks(Path(source), data)
         return pack_parts(parts, folder, str(Path(source).expanduser().resolve()), schema, dtype)
-    whole = {name: files.part_chunks(part) for name, part in _parts(source).items()}
-    return pack_parts(whole, folder, source, dtype=dtype)
+    found = _parts(source)
+    whole = {name: files.part_chunks(part) for name, part in found.parts.items()}
+    return pack_parts(whole, folder, source, found.schema, dtype)
 
 
 def read_examples(spec: str, split: str = "test", like: Data = PLAIN, known: Schema = UNKNOWN) -> Examples:
@@ -211,25 +216,25 @@ def _check_name(name: str) -> None:
         raise InputError(f"there is no data set named {name!r}: {guess}")
 
 
-def _parts(name: str) -> dict[str, Examples]:
+def _parts(name: str) -> Parts:
     """Returns the parts that a data set has of its own, from the cache if they are there, and else puts them there."""
     _check_name(name)
-    parts = cache.read(name)
-    if parts is None:
-        parts = _make(name, None)
+    found = cache.read(name)
+    if found is None:
+        found = _make(name, None)
         try:
-            cache.write(name, parts)
+            cache.write(name, found)
         except OSError as error:
             _log.warning("%s could not be kept in %s: %s", name, cache.cache_folder(), error)
-    return parts
+    return found
 
 
-def _make(name: str, source: Path | None) -> dict[str, Examples]:
+def _make(name: str, source: Path | None) -> Parts:
     """Makes the parts of a named data set from its source."""
     if name.startswith(_TFDS):
         return _tfds.read(name.removeprefix(_TFDS), source)
     if name not in _EMBEDDED:
-        return _mnist.read(name, source)
+        return Parts(_mnist.read(name, source))
     if source is not None:
         raise InputError(f"{name} comes with aejax and needs no files: prepare it without --from")
-    return _EMBEDDED[name]()
+    return Parts(_EMBEDDED[name]())

@@ -1,12 +1,11 @@
 """Fits one experiment: trains it, measures what it has come to, and draws it."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from aejax.core import BUFFER
-from aejax.data import ARRAYS, Dataset, as_dataset
+from aejax.data import Dataset, as_dataset
 from aejax.devices import ALL_DEVICES, Parallel
 from aejax.evaluation import SAMPLES, finish
 from aejax.experiment import Experiment
@@ -70,9 +69,11 @@ def fit(
             is not done within `stopping.GRACE` seconds of SIGTERM, the state at the last row of metrics is saved and
             the process ends with 143.
     """
-    if dataset is not None and not isinstance(dataset, Dataset):  # the run is to say that its data had no name
-        experiment = dataclasses.replace(experiment, data=experiment.data.named(ARRAYS))
-    dataset = data_of(experiment, resume) if dataset is None else as_dataset(dataset, experiment.data)
+    if dataset is None:
+        dataset = data_of(experiment, resume)
+    elif not isinstance(dataset, Dataset):
+        experiment = experiment.on_arrays()
+        dataset = as_dataset(dataset, experiment.data)
     trained = train(
         experiment,
         dataset,

@@ -16,7 +16,7 @@ import jax
 
 from aejax import devices
 from aejax.core import BUFFER, InputError, as_arrays
-from aejax.data import Dataset, load as load_data, settled
+from aejax.data import Dataset, as_dataset, load as load_data, settled
 from aejax.devices import step_flop
 from aejax.experiment import Experiment, differences
 from aejax.training._group import Group, Population
@@ -46,7 +46,7 @@ def structure(experiment: Experiment) -> Hashable:
 def fit_each(
     experiments: Sequence[Experiment],
     *,
-    dataset: Dataset | None = None,
+    dataset: Any = None,
     shared_order: bool = False,
     selection: Selection | None = None,
     memory: int | None = None,
@@ -61,7 +61,7 @@ def fit_each(
 
     Args:
         experiments: of one `structure`.
-        dataset: in place of the one that their `data` names.
+        dataset: in place of the one that their `data` names, as `training.fit` takes it.
         shared_order: every member sees the batches of the first one's seed; its noise stays its own. So it is
             always where the data are streamed, so that one read of a batch serves all members.
         selection: drops members early, by validation loss; one that compares them trains them side by side.
@@ -83,6 +83,9 @@ def fit_each(
     """
     if not experiments:
         raise InputError("a population needs at least one experiment: none was given")
+    if dataset is not None and not isinstance(dataset, Dataset):
+        experiments = [experiment.on_arrays() for experiment in experiments]
+        dataset = as_dataset(dataset, experiments[0].data)
     data = experiments[0].data
     dataset = settled(load_data(data) if dataset is None else dataset, data.preprocess)
     resolved = [experiment.resolve(dataset) for experiment in experiments]

@@ -57,6 +57,17 @@ def test_each_member_ends_as_it_would_alone(tiny):
         np.testing.assert_allclose(outcome.trained.reconstruct(x), alone.reconstruct(x), atol=1e-4)
 
 
+def test_arrays_are_taken_as_a_run_takes_them(tiny):
+    members = variants(tiny.experiment, epochs=1)[:2]
+    x, label = tiny.dataset.train.x, tiny.dataset.train.label
+    for given in (x, (x, label)):
+        for member, outcome in zip(members, fitted(members, dataset=given), strict=True):
+            alone = aejax.fit(member, dataset=given)
+            assert outcome.trained.experiment == alone.experiment
+            assert outcome.trained.experiment.data.name == "arrays"
+            assert_same_curve(outcome.trained.history, alone.history)
+
+
 @pytest.mark.slow
 def test_members_of_a_conditional_model_end_as_they_would_alone(tiny):
     model = ConditionalAutoencoder(MLPEncoder((4,)), GaussianLatent(2), MLPDecoder(), classes=3)
