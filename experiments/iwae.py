@@ -19,9 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 import aejax
-from aejax.data import load
 from aejax.devices import enable_compilation_cache
-from aejax.evaluation import finish, write_study
+from aejax.evaluation import write_study
 from aejax.experiment import Experiment
 from aejax.experiment.zoo import iwae
 
@@ -51,8 +50,8 @@ def result(experiment: Experiment, samples: int) -> dict[str, Any]:
     kept = sorted(Path("runs", experiment.name).glob("*/result.json"))
     if kept:
         return json.loads(kept[-1].read_text())
-    dataset = load(experiment.data)
-    return finish(aejax.fit(experiment, folder="runs", dataset=dataset, show_progress=True), dataset, samples)
+    run = aejax.fit(experiment, folder="runs", samples=samples, show_progress=True).run
+    return json.loads((run.path / "result.json").read_text())
 
 
 MODES = {

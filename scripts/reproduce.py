@@ -10,13 +10,14 @@ and docs/results.md.
 
 import argparse
 import dataclasses
+import json
 from pathlib import Path
 
 import aejax
 from aejax.core import json_text
 from aejax.data import load
 from aejax.devices import enable_compilation_cache
-from aejax.evaluation import finish, measure
+from aejax.evaluation import measure
 from aejax.metrics import describe
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results"
@@ -37,11 +38,11 @@ def reproduce(name: str, folder: Path, samples: int = SAMPLES, seeds: int = 1) -
         Whether the figure is met; None where its metric was not measured with so many samples.
     """
     experiment = aejax.get(name)
-    dataset = load(experiment.data)
-    trained = aejax.fit(experiment, folder=folder, dataset=dataset, show_progress=True)
-    result = finish(trained, dataset, samples)
-    if result["comparison"] is not None:
-        metric = experiment.expected.metric
+    run = aejax.fit(experiment, folder=folder, samples=samples, show_progress=True).run
+    assert run is not None
+    result = json.loads((run.path / "result.json").read_text())
+    if result["comparison"] is not None and seeds > 1:
+        metric, dataset = experiment.expected.metric, load(experiment.data)
         values = [result["test"][metric]]
         known = describe(metric)
         few = samples if known is not None and "{samples}" in known.name else 1

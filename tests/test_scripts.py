@@ -111,7 +111,7 @@ def test_reproduce_keeps_the_result_and_compares_the_mean_over_seeds(tmp_path, m
     reproduce = script("reproduce")
     experiment = EXPERIMENT.__class__(**{**vars(EXPERIMENT), "expected": Expected("squared_error", 1e9)})
     monkeypatch.setattr(reproduce.aejax, "get", lambda name: experiment)
-    monkeypatch.setattr(reproduce, "load", lambda data: DATASET)
+    monkeypatch.setattr("aejax.training.fitting.data_of", lambda *arguments: DATASET)
     monkeypatch.setattr(reproduce, "RESULTS", tmp_path / "results")
     assert reproduce.reproduce("tiny", tmp_path, seeds=3)
     result = json.loads((tmp_path / "results" / "tiny.json").read_text())

@@ -27,6 +27,7 @@ from aejax.cli._experiments import (
     TrainCommand,
 )
 from aejax.cli._generation import InterpolateCommand, SampleCommand
+from aejax.cli._runs import RunsCommand, RunsNoteCommand
 from aejax.cli._sweeps import SweepCommand, SweepSearchCommand, SweepShowCommand
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "show": ShowCommand,
     "train": TrainCommand,
     "sweep": SweepCommand,
+    "runs": RunsCommand,
     "bench": BenchCommand,
     "eval": EvalCommand,
     "encode": EncodeCommand,
@@ -60,3 +62,16 @@ DATA_COMMANDS: dict[str, Callable[..., Any]] = {
 
 SWEEP_COMMANDS: dict[str, Callable[..., Any]] = {"search": SweepSearchCommand, "show": SweepShowCommand}
 """The commands under `aejax sweep`, beside `aejax sweep NAME`."""
+
+_BELOW: dict[str, dict[str, Callable[..., Any]]] = {
+    "data": DATA_COMMANDS,
+    "sweep": SWEEP_COMMANDS,
+    "runs": {"note": RunsNoteCommand},
+}
+
+TREE: dict[str, Callable[..., Any]] = {
+    name: command
+    for first, own in COMMANDS.items()
+    for name, command in [(first, own), *((f"{first} {word}", below) for word, below in _BELOW.get(first, {}).items())]
+}
+"""All commands in the order of the help; those of two words stand behind their first."""

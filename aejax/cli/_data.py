@@ -8,6 +8,7 @@ import tyro
 from tyro.conf import Positional
 
 from aejax.cli._common import print_names
+from aejax.cli._parsing import parse
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def check(arguments: list[str]) -> None:
         """A file or folder."""
         data: Reading = field(default_factory=Reading)
 
-    options = tyro.cli(Options, prog="aejax data check", args=arguments, description=DataCheckCommand.__doc__)
+    options = parse(Options, "aejax data check", arguments, description=DataCheckCommand.__doc__)
     _show(load(Data(options.path, **vars(options.data))), verify(Path(options.path).expanduser()))
 
 
@@ -101,7 +102,7 @@ def pack(arguments: list[str]) -> None:
         half the space of float32; grey levels become shares of white."""
         data: Reading = field(default_factory=Reading)
 
-    options = tyro.cli(Options, prog="aejax data pack", args=arguments, description=DataPackCommand.__doc__)
+    options = parse(Options, "aejax data pack", arguments, description=DataPackCommand.__doc__)
     sizes = pack(options.source, options.out, Data(options.source, **vars(options.data)), dtype=options.dtype)
     print(f"{options.out}: {', '.join(f'{size:,} {name}' for name, size in sizes.items())}")
 

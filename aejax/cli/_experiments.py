@@ -60,7 +60,8 @@ class ShowCommand:
 class TrainCommand:
     """Trains an experiment, and leaves a run directory with metrics, checkpoints and figures.
 
-    `aejax train NAME --help` lists every setting of that experiment, each of which can be given.
+    `aejax train NAME --help` lists every setting of that experiment, each of which can be given. With --resume RUN or
+    --config RUN the name need not be given.
     """
 
     name: Positional[str]
@@ -108,7 +109,7 @@ class EvalCommand:
         metrics = suite.measure(trained, part, self.samples)
         if self.outlier or suite.flags_outliers(trained.experiment, self.data or ""):
             metrics |= suite.measure_detection(trained, part)
-        report.show(trained, metrics, given.called, own=given.own)
+        report.show(trained, metrics, given.called, len(part), own=given.own)
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,8 @@ class ProbeCommand:
         trained = load_run(self.run)
         data = own_data(trained, self.trained_on).within()
         few = data.train.at_most(self.most)
+        if len(few) < len(data.train):
+            print(f"fitted on {len(few):,} of {len(data.train):,} training examples, spread over all (--most)")
         report.show_rows(compare(trained, replace(data, train=few), self.kinds), data.classes)
 
 

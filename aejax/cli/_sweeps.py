@@ -241,7 +241,7 @@ class SweepShowCommand:
     page: Path | None = None
     """Also write all of it, with figures, as one HTML page: sweep.html."""
     export: Path | None = None
-    """Also write every trial as a line of a .csv or .parquet file."""
+    """Also write every trial as a line of a .csv, .json or .parquet file."""
 
     def __call__(self) -> None:
         """Prints a row for each setting, on validation the best first, and writes the files that are asked for."""

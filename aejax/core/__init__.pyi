@@ -22,6 +22,7 @@ from .errors import (
     first_line as first_line,
     nearest as nearest,
     require_known as require_known,
+    similar as similar,
 )
 from .evaluation import (
     evaluate as evaluate,
@@ -92,8 +93,15 @@ from .settings import (
     positive as positive,
     static as static,
 )
+from .tables import (
+    print_table as print_table,
+)
 from .texts import (
+    first_sentence as first_sentence,
     json_text as json_text,
+    kebab as kebab,
+    setting_path as setting_path,
+    short_paths as short_paths,
     with_nan as with_nan,
     without_nan as without_nan,
 )

@@ -59,9 +59,14 @@ def require_known(kind: str, name: str, known: Iterable[str], listing: str) -> N
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns a question that offers the known names most similar to an unknown one, or an empty text."""
+    near = similar(name, known)
+    return f"did you mean {' or '.join(near)}?" if near else ""
+
+
+def similar(name: str, known: Iterable[str]) -> list[str]:
+    """Returns the known names that are spelled most like a name, the most similar first: three at most."""
     spelled = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.55)
-    return f"did you mean {' or '.join(spelled[each] for each in near)}?" if near else ""
+    return [spelled[each] for each in difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.55)]
 
 
 def first_line(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from .report import (
     write_study as write_study,
 )
 from .suite import (
+    SAMPLES as SAMPLES,
     draw as draw,
     measure as measure,
 )

@@ -8,7 +8,6 @@ posteriors of the part that is measured, so that the mutual information is at mo
 
 import dataclasses
 import logging
-import math
 
 import jax
 import numpy as np
@@ -22,15 +21,21 @@ from aejax.evaluation import _shown, figures
 from aejax.evaluation._progress import track
 from aejax.experiment import Experiment
 from aejax.losses import KL, Reconstruction
-from aejax.metrics import ACTIVE, Bound, NegativeLogLikelihood, active_units, bits_per_dim, is_mass, rate_parts
+from aejax.metrics import (
+    ACTIVE,
+    Bound,
+    NegativeLogLikelihood,
+    active_units,
+    at_ceiling,
+    bits_per_dim,
+    is_mass,
+    rate_parts,
+)
 from aejax.models import Latent, Normal, traits
 from aejax.trained import Trained
 
 IMAGES = 100
 """Number of examples whose likelihood is estimated at once: Ctrl-C takes effect between two such batches."""
-
-NEAR = 0.5
-"""Nats below its ceiling from which an estimate of the mutual information says nothing but that it is higher."""
 
 log = logging.getLogger("aejax")
 
@@ -63,20 +68,16 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     metrics |= {"active_units": float(active.sum())} | _by_layer(active, trained.experiment.model.latent)
     if "scale" in values:
         metrics |= rate_parts(values, factorial=_standard(trained))
-        _warn_at_ceiling(metrics["mutual_information_nats"], len(part))
-    return metrics
-
-
-def _warn_at_ceiling(information: float, examples: int) -> None:
-    ceiling = math.log(examples)
-    if information > ceiling - NEAR:
+    for name, ceiling in at_ceiling(metrics, len(part)).items():
         log.warning(
-            "mutual_information_nats is %.3f, and cannot be above %.3f, the log of the %d examples that were "
-            "measured: the codes may tell more, which only more examples would show",
-            information,
+            "%s is %.3f, and cannot be above %.3f, the log of the %d examples that were measured: the codes may tell "
+            "more, which only more examples would show",
+            name,
+            metrics[name],
             ceiling,
-            examples,
+            len(part),
         )
+    return metrics
 
 
 def estimate(trained: Trained, part: Examples, samples: int) -> dict[str, float]:

@@ -5,29 +5,39 @@ PCA with as many components stand beside them.
 """
 
 import dataclasses
+import logging
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
+from scipy.optimize import linear_sum_assignment, minimize
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, normalized_mutual_info_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from threadpoolctl import threadpool_limits
 
 from aejax import core, devices
 from aejax.core import CHUNK, Adam, Cosine, InputError, Optimizer, as_arrays, blank_example, means
 from aejax.data import Dataset, permutation
+from aejax.evaluation._progress import track
 from aejax.losses import Clean, Corruption, CrossEntropy
 from aejax.models import Classifier
 from aejax.trained import Trained
 from aejax.trained.codes import require_finite
+
+log = logging.getLogger("aejax")
+
+MOST_STEPS = 1000
+"""Number of steps in which a linear probe is to converge."""
 
 Kind = Literal["logistic", "svm", "knn", "kmeans"]
 
@@ -36,10 +46,49 @@ Features = Float[np.ndarray, "n size"]
 Labels = Int[np.ndarray, " n"]
 
 _CLASSIFIERS: dict[str, Callable[[float], Any]] = {
-    "logistic": lambda strength: make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000)),
-    "svm": lambda strength: make_pipeline(StandardScaler(), LinearSVC(C=strength, dual="auto")),
+    "logistic": lambda strength: make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=MOST_STEPS)),
+    "svm": lambda strength: make_pipeline(StandardScaler(), SquaredHinge(strength)),
     "knn": lambda strength: KNeighborsClassifier(n_neighbors=1),
 }
+
+
+class SquaredHinge(ClassifierMixin, BaseEstimator):
+    """Separates each class from the others by a linear SVM with the squared hinge loss, all classes at once.
+
+    It minimises what scikit-learn's LinearSVC does, |w|^2 / 2 + C sum max(0, 1 - y (w x + b))^2 with b among w, by
+    L-BFGS on matrix products: on 10,000 images that takes seconds rather than minutes.
+    """
+
+    def __init__(self, strength: float = 1.0) -> None:
+        """Takes C, by which errors weigh more than the size of the weights."""
+        self.strength = strength
+
+    def fit(self, x: Features, y: Labels) -> "SquaredHinge":
+        """Fits the weights `[size + 1, classes]`, the last row the intercepts."""
+        self.classes_, known = np.unique(y, return_inverse=True)
+        x, n = _with_one(x), len(x)
+        sign = np.where(known[:, None] == np.arange(len(self.classes_)), 1, -1).astype(np.float32)
+
+        def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            short = np.maximum(1 - sign * (x @ flat.astype(np.float32).reshape(x.shape[1], -1)), 0)
+            slope = (x.T @ (sign * short)).ravel().astype(np.float64)
+            size = 1 / (self.strength * n)
+            return float(
+                np.square(short).sum(dtype=np.float64) / n + size * (flat @ flat) / 2
+            ), size * flat - 2 * slope / n
+
+        start, options = np.zeros(x.shape[1] * len(self.classes_)), {"maxiter": MOST_STEPS, "gtol": 1e-3, "ftol": 0}
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+        self.coef_, self.n_iter_ = found.x.reshape(x.shape[1], -1), found.nit
+        return self
+
+    def predict(self, x: Features) -> Labels:
+        """Returns the class of each example that is the furthest on its side."""
+        return self.classes_[np.argmax(_with_one(x) @ self.coef_, axis=1)]
+
+
+def _with_one(x: Features) -> Features:
+    return np.concatenate([x, np.ones((len(x), 1))], axis=1, dtype=np.float32)
 
 
 def probe(
@@ -68,8 +117,13 @@ def probe(
     if kind == "kmeans":
         return _clusters(codes, labels, test_codes, test_labels)
     strength = strengths[0] if len(strengths) == 1 else _best(kind, codes, labels, strengths)
-    fitted = _CLASSIFIERS[kind](strength).fit(codes, labels)
-    return {"accuracy": float(fitted.score(test_codes, test_labels))}
+    # Products with few columns take many times as long where two threads share them.
+    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = _CLASSIFIERS[kind](strength).fit(codes, labels)
+        if kind in ("logistic", "svm") and np.max(fitted[-1].n_iter_) >= MOST_STEPS:
+            log.warning("the %s probe has not converged in %d steps: its accuracy may be too low", kind, MOST_STEPS)
+        return {"accuracy": float(fitted.score(test_codes, test_labels))}
 
 
 def compare(
@@ -99,14 +153,12 @@ def compare(
     for name, pair in inputs.items():
         for part, x in zip(("train", "test"), pair, strict=True):
             require_finite(x, f"{dataset.name}'s {part} part ({name})")
-    return {
-        name: {
-            f"{kind}_{metric}": value
-            for kind in kinds
-            for metric, value in probe(kind, x, labels[0], test, labels[1], strengths).items()
-        }
-        for name, (x, test) in inputs.items()
-    }
+    rows: dict[str, dict[str, float]] = {name: {} for name in inputs}
+    for kind, name in track([(kind, name) for kind in kinds for name in inputs], "probes"):
+        x, test = inputs[name]
+        found = probe(kind, x, labels[0], test, labels[1], strengths)
+        rows[name] |= {f"{kind}_{metric}": value for metric, value in found.items()}
+    return rows
 
 
 def fine_tune(

@@ -7,26 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from aejax.core import json_text
+from aejax.core import json_text, print_table
 from aejax.data import Dataset
 from aejax.evaluation import suite
 from aejax.evaluation.figures.style import save
-from aejax.experiment import Expected, Experiment, differences, registry, to_json
-from aejax.metrics import Better, describe, labelled
+from aejax.experiment import Expected, Experiment, to_json
+from aejax.metrics import Better, at_ceiling, describe, labelled
 from aejax.runs import Profile, hardware, span, stopping, versions, write_atomically
 from aejax.trained import Trained
 
 
-def finish(trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES) -> dict[str, Any]:
-    """Measures a finished run on test, writes its result and figures, and prints what was reached and where it is.
+def finish(
+    trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES, *, figures: bool = True, shown: bool = True
+) -> dict[str, Any]:
+    """Measures a trained run on test, and writes its result and figures.
 
     Args:
         trained: the trained model, with its run directory.
         dataset: the data that it was trained on.
         samples: the number of importance samples of each example for a likelihood.
+        figures: draw figures.
+        shown: print the metrics, and where all of it is.
 
     Returns:
         The content of result.json: see `result`.
@@ -37,28 +39,35 @@ def finish(trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES) -> 
     with stopping.in_time(lambda: again, grace=0), run.writing():
         with span("evaluation"):
             metrics = suite.measure(trained, dataset.test, samples)
-        content = result(trained, metrics)
+        content = result(trained, metrics, len(dataset.test))
         run.write_result(content)
-        show(trained, metrics, "test")
-        draw(trained, dataset, run.path / "figures")
-    print(f"{run.path}: figures, metrics.jsonl, result.json and checkpoints")
+        if shown:
+            show(trained, metrics, "test", len(dataset.test))
+        if figures:
+            draw(trained, dataset, run.path / "figures")
+    if shown:
+        print(f"{run.path}: {'figures, ' if figures else ''}metrics.jsonl, result.json and checkpoints")
     return content
 
 
-def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
+def result(trained: Trained, metrics: dict[str, float], examples: int) -> dict[str, Any]:
     """Returns the content of result.json: test metrics, how they compare with a figure, time, hardware.
+
+    `examples` were measured. `at_ceiling` says of the metrics that are near it what they cannot be above with so many.
 
     `better` says of each metric which values are better, lower or higher, or None where neither are by themselves.
     `comparison` is what `Expected.compare` returns, and `met` whether the figure is met within its tolerance. Both are
     None where there is no figure, or where its metric was not measured because another number of samples was asked for.
     """
     experiment, rows = trained.experiment, [row for row in trained.history if row["split"] == "train"]
-    expected = published(experiment)
+    expected = experiment.expected
     compared = expected.compare([metrics[expected.metric]]) if expected and expected.metric in metrics else None
     return {
         "name": experiment.name,
         "data": to_json(experiment.data),
         "test": metrics,
+        "examples": examples,
+        "at_ceiling": at_ceiling(metrics, examples),
         "better": {name: better(experiment, name) for name in metrics},
         "expected": None if expected is None else to_json(expected),
         "comparison": compared,
@@ -102,20 +111,6 @@ def better(experiment: Experiment, metric: str) -> Better | None:
     return None if known is None else known.better
 
 
-def published(experiment: Experiment) -> Expected | None:
-    """Returns the figure that this experiment reproduces: None where more than the seed is not as registered."""
-    if experiment.expected is None:
-        return None
-    entries = map(registry.get, [experiment.name] if experiment.name in registry.names() else registry.names())
-    # Under a name that is not registered it may still have the figure of an entry that it was made of.
-    base = next((e for e in entries if experiment.name == e.name or experiment.expected == e.expected), None)
-    if base is None:
-        return experiment.expected
-    changed = differences(base, experiment)
-    free = {"name", "seed", "model.shape", "model.prior.shape", "optimizer.horizon"}  # a run fills in the last three
-    return None if set(changed) - free else experiment.expected
-
-
 def draw(trained: Trained, dataset: Dataset, folder: Path) -> list[Path]:
     """Writes every figure that suits the experiment as a PNG, and returns the paths.
 
@@ -131,28 +126,27 @@ def draw(trained: Trained, dataset: Dataset, folder: Path) -> list[Path]:
     return [folder / f"{name}.png" for name in drawn]
 
 
-def show(trained: Trained, metrics: dict[str, float], part: str, own: bool = True) -> None:
+def show(trained: Trained, metrics: dict[str, float], part: str, examples: int, own: bool = True) -> None:
     """Prints metrics as a table, and on the test part of the data that were trained on beside the published figure.
 
     Args:
         trained: the trained model.
         metrics: the metrics, by name.
         part: what was measured, in words: the name of a part, or of other data.
+        examples: the number of examples that were measured.
         own: whether it is a part of the data that the model was trained on.
     """
-    table = Table(
-        "metric", part, title=trained.experiment.name, title_justify="left", caption="↓ lower is better, ↑ higher"
-    )
-    expected = published(trained.experiment) if own and part == "test" else None
-    if expected is not None:
-        table.add_column("baseline" if expected.is_baseline else "published")
+    expected = trained.experiment.expected if own and part == "test" else None
+    rows, ceilings = [], at_ceiling(metrics, examples)
     for name, value in metrics.items():
-        beside = []
+        row = [labelled(name, better(trained.experiment, name)), f"{'≥ ' if name in ceilings else ''}{value:.4f}"]
         if expected is not None and expected.metric == name:
             word = " unverified" if expected.tag == "M" else ""
-            beside = [f"{expected.value:g}{word}: {verdict(expected.compare([value]))}"]
-        table.add_row(labelled(name, better(trained.experiment, name)), f"{value:.4f}", *beside)
-    Console().print(table)
+            row.append(f"{expected.value:g}{word}: {verdict(expected.compare([value]))}")
+        rows.append(row + [""] * (2 + (expected is not None) - len(row)))
+    caption = "↓ lower is better, ↑ higher" + (f"; ≥ {examples} examples cannot show more" if ceilings else "")
+    figure = [] if expected is None else ["baseline" if expected.is_baseline else "published"]
+    print_table(["metric", part, *figure], rows, trained.experiment.name, caption)
     if expected is not None and expected.metric not in metrics:
         kind = "baseline" if expected.is_baseline else "published"
         print(f"{kind}: {expected.metric} {expected.value:g}, which was not measured (aejax eval RUN --samples K)")
@@ -173,10 +167,8 @@ def show_rows(rows: dict[str, dict[str, float]], classes: tuple[str, ...] = ()) 
     """
     columns = list(dict.fromkeys(metric for row in rows.values() for metric in row))
     known = {metric: describe(metric) for metric in columns}
-    table = Table("", *(labelled(name, None if metric is None else metric.better) for name, metric in known.items()))
-    for name, row in rows.items():
-        table.add_row(name, *(f"{row[metric]:.4f}" for metric in columns))
-    Console().print(table)
+    heads = ["", *(labelled(name, None if metric is None else metric.better) for name, metric in known.items())]
+    print_table(heads, [[name, *(f"{row[metric]:.4f}" for metric in columns)] for name, row in rows.items()])
     if classes:
         print(f"{len(classes)} classes: {', '.join(classes)}")
 
@@ -199,7 +191,5 @@ def profiled(train: Callable[[], Trained]) -> None:
 
 def show_numbers(numbers: dict[str, float], title: str) -> None:
     """Prints numbers beside their names, as a table with a title."""
-    table = Table("", title, title_justify="left")
-    for name, value in numbers.items():
-        table.add_row(name.replace("_", " "), f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}")
-    Console().print(table)
+    rows = [(name.replace("_", " "), f"{n:,.4g}" if abs(n) < 1000 else f"{n:,.0f}") for name, n in numbers.items()]
+    print_table(("", title), rows)

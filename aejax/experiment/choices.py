@@ -9,10 +9,17 @@ import typing
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from aejax.core import InputError, known_subclasses
+from aejax.core import InputError, first_sentence, kebab, known_subclasses, setting_path
 from aejax.data import Data
 
 T = TypeVar("T")
+
+DATA = {
+    "NAME": "A data set that `aejax data list` shows.",
+    "tfds:NAME": "Any data set of TFDS, of images or vectors.",
+    "PATH": "A file or folder of your own: see `aejax data check PATH`.",
+}
+"""What can be given as data, and what it means."""
 
 
 def choose_parts(value: T, arguments: list[str]) -> tuple[T, list[str]]:
@@ -25,7 +32,7 @@ def choose_parts(value: T, arguments: list[str]) -> tuple[T, list[str]]:
     remaining = iter(arguments)
     for argument in remaining:
         flag, _, given = argument.partition("=")
-        path = flag[2:].replace("-", "_").split(".") if flag.startswith("--") else []
+        path = setting_path(flag[2:]).split(".") if flag.startswith("--") else []
         if not path or not _leads_to_part(value, path):
             left.append(argument)
             continue
@@ -34,8 +41,8 @@ def choose_parts(value: T, arguments: list[str]) -> tuple[T, list[str]]:
     return value, left
 
 
-def part_choices(value: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Yields the path of every part that can be exchanged, with the names of its alternatives.
+def part_choices(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, str]]]:
+    """Yields the path of every part that can be exchanged, with the names of its alternatives and what they mean.
 
     `path` is the path of `value` itself, which is put before the others.
     """
@@ -43,15 +50,19 @@ def part_choices(value: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
     for name in [item.name for item in dataclasses.fields(value)]:
         part, here = _get(value, name), f"{path}.{name}" if path else name
         if isinstance(part, Data):
-            yield here, ["NAME", "tfds:NAME", "PATH"]
+            yield here, DATA
         elif isinstance(part, dict):
-            yield f"{here}.NAME", list(_options(typing.get_args(hints[name])[1]))
+            yield f"{here}.NAME", _meanings(_options(typing.get_args(hints[name])[1]))
             for key, item in part.items():
                 yield from part_choices(item, f"{here}.{key}")
         elif dataclasses.is_dataclass(part) and len(_options(hints[name])) > 1:
-            yield here, list(_options(hints[name]))
+            yield here, _meanings(_options(hints[name]))
         if dataclasses.is_dataclass(part):
             yield from part_choices(part, here)
+
+
+def _meanings(options: dict[str, type]) -> dict[str, str]:
+    return {name: first_sentence(cls.__doc__) for name, cls in options.items()}
 
 
 def _options(annotation: Any) -> dict[str, type]:
@@ -59,16 +70,6 @@ def _options(annotation: Any) -> dict[str, type]:
     if not isinstance(annotation, type):
         return {}
     return {kebab(cls.__name__): cls for cls in known_subclasses(annotation) or [annotation]}
-
-
-def kebab(name: str) -> str:
-    """Writes a class's name in kebab case: `WarmupCosine` as `warmup-cosine`, `MLPEncoder` as `mlp-encoder`."""
-    out = ""
-    for index, letter in enumerate(name):
-        after = name[index + 1 : index + 2]
-        starts_word = letter.isupper() and index > 0 and (name[index - 1].islower() or after.islower())
-        out += ("-" if starts_word else "") + letter.lower()
-    return out
 
 
 def _leads_to_part(value: Any, path: list[str]) -> bool:

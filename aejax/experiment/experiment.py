@@ -1,18 +1,22 @@
 """Defines an experiment: a frozen dataclass that says all there is to say about a run."""
 
 import dataclasses
+import hashlib
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aejax.core import Adam, Examples, Optimizer, known, positive
+from aejax.core import Adam, Examples, InputError, Optimizer, known, positive
 from aejax.data import ARRAYS, Data, Dataset, Preprocess
 from aejax.experiment import _families  # noqa: F401
 from aejax.experiment.checks import check, check_rates
 from aejax.losses import Loss
 from aejax.metrics import Detector, Reference, describe
 from aejax.models import Autoencoder
+
+UNNAMED = "unnamed"
+"""The name of an experiment that has none."""
 
 
 @known
@@ -34,6 +38,8 @@ class Expected:
     M from memory and unverified."""
     higher_is_better: bool = field(default=False, compare=False)
     """Whether a higher number is better, of a metric that has no declaration; of any other it says nothing."""
+    settings: str = field(default="", init=False, compare=False, repr=False)
+    """Name and digest of the experiment that has the figure; empty before one has it."""
 
     @property
     def is_baseline(self) -> bool:
@@ -97,12 +103,17 @@ class Experiment:
     """Number of training steps, in place of `epochs`."""
     seed: int = 0
     """Seed of everything random: initial weights, order of examples, noise."""
-    name: str = "unnamed"
+    name: str = UNNAMED
     """Name of the experiment in the registry, and of its folder under runs."""
     detector: Detector | None = None
     """What scores anomalies by default, for which the run keeps rows of its training part; None: the squared error."""
     expected: Expected | None = None
-    """The published figure that the experiment reproduces."""
+    """The published figure that the experiment reproduces. It belongs to these settings and this name: any variant but
+    one of another seed has None, unless it is given a figure of its own."""
+
+    def __post_init__(self) -> None:
+        if self.expected is not None:
+            object.__setattr__(self, "expected", self._own(self.expected))
 
     def resolve(self, dataset: Dataset) -> "Experiment":
         """Checks every setting against the data, and fills in what only the data can say.
@@ -119,8 +130,10 @@ class Experiment:
 
         `shape` is the shape of one example. What is set already stays as it is.
         """
+        # The figure stays: what is filled in here changes nothing that is trained.
         return dataclasses.replace(
             self,
+            expected=None if self.expected is None else dataclasses.replace(self.expected),
             model=self.model.resolve(shape, self.loss.likelihood.raw_shape(shape)),
             loss=self.loss.resolve(steps_per_epoch * self.batch_size),
             optimizer=self.optimizer.over(self.steps_in(steps_per_epoch)),
@@ -140,3 +153,24 @@ class Experiment:
     def steps_in(self, steps_per_epoch: int) -> int:
         """Returns the number of steps of the whole run, for a number of steps in an epoch."""
         return self.epochs * steps_per_epoch if self.steps is None else self.steps
+
+    def _own(self, expected: Expected) -> Expected | None:
+        """Returns a figure as that of this experiment; None where it is another's. An unnamed one may yet be named."""
+        digest = self._digest()
+        name, _, settings = expected.settings.rpartition("@")
+        if expected.settings and (name not in (UNNAMED, self.name) or settings != digest):
+            return None
+        own = dataclasses.replace(expected)
+        object.__setattr__(own, "settings", f"{self.name}@{digest}")
+        return own
+
+    def _digest(self) -> str:
+        """Returns a hash of the settings that a figure depends on."""
+        from aejax.experiment.serialization import canonical  # here, as it restores experiments
+
+        free = ("expected", "name", "seed")
+        settings = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name not in free}
+        try:
+            return hashlib.sha256(canonical(settings).encode()).hexdigest()[:16]
+        except InputError:  # a setting that no file can hold, which is refused before training
+            return "none"

@@ -4,9 +4,9 @@ import dataclasses
 import importlib
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from aejax.core import require_known
+from aejax.core import kebab, require_known
 from aejax.experiment.own_code import GROUP
 from aejax.experiment.zoo import ENTRIES
 
@@ -52,6 +52,36 @@ def get(name: str) -> "Experiment":
         module, function = build.split(":")
         build = getattr(importlib.import_module(module), function)
     return dataclasses.replace(build(), name=name)
+
+
+def changes(experiment: "Experiment") -> dict[str, Any] | None:
+    """Returns the settings in which an experiment differs from the registered one of its name.
+
+    Returns:
+        The new values by path, and None for what is there no more; None where no experiment is registered under that
+        name. Of a part that was exchanged or added it is the name by which it is chosen, and those of its settings that
+        the old part had too, or that are not its defaults.
+    """
+    if experiment.name not in names():
+        return None
+    from aejax.experiment.serialization import differences, without_defaults  # here, as they import jax
+
+    changed, told = differences(get(experiment.name), experiment), without_defaults(experiment)
+    exchanged = tuple(path.removesuffix("class") for path in changed if path.endswith(".class"))
+    found: dict[str, Any] = {}
+    for path, (old, new) in changed.items():
+        if path.endswith(".class"):
+            found[path.removesuffix(".class")] = None if new is None else kebab(new)
+        elif not path.startswith(exchanged) or (old is not None and new is not None) or path in told:
+            found[path] = new
+    return found
+
+
+def without_others_figure(experiment: "Experiment") -> "Experiment":
+    """Returns an experiment that was read from a file, without the published figure unless it is as registered."""
+    changed = changes(experiment)
+    as_registered = changed is not None and changed.keys() <= {"seed"}
+    return experiment if as_registered else dataclasses.replace(experiment, expected=None)
 
 
 def _entries() -> dict[str, tuple[str, str | Build]]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import flax.linen as nn
 
-from aejax.core import InputError, json_text, known_class
+from aejax.core import InputError, json_text, known_class, setting_path
 from aejax.experiment.experiment import Experiment
 
 
@@ -80,7 +80,7 @@ def from_json(value: Any) -> Any:
     # An entry of a dictionary of settings may be named "class" too. It is then a dictionary itself, not a string.
     if isinstance(value.get("class", {}), dict):
         return {name: from_json(item) for name, item in value.items()}
-    fields = {name: from_json(item) for name, item in value.items() if name != "class"}
+    fields = {setting_path(name): from_json(item) for name, item in value.items() if name != "class"}
     cls = known_class(value["class"])
     types_ = typing.get_type_hints(cls)
     for name, item in fields.items():
@@ -108,6 +108,11 @@ def differences(old: Experiment, new: Experiment) -> dict[str, tuple[Any, Any]]:
     before, after = (_flatten(to_json(dataclasses.replace(item, expected=None))) for item in (old, new))
     paths = list(dict.fromkeys([*before, *after]))
     return {path: (before.get(path), after.get(path)) for path in paths if before.get(path) != after.get(path)}
+
+
+def without_defaults(value: Any) -> dict[str, Any]:
+    """Returns the settings of a value that are not their defaults, and the classes of its parts, by path."""
+    return _flatten(_to_json(value, lambda cls, name: False))
 
 
 def _flatten(value: Any, path: str = "") -> dict[str, Any]:

@@ -7,8 +7,10 @@ from .anomaly import (
     parse_threshold as parse_threshold,
 )
 from .catalog import (
+    NEAR as NEAR,
     Better as Better,
     Metric as Metric,
+    at_ceiling as at_ceiling,
     declare as declare,
     declared as declared,
     describe as describe,

@@ -5,13 +5,17 @@ are in the other modules of this package, and in `losses` for terms. This one im
 listed at once.
 """
 
+import math
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 from aejax.core import InputError
+
+NEAR = 0.5
+"""By how much an estimate may be below its ceiling and still say nothing but that the truth is as high or higher."""
 
 Better = Literal["lower", "higher"]
 """Which of two values is better."""
@@ -41,6 +45,8 @@ class Metric:
     """The domain in which it is defined."""
     source: str = ""
     """The paper that defines it."""
+    ceiling: Callable[[int], float] | None = None
+    """Returns what its estimate cannot be above, for a number of examples, whatever the truth; None: nothing."""
 
 
 _METRICS = [
@@ -81,7 +87,7 @@ _METRICS = [
     Metric("active_units_layer_{layer}", "units", "higher", "the same of one stochastic layer", PRIOR,
            f"{BURDA}, section 5.1"),
     Metric("mutual_information_nats", "nats", None, "what a code tells about which example it came from; at most the "
-           "log of the number of examples", "models with a prior and a normal posterior", HOFFMAN),
+           "log of the number of examples", "models with a prior and a normal posterior", HOFFMAN, math.log),
     Metric("marginal_kl_nats", "nats", "lower", "divergence of the aggregate posterior from the prior",
            "models with a prior and a normal posterior", HOFFMAN),
     Metric("total_correlation_nats", "nats", "lower", "divergence of the aggregate posterior from the product of its "
@@ -191,6 +197,18 @@ def direction(name: str, terms: Collection[str] = (), given: Better | None = Non
         why = "is not known" if metric is None else "is better neither lower nor higher by itself"
         raise InputError(f"the metric {name} {why}: give --minimize or --maximize (in Python better='lower', 'higher')")
     return given or metric.better  # type: ignore[union-attr, return-value]
+
+
+def at_ceiling(metrics: Mapping[str, float], examples: int) -> dict[str, float]:
+    """Returns the ceilings of those metrics that are near them, by name: of these the truth may be anything above.
+
+    Args:
+        metrics: the metrics, by name.
+        examples: the number of examples that were measured.
+    """
+    known = {name: describe(name) for name in metrics}
+    ceilings = {name: metric.ceiling(examples) for name, metric in known.items() if metric and metric.ceiling}
+    return {name: ceiling for name, ceiling in ceilings.items() if metrics[name] > ceiling - NEAR}
 
 
 def labelled(name: str, better: Better | None) -> str:

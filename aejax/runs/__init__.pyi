@@ -12,6 +12,9 @@ from .files import (
     read_json as read_json,
     write_atomically as write_atomically,
 )
+from .lines import (
+    write_lines as write_lines,
+)
 from .metric_log import (
     validation_losses as validation_losses,
 )
@@ -23,6 +26,13 @@ from .run import (
     FRESH as FRESH,
     NEWEST as NEWEST,
     Run as Run,
+    read_experiment as read_experiment,
+)
+from .status import (
+    NO_NOTES as NO_NOTES,
+    Notes as Notes,
+    add_notes as add_notes,
+    read_notes as read_notes,
 )
 from .template import (
     checkpoint_template as checkpoint_template,

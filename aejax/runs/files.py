@@ -3,12 +3,16 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from aejax.core import InputError
+
+GLANCE = 0.1
+"""Seconds that a lock is tried for: whoever looks whether it is held holds it for a moment."""
 
 _DEEPEST = 100
 """Largest number of nested levels in JSON that is read: an experiment has a dozen."""
@@ -37,14 +41,34 @@ def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -
 def locked(path: Path, *, refusal: str = "") -> Iterator[None]:
     """Holds the lock of a file, which is made where it is missing; the system frees it however its holder dies.
 
-    Waits while another process holds it. With a `refusal` it does not wait and raises `InputError` with that message.
+    Waits while another process holds it. With a `refusal` it waits for `GLANCE` seconds alone, and then raises
+    `InputError` with that message.
     """
     with path.open("w") as file:  # a file, as NFS cannot lock a folder
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
-        except BlockingIOError:
-            raise InputError(refusal) from None
+        until = time.monotonic() + GLANCE
+        while not _is_taken(file, wait=not refusal):
+            if time.monotonic() > until:
+                raise InputError(refusal)
+            time.sleep(GLANCE / 5)
         yield
+
+
+def is_locked(path: Path) -> bool:
+    """Tells whether a process holds the lock of a file; nobody does where there is no such file."""
+    try:
+        with path.open() as file:
+            return not _is_taken(file, wait=False, kind=fcntl.LOCK_SH)
+    except OSError:
+        return False
+
+
+def _is_taken(file: IO[Any], wait: bool, kind: int = fcntl.LOCK_EX) -> bool:
+    """Takes the lock of an open file until it is closed, and tells whether it could: always, where it may wait."""
+    try:
+        fcntl.flock(file, kind | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
 
 
 def read_json(path: Path) -> Any:

@@ -6,6 +6,7 @@
                  checkpoints/      one file a step: see `aejax.runs.checkpoints`
                  figures/          PNG
                  result.json       test metrics, time, hardware
+                 state.json        how it ended, and notes.json what its user says of it: see `aejax.runs.status`
                  lock              empty: held by the process that writes
 
 Each file is there whole or not at all, whenever the process is killed: it is written to a temporary name and
@@ -25,11 +26,12 @@ import numpy as np
 
 from aejax.core import DISK_ERRORS, DiskError, InputError, json_text, named_leaves
 from aejax.data import DataRecord
-from aejax.experiment import Experiment, from_json, origins, require_code, to_json
+from aejax.experiment import Experiment, from_json, origins, registry, require_code, to_json
 from aejax.runs.checkpoints import Checkpoints
 from aejax.runs.files import locked, read_json, write_atomically
 from aejax.runs.metric_log import TensorBoardMirror, validation_losses, whole_rows
 from aejax.runs.provenance import hardware, provenance, versions
+from aejax.runs.status import NO_NOTES, Notes, add_notes, failures_recorded, write_state
 
 FRESH, NEWEST, BEST = "fresh", "newest", "best"
 
@@ -51,11 +53,9 @@ class Run:
         self.checkpoints = Checkpoints(self.path / "checkpoints")
         self._board = TensorBoardMirror(self.path / "tensorboard")
         content = self._read("experiment.json")
-        code = content.get("code", {})
-        require_code(code if isinstance(code, dict) else {}, str(self.path))
-        self.experiment = from_json(content.get("experiment"))
-        if not isinstance(self.experiment, Experiment):
-            raise InputError(f"{self.path / 'experiment.json'} holds no experiment: it is not one that aejax wrote")
+        self.experiment = _experiment_in(content, self.path / "experiment.json")
+        if "changed" not in content:  # an older version kept the figure whatever was changed
+            self.experiment = registry.without_others_figure(self.experiment)
         self.shape: tuple[int, ...] = from_json(content.get("shape"))
         self.steps_per_epoch: int = content.get("steps_per_epoch", 1)
         self.params: str = content.get("params", FRESH)
@@ -73,6 +73,7 @@ class Run:
         steps_per_epoch: int,
         params: Any = None,
         data: DataRecord | None = None,
+        notes: Notes = NO_NOTES,
     ) -> "Run":
         """Starts a run in a new folder below `folder`.
 
@@ -84,6 +85,7 @@ class Run:
             params: the parameters that training starts from; None: fresh ones. Only a checksum of them is kept,
                 to tell that the settings alone do not repeat the run.
             data: what the run is trained on, for everything that reads data later to compare; None: unknown.
+            notes: what the user says of the run.
 
         Raises:
             InputError: where the folder cannot be written.
@@ -92,6 +94,8 @@ class Run:
         try:
             path = _new_folder(Path(folder) / experiment.name)
             _write_experiment(path, experiment, shape, steps_per_epoch, start, data, [provenance(0)], [])
+            write_state(path, "stopped")
+            add_notes(path, notes)
         except OSError as error:
             raise InputError(
                 f"the run's folder cannot be written below {folder} ({error.strerror}): name another with --out"
@@ -113,6 +117,7 @@ class Run:
             self.provenance.append(now)
         made_with = (self.params, self.data, self.provenance, self.lengthened)
         _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, *made_with)
+        write_state(self.path, "stopped")
 
     def _change_of_rate(self, experiment: Experiment, step: int) -> dict[str, Any] | None:
         """Says what the learning rate does after `step` steps; None where those were made at the experiment's rates."""
@@ -139,7 +144,7 @@ class Run:
         """
         try:
             busy = f"another process writes to {self.path}: wait until it has ended, or stop it"
-            with locked(self.path / "lock", refusal=busy):
+            with locked(self.path / "lock", refusal=busy), failures_recorded(self.path):
                 try:
                     yield
                 finally:
@@ -219,8 +224,9 @@ class Run:
     # Results
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Writes the results of a run, such as its test metrics, to result.json."""
+        """Writes the results of a run, such as its test metrics, to result.json: it is done."""
         write_atomically(self.path / "result.json", json_text(result, indent=2))
+        write_state(self.path, "done")
 
     def result(self) -> dict[str, Any] | None:
         """Returns what `write_result` has written; None where nothing has been, or where it is damaged."""
@@ -232,16 +238,11 @@ class Run:
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
-            content = read_json(self.path / name)
+            return _object_in(self.path / name)
         except OSError:
             raise InputError(
                 f"{self.path} is not a run directory (it has no readable {name}): give a folder like runs/NAME/ID"
             ) from None
-        except ValueError as error:
-            raise InputError(f"{self.path / name} is damaged, it is not JSON: {error}") from None
-        if not isinstance(content, dict):
-            raise InputError(f"{self.path / name} is damaged: it should hold a JSON object")
-        return content
 
     def _record(self, content: Any) -> DataRecord | None:
         """Returns what the run was trained on; None for one of an older version. Raises `InputError` for damage."""
@@ -268,6 +269,50 @@ class Run:
             )
 
 
+def read_experiment(path: Path) -> Experiment:
+    """Reads the settings of an experiment, to begin anew with them.
+
+    Args:
+        path: a run directory, its experiment.json, or a file as `aejax show` prints it.
+
+    Returns:
+        The experiment, with the published figure only where the settings are as registered.
+
+    Raises:
+        InputError: where there is no such file, or it holds no experiment.
+    """
+    file = path / "experiment.json" if path.is_dir() else path
+    try:
+        content = _object_in(file)
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be read ({error.strerror}): give a run directory, or a file as `aejax show NAME` prints it"
+        ) from None
+    whole = content if "class" not in content else {"experiment": content}
+    return registry.without_others_figure(_experiment_in(whole, file))
+
+
+def _object_in(file: Path) -> dict[str, Any]:
+    """Reads a JSON object. Raises `OSError` where the file cannot be read, and `InputError` where it is damaged."""
+    try:
+        content = read_json(file)
+    except ValueError as error:
+        raise InputError(f"{file} is damaged, it is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{file} is damaged: it should hold a JSON object")
+    return content
+
+
+def _experiment_in(content: dict[str, Any], file: Path) -> Experiment:
+    """Returns the experiment in the content of a file. Raises `InputError` where there is none, or its code is not."""
+    code = content.get("code", {})
+    require_code(code if isinstance(code, dict) else {}, str(file.parent))
+    experiment = from_json(content.get("experiment"))
+    if not isinstance(experiment, Experiment):
+        raise InputError(f"{file} holds no experiment: it is not one that aejax wrote")
+    return experiment
+
+
 def _write_experiment(
     path: Path,
     experiment: Experiment,
@@ -280,6 +325,7 @@ def _write_experiment(
 ) -> None:
     content = {
         "experiment": to_json(experiment),
+        "changed": registry.changes(experiment),
         "code": origins(experiment),
         "shape": list(shape),
         "steps_per_epoch": steps_per_epoch,

@@ -4,11 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.table import Table
-
 from aejax import training
-from aejax.core import BUFFER, nbytes
+from aejax.core import BUFFER, nbytes, print_table
 from aejax.data import load
 from aejax.runs import checkpoint_template
 from aejax.sweeps.plan import Trial
@@ -69,7 +66,7 @@ def show(groups: Sequence[Sequence[Trial]], width: int, selection: Selection | N
     total = sum(map(len, groups))
     title = f"{total} trials, {len(groups)} {'structure' if len(groups) == 1 else 'structures'}: each compiles once"
     heads = ("structure", "trials", "at once", "a member", "with data", "what they share")
-    table = Table(*heads, title=title, title_justify="left", caption="memory without activations: at least so much")
+    rows = []
     for number, group in enumerate(groups, 1):
         budget = Budget.of(group, width, selection, buffer)
         once = f"{budget.members}" if budget.lanes == 1 else f"{budget.lanes} x {budget.members}"
@@ -79,5 +76,5 @@ def show(groups: Sequence[Sequence[Trial]], width: int, selection: Selection | N
             for path, value in group[0].settings.items()
             if all(trial.settings[path] == value for trial in group)
         ]
-        table.add_row(str(number), str(budget.trials), once, *memory, ", ".join(shared))
-    Console().print(table)
+        rows.append((str(number), str(budget.trials), once, *memory, ", ".join(shared)))
+    print_table(heads, rows, title, "memory without activations: at least so much")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aejax.core import InputError, nearest
+from aejax.core import InputError, nearest, setting_path
 from aejax.data import DataRecord, Dataset, load
 from aejax.experiment import Experiment, canonical, choose_parts, from_json, part_choices, registry, to_json
 from aejax.runs import checkpoint_template
@@ -50,7 +50,7 @@ def grid(base: Experiment, axes: Axes) -> list[Trial]:
 
     Raises `InputError` for a path that leads to no setting, for a value that it cannot take, and for repeated trials.
     """
-    trials = []
+    trials, axes = [], {setting_path(path): values for path, values in axes.items()}
     for values in itertools.product(*axes.values()):
         settings = dict(zip(axes, values, strict=True))
         experiment = vary(base, settings)
@@ -131,12 +131,13 @@ def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
 
     Args:
         experiment: the experiment to vary.
-        path: the path of the setting, or of a part that is exchanged.
+        path: the path of the setting, or of a part that is exchanged; its words are joined by `-` or `_`.
         value: the new value, or the name of the new part.
 
     Raises:
         InputError: for an unknown path, or a value of a wrong type.
     """
+    path = setting_path(path)
     if path in {part for part, _ in part_choices(experiment)}:
         changed, _ = choose_parts(experiment, [f"--{path}", str(value)])
         return changed
@@ -149,7 +150,7 @@ def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
         guess = nearest(path, known := list(_paths(content))) or f"it has {', '.join(known)}"
         raise InputError(f"{experiment.name} has no setting {path!r}: {guess}")
     inner[last] = list(value) if isinstance(value, tuple) else value
-    return from_json(content)
+    return dataclasses.replace(from_json(content), expected=experiment.expected)
 
 
 def parse_axis(text: str) -> tuple[str, list[Any]]:
@@ -162,12 +163,7 @@ def parse_axis(text: str) -> tuple[str, list[Any]]:
     path, equals, values = text.partition("=")
     if not equals or not path or not values:
         raise InputError(f"{text!r} is no axis: give PATH=VALUES, such as optimizer.learning-rate=1e-4:1e-2:log:5")
-    return path_of(path), [value for item in _items(values) for value in _values(item, text)]
-
-
-def path_of(text: str) -> str:
-    """Turns a path as it is typed, `optimizer.learning-rate`, into that of an experiment, `optimizer.learning_rate`."""
-    return text.strip().replace("-", "_")
+    return setting_path(path), [value for item in _items(values) for value in _values(item, text)]
 
 
 def read_axes(path: Path) -> dict[str, list[Any]]:
@@ -185,7 +181,7 @@ def read_axes(path: Path) -> dict[str, list[Any]]:
             values = entry["values"] if "values" in entry else [entry["value"]]
             if not isinstance(values, list) or not all(map(_is_flat, values)):
                 raise ValueError("values must be a list, and none of them a list of lists")
-            axes[path_of(str(name))] = [_number(value) for value in values]
+            axes[setting_path(str(name))] = [_number(value) for value in values]
     except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path} is no grid in YAML ({type(error).__name__}): it must say parameters: {{PATH: {{values: [...]}}}}"

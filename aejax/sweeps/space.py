@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from aejax.core import InputError, import_extra, json_text
+from aejax.core import InputError, import_extra, json_text, setting_path
 from aejax.sweeps import plan
 
 
@@ -48,7 +48,7 @@ def parse_search_axis(text: str) -> tuple[str, Range | list[Any]]:
             f"{text!r} is no range: give LOW:HIGH:log with both ends above zero, LOW:HIGH:lin or LOW..HIGH, "
             "the lower end first"
         )
-    return plan.path_of(path), Range(ends[0], ends[1], kind)
+    return setting_path(path), Range(ends[0], ends[1], kind)
 
 
 def distribution(axis: Range | Sequence[Any]) -> Any:

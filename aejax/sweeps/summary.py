@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from aejax.core import InputError
+from aejax.core import InputError, print_table, short_paths as short
 from aejax.metrics import Better, direction, labelled, named_in
-from aejax.runs import write_atomically
+from aejax.runs import write_lines
 from aejax.sweeps.store import Sweep
 
 _log = logging.getLogger("aejax")
@@ -142,14 +140,13 @@ def show(rows: list[SummaryRow], metric: str, part: str, better: Better | None =
     """
     better = direction(metric, given=better)
     paths, heads = varied(rows), (f"{part} {labelled(metric, better)}", "±95%", "best", "seeds", "failed", "to do")
-    table = Table(*short(paths), *heads, title=fixed(rows), title_justify="left")
-    choose = max if better == "higher" else min
+    choose, lines = max if better == "higher" else min, []
     for row in rows:
         numbers = (row.mean, row.half_width, choose(row.values, default=math.nan))
         counts = (len(row.values), row.failed, row.missing)
         settings = [text(row.settings[path]) for path in paths]
-        table.add_row(*settings, *(f"{number:.4g}" for number in numbers), *map(str, counts))
-    Console().print(table)
+        lines.append([*settings, *(f"{number:.4g}" for number in numbers), *map(str, counts)])
+    print_table([*short(paths), *heads], lines, fixed(rows))
 
 
 def varied(rows: Sequence[SummaryRow]) -> list[str]:
@@ -164,51 +161,21 @@ def fixed(rows: Sequence[SummaryRow]) -> str:
 
 
 def export(sweep: Sweep, path: Path) -> None:
-    """Writes one line for each trial to a .csv or .parquet file: its settings, how it ended, and every metric.
+    """Writes one line for each trial to a .csv, .json or .parquet file: its settings, how it ended, and every metric.
 
     Raises `InputError` for another kind of file.
     """
-    import pyarrow as arrow
-    from pyarrow import csv, parquet
-
     lines = []
     for trial in sweep.trials:
         result = sweep.result_of(trial)
-        line = {"id": trial.id, **{name: _cell(value) for name, value in trial.settings.items()}}
+        line = {"id": trial.id, **trial.settings}
         if result is not None:
             line |= {name: getattr(result, name) for name in ("failed_at", "stopped_after", "seconds")}
             line |= {f"{part}.{name}": value for part in PARTS for name, value in result.metrics.get(part, {}).items()}
         lines.append(line)
-    names = list(dict.fromkeys(name for line in lines for name in line))
-    table = arrow.table({name: _column([line.get(name) for line in lines]) for name in names})
-    if path.suffix == ".csv":
-        write_atomically(path, lambda file: csv.write_csv(table, file))
-    elif path.suffix == ".parquet":
-        write_atomically(path, lambda file: parquet.write_table(table, file))
-    else:
-        raise InputError(f"{path} ends in neither .csv nor .parquet: give a file that does")
-
-
-def _column(values: list[Any]) -> list[Any]:
-    """Returns the values of a column in one type: all as words where an axis holds both words and numbers."""
-    kinds = {type(value) for value in values if value is not None}
-    return values if len(kinds) < 2 or kinds <= {int, float} else [None if v is None else str(v) for v in values]
-
-
-def _cell(value: Any) -> Any:
-    return value if isinstance(value, bool | int | float | str | None) else str(value)
+    write_lines(path, lines)
 
 
 def text(value: Any) -> str:
     """Returns the value of a setting as it is shown: a float with four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def short(paths: list[str]) -> list[str]:
-    """Shortens each path to its last names, as many as tell it from the other paths."""
-    names = []
-    for path in paths:
-        parts = path.split(".")
-        ends = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
-        names.append(next(end for end in ends if sum(f".{other}".endswith(f".{end}") for other in paths) == 1))
-    return names

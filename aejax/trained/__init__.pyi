@@ -7,10 +7,12 @@ from .frozen import (
     FrozenDictionary as FrozenDictionary,
     freeze as freeze,
 )
+from .loading import (
+    load as load,
+)
 from .quantise import (
     Quantizer as Quantizer,
 )
 from .trained import (
     Trained as Trained,
-    load as load,
 )

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -13,9 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Num, Shaped
 
 from aejax import core, devices
-from aejax.core import CHUNK, Examples, InputError, Mean, Metrics, Stream, as_arrays, derive, first_line, means, unseen
+from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, means
 from aejax.data import (
-    NO_RECORD,
     UNKNOWN,
     DataRecord,
     Preprocess,
@@ -28,10 +26,8 @@ from aejax.data import (
     scaled,
 )
 from aejax.experiment import Experiment
-from aejax.losses import Likelihood
 from aejax.metrics import (
     AnomalyScore,
-    Detector,
     Prepared,
     ReconstructionError,
     Reference,
@@ -39,11 +35,9 @@ from aejax.metrics import (
     as_scores,
     is_mass,
     per_value,
-    view,
 )
-from aejax.models import Autoencoder
-from aejax.runs import NEWEST, Run, checkpoint_template
-from aejax.trained import codes
+from aejax.runs import Run
+from aejax.trained import codes, programs
 
 log = logging.getLogger("aejax")
 
@@ -102,8 +96,8 @@ class Trained:
         """
         batch = self._check(Examples(x, self._numbers(label)))
         key = None if seed is None else derive(jax.random.key(seed), Stream.LATENT)
-        function = partial(_encode, self.experiment.model, self.used.variables, as_arrays(self.preprocess), key)
-        return in_chunks(function, batch, np.arange(len(batch)))
+        function = partial(programs.encode, self.experiment.model, self.used.variables, as_arrays(self.preprocess), key)
+        return programs.in_chunks(function, batch, np.arange(len(batch)))
 
     def decode(
         self, z: Float[np.ndarray, "n latent"], label: Labels | None = None, *, seed: int | None = None
@@ -126,10 +120,9 @@ class Trained:
             )
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         key = None if seed is None else derive(jax.random.key(seed), Stream.VALUES)
-        function = partial(_decode, self.experiment.model, self.used.variables, likelihood, preprocess, key)
-        return self._with_offset(
-            in_chunks(function, z, self._check_label(self._numbers(label), len(z)), np.arange(len(z)))
-        )
+        function = partial(programs.decode, self.experiment.model, self.used.variables, likelihood, preprocess, key)
+        label = self._check_label(self._numbers(label), len(z))
+        return self._with_offset(programs.in_chunks(function, z, label, np.arange(len(z))))
 
     def reconstruct(self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None) -> Float[np.ndarray, "n *shape"]:
         """Encodes each example and decodes it again. Labels and errors are those of `encode`."""
@@ -161,7 +154,8 @@ class Trained:
                 f"{self.experiment.name} has no prior to draw codes from: draw them from the aggregate posterior "
                 "of its training examples (aejax sample --from posterior)"
             )
-        return np.asarray(_draw_codes(model, self.used.variables, n, derive(jax.random.key(seed), Stream.CODES)))
+        key = derive(jax.random.key(seed), Stream.CODES)
+        return np.asarray(programs.draw_codes(model, self.used.variables, n, key))
 
     def sample(
         self, n: int, label: Labels | None = None, *, like: Any = None, seed: int = 0, draw: bool = False
@@ -243,10 +237,10 @@ class Trained:
         batch = self._check(Examples(x, self._numbers(label)))
         likelihood, preprocess = as_arrays((experiment.loss.likelihood, self.preprocess))
         if kind == "detector":
-            score = partial(_detect, experiment.model, experiment.detector, likelihood, self._prepared)
+            score = partial(programs.detect, experiment.model, experiment.detector, likelihood, self._prepared)
         else:
-            score = partial(_score, experiment.model, AnomalyScore(likelihood, kind))
-        return as_scores(in_chunks(partial(score, preprocess, self.used.variables), batch))
+            score = partial(programs.score, experiment.model, AnomalyScore(likelihood, kind))
+        return as_scores(programs.in_chunks(partial(score, preprocess, self.used.variables), batch))
 
     def seen(self, x: Num[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:
         """Returns examples in the data's units, grey levels in [0, 1], as the model sees them but for standardising.
@@ -266,8 +260,9 @@ class Trained:
 
         The model that the function gets is bound to its variables, and the examples are preprocessed.
         """
-        function = partial(_apply, function, self.experiment.model, self.used.variables, as_arrays(self.preprocess))
-        return in_chunks(function, self._check(Examples(x, self._numbers(label))))
+        model, preprocess = self.experiment.model, as_arrays(self.preprocess)
+        function = partial(programs.apply, function, model, self.used.variables, preprocess)
+        return programs.in_chunks(function, self._check(Examples(x, self._numbers(label))))
 
     def means(self, measure: Any, part: Examples) -> dict[str, Any]:
         """Takes the mean over a part of what `measure(model, batch)` gives of each example, some examples at a time.
@@ -279,15 +274,8 @@ class Trained:
         Returns:
             The means by name, as `core.means` returns them: the number of examples on the device is small.
         """
-        function = partial(_summed, measure, self.experiment.model, self.used.variables)
-        preprocess, sums = as_arrays(self.preprocess), []
-        for start in range(0, len(part), CHUNK):
-            batch = self._check(part.take(np.arange(start, min(start + CHUNK, len(part)))).read())
-            size = CHUNK if len(part) > CHUNK else _rounded(len(batch))
-            counted = np.arange(size) < len(batch)
-            padded = jax.tree.map(lambda leaf, size=size: _padded(leaf, size), batch)
-            sums.append(jax.device_get(function(preprocess, padded, counted)))
-        return core.means(jax.tree.map(lambda *leaves: np.stack(leaves), *sums))
+        function = partial(programs.summed, measure, self.experiment.model, self.used.variables)
+        return programs.means_in_chunks(partial(function, as_arrays(self.preprocess)), part, self._check)
 
     def evaluate(self, part: Any) -> dict[str, float]:
         """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part.
@@ -324,7 +312,7 @@ class Trained:
                 "has one, as dae-tabular"
             )
         likelihood = as_arrays(self.experiment.loss.likelihood)
-        return _prepare(model, detector, likelihood, self.used.variables, self.reference.examples())
+        return programs.prepare(model, detector, likelihood, self.used.variables, self.reference.examples())
 
     def _decode_rows(
         self, z: Float[np.ndarray, "rows steps latent"], label: Labels | None
@@ -395,138 +383,6 @@ class Trained:
         """Returns the least and the greatest value that likelihood and preprocessing have a meaning for."""
         lows, highs = zip(self.experiment.loss.likelihood.support, self.preprocess.domain, strict=True)
         return max(lows), min(highs)
-
-
-def load(run: str | Path) -> Trained:
-    """Loads the trained model of a run directory, from its newest checkpoint that loads whole.
-
-    `RUN/checkpoints/best` in place of `RUN` loads the checkpoint with the least validation loss, and
-    `RUN/checkpoints/STEP` that of a step. Raises `InputError` where `run` is neither, or holds nothing that loads.
-    """
-    path, which = Path(run), NEWEST
-    if path.parent.name == "checkpoints":
-        path, which = path.parent.parent, path.name.removesuffix(".safetensors")
-    opened = Run(path)
-    try:
-        experiment = opened.experiment.resolve_for(opened.shape, opened.steps_per_epoch)
-        like = checkpoint_template(experiment, opened.shape)
-    except Exception as error:  # settings that no model can be made of fail in ways of their own
-        raise InputError(
-            f"{path / 'experiment.json'} makes no model ({type(error).__name__}: {first_line(error)}): train it again"
-        ) from error
-    parts = opened.restore(like, which)
-    if opened.data is None:
-        log.warning(NO_RECORD, path)
-    preprocess, state, reference = parts["preprocess"], parts["state"], parts.get("reference")
-    return Trained(experiment, opened.shape, preprocess, state, opened.rows(), opened, opened.data, reference)
-
-
-def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:
-    """Applies a function to the rows of arrays or trees of them, a fixed number at a time, and joins the results.
-
-    The sizes of chunks are few, so that few compiled programs serve every number of examples. Each result goes to the
-    host while the next one is computed, so that the device holds two of them at most.
-    """
-    n = len(jax.tree.leaves(arrays)[0])
-    size = CHUNK if n > CHUNK else _rounded(n)
-
-    def computed(start: int) -> Array:
-        return function(*jax.tree.map(lambda array: _padded(array[start : start + size], size), arrays))
-
-    made = computed(0)
-    result = np.empty((n, *made.shape[1:]), made.dtype)
-    for start in range(0, n, size):
-        following = computed(start + size) if start + size < n else made
-        # Cut on the host, as on the device every number of rows would be a program; and copied, as an array on a CPU
-        # would be shared, and stay.
-        result[start : start + size] = np.asarray(made)[: n - start]
-        made = following
-    return result
-
-
-def _rounded(rows: int) -> int:
-    """Returns the least power of two that is not below a number of rows."""
-    return 1 << (rows - 1).bit_length()
-
-
-def _padded(array: np.ndarray, size: int) -> Array:
-    """Places rows on the device, with zeros below them up to so many rows."""
-    return jax.device_put(np.pad(array, [(0, size - len(array))] + [(0, 0)] * (array.ndim - 1)))
-
-
-@partial(jax.jit, static_argnums=1)
-def _summed(
-    measure: Any, model: Autoencoder, variables: Any, preprocess: Preprocess, batch: Examples, counted: Array
-) -> Metrics:
-    values, _ = core.apply(measure, model, variables, {}, _seen(preprocess, batch))
-    return {name: Mean.of(value, counted) for name, value in values.items()}
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _apply(function: Any, model: Autoencoder, variables: Any, preprocess: Preprocess, batch: Examples) -> Array:
-    return core.apply(function, model, variables, {}, _seen(preprocess, batch))[0]
-
-
-@partial(jax.jit, static_argnums=0)
-def _encode(model: Autoencoder, variables: Any, preprocess: Preprocess, key: Any, batch: Examples, row: Array) -> Array:
-    def code(model: Autoencoder, batch: Examples) -> Array:
-        posterior = model.encode(batch)
-        return posterior.mean if key is None else posterior.sample(jax.random.fold_in(key, row[0]))
-
-    return core.apply(code, model, variables, {}, _seen(preprocess, batch))[0]
-
-
-@partial(jax.jit, static_argnums=0)
-def _decode(
-    model: Autoencoder,
-    variables: Any,
-    likelihood: Likelihood,
-    preprocess: Preprocess,
-    key: Any,
-    z: Array,
-    label: Any,
-    row: Array,
-) -> Array:
-    batch = unseen(len(z), label)
-    raw, _ = core.apply(lambda model, z: model.decode(z, batch), model, variables, {}, z)
-    own = None if key is None else jax.random.fold_in(key, row[0])
-    values = likelihood.mean(raw, batch) if own is None else likelihood.sample(raw, batch, own)
-    return preprocess.invert(values)
-
-
-@partial(jax.jit, static_argnums=(0, 2))
-def _draw_codes(model: Autoencoder, variables: Any, n: int, key: Array) -> Array:
-    return core.apply(lambda model: model.sample_prior(key, n), model, variables, {})[0]
-
-
-@partial(jax.jit, static_argnums=0)
-def _score(model: Autoencoder, score: AnomalyScore, preprocess: Preprocess, variables: Any, batch: Examples) -> Array:
-    return core.apply(score, model, variables, {}, _seen(preprocess, batch))[0]
-
-
-@partial(jax.jit, static_argnums=0)
-def _prepare(
-    model: Autoencoder, detector: Detector, likelihood: Likelihood, variables: Any, reference: Examples
-) -> Prepared:
-    return detector.prepare(core.apply(view, model, variables, {}, likelihood, reference)[0])
-
-
-@partial(jax.jit, static_argnums=0)
-def _detect(
-    model: Autoencoder,
-    detector: Detector,
-    likelihood: Likelihood,
-    prepared: Prepared,
-    preprocess: Preprocess,
-    variables: Any,
-    batch: Examples,
-) -> Array:
-    return detector(prepared, core.apply(view, model, variables, {}, likelihood, _seen(preprocess, batch))[0])
-
-
-def _seen(preprocess: Preprocess, stored: Examples) -> Examples:
-    """Returns examples as the model sees them in use, where nothing is drawn."""
-    return dataclasses.replace(stored, x=preprocess(stored.x, None))
 
 
 def _list(shape: tuple[int, ...]) -> str:

@@ -10,13 +10,12 @@ from .benchmark import (
 from .engine import (
     Engine as Engine,
 )
+from .fitting import (
+    fit as fit,
+)
 from .intervals import (
     Intervals as Intervals,
     Stop as Stop,
-)
-from .loop import (
-    data_of as data_of,
-    fit as fit,
 )
 from .observer import (
     Observer as Observer,

@@ -12,7 +12,7 @@ from aejax.data import Dataset
 from aejax.devices import ALL_DEVICES, Parallel, peak_memory, step_flop
 from aejax.experiment import Experiment
 from aejax.runs import Recording
-from aejax.training.loop import fit
+from aejax.training.loop import train
 
 
 def peak() -> float:
@@ -51,7 +51,7 @@ def bench(
     """
     with Recording() as recorded:
         timed = replace(experiment, epochs=epochs + 1, steps=None)
-        trained = fit(timed, dataset=dataset, parallel=parallel, buffer=buffer, show_progress=True)
+        trained = train(timed, dataset, parallel=parallel, buffer=buffer, show_progress=True)
     steps = len(dataset.train) // experiment.batch_size
     summary = recorded.summary(steps)
     seconds = summary["steady_epoch_seconds"]

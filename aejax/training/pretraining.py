@@ -23,7 +23,7 @@ from aejax.experiment import Experiment
 from aejax.losses import Bernoulli, ContrastiveDivergence, FreeEnergy, Loss, Reconstruction
 from aejax.models import Autoencoder, Latent, ParamPath, Plain, parameters_at, traits
 from aejax.trained import Trained
-from aejax.training.loop import fit
+from aejax.training.fitting import fit
 
 
 def rbm(steps: int = 1) -> Loss:

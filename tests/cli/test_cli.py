@@ -1,5 +1,6 @@
 import errno
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -7,8 +8,12 @@ import sys
 import numpy as np
 import pytest
 
+import aejax
 from aejax.cli import _entry
-from aejax.core import DiskError, DivergedError, InputError, Stopped
+from aejax.cli._commands import TREE
+from aejax.cli._parsing import nearest_flags
+from aejax.core import DiskError, DivergedError, InputError, Stopped, kebab, known_subclasses
+from aejax.losses import Term
 from tests.cli.conftest import run
 
 SMALL = ["--data", "mnist-5k", "--epochs", "2", "--batch-size", "500", "--model.latent.size", "4"]
@@ -25,7 +30,8 @@ def trained(tmp_path_factory):
 
 def test_training_leaves_a_whole_run_directory(trained):
     names = {path.name for path in trained.iterdir()}
-    assert names == {"experiment.json", "metrics.jsonl", "tensorboard", "checkpoints", "figures", "result.json", "lock"}
+    files = {"experiment.json", "metrics.jsonl", "result.json", "state.json", "lock"}
+    assert names == files | {"tensorboard", "checkpoints", "figures"}
     figures = {path.name for path in (trained / "figures").iterdir()}
     expected = {"reconstructions", "loss", "codes", "encoder_weights", "decoder_weights"}
     expected |= {"samples", "interpolations", "traversals"}
@@ -39,6 +45,7 @@ def test_training_leaves_a_whole_run_directory(trained):
     assert content["experiment"]["model"]["latent"]["size"] == 4
     assert set(content) == {
         "experiment",
+        "changed",
         "code",
         "shape",
         "steps_per_epoch",
@@ -223,7 +230,7 @@ def test_bad_data_gets_one_sentence_and_exit_code_2(command, tmp_path, array, sa
 def test_a_run_of_another_experiment_is_not_resumed(trained, command):
     code, _, err = command("train", "ae-deep", "--resume", trained)
     assert code == 2
-    assert "is a run of ae-keras, not of ae-deep" in err
+    assert "is of ae-keras, not of ae-deep" in err
 
 
 def test_a_folder_that_cannot_be_written_is_refused(command, tmp_path):
@@ -260,7 +267,7 @@ def test_codes_of_another_size_are_refused(trained, command, tmp_path):
     assert "(n, 4)" in err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["lst"], ["train", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["lst"], ["train", "--help"], ["runs"]])
 def test_light_commands_import_nothing_heavy(arguments):
     program = (
         "import sys; from aejax.cli import main\n"
@@ -308,7 +315,66 @@ def test_every_field_has_a_flag_and_choices_are_named(command):
         "--seed",
     ):
         assert flag in out
-    assert "--optimizer {adam,adam-w,rms-prop,sgd}" in out
+    offered = re.search(r"^--optimizer\n(.*?)^--", out, re.MULTILINE | re.DOTALL)[1]
+    named = re.findall(r"^    (\S+)  +(\S.*)$", offered, re.MULTILINE)
+    assert [name for name, _ in named] == ["adam", "adam-w", "rms-prop", "sgd"]
+    assert named[3][1] == "Implements stochastic gradient descent with momentum."
+
+
+def test_help_is_a_tree_with_a_line_on_every_command(command):
+    code, out, _ = command("--help")
+    assert code == 0
+    tree = [re.match(r"( *)(\w+(?: \w+)?)  ", line) for line in out.splitlines()]
+    shown = [(len(found[1]), found[2]) for found in tree if found and found[2] in TREE]
+    assert [name for _, name in shown] == [*TREE]
+    assert all((indent > 0) == (" " in name) for indent, name in shown)
+    assert {"sweep search", "sweep show", "data check", "runs note"} <= {*TREE}
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_the_parts_in_the_help_have_a_sentence_each_and_fit_the_terminal(command, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    out = command("train", "vae-flax", "--help")[1]
+    terms = re.search(r"^--loss.terms.NAME\n(.*?)^--", out, re.MULTILINE | re.DOTALL)[1]
+    assert {kebab(term.__name__) for term in known_subclasses(Term)} <= {
+        *re.findall(r"^    (\S+)", terms, re.MULTILINE)
+    }
+    assert "kl-sparsity" in terms
+    assert "Penalises KL(rho || rho_hat_j)" in " ".join(terms.split())
+    parts = out[out.index("--model\n") :].split("\n\n")[0]
+    assert max(map(len, parts.splitlines())) <= int(columns)
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [
+        ("--lr", ["--optimizer.learning-rate"]),
+        ("--learning-rate", ["--optimizer.learning-rate"]),
+        ("--latent-size", ["--model.latent.size"]),
+        ("--batch", ["--batch-size"]),
+        ("--batchsize", ["--batch-size"]),
+        ("--kl-weight", ["--loss.terms.kl.weight"]),
+        ("--optimizer.learning-rat", ["--optimizer.learning-rate"]),
+        ("--zzz", []),
+    ],
+)
+def test_a_flag_that_does_not_exist_is_answered_by_the_one_that_is_meant(flag, meant):
+    known = ["--batch-size", "--epochs", "--model.latent.size", "--model.encoder.hidden", "--optimizer.learning-rate"]
+    known += [
+        "--optimizer.clip-norm",
+        "--loss.terms.kl.weight",
+        "--loss.terms.reconstruction.weight",
+        "--seed",
+        "--out",
+    ]
+    assert nearest_flags(flag, known)[: len(meant) or 1] == meant
+
+
+def test_an_unknown_flag_of_any_command_is_answered_so(command):
+    assert "did you mean --optimizer.learning-rate?" in command("train", "ae-keras", "--lr", "1")[2]
+    assert "aejax eval has no flag --sample: did you mean --samples?" in command("eval", "x", "--sample=3")[2]
+    assert "aejax list takes no 'x'" in command("list", "x")[2]
+    assert command("train", "--lr")[0] == 2
 
 
 @pytest.mark.slow
@@ -333,3 +399,24 @@ def test_bench_shows_rates_and_takes_settings(command):
 
 def test_bench_needs_a_round(command):
     assert command("bench", "ae-keras", "--rounds", "0")[0] == 2
+
+
+@pytest.mark.slow
+def test_python_leaves_what_the_command_does(trained, command, tmp_path):
+    experiment = aejax.load(trained).run.experiment
+    fitted = aejax.fit(experiment, folder=tmp_path, samples=50).run.path
+    assert command("train", "--config", trained, "--out", tmp_path / "again", "--no-figures", "--name", "x")[0] == 0
+    (again,) = (tmp_path / "again" / "ae-keras").iterdir()
+
+    def left(run):
+        return {str(path.relative_to(run)) for path in run.rglob("*") if "tensorboard" not in path.parts}
+
+    assert left(fitted) == left(trained)
+    assert left(again) == {name for name in left(trained) if not name.startswith("figures")} | {"notes.json"}
+    results = [json.loads((run / "result.json").read_text()) for run in (trained, fitted, again)]
+    timed = ("train_seconds", "examples_per_second")
+    assert all(result["test"] == results[0]["test"] and result.keys() == results[0].keys() for result in results)
+    assert all(
+        {n: r[n] for n in r if n not in timed} == {n: results[0][n] for n in r if n not in timed} for r in results
+    )
+    assert "x" in command("runs", tmp_path / "again")[1]

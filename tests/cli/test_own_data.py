@@ -24,7 +24,7 @@ def made(tmp_path_factory):
     np.save(folder / "x.npy", ROWS)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        aejax.fit(experiment(0.2), folder="runs")
+        aejax.fit(experiment(0.2), folder="runs", figures=False)
     return folder
 
 
@@ -126,7 +126,7 @@ def test_training_goes_on_with_the_same_data_alone(folder):
 
     def resume(epochs, **changes):
         longer = dataclasses.replace(own, epochs=epochs, **changes)
-        return aejax.fit(longer, resume=path(folder))
+        return aejax.fit(longer, resume=path(folder), figures=False)
 
     resume(2)
     (folder / "x.npy").rename("moved.npy")
@@ -157,7 +157,7 @@ def test_a_sweep_goes_on_with_the_same_data_alone(command, tmp_path, monkeypatch
 def test_a_run_without_validation_names_the_setting(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", ROWS)
-    found = aejax.fit(experiment(0.0), folder="runs").run.path
+    found = aejax.fit(experiment(0.0), folder="runs", figures=False).run.path
     code, _, err = command("score", found, "--data", "x.npy", "--out", "s.npy")
     assert code == 2
     assert "--data.validation 0.1" in err

@@ -32,7 +32,7 @@ def trained(table, tmp_path_factory):
     data = Data(str(table), 0.4, label="kind")
     model = Autoencoder(MLPEncoder(()), Plain(2), MLPDecoder(()))
     experiment = Experiment(model, Loss(Gaussian()), data, batch_size=8, steps=1, name="points")
-    return aejax.fit(experiment, folder=tmp_path_factory.mktemp("runs")).run.path
+    return aejax.fit(experiment, folder=tmp_path_factory.mktemp("runs"), figures=False).run.path
 
 
 def columns(path):
@@ -102,7 +102,7 @@ def test_outliers_are_told_among_the_examples_that_were_not_dropped(table, comma
     for name, given in (("gaps", tmp_path / "gaps.csv"), ("whole", table)):
         data = Data(str(given), 0.4, label="kind", missing="drop")
         experiment = Experiment(model, Loss(Gaussian()), data, batch_size=8, steps=1, name=name)
-        run = aejax.fit(experiment, folder=tmp_path).run.path
+        run = aejax.fit(experiment, folder=tmp_path, figures=False).run.path
         arguments = ("score", run, "--data", given, "--split", "train", "--labels", "kind", "--outlier", "odd")
         arguments = (*arguments, "--threshold", "quantile=0.9", "--out")
         code, out, _ = command(*arguments, tmp_path / f"{name}.npz")

@@ -480,7 +480,7 @@ def test_a_run_takes_plain_arrays_everywhere(tmp_path):
 
     model = Autoencoder(MLPEncoder((4,)), Plain(2), MLPDecoder((4,)))
     experiment = Experiment(model, Loss(Gaussian()), Data("mnist", 0.0), batch_size=8, steps=1)
-    trained = aejax.fit(experiment, (X, KIND), folder=tmp_path)
+    trained = aejax.fit(experiment, (X, KIND), folder=tmp_path, figures=False)
     assert trained.schema.classes == ("cat", "dog")
     assert any(row["split"] == "validation" for row in trained.history)
     again = aejax.load(trained.run.path)

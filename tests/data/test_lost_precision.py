@@ -53,7 +53,9 @@ def test_standardising_keeps_what_float32_would_lose(tmp_path, caplog):
     np.testing.assert_allclose(seen.mean(axis=0), 0, atol=1e-3)
     model = Autoencoder(MLPEncoder(()), Plain(2, "linear"), MLPDecoder(()))
     trained = aejax.fit(
-        Experiment(model, Loss(Gaussian()), data, batch_size=20, epochs=1, name="x"), folder=tmp_path / "runs"
+        Experiment(model, Loss(Gaussian()), data, batch_size=20, epochs=1, name="x"),
+        folder=tmp_path / "runs",
+        figures=False,
     )
     trained = aejax.load(trained.run.path)
     given = read_examples(data.name).x

@@ -29,7 +29,7 @@ from aejax.models import (
 )
 from aejax.models.distributions import Point
 from aejax.runs.checkpoints import Checkpoints
-from aejax.training import source_for
+from aejax.training import loop, source_for
 from aejax.training._priming import priming_examples
 
 NORMED = Autoencoder(MLPEncoder((16,), norm="batch"), Plain(3), MLPDecoder())
@@ -195,8 +195,8 @@ def test_wide_layers_are_divided_by_the_paths_of_their_parameters(tiny, vae):
 def test_a_run_goes_on_with_another_number_of_devices_and_by_the_other_strategy(tiny, normed, tmp_path):
     longer = dataclasses.replace(normed, epochs=6)
     whole = aejax.fit(longer, dataset=tiny.dataset, parallel=Parallel(devices=1))
-    begun = aejax.fit(normed, dataset=tiny.dataset, folder=tmp_path, parallel=Parallel(tensor=2))
-    resumed = aejax.fit(longer, dataset=tiny.dataset, resume=begun.run.path, parallel=Parallel("pmap", 4))
+    begun = loop.train(normed, dataset=tiny.dataset, folder=tmp_path, parallel=Parallel(tensor=2))
+    resumed = loop.train(longer, dataset=tiny.dataset, resume=begun.run.path, parallel=Parallel("pmap", 4))
     assert len(losses(resumed)) == 12
     np.testing.assert_allclose(losses(resumed), losses(whole), rtol=TOLERANCE)
 
@@ -215,14 +215,14 @@ def test_a_state_that_devices_hold_in_parts_is_saved_whole_and_restored_in_parts
 def test_layers_stay_divided_from_the_first_state_to_the_one_that_is_returned(tiny, vae, tmp_path):
     """A model that one device cannot hold: no wide array is ever whole on a device."""
     parallel = Parallel(tensor=4, wide=r"kernel$")
-    trained = aejax.fit(vae, dataset=tiny.dataset, folder=tmp_path, parallel=parallel)
+    trained = loop.train(vae, dataset=tiny.dataset, folder=tmp_path, parallel=parallel)
     kernels = [leaf for leaf in jax.tree.leaves(trained.state) if leaf.ndim == 2]
     assert kernels
     for leaf in jax.live_arrays():
         if leaf.ndim == 2 and leaf.shape in {kernel.shape for kernel in kernels} and leaf.dtype == np.float32:
             assert leaf.sharding.is_fully_replicated is False, leaf.shape
     longer = dataclasses.replace(vae, epochs=4)
-    resumed = aejax.fit(longer, dataset=tiny.dataset, resume=trained.run.path, parallel=parallel)
+    resumed = loop.train(longer, dataset=tiny.dataset, resume=trained.run.path, parallel=parallel)
     one = aejax.fit(longer, dataset=tiny.dataset, parallel=Parallel(devices=1))
     np.testing.assert_allclose(losses(resumed), losses(one), rtol=TOLERANCE)
 

@@ -126,7 +126,9 @@ def test_two_processes_train_as_one_stop_as_one_and_end_when_one_is_lost(data, t
     left = Run(path)
     epochs = left.checkpoints.steps()[-1] // left.steps_per_epoch + 2
     longer = dataclasses.replace(left.experiment, epochs=epochs)
-    resumed, whole = (aejax.fit(longer, resume=run, parallel=Parallel(devices=1)) for run in (path, None))
+    resumed, whole = (
+        aejax.fit(longer, resume=run, parallel=Parallel(devices=1), figures=False) for run in (path, None)
+    )
     losses, expected = (
         {(row["step"], row["split"]): row["loss_nats"] for row in trained.history} for trained in (resumed, whole)
     )

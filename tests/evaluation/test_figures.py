@@ -16,6 +16,7 @@ from aejax.evaluation.figures import images
 from aejax.losses import Gaussian, GaussianNoise, Loss
 from aejax.sweeps._thumbnails import read_thumbnails, thumbnails
 from aejax.trained import Trained
+from aejax.training import loop
 from tests.helpers.pictures import pixels, places
 
 
@@ -498,7 +499,7 @@ def test_images_of_four_channels_are_drawn_like_any_other(tiny, tmp_path, capsys
     loss = dataclasses.replace(tiny.experiment.loss, corruption=GaussianNoise(0.1))
     experiment = dataclasses.replace(tiny.experiment, loss=loss, epochs=1)
     dataset = Dataset("odd", part, part.take(np.arange(8)), part)
-    trained = aejax.fit(experiment, folder=tmp_path, dataset=dataset)
+    trained = loop.train(experiment, folder=tmp_path, dataset=dataset)
     finish(trained, dataset)
     assert "loss_nats" in capsys.readouterr().out
     drawn = {path.stem for path in (trained.run.path / "figures").iterdir()}

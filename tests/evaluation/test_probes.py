@@ -8,8 +8,8 @@ import aejax
 from aejax.cli._experiments import ProbeCommand
 from aejax.core import Adam, Examples, InputError
 from aejax.data import Data, Dataset, StaticBinarise, load
-from aejax.evaluation import compare, fine_tune
-from aejax.evaluation.probes import probe
+from aejax.evaluation import compare, fine_tune, probes
+from aejax.evaluation.probes import SquaredHinge, probe
 from aejax.losses import Gaussian, Loss, Masking
 from aejax.models import MLPEncoder
 from aejax.trained import trained as trained_module
@@ -45,7 +45,7 @@ def in_order(tiny, tmp_path):
     experiment = dataclasses.replace(
         tiny.experiment, loss=Loss(Gaussian()), data=Data(str(tmp_path / "d.npz"), validation=0.0), epochs=20
     )
-    return aejax.fit(experiment, folder=tmp_path / "runs")
+    return aejax.fit(experiment, folder=tmp_path / "runs", figures=False)
 
 
 def test_the_examples_of_a_probe_are_from_all_of_the_data(in_order, capsys):
@@ -210,3 +210,26 @@ def test_fine_tuning_sees_the_data_as_training_placed_it(tiny):
     placed = fine_tune(dataclasses.replace(trained, preprocess=once), tiny.dataset, **tune)
     assert placed == fine_tune(trained, drawn, **tune)
     assert placed != fine_tune(trained, tiny.dataset, **tune)
+
+
+@pytest.mark.parametrize(("classes", "strength"), [(2, 1.0), (3, 1.0), (3, 1e-2)])
+def test_the_linear_svm_has_the_weights_of_another_solver(classes, strength):
+    from sklearn.svm import LinearSVC
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, classes, 300)
+    codes = (rng.normal(size=(classes, 5))[labels] + rng.normal(size=(300, 5))).astype(np.float32)
+    ours = SquaredHinge(strength).fit(codes, labels)
+    theirs = LinearSVC(C=strength, tol=1e-8, max_iter=100_000).fit(codes, labels)
+    weights = np.vstack([theirs.coef_.T, theirs.intercept_])
+    np.testing.assert_allclose(ours.coef_[:, -weights.shape[1] :], weights, atol=0.02 * abs(weights).max())
+    assert (ours.predict(codes) == theirs.predict(codes)).mean() > 0.98
+
+
+def test_a_probe_that_has_not_converged_says_so_in_one_line(monkeypatch, caplog):
+    monkeypatch.setattr(probes, "MOST_STEPS", 1)
+    for kind in ("logistic", "svm"):
+        probe(kind, *blobs(200, 0, spread=3), *blobs(100, 1))
+    assert [message.split(":")[0] for message in caplog.messages] == [
+        f"the {kind} probe has not converged in 1 steps" for kind in ("logistic", "svm")
+    ]

@@ -1,6 +1,5 @@
 """A published figure stands beside what was measured on the same data, by the same settings, and nowhere else."""
 
-import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,26 +7,7 @@ import pytest
 
 import aejax
 from aejax.core import Examples
-from aejax.data import Data
 from aejax.evaluation import _variational, report
-from aejax.experiment import Expected
-
-
-@pytest.mark.parametrize(
-    ("changes", "stands"),
-    [
-        ({}, True),
-        ({"seed": 3}, True),
-        ({"epochs": 1}, False),
-        ({"name": "mine"}, True),
-        ({"name": "mine", "epochs": 1}, False),
-        ({"name": "mine", "data": Data("mnist-5k")}, False),
-        ({"name": "mine", "epochs": 1, "expected": Expected("loss_nats", 3.0, source="here")}, True),
-    ],
-)
-def test_a_figure_is_that_of_an_experiment_with_its_settings_under_any_name(changes, stands):
-    experiment = dataclasses.replace(aejax.get("ae-keras"), **changes)
-    assert report.published(experiment) == (experiment.expected if stands else None)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +15,7 @@ def test_a_figure_is_that_of_an_experiment_with_its_settings_under_any_name(chan
 )
 def test_no_verdict_is_given_on_other_data(part, own, stands, capsys):
     trained = SimpleNamespace(experiment=aejax.get("ae-keras"))
-    report.show(trained, {trained.experiment.expected.metric: 0.05}, part, own=own)
+    report.show(trained, {trained.experiment.expected.metric: 0.05}, part, 10, own=own)
     out = capsys.readouterr().out
     assert ("baseline" in out, ": reached" in out) == (stands, stands)
     assert part in out
@@ -52,9 +32,22 @@ def test_no_verdict_is_given_on_other_data(part, own, stands, capsys):
 )
 def test_a_verdict_says_by_how_much_a_figure_is_missed(name, measured, words, capsys):
     experiment = aejax.get(name)
-    report.show(SimpleNamespace(experiment=experiment), {experiment.expected.metric: measured}, "test")
+    report.show(SimpleNamespace(experiment=experiment), {experiment.expected.metric: measured}, "test", 10)
     out = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert all(word in out for word in words)
+
+
+@pytest.mark.parametrize(("value", "near"), [(6.208, True), (5.72, True), (5.7, False)])
+def test_an_estimate_at_its_ceiling_is_marked_wherever_it_is_printed_or_written(value, near, capsys):
+    """Of 500 examples no mutual information is above log 500 = 6.215."""
+    trained = SimpleNamespace(experiment=aejax.get("vae-flax"), history=[])
+    metrics = {"mutual_information_nats": value, "kl_nats": 25.0}
+    report.show(trained, metrics, "test", 500)
+    out = " ".join(capsys.readouterr().out.split())
+    assert (f"≥ {value:.4f}" in out) is ("500 examples cannot show more" in out) is near
+    assert "≥ 25" not in out
+    written = report.result(trained, metrics, 500)["at_ceiling"]
+    assert written == ({"mutual_information_nats": pytest.approx(6.2146, abs=1e-4)} if near else {})
 
 
 def test_one_example_does_not_say_which_units_are_active(monkeypatch, caplog):

@@ -2,11 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from aejax.core import Adam, AdamW, Cosine, InputError, WarmupCosine
+from aejax.core import Adam, AdamW, Cosine, InputError, WarmupCosine, kebab
 from aejax.core.optimizers import SGD
 from aejax.data import Standardise
 from aejax.experiment import choose_parts, part_choices, registry
-from aejax.experiment.choices import kebab
 from aejax.losses import KL, Gaussian, Reconstruction
 from aejax.losses.rate import Capacity
 from aejax.models import ConvEncoder, MLPEncoder

@@ -74,7 +74,7 @@ def train(folder: Path, saving: Saving = OFTEN) -> Trained:
     """Trains in a folder: begins a run, or resumes the run that is there."""
     runs = [path.parent for path in folder.rglob("experiment.json")]
     where: dict[str, Any] = {"resume": runs[0]} if runs else {"folder": folder}
-    return aejax.fit(EXPERIMENT, dataset=DATASET, saving=saving, **where)
+    return loop.train(EXPERIMENT, dataset=DATASET, saving=saving, **where)
 
 
 def digest(trained: Trained) -> str:

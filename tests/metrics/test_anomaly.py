@@ -13,7 +13,7 @@ from aejax.evaluation import compare, finish, suite
 from aejax.losses import Gaussian, Loss
 from aejax.metrics import as_scores, detection_metrics, flagged, parse_threshold
 from aejax.metrics.anomaly import threshold_at_quantile, threshold_at_rate
-from aejax.trained import trained as trained_module
+from aejax.trained import programs
 from tests.helpers.small import DATASET, EXPERIMENT
 
 SIZES = {"train": 20, "test": 9}
@@ -107,7 +107,7 @@ def test_the_score_is_the_squared_error_and_the_nats_that_evaluation_averages(tr
 def test_scores_do_not_depend_on_how_many_examples_go_together(trained, monkeypatch):
     x = np.concatenate([DATASET.train.x, DATASET.test.x])
     whole = trained.score(x)
-    monkeypatch.setattr(trained_module, "CHUNK", 16)
+    monkeypatch.setattr(programs, "CHUNK", 16)
     np.testing.assert_allclose(trained.score(x), whole, rtol=1e-5)
     np.testing.assert_allclose(trained.score(x[:3]), whole[:3], rtol=1e-5)
 
@@ -156,7 +156,7 @@ def run_folder(tmp_path):
     def make(validation):
         data = Data(str(tmp_path / "x.npz"), validation=validation)
         experiment = dataclasses.replace(EXPERIMENT, data=data, epochs=1)
-        return aejax.fit(experiment, folder=tmp_path / "runs").run.path
+        return aejax.fit(experiment, folder=tmp_path / "runs", figures=False).run.path
 
     return make
 
@@ -184,7 +184,7 @@ def huge(tmp_path):
     np.savez(tmp_path / "floats.npz", x_train=x, x_test=test)
     data = Data(str(tmp_path / "floats.npz"), validation=0.5)
     experiment = dataclasses.replace(EXPERIMENT, loss=Loss(Gaussian()), data=data, epochs=1)
-    return aejax.fit(experiment, folder=tmp_path / "runs"), tmp_path / "floats.npz"
+    return aejax.fit(experiment, folder=tmp_path / "runs", figures=False), tmp_path / "floats.npz"
 
 
 @pytest.mark.slow

@@ -22,8 +22,8 @@ from aejax.metrics import (
 from aejax.metrics.anomaly import parse_threshold
 from aejax.metrics.detector import expected_nearest, surprise
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.trained import trained as trained_module
-from aejax.training import fit_many
+from aejax.trained import programs
+from aejax.training import fit_many, loop
 from tests.helpers.small import DATASET, EXPERIMENT
 
 
@@ -184,7 +184,7 @@ def test_a_row_s_score_does_not_depend_on_what_is_scored_with_it(trained, monkey
     whole = trained.score(x)
     np.testing.assert_allclose(trained.score(x[:1]), whole[:1], rtol=1e-4)
     np.testing.assert_allclose(trained.score(x[::-1]), whole[::-1], rtol=1e-4)
-    monkeypatch.setattr(trained_module, "CHUNK", 8)
+    monkeypatch.setattr(programs, "CHUNK", 8)
     np.testing.assert_allclose(trained.score(x), whole, rtol=1e-4)
 
 
@@ -238,7 +238,7 @@ def test_values_near_the_largest_float_are_the_worst_of_all(trained, value):
 
 
 def test_the_run_keeps_the_rows_in_every_checkpoint(tmp_path):
-    kept = aejax.fit(TABULAR, dataset=TABLE, folder=tmp_path)
+    kept = loop.train(TABULAR, dataset=TABLE, folder=tmp_path)
     for path in (kept.run.path, kept.run.path / "checkpoints" / "best"):
         loaded = aejax.load(path)
         assert loaded.reference.count == 100
@@ -248,7 +248,7 @@ def test_the_run_keeps_the_rows_in_every_checkpoint(tmp_path):
 
 def test_fewer_rows_than_the_detector_takes_are_all_kept(tmp_path, trained):
     wide = dataclasses.replace(TABULAR, detector=Detector(rows=4096))
-    fitted = aejax.fit(wide, dataset=TABLE, folder=tmp_path)
+    fitted = loop.train(wide, dataset=TABLE, folder=tmp_path)
     assert len(fitted.reference.examples()) == 120
     seen = np.clip((TABLE.train.x - fitted.preprocess.mean) / fitted.preprocess.std, -3, 3)
     np.testing.assert_allclose(np.sort(fitted.reference.examples().x, axis=0), np.sort(seen, axis=0), atol=1e-5)
@@ -298,7 +298,7 @@ def test_a_run_without_a_detector_says_so():
 def test_the_command_scores_by_the_run_s_detector(tmp_path, monkeypatch, capsys):
     np.savez(tmp_path / "x.npz", x_train=TABLE.train.x, x_test=TABLE.test.x)
     data = Data(str(tmp_path / "x.npz"), validation=0.2, preprocess=Standardise(clip=3.0))
-    run = aejax.fit(dataclasses.replace(TABULAR, data=data, epochs=1), folder=tmp_path).run.path
+    run = aejax.fit(dataclasses.replace(TABULAR, data=data, epochs=1), folder=tmp_path, figures=False).run.path
     command = ["score", run, "--data", tmp_path / "x.npz", "--out", tmp_path / "s.npy", "--threshold", "fpr=0.1"]
     monkeypatch.setattr("sys.argv", ["aejax", *map(str, command)])
     _entry.main()

@@ -144,8 +144,8 @@ def test_a_published_likelihood_is_compared_with_one_of_as_many_samples_only(tin
     trained = aejax.fit(experiment_of(tiny, ONE, expected=expected, epochs=1), dataset=tiny.dataset)
     cases = [({"nll_50_nats": 79.0}, None), ({"nll_5000_nats": 79.0}, True), ({"nll_5000_nats": 81.0}, False)]
     for metrics, met in cases:
-        assert report.result(trained, metrics)["met"] is met
-        report.show(trained, metrics, "test")
+        assert report.result(trained, metrics, 10)["met"] is met
+        report.show(trained, metrics, "test", 10)
         assert ("nll_5000_nats 80, which was not measured" in capsys.readouterr().out) == (met is None)
 
 

@@ -10,6 +10,7 @@ from aejax.core import Adam, Examples, InputError
 from aejax.data import Dataset
 from aejax.losses import KL, Bernoulli, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder, VampPrior
+from aejax.training import loop
 from tests.helpers import compiled
 
 MODEL = ConditionalAutoencoder(MLPEncoder((4,), "tanh"), GaussianLatent(2), MLPDecoder(), classes=3)
@@ -60,7 +61,7 @@ def test_what_the_label_says_is_not_left_to_the_code(tiny):
 def test_data_without_fitting_labels_is_refused_before_anything_is_written(tiny, tmp_path, label, said):
     dataset = dataclasses.replace(tiny.dataset, train=Examples(tiny.dataset.train.x, label))
     with pytest.raises(InputError, match=said):
-        aejax.fit(dataclasses.replace(tiny.experiment, model=MODEL), dataset=dataset, folder=tmp_path)
+        loop.train(dataclasses.replace(tiny.experiment, model=MODEL), dataset=dataset, folder=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -14,6 +14,7 @@ from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPE
 from aejax.models.layers import Finish
 from aejax.models.tied import TransposedDecoder
 from aejax.runs import Run
+from aejax.training import loop
 from tests.helpers import compiled
 from tests.helpers.small import same_bits, stop_after, without_times
 
@@ -155,9 +156,9 @@ def test_a_resumed_run_goes_on_with_the_same_statistics_and_the_same_dropout(tin
     with monkeypatch.context() as patch:
         stop_after(patch, 2)
         with pytest.raises(Stopped):
-            aejax.fit(experiment, folder=tmp_path, dataset=tiny.dataset)
+            loop.train(experiment, folder=tmp_path, dataset=tiny.dataset)
     (folder,) = (tmp_path / "tiny").iterdir()
     assert Run(folder).experiment.model == experiment.model
-    resumed = aejax.fit(experiment, resume=folder, dataset=tiny.dataset)
+    resumed = loop.train(experiment, resume=folder, dataset=tiny.dataset)
     assert same_bits(resumed.state, whole.state)
     assert without_times(resumed.history) == without_times(whole.history)

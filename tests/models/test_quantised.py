@@ -14,6 +14,7 @@ from aejax.losses import Commitment, Loss, Reconstruction
 from aejax.losses.quantised import Codebook
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Quantised, VectorQuantised
 from aejax.models.quantised import nearest
+from aejax.training import loop
 from tests.helpers import compiled
 
 KEY = jax.random.key(0)
@@ -210,8 +211,8 @@ def test_resumed_from_the_middle_training_ends_with_the_same_bits(learning, tiny
     model = Autoencoder(MLPEncoder((8,)), latent, MLPDecoder())
     experiment = dataclasses.replace(tiny.experiment, model=model, loss=Loss(terms=terms))
     whole = aejax.fit(experiment, dataset=tiny.dataset)
-    half = aejax.fit(dataclasses.replace(experiment, epochs=1), dataset=tiny.dataset, folder=tmp_path)
-    resumed = aejax.fit(experiment, dataset=tiny.dataset, resume=half.run.path)
+    half = loop.train(dataclasses.replace(experiment, epochs=1), dataset=tiny.dataset, folder=tmp_path)
+    resumed = loop.train(experiment, dataset=tiny.dataset, resume=half.run.path)
     for ours, theirs in zip(jax.tree.leaves(resumed.state), jax.tree.leaves(whole.state), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     before, after = (run.state.collections["codebook"]["latent"]["placed"] for run in (half, whole))

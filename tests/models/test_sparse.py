@@ -11,6 +11,7 @@ import aejax
 from aejax.core import Examples, InputError
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPEncoder, SpatialWinnerTakeAll, TopK, WinnerTakeAll
 from aejax.models.sparse import UnitNormDecoder, largest
+from aejax.training import loop
 from tests.helpers import compiled
 
 KEY = jax.random.key(0)
@@ -174,8 +175,8 @@ def test_training_counts_its_steps_and_resumes_with_the_same_bits(tiny, tmp_path
     model = Autoencoder(MLPEncoder(), TopK(6, 2, begin=5, anneal_steps=8), UnitNormDecoder())
     experiment = dataclasses.replace(tiny.experiment, model=model)
     whole = aejax.fit(experiment, dataset=tiny.dataset)
-    half = aejax.fit(dataclasses.replace(experiment, epochs=1), dataset=tiny.dataset, folder=tmp_path)
-    resumed = aejax.fit(experiment, dataset=tiny.dataset, resume=half.run.path)
+    half = loop.train(dataclasses.replace(experiment, epochs=1), dataset=tiny.dataset, folder=tmp_path)
+    resumed = loop.train(experiment, dataset=tiny.dataset, resume=half.run.path)
     assert jax.tree.leaves(resumed.state.collections) == [10]
     for ours, theirs in zip(jax.tree.leaves(resumed.state), jax.tree.leaves(whole.state), strict=True):
         np.testing.assert_array_equal(ours, theirs)

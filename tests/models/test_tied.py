@@ -25,6 +25,7 @@ from aejax.models import (
     WinnerTakeAll,
 )
 from aejax.models.tied import TransposedDecoder
+from aejax.training import loop
 from tests.models.test_autoencoder import drawn, init, run
 
 DEEP = TiedAutoencoder(MLPEncoder((6, 5), "tanh"), Plain(3), TransposedDecoder("tanh"), (4, 4, 1))
@@ -81,7 +82,7 @@ def test_both_uses_of_a_kernel_have_their_part_in_its_gradient():
 def test_it_trains_is_drawn_and_is_used_like_any_other(tiny, tmp_path):
     model = TiedAutoencoder(MLPEncoder((8,), norm="batch"), Plain(3), TransposedDecoder(norm="batch"))
     experiment = Experiment(model, Loss(), Data("tiny"), batch_size=8, epochs=2, name="tied")
-    trained = aejax.fit(experiment, dataset=tiny.dataset, folder=tmp_path)
+    trained = loop.train(experiment, dataset=tiny.dataset, folder=tmp_path)
     loaded = aejax.load(trained.run.path)
     x = tiny.dataset.test.x
     assert loaded.encode(x).shape == (10, 3)

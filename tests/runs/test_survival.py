@@ -18,6 +18,7 @@ import aejax
 from aejax.core import Adam, DiskError, InputError
 from aejax.runs import Run, Saving, array_file, write_atomically
 from aejax.runs.checkpoints import Checkpoints
+from aejax.training import loop
 from aejax.training._rows import RowLog
 from tests.helpers.lives import digest, train
 from tests.helpers.small import DATASET, EXPERIMENT, same_bits, without_times
@@ -101,11 +102,11 @@ def snapshots(folder):
 
 @pytest.mark.slow
 def test_a_kill_between_any_two_operations_on_the_disk_loses_nothing(tmp_path, monkeypatch):
-    whole = digest(aejax.fit(FEW, folder=tmp_path / "whole", dataset=DATASET, saving=OFTEN))
+    whole = digest(loop.train(FEW, folder=tmp_path / "whole", dataset=DATASET, saving=OFTEN))
     save = Checkpoints.save
     monkeypatch.setattr(Checkpoints, "save", lambda self, *rest: (save(self, *rest), self.wait()))
     with snapshots(tmp_path / "cut") as (folder, copies):
-        run = aejax.fit(dataclasses.replace(FEW, epochs=3), folder=folder, dataset=DATASET, saving=OFTEN).run
+        run = loop.train(dataclasses.replace(FEW, epochs=3), folder=folder, dataset=DATASET, saving=OFTEN).run
     saved = [int(aejax.load(copy).state.step) for copy in copies if Checkpoints(copy / "checkpoints").steps()]
     assert saved == sorted(saved)
     assert set(saved) == {5, 10, 15}
@@ -113,11 +114,11 @@ def test_a_kill_between_any_two_operations_on_the_disk_loses_nothing(tmp_path, m
     content = (damaged / "checkpoints" / "15.safetensors").read_bytes()
     (damaged / "checkpoints" / "20.safetensors").write_bytes(content[:-1])
     with snapshots(tmp_path / "resumed") as (_, later):
-        aejax.fit(FEW, resume=damaged, dataset=DATASET, saving=OFTEN)
+        loop.train(FEW, resume=damaged, dataset=DATASET, saving=OFTEN)
     assert len(copies) > 10
     assert len(later) > 5
     for copy in [*copies, *later]:
-        assert digest(aejax.fit(FEW, resume=copy, dataset=DATASET, saving=OFTEN)) == whole, copy
+        assert digest(loop.train(FEW, resume=copy, dataset=DATASET, saving=OFTEN)) == whole, copy
         assert not list(copy.rglob(".*"))
 
 
@@ -148,12 +149,12 @@ def test_a_full_disk_is_said_in_one_sentence_and_earlier_checkpoints_are_whole(t
     monkeypatch.setattr(Run, "log", logged)
     said = r"step 15 .*\((No space left on device|File too large)\).*make room, then aejax train tiny --resume"
     with pytest.raises(DiskError, match=said) as error:
-        aejax.fit(FEW, folder=tmp_path, dataset=DATASET, saving=Saving(save_epochs=1))
+        loop.train(FEW, folder=tmp_path, dataset=DATASET, saving=Saving(save_epochs=1))
     assert "\n" not in str(error.value)
     monkeypatch.undo()
     (run,) = (tmp_path / "tiny").iterdir()
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["10.safetensors", "5.safetensors"]
-    resumed = aejax.fit(FEW, resume=run, dataset=DATASET)
+    resumed = loop.train(FEW, resume=run, dataset=DATASET)
     assert same_bits(resumed.state, aejax.fit(FEW, dataset=DATASET).state)
 
 
@@ -166,7 +167,7 @@ def test_the_best_by_validation_is_kept_beside_the_newest(tmp_path, monkeypatch)
 
     monkeypatch.setattr(RowLog, "rows", rows)
     experiment = dataclasses.replace(EXPERIMENT, optimizer=Adam(1e-2))
-    run = aejax.fit(experiment, folder=tmp_path, dataset=DATASET, saving=Saving(keep=1)).run
+    run = loop.train(experiment, folder=tmp_path, dataset=DATASET, saving=Saving(keep=1)).run
     assert run.checkpoints.steps() == [15, 30]
     best = aejax.load(run.path / "checkpoints" / "best")
     assert same_bits(best.state, aejax.fit(dataclasses.replace(experiment, epochs=3), dataset=DATASET).state)
@@ -194,22 +195,22 @@ def test_training_does_not_wait_for_the_disk(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Checkpoints, "_write", slow)
     monkeypatch.setattr(Run, "log", logged)
-    run = aejax.fit(FEW, folder=tmp_path, dataset=UNVALIDATED, saving=Saving(save_seconds=0)).run
+    run = loop.train(FEW, folder=tmp_path, dataset=UNVALIDATED, saving=Saving(save_seconds=0)).run
     assert all(in_time)
     assert run.checkpoints.steps() == [5, 20]
 
 
 def test_the_newest_are_kept_by_number(tmp_path):
-    run = aejax.fit(EXPERIMENT, folder=tmp_path, dataset=UNVALIDATED, saving=Saving(save_epochs=2, keep=2)).run
+    run = loop.train(EXPERIMENT, folder=tmp_path, dataset=UNVALIDATED, saving=Saving(save_epochs=2, keep=2)).run
     assert run.checkpoints.steps() == [20, 30]
     with pytest.raises(InputError, match="best needs validation rows"):
         aejax.load(run.path / "checkpoints" / "best")
 
 
 def test_a_run_has_one_writer(tmp_path):
-    run = aejax.fit(FEW, folder=tmp_path, dataset=DATASET).run
+    run = loop.train(FEW, folder=tmp_path, dataset=DATASET).run
     with run.writing(), pytest.raises(InputError, match="another process writes to"):
-        aejax.fit(dataclasses.replace(FEW, epochs=5), resume=run.path, dataset=DATASET)
+        loop.train(dataclasses.replace(FEW, epochs=5), resume=run.path, dataset=DATASET)
     assert aejax.load(run.path).experiment.epochs == 4
 
 
@@ -228,14 +229,14 @@ def test_it_is_one_where_folders_cannot_be_locked(tmp_path, monkeypatch):
 
 def test_given_params_are_on_disk_before_training_begins(tmp_path):
     start = aejax.fit(dataclasses.replace(FEW, seed=7), dataset=DATASET).state.params
-    whole = aejax.fit(FEW, folder=tmp_path, dataset=DATASET, params=start, saving=OFTEN)
-    fresh = aejax.fit(dataclasses.replace(FEW, epochs=1), folder=tmp_path, dataset=DATASET, params=start)
+    whole = loop.train(FEW, folder=tmp_path, dataset=DATASET, params=start, saving=OFTEN)
+    fresh = loop.train(dataclasses.replace(FEW, epochs=1), folder=tmp_path, dataset=DATASET, params=start)
     (fresh.run.path / "checkpoints" / "5.safetensors").unlink()
-    resumed = aejax.fit(FEW, resume=fresh.run.path, dataset=DATASET)
+    resumed = loop.train(FEW, resume=fresh.run.path, dataset=DATASET)
     assert same_bits(resumed.state, whole.state)
     shutil.rmtree(fresh.run.path / "checkpoints")
     with pytest.raises(InputError, match="began with params it does not hold: train it again"):
-        aejax.fit(FEW, resume=fresh.run.path, dataset=DATASET)
+        loop.train(FEW, resume=fresh.run.path, dataset=DATASET)
 
 
 def test_the_board_is_a_mirror_after_a_resumption_too(tmp_path):
@@ -251,9 +252,9 @@ def test_the_board_is_a_mirror_after_a_resumption_too(tmp_path):
             content = content[16 + size :]
         return found
 
-    run = aejax.fit(FEW, folder=tmp_path, dataset=DATASET, saving=Saving(save_epochs=1)).run.path
+    run = loop.train(FEW, folder=tmp_path, dataset=DATASET, saving=Saving(save_epochs=1)).run.path
     (run / "checkpoints" / "20.safetensors").unlink()
-    aejax.fit(FEW, resume=run, dataset=DATASET)
+    loop.train(FEW, resume=run, dataset=DATASET)
     assert steps(run) == [5, 10, 15, 20]
     assert [row["step"] for row in without_times(aejax.load(run).history)] == [5, 5, 10, 10, 15, 15, 20, 20]
 

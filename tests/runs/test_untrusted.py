@@ -20,6 +20,7 @@ from aejax.data.files import read
 from aejax.data.packing import pack_parts
 from aejax.runs import Run, _older, array_file, read_json
 from aejax.sweeps import Result, Sweep, grid, read_axes, summary
+from aejax.training import loop
 from tests.helpers.older import made_older
 from tests.helpers.small import DATASET, EXPERIMENT
 
@@ -78,7 +79,7 @@ def read_or_refused(read):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    return aejax.fit(EXPERIMENT, folder=folder, dataset=DATASET).run.path
+    return loop.train(EXPERIMENT, folder=folder, dataset=DATASET).run.path
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def test_a_run_goes_on_to_where_it_would_have_come_without_a_stop(folder):
     """To the bits of the machine that wrote it, but for the rounding of another processor."""
     (run,) = (folder / "run" / "small").iterdir()
     longer = dataclasses.replace(aejax.load(run).run.experiment, epochs=4)
-    state = aejax.fit(longer, resume=run).state
+    state = aejax.fit(longer, resume=run, figures=False).state
     stored = np.load("bits.npz")
     for number, leaf in enumerate(jax.tree.leaves(state)):
         np.testing.assert_allclose(leaf, stored[str(number)], rtol=1e-3, atol=1e-5)
@@ -59,7 +59,7 @@ def test_a_resumed_run_adds_files_to_its_folders_and_none_is_lost(folder):
     opened = aejax.load(run).run
     assert opened.checkpoints.steps() == [10]
     files = {path: path.read_bytes() for path in (run / "checkpoints" / "10").rglob("*") if path.is_file()}
-    aejax.fit(dataclasses.replace(opened.experiment, epochs=3), resume=run)
+    aejax.fit(dataclasses.replace(opened.experiment, epochs=3), resume=run, figures=False)
     assert opened.checkpoints.steps() == [10, 15]
     assert {path: path.read_bytes() for path in (run / "checkpoints" / "10").rglob("*") if path.is_file()} == files
     assert [int(aejax.load(run / "checkpoints" / which).state.step) for which in ("10", "15")] == [10, 15]
@@ -68,7 +68,9 @@ def test_a_resumed_run_adds_files_to_its_folders_and_none_is_lost(folder):
     # Where the new one is damaged, the older one is used; it goes once it is neither among the newest nor the best.
     newest = run / "checkpoints" / "15.safetensors"
     newest.write_bytes(newest.read_bytes()[:-1])
-    again = aejax.fit(dataclasses.replace(opened.experiment, epochs=4), resume=run, saving=Saving(keep=1)).run
+    again = aejax.fit(
+        dataclasses.replace(opened.experiment, epochs=4), resume=run, saving=Saving(keep=1), figures=False
+    ).run
     losses = validation_losses(again.rows())
     assert set(again.checkpoints.steps()) == {20, min((10, 15, 20), key=losses.__getitem__)}
     assert not list((run / "checkpoints").glob(".*"))
@@ -81,8 +83,8 @@ def test_only_an_older_run_needs_orbax(folder, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(InputError, match="no checkpoint that can be loaded"):
         aejax.load(run)
-    new = aejax.fit(dataclasses.replace(experiment, epochs=1), folder=folder).run.path
-    aejax.fit(experiment, resume=new)
+    new = aejax.fit(dataclasses.replace(experiment, epochs=1), folder=folder, figures=False).run.path
+    aejax.fit(experiment, resume=new, figures=False)
     assert int(aejax.load(new).state.step) == 10
 
 

@@ -156,7 +156,7 @@ def test_every_trial_is_a_line_of_the_export(swept, tmp_path, ending):
 
 
 def test_another_ending_is_refused(swept, tmp_path):
-    with pytest.raises(InputError, match=r"neither .csv nor .parquet"):
+    with pytest.raises(InputError, match=r"ends in none of .csv, .json, .parquet"):
         summary.export(swept, tmp_path / "trials.txt")
 
 

@@ -152,7 +152,10 @@ def data(tmp_path):
 
 def test_the_commands_round_trip_and_refuse_another_run(tmp_path, command, data, capsys):
     experiment = dataclasses.replace(EXPERIMENT, data=data, epochs=1)
-    run, other = (aejax.fit(dataclasses.replace(experiment, seed=seed), folder=tmp_path).run.path for seed in range(2))
+    run, other = (
+        aejax.fit(dataclasses.replace(experiment, seed=seed), folder=tmp_path, figures=False).run.path
+        for seed in range(2)
+    )
     file, out = tmp_path / "x.aej", tmp_path / "out.npy"
     assert command("compress", run, "--data", data.name, "--bits", "3", "--out", file) == 0
     assert f"{file.stat().st_size} bytes for 10 examples" in capsys.readouterr().out
@@ -175,7 +178,7 @@ def test_the_commands_round_trip_and_refuse_another_run(tmp_path, command, data,
 def test_the_commands_take_a_codebook_and_labels(tmp_path, command, data, conditional, capsys):
     vq = dataclasses.replace(vector_quantised("average"), data=data)
     run, labelled = (
-        aejax.fit(experiment, folder=tmp_path).run.path
+        aejax.fit(experiment, folder=tmp_path, figures=False).run.path
         for experiment in (vq, dataclasses.replace(conditional, data=data))
     )
     file, out = tmp_path / "x.aej", tmp_path / "out.npy"

@@ -12,7 +12,8 @@ from aejax.data import Dataset
 from aejax.evaluation import _generation, suite
 from aejax.losses import KL, Bernoulli, Gaussian, Loss, Reconstruction
 from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
-from aejax.trained import codes, trained as trained_module
+from aejax.trained import codes, programs
+from aejax.training import loop
 from tests.helpers.pictures import places
 from tests.helpers.small import DATASET, EXPERIMENT
 
@@ -61,7 +62,7 @@ def test_a_sample_is_a_decoded_code_and_with_draw_a_draw_of_its_values(vae):
 
 
 def test_codes_drawn_for_one_example_are_its_posterior_s_in_every_chunk(vae, monkeypatch):
-    monkeypatch.setattr(trained_module, "CHUNK", 1000)
+    monkeypatch.setattr(programs, "CHUNK", 1000)
     x = np.repeat(DATASET.test.x[:1], 4000, axis=0)
     drawn = vae.encode(x, seed=0)
     dense = {name: {k: np.asarray(v) for k, v in layer.items()} for name, layer in vae.state.params["latent"].items()}
@@ -171,7 +172,7 @@ def test_vectors_have_no_pictures_of_this_kind():
 
 @pytest.mark.slow
 def test_a_conditional_run_loads_as_the_same_model_and_its_commands_take_labels(conditional, tmp_path):
-    kept = aejax.fit(conditional.experiment, dataset=DATASET, folder=tmp_path)
+    kept = loop.train(conditional.experiment, dataset=DATASET, folder=tmp_path)
     again = aejax.load(kept.run.path)
     x, label = DATASET.test.x, DATASET.test.label
     np.testing.assert_array_equal(again.encode(x, label), kept.encode(x, label))

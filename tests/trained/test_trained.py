@@ -10,7 +10,7 @@ from aejax import core
 from aejax.core import Examples, InputError
 from aejax.data import Dataset, StaticBinarise
 from aejax.losses import Gaussian, Loss
-from aejax.trained import trained as trained_module
+from aejax.trained import programs
 from tests.helpers.small import DATASET, EXPERIMENT
 
 
@@ -23,7 +23,7 @@ def test_codes_do_not_depend_on_how_many_examples_go_together(trained, monkeypat
     x = np.concatenate([DATASET.train.x, DATASET.test.x])
     whole = trained.encode(x)
     assert whole.shape == (50, 3)
-    monkeypatch.setattr(trained_module, "CHUNK", 16)
+    monkeypatch.setattr(programs, "CHUNK", 16)
     np.testing.assert_allclose(trained.encode(x), whole, atol=1e-6)
     for n in (1, 2, 7):
         np.testing.assert_allclose(trained.encode(x[:n]), whole[:n], atol=1e-6)
@@ -88,14 +88,14 @@ def test_codes_that_do_not_fit_are_refused(trained, z):
 
 
 def test_codes_of_many_examples_are_never_all_on_the_device(trained, monkeypatch):
-    monkeypatch.setattr(trained_module, "CHUNK", 16)
+    monkeypatch.setattr(programs, "CHUNK", 16)
     held = []
 
     def watched(rows):
         held.append(sum(leaf.shape == (16, 77) for leaf in jax.live_arrays()))
         return jnp.zeros((16, 77))
 
-    made = trained_module.in_chunks(watched, np.zeros((160, 4), np.float32))
+    made = programs.in_chunks(watched, np.zeros((160, 4), np.float32))
     assert made.shape == (160, 77)
     assert len(held) == 10
     assert max(held) <= 2
@@ -111,7 +111,7 @@ class Pixels:
 
 @pytest.mark.parametrize("chunk", [1024, 16])
 def test_means_over_a_part_have_the_shape_of_one_example_and_count_each_once(trained, monkeypatch, chunk):
-    monkeypatch.setattr(trained_module, "CHUNK", chunk)
+    monkeypatch.setattr(programs, "CHUNK", chunk)
     found = trained.means(Pixels(), DATASET.train)
     expected = (DATASET.train.x / 255).mean(axis=0)
     np.testing.assert_allclose(found["pixels"], expected, rtol=1e-5)

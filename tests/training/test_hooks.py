@@ -37,7 +37,7 @@ from aejax.models import (
     VariationalAutoencoder,
     traits,
 )
-from aejax.training import fit, fit_many
+from aejax.training import fit, fit_many, loop
 from aejax.training._priming import priming_examples
 from tests.helpers.small import digits, same_bits, without_times
 
@@ -123,8 +123,8 @@ def whole():
 
 
 def test_a_run_that_goes_on_ends_with_the_same_bits_and_primes_no_more(whole, tmp_path):
-    begun = fit(dataclasses.replace(EXPERIMENT, epochs=2), dataset=DATASET, folder=tmp_path, parallel=ONE)
-    resumed = fit(EXPERIMENT, dataset=DATASET, resume=begun.run.path, parallel=ONE)
+    begun = loop.train(dataclasses.replace(EXPERIMENT, epochs=2), dataset=DATASET, folder=tmp_path, parallel=ONE)
+    resumed = loop.train(EXPERIMENT, dataset=DATASET, resume=begun.run.path, parallel=ONE)
     assert same_bits(resumed.state, whole.state)
     assert without_times(resumed.history) == without_times(whole.history)
 

@@ -29,7 +29,7 @@ from tests.helpers.small import DATASET, EXPERIMENT, same_bits, stop_after, with
 
 @pytest.fixture
 def whole(tmp_path):
-    return aejax.fit(EXPERIMENT, folder=tmp_path / "whole", dataset=DATASET)
+    return loop.train(EXPERIMENT, folder=tmp_path / "whole", dataset=DATASET)
 
 
 @pytest.mark.parametrize(("epochs", "number"), [(1, signal.SIGINT), (3, signal.SIGTERM), (6, signal.SIGINT)])
@@ -37,11 +37,11 @@ def test_a_stopped_and_resumed_run_equals_one_left_alone_bit_for_bit(tmp_path, m
     with monkeypatch.context() as patch:
         stop_after(patch, epochs, number)
         with pytest.raises(Stopped, match=f"stopped .*; epoch {epochs} is saved") as stopped:
-            aejax.fit(EXPERIMENT, folder=tmp_path / "cut", dataset=DATASET)
+            loop.train(EXPERIMENT, folder=tmp_path / "cut", dataset=DATASET)
     assert stopped.value.number == number
     (folder,) = (tmp_path / "cut" / "tiny").iterdir()
     assert int(aejax.load(folder).state.step) == epochs * 5
-    resumed = aejax.fit(EXPERIMENT, resume=folder, dataset=DATASET)
+    resumed = loop.train(EXPERIMENT, resume=folder, dataset=DATASET)
     assert same_bits(resumed.state, whole.state)
     assert without_times(resumed.history) == without_times(whole.history)
     assert without_times(resumed.run.rows()) == without_times(whole.run.rows())
@@ -53,7 +53,7 @@ def test_after_a_run_ctrl_c_means_again_what_it_meant_before(tmp_path):
 
     before = signal.signal(signal.SIGINT, own)
     try:
-        aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), dataset=DATASET, folder=tmp_path)
+        loop.train(dataclasses.replace(EXPERIMENT, epochs=1), dataset=DATASET, folder=tmp_path)
         assert signal.getsignal(signal.SIGINT) is own
     finally:
         signal.signal(signal.SIGINT, before)
@@ -96,37 +96,37 @@ def test_an_empty_sequence_of_epochs_stays_empty():
 
 
 def test_a_finished_run_resumed_changes_nothing(whole):
-    again = aejax.fit(EXPERIMENT, resume=whole.run.path, dataset=DATASET)
+    again = loop.train(EXPERIMENT, resume=whole.run.path, dataset=DATASET)
     assert same_bits(again.state, whole.state)
     assert without_times(again.history) == without_times(whole.history)
 
 
 def test_a_run_can_be_lengthened(whole):
     longer = dataclasses.replace(EXPERIMENT, epochs=8)
-    assert int(aejax.fit(longer, resume=whole.run.path, dataset=DATASET).state.step) == 40
+    assert int(loop.train(longer, resume=whole.run.path, dataset=DATASET).state.step) == 40
     assert aejax.load(whole.run.path).experiment.epochs == 8
 
 
 def test_a_run_cannot_be_shortened(whole):
     with pytest.raises(InputError, match="has 6 epochs behind it: give --epochs of at least as many"):
-        aejax.fit(dataclasses.replace(EXPERIMENT, epochs=5), resume=whole.run.path, dataset=DATASET)
+        loop.train(dataclasses.replace(EXPERIMENT, epochs=5), resume=whole.run.path, dataset=DATASET)
     assert aejax.load(whole.run.path).experiment.epochs == 6
 
 
 def test_resuming_with_other_settings_says_which(whole):
     other = dataclasses.replace(EXPERIMENT, batch_size=4, optimizer=Adam(5e-2, Cosine()))
     with pytest.raises(InputError, match=r"made with optimizer.learning_rate 0.01, not 0.05; .*batch_size 8, not 4"):
-        aejax.fit(other, resume=whole.run.path, dataset=DATASET)
+        loop.train(other, resume=whole.run.path, dataset=DATASET)
 
 
 def test_resuming_on_other_data_or_with_other_versions_is_noticed(whole, caplog):
     fewer = dataclasses.replace(DATASET, train=DATASET.train.take(np.arange(32)))
     with pytest.raises(InputError, match=r"with 5 steps an epoch, not \(4, 4, 1\) with 4: give it the data"):
-        aejax.fit(EXPERIMENT, resume=whole.run.path, dataset=fewer)
+        loop.train(EXPERIMENT, resume=whole.run.path, dataset=fewer)
     file = whole.run.path / "experiment.json"
     assert not caplog.text
     file.write_text(file.read_text().replace(f'"jax": "{jax.__version__}"', '"jax": "0.1"'))
-    aejax.fit(EXPERIMENT, resume=whole.run.path, dataset=DATASET)
+    loop.train(EXPERIMENT, resume=whole.run.path, dataset=DATASET)
     assert f"was made with jax 0.1, not {jax.__version__}: bits may differ" in caplog.text
 
 
@@ -135,10 +135,10 @@ def test_what_each_part_of_a_run_was_made_with_is_kept(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(provenance, "versions", lambda: versions() | changed)
             longer = dataclasses.replace(EXPERIMENT, epochs=epochs)
-            aejax.fit(longer, resume=run, dataset=DATASET, saving=Saving(save_epochs=1))
+            loop.train(longer, resume=run, dataset=DATASET, saving=Saving(save_epochs=1))
         return json.loads((run / "experiment.json").read_text())["provenance"]
 
-    run = aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), folder=tmp_path, dataset=DATASET).run.path
+    run = loop.train(dataclasses.replace(EXPERIMENT, epochs=1), folder=tmp_path, dataset=DATASET).run.path
     (first,) = resumed(2)
     assert set(first) == {"step", "versions", "hardware", "commit"}
     assert resumed(3, jax="9.9") == [first, second := {**first, "step": 10, "versions": versions() | {"jax": "9.9"}}]
@@ -154,14 +154,14 @@ def test_what_an_older_run_was_made_with_is_its_first_part(whole):
     (now,) = content.pop("provenance")
     old = {"versions": now["versions"] | {"jax": "0.1"}, "hardware": now["hardware"], "commit": "abc"}
     file.write_text(json.dumps(content | old))
-    aejax.fit(EXPERIMENT, resume=whole.run.path, dataset=DATASET)
+    loop.train(EXPERIMENT, resume=whole.run.path, dataset=DATASET)
     assert json.loads(file.read_text()) == content | {"provenance": [{"step": 0} | old, now | {"step": 30}]}
 
 
 def test_a_diverging_term_is_named_with_its_step_and_the_last_good_state_is_kept(tmp_path):
     wild = dataclasses.replace(EXPERIMENT, loss=Loss(Gaussian(1e-19)), optimizer=Adam(1e3))
     with pytest.raises(DivergedError, match=r"reconstruction_nats became .* at step 1 \(epoch 1\)"):
-        aejax.fit(wild, folder=tmp_path, dataset=DATASET)
+        loop.train(wild, folder=tmp_path, dataset=DATASET)
 
 
 def test_the_state_before_the_bad_epoch_is_kept(tmp_path, monkeypatch):
@@ -176,13 +176,13 @@ def test_the_state_before_the_bad_epoch_is_kept(tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "_require_finite", poisoned)
     with pytest.raises(DivergedError, match=r"reconstruction_nats became nan at step 13 \(epoch 3\); epoch 2 is saved"):
-        aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET)
+        loop.train(EXPERIMENT, folder=tmp_path, dataset=DATASET)
     (folder,) = (tmp_path / "tiny").iterdir()
     assert int(aejax.load(folder).state.step) == 10
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
-    trained = aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET, saving=Saving(save_epochs=1))
+    trained = loop.train(EXPERIMENT, folder=tmp_path, dataset=DATASET, saving=Saving(save_epochs=1))
     checkpoints = trained.run.path / "checkpoints"
     assert sorted(path.name for path in checkpoints.iterdir()) == [f"{step}.safetensors" for step in (20, 25, 30)]
     newest = checkpoints / "30.safetensors"
@@ -190,12 +190,12 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "aejax"):
         assert int(aejax.load(trained.run.path).state.step) == 25
     assert caplog.text.count("checkpoint of step 30") == len(caplog.records) == 1
-    resumed = aejax.fit(EXPERIMENT, resume=trained.run.path, dataset=DATASET)
+    resumed = loop.train(EXPERIMENT, resume=trained.run.path, dataset=DATASET)
     assert same_bits(resumed.state, trained.state)
 
 
 def test_any_altered_byte_of_a_checkpoint_is_noticed(tmp_path):
-    trained = aejax.fit(EXPERIMENT, folder=tmp_path, dataset=DATASET)
+    trained = loop.train(EXPERIMENT, folder=tmp_path, dataset=DATASET)
     for run in (trained.run.path, made_older(trained.run.path)):
         files = [path for path in (run / "checkpoints").rglob("*") if path.is_file()]
         rng = np.random.default_rng(0)
@@ -214,7 +214,7 @@ def test_fitted_statistics_travel_with_the_checkpoint(tmp_path):
     experiment = dataclasses.replace(
         EXPERIMENT, loss=Loss(Gaussian()), data=Data("generated", preprocess=Standardise())
     )
-    trained = aejax.fit(experiment, folder=tmp_path, dataset=DATASET)
+    trained = loop.train(experiment, folder=tmp_path, dataset=DATASET)
     loaded = aejax.load(trained.run.path)
     expected = (DATASET.train.x / 255).mean(axis=0)
     np.testing.assert_allclose(loaded.preprocess.mean, expected, rtol=1e-5)
@@ -236,7 +236,7 @@ def test_the_seed_changes_the_run_and_repeats_it(whole):
 
 
 def test_a_lengthened_run_stretches_its_schedule(whole):
-    longer = aejax.fit(dataclasses.replace(whole.run.experiment, epochs=8), resume=whole.run.path, dataset=DATASET)
+    longer = loop.train(dataclasses.replace(whole.run.experiment, epochs=8), resume=whole.run.path, dataset=DATASET)
     assert longer.experiment.optimizer.horizon == 40.0
     assert whole.experiment.optimizer.horizon == 30.0
 
@@ -244,10 +244,10 @@ def test_a_lengthened_run_stretches_its_schedule(whole):
 def lengthened(tmp_path, schedule, epochs, **changed):
     """Resumes a run of two epochs as one of `epochs`, and returns what its folder says of that."""
     short = dataclasses.replace(EXPERIMENT, epochs=2, optimizer=Adam(1e-2, schedule, **changed))
-    run = aejax.fit(short, folder=tmp_path, dataset=DATASET).run
+    run = loop.train(short, folder=tmp_path, dataset=DATASET).run
     again = dataclasses.replace(short, epochs=epochs)
     for _ in range(2):  # what it has become is what it then is
-        aejax.fit(again, resume=run.path, dataset=DATASET)
+        loop.train(again, resume=run.path, dataset=DATASET)
     return json.loads((run.path / "experiment.json").read_text())["lengthened"]
 
 
@@ -280,6 +280,6 @@ def test_parameters_that_break_in_the_very_last_step_are_noticed(tmp_path):
     steep = Loss(terms={"reconstruction": Reconstruction(1e30)})
     wild = dataclasses.replace(EXPERIMENT, loss=steep, optimizer=SGD(1e12, momentum=0.0), batch_size=40, epochs=1)
     with pytest.raises(DivergedError, match=r"parameters became infinite .* in the last step of epoch 1"):
-        aejax.fit(wild, folder=tmp_path, dataset=DATASET)
+        loop.train(wild, folder=tmp_path, dataset=DATASET)
     (folder,) = (tmp_path / "tiny").iterdir()
     assert not (folder / "checkpoints").exists()

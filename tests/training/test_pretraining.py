@@ -12,7 +12,7 @@ from aejax.experiment import Experiment
 from aejax.losses import Gaussian, Loss, Masking
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder
 from aejax.models.tied import TransposedDecoder
-from aejax.training import pretraining
+from aejax.training import loop, pretraining
 
 LAYER = Experiment(
     Autoencoder(MLPEncoder(), Plain(), MLPDecoder()),
@@ -124,7 +124,7 @@ def test_training_starts_from_the_given_parameters(tiny):
 
 def test_a_run_says_what_it_started_from_and_keeps_saying_it(tiny, tmp_path):
     def started(params=None, **where):
-        run = aejax.fit(stack(FREE), dataset=tiny.dataset, params=params, **where).run
+        run = loop.train(stack(FREE), dataset=tiny.dataset, params=params, **where).run
         return run, json.loads((run.path / "experiment.json").read_text())["params"]
 
     first, fresh = started(folder=tmp_path)

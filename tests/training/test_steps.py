@@ -12,7 +12,7 @@ import aejax
 from aejax.core import Adam, Cosine, InputError
 from aejax.evaluation import report
 from aejax.runs import Recording, Run, Saving
-from aejax.training import EarlyStopping, Intervals, fit_many
+from aejax.training import EarlyStopping, Intervals, fit_many, loop
 from aejax.training.engine import Engine
 from tests.helpers.small import DATASET, EXPERIMENT, same_bits, without_times
 
@@ -24,7 +24,7 @@ def places(rows):
 
 
 def test_a_run_ends_at_its_last_step_wherever_that_is_in_an_epoch(tmp_path):
-    trained = aejax.fit(STEPS, folder=tmp_path, dataset=DATASET)
+    trained = loop.train(STEPS, folder=tmp_path, dataset=DATASET)
     assert int(trained.state.step) == 13
     assert trained.experiment.optimizer.horizon == 13
     assert places(trained.history) == [(step, split) for step in (5, 10, 13) for split in ("train", "validation")]
@@ -63,12 +63,12 @@ def test_rows_inside_an_epoch_are_no_epochs_where_epochs_are_timed_and_counted()
 @pytest.mark.parametrize("kept", [2, 5, 6, 9, 12])
 def test_a_run_resumed_from_any_step_ends_with_the_same_bits(tmp_path, kept):
     saving = Saving(save_steps=1, keep=100)
-    whole = aejax.fit(STEPS, folder=tmp_path, dataset=DATASET, saving=saving)
+    whole = loop.train(STEPS, folder=tmp_path, dataset=DATASET, saving=saving)
     run = Run(whole.run.path)
     assert run.checkpoints.steps() == list(range(1, 14))
     run.checkpoints.clean(kept)
     assert int(aejax.load(run.path).state.step) == kept
-    resumed = aejax.fit(STEPS, resume=run.path, dataset=DATASET, saving=saving)
+    resumed = loop.train(STEPS, resume=run.path, dataset=DATASET, saving=saving)
     assert same_bits(resumed.state, whole.state)
     assert without_times(resumed.history) == without_times(whole.history)
 
@@ -89,19 +89,19 @@ def test_a_stop_inside_an_epoch_saves_the_step_that_was_dispatched_last(tmp_path
         patch.setattr(ResidentSource, "batches", in_pieces)
         patch.setattr(Engine, "windows", lambda self, stops, asked: windows(self, stops, asked=lambda: self.step >= 7))
         patch.setattr("aejax.devices.hosts.agreed", lambda number: lambda: 0)
-        stopped = aejax.fit(STEPS, folder=tmp_path, dataset=DATASET)
+        stopped = loop.train(STEPS, folder=tmp_path, dataset=DATASET)
     assert int(stopped.state.step) == 7  # pieces end at 2, 4, 5 and 7, after which no more are dispatched
     assert places(stopped.history)[-1] == (7, "train")
-    resumed = aejax.fit(STEPS, resume=stopped.run.path, dataset=DATASET)
+    resumed = loop.train(STEPS, resume=stopped.run.path, dataset=DATASET)
     assert same_bits(resumed.state, whole.state)
 
 
 def test_steps_lengthen_a_run_and_do_not_shorten_it(tmp_path):
-    run = aejax.fit(STEPS, folder=tmp_path, dataset=DATASET).run
-    longer = aejax.fit(dataclasses.replace(STEPS, steps=16), resume=run.path, dataset=DATASET)
+    run = loop.train(STEPS, folder=tmp_path, dataset=DATASET).run
+    longer = loop.train(dataclasses.replace(STEPS, steps=16), resume=run.path, dataset=DATASET)
     assert int(longer.state.step) == 16
     with pytest.raises(InputError, match="has 16 steps behind it: give --steps of at least as many"):
-        aejax.fit(dataclasses.replace(STEPS, steps=15), resume=run.path, dataset=DATASET)
+        loop.train(dataclasses.replace(STEPS, steps=15), resume=run.path, dataset=DATASET)
 
 
 def test_members_of_a_population_are_counted_in_steps_too():
@@ -165,13 +165,13 @@ def test_rows_measurements_and_checkpoints_by_time_change_no_bit(tmp_path, kept)
     often = Intervals(log_seconds=1e-9, validate_seconds=1e-9)
     saving = Saving(save_seconds=1e-9, keep=100)
     whole = aejax.fit(STEPS, dataset=DATASET)
-    trained = aejax.fit(STEPS, folder=tmp_path, dataset=DATASET, intervals=often, saving=saving)
+    trained = loop.train(STEPS, folder=tmp_path, dataset=DATASET, intervals=often, saving=saving)
     assert same_bits(trained.state, whole.state)
     assert places(trained.history) == [(step, split) for step in range(1, 14) for split in ("train", "validation")]
     steps = trained.run.checkpoints.steps()
     assert len(steps) > 1  # as many as the disk had time for
     trained.run.checkpoints.clean(kept)
-    resumed = aejax.fit(STEPS, resume=trained.run.path, dataset=DATASET)
+    resumed = loop.train(STEPS, resume=trained.run.path, dataset=DATASET)
     assert same_bits(resumed.state, whole.state)
 
 
@@ -191,10 +191,10 @@ def test_an_observer_s_error_ends_training_and_leaves_what_was_saved_whole(tmp_p
 
     saving = Saving(save_epochs=1)
     with pytest.raises(ZeroDivisionError):
-        aejax.fit(STEPS, folder=tmp_path, dataset=DATASET, saving=saving, observers=[failing])
+        loop.train(STEPS, folder=tmp_path, dataset=DATASET, saving=saving, observers=[failing])
     (path,) = (tmp_path / "tiny").iterdir()
     assert Run(path).checkpoints.steps() == [5]
-    resumed = aejax.fit(STEPS, resume=path, dataset=DATASET)
+    resumed = loop.train(STEPS, resume=path, dataset=DATASET)
     whole = aejax.fit(STEPS, dataset=DATASET)
     assert same_bits(resumed.state, whole.state)
     assert without_times(resumed.history) == without_times(whole.history)
@@ -221,14 +221,14 @@ def test_patience_ends_training_as_early_stopping_does_in_a_population(tmp_path)
     wild = dataclasses.replace(EXPERIMENT, epochs=30, optimizer=Adam(0.1))
     (alone,) = fit_many([wild], dataset=DATASET, selection=EarlyStopping(patience=2))
     assert alone.stopped_after is not None
-    trained = aejax.fit(wild, folder=tmp_path, dataset=DATASET, patience=2)
+    trained = loop.train(wild, folder=tmp_path, dataset=DATASET, patience=2)
     assert trained.history[-1]["epoch"] == alone.stopped_after
     assert int(trained.state.step) == 5 * alone.stopped_after
     assert same_bits(trained.state, aejax.load(trained.run.path).state)
-    again = aejax.fit(wild, resume=trained.run.path, dataset=DATASET, patience=2)
+    again = loop.train(wild, resume=trained.run.path, dataset=DATASET, patience=2)
     assert same_bits(again.state, trained.state)
     assert without_times(again.history) == without_times(trained.history)
-    further = aejax.fit(wild, resume=trained.run.path, dataset=DATASET)
+    further = loop.train(wild, resume=trained.run.path, dataset=DATASET)
     assert same_bits(further.state, aejax.fit(wild, dataset=DATASET).state)
 
 

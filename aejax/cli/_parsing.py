@@ -1,0 +1,115 @@
+"""Parses commands: a flag that does not exist is refused with the nearest ones, and help shows commands as a tree."""
+
+import contextlib
+import io
+import re
+import shutil
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from aejax.core import InputError, first_sentence, similar
+
+T = TypeVar("T")
+
+_MOST_OFFERED = 4
+
+
+def parse(options: Callable[..., T], prog: str, arguments: Sequence[str], **settings: Any) -> T:
+    """Parses the arguments of a command.
+
+    Args:
+        options: the dataclass whose fields are the flags.
+        prog: what the command is called.
+        arguments: the arguments.
+        settings: what `tyro.cli` takes besides.
+
+    Returns:
+        An instance of `options`.
+
+    Raises:
+        InputError: for a flag that is none of the command's, with the nearest of them, and for what is too much.
+        SystemExit: after help, and after an error that tyro has printed.
+    """
+    parsed, left = tyro.cli(options, prog=prog, args=arguments, return_unknown_args=True, **settings)
+    if not left:
+        return parsed
+    unknown = next((argument for argument in left if argument.startswith("-")), None)
+    if unknown is None:
+        raise InputError(f"{prog} takes no {left[0]!r}: `{prog} --help` shows what it takes")
+    flag, known = unknown.partition("=")[0], _flags(options, prog, settings)
+    near = nearest_flags(flag, known)
+    guess = f"did you mean {' or '.join(near)}?" if near else f"`{prog} --help` shows all"
+    raise InputError(f"{prog} has no flag {flag}: {guess}")
+
+
+def nearest_flags(flag: str, known: Iterable[str]) -> list[str]:
+    """Returns the flags that an unknown one may mean.
+
+    These are the flags that have its words; else those whose last words have its letters as initials, as
+    `--optimizer.learning-rate` for `--lr`; else those that are spelled like it.
+    """
+    known, words = list(known), _words(flag)
+    last = {other: other.rpartition(".")[2].removeprefix("--") for other in known}
+    having = [other for other in known if words and {*words} <= {*_words(other)}]
+    exactly = [other for other in having if _words(last[other]) == words]
+    initials = [other for other in known if "-" in last[other] and _initials(last[other]) == flag[2:].lower()]
+    if found := exactly or having or initials:
+        return sorted(found, key=lambda other: (other.count("."), len(other)))[:_MOST_OFFERED]
+    whole = {other.removeprefix("--"): other for other in known}
+    ends = {end: other for other, end in reversed(last.items())}
+    name = flag.removeprefix("--")
+    return [whole[near] for near in similar(name, whole)] or [ends[near] for near in similar(name, ends)]
+
+
+def _initials(name: str) -> str:
+    return "".join(word[0] for word in _words(name))
+
+
+def _words(flag: str) -> list[str]:
+    return [word for word in re.split(r"[-._]", flag.lower()) if word]
+
+
+def _flags(options: Any, prog: str, settings: Mapping[str, Any]) -> list[str]:
+    """Returns the flags of a command, as its help shows them."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+        tyro.cli(options, prog=prog, args=["--help"], **(dict(settings) | {"description": ""}))
+    found = re.findall(r"^[│|\s]*((?:--?[\w.-]+,? ?)+)", shown.getvalue(), re.MULTILINE)
+    return list(dict.fromkeys(flag for line in found for flag in re.findall(r"--[\w.-]+", line)))
+
+
+def print_tree(commands: Mapping[str, Any], about: str, prog: str = "aejax") -> None:
+    """Prints commands, each with the first sentence on it; those of two words stand below their first.
+
+    Args:
+        commands: what each command runs, by its name.
+        about: what is said above them.
+        prog: what stands before each name.
+    """
+    print(f"usage: {prog} COMMAND [OPTIONS]\n\n{about}\n")
+    print(as_list({_indented(name): first_sentence(made.__doc__) for name, made in commands.items()}))
+    print(f"\n`{prog} COMMAND --help` shows the options of a command.")
+
+
+def _indented(name: str) -> str:
+    return f"  {name}" if " " in name else name
+
+
+def as_list(lines: Mapping[str, str], indent: str = "") -> str:
+    """Returns names, each with a text beside it that is wrapped to the terminal, or 80 columns without one."""
+    width = max(map(len, lines))
+    columns = max(shutil.get_terminal_size().columns, width + 30)
+    wrapped = (
+        textwrap.fill(
+            text,
+            columns,
+            initial_indent=f"{indent}{name:{width}}  ",
+            subsequent_indent=" " * (len(indent) + width + 2),
+            break_on_hyphens=False,
+        )
+        for name, text in lines.items()
+    )
+    return "\n".join(wrapped)

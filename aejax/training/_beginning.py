@@ -1,0 +1,107 @@
+"""Says from what a run begins: its data, its folder, and its first state, fresh or resumed."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aejax import core
+from aejax.core import InputError, as_arrays, named_leaves
+from aejax.data import NO_RECORD, DataRecord, Dataset, load, load_again, require_same
+from aejax.devices import Program, hosts
+from aejax.experiment import Experiment, differences
+from aejax.runs import FRESH, Notes, Run, add_notes
+from aejax.training._priming import priming_examples
+
+log = logging.getLogger("aejax")
+
+_REMEDY = "with that (--data PATH, if it lies elsewhere now), or train a new run"
+
+
+def data_of(experiment: Experiment, resume: str | Path | None = None) -> Dataset:
+    """Loads the data of an experiment, or of a run to resume, whose data lie where they lay when it began.
+
+    Raises `InputError` where they cannot be read, or are not those that the run was trained on.
+    """
+    run = None if resume is None else Run(Path(resume))
+    if run is None or run.experiment.data.name != experiment.data.name:
+        return load(experiment.data)
+    return load_again(experiment.data, run.data, remedy=f"resume {run.path} {_REMEDY}")
+
+
+def opened(
+    experiment: Experiment, dataset: Dataset, record: DataRecord, folder: Any, resume: Any, params: Any, notes: Notes
+) -> Run | None:
+    """Opens the run: a new one in a folder, or one to resume, once its settings and its data are found to be the same.
+
+    Raises `InputError` where a run cannot be made there, or cannot be resumed so.
+    """
+    if not hosts.first() or (folder is None and resume is None):  # the first process reads and writes for all
+        return None
+    steps_per_epoch = len(dataset.train) // experiment.batch_size
+    if resume is None:
+        return Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch, params, record, notes)
+    run = Run(Path(resume))
+    changed = differences(run.experiment, experiment)
+    # More epochs or steps only lengthen a run, and data may be moved; anything else would make it another experiment.
+    free = {"epochs", "steps"} | (set() if run.data is None else {"data.name"})
+    if set(changed) - free:
+        said = "; ".join(f"{name} {old!r}, not {new!r}" for name, (old, new) in changed.items())
+        raise InputError(f"{run.path} cannot be resumed, it was made with {said}: give it its own settings")
+    if (run.shape, run.steps_per_epoch) != (dataset.shape, steps_per_epoch):
+        raise InputError(
+            f"{run.path} cannot be resumed, its data was of shape {run.shape} with {run.steps_per_epoch} steps an "
+            f"epoch, not {dataset.shape} with {steps_per_epoch}: give it the data that it was made with"
+        )
+    if run.data is None:
+        log.warning(NO_RECORD, run.path)
+    else:
+        require_same(dataset, run.data, f"resume {run.path} {_REMEDY}")
+        run.data = record
+    if run.changes():
+        log.warning("%s was made with %s: bits may differ", run.path, "; ".join(run.changes()))
+    add_notes(run.path, notes)
+    return run
+
+
+def begin(
+    given: Experiment, program: Program, dataset: Dataset, last: int, resumed: Run | None, params: Any
+) -> tuple[core.State, list[dict[str, Any]]]:
+    """Returns the state to begin from on the devices, fresh or resumed, and the rows that led to it."""
+    like, history = program.shapes(dataset.shape), list[dict[str, Any]]()
+    if resumed is not None and resumed.checkpoints.steps():
+        state = resumed.restore({"state": like, "preprocess": program.preprocess})["state"]
+    elif resumed is not None and resumed.params != FRESH:
+        raise InputError(f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again")
+    else:
+        state = program.init(dataset.shape, priming_examples(program.model, dataset, program.preprocess))
+        if params is not None and resumed is None:
+            state = dataclasses.replace(state, params=params, opt_state=program.optimizer.init(params))
+    if resumed is not None:
+        step = int(state.step)
+        if step > last:
+            done = f"{step // resumed.steps_per_epoch} epochs" if given.steps is None else f"{step} steps"
+            flag = "--epochs" if given.steps is None else "--steps"
+            raise InputError(f"{resumed.path} has {done} behind it: give {flag} of at least as many")
+        resumed.update(given, step)
+        history = resumed.rewind(step)
+    return _placed(program, state), history
+
+
+def _placed(program: Program, state: core.State) -> core.State:
+    """Returns the first process's state, laid out for training."""
+    return program.parallel.place(hosts.from_first(program.parallel.to_host(state)) if hosts.several() else state)
+
+
+def started(params: Any, fresh: Any) -> Any:
+    """Returns parameters to start from as float32 arrays. Raises `InputError` unless they are those of the model.
+
+    `fresh` are the model's, or their shapes.
+    """
+    given, needed = ({(name, np.shape(leaf)) for name, leaf in named_leaves(tree)} for tree in (params, fresh))
+    if given != needed:
+        wrong = sorted({name for name, _ in given ^ needed})
+        raise InputError(f"the params to start from are not the model's, in name or in shape: {', '.join(wrong)}")
+    return as_arrays(params)
