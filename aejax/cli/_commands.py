@@ -27,7 +27,7 @@ from aejax.cli._experiments import (
     TrainCommand,
 )
 from aejax.cli._generation import InterpolateCommand, SampleCommand
-from aejax.cli._sweeps import SweepCommand, SweepSearchCommand, SweepShowCommand
+from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": ListCommand,
@@ -58,5 +58,9 @@ DATA_COMMANDS: dict[str, Callable[..., Any]] = {
     "pack": DataPackCommand,
 }
 
-SWEEP_COMMANDS: dict[str, Callable[..., Any]] = {"search": SweepSearchCommand, "show": SweepShowCommand}
+SWEEP_COMMANDS: dict[str, Callable[..., Any]] = {
+    "search": SweepSearchCommand,
+    "show": SweepShowCommand,
+    "best": SweepBestCommand,
+}
 """The commands under `aejax sweep`, beside `aejax sweep NAME`."""

@@ -6,7 +6,7 @@ A term of the loss is added in the same way: `--loss.terms.NAME code-l1`, and so
 
 import dataclasses
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from aejax.core import InputError, known_subclasses
@@ -69,6 +69,11 @@ def kebab(name: str) -> str:
         starts_word = letter.isupper() and index > 0 and (name[index - 1].islower() or after.islower())
         out += ("-" if starts_word else "") + letter.lower()
     return out
+
+
+def part_name(content: Mapping[str, Any]) -> str:
+    """Returns the name by which a part is chosen, of its JSON form: data by theirs, all else by that of the class."""
+    return content["name"] if content["class"] == Data.__name__ else kebab(content["class"])
 
 
 def _leads_to_part(value: Any, path: list[str]) -> bool:

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from aejax.core import require_known
-from aejax.experiment.own_code import GROUP
+from aejax.experiment.own_code import GROUP, origin_of
 from aejax.experiment.zoo import ENTRIES
 
 if TYPE_CHECKING:
@@ -52,6 +52,18 @@ def get(name: str) -> "Experiment":
         module, function = build.split(":")
         build = getattr(importlib.import_module(module), function)
     return dataclasses.replace(build(), name=name)
+
+
+def code_of(name: str) -> str | None:
+    """Returns the file or module that is to be imported for an experiment to be known; None for aejax's own.
+
+    Those that installed packages declare need no import either.
+    """
+    build = _ENTRIES[name][1] if name in _ENTRIES else "aejax:"
+    if isinstance(build, str):
+        module = build.split(":")[0]
+        return None if module.split(".")[0] == "aejax" else module
+    return origin_of(build)
 
 
 def _entries() -> dict[str, tuple[str, str | Build]]:
