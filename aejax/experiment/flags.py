@@ -28,7 +28,7 @@ def train_command(experiment: Experiment) -> str | None:
         inner = content
         for name in parents:
             inner = inner.get(name) if isinstance(inner, dict) else None
-        if not isinstance(inner, dict) or last not in inner:
+        if not isinstance(inner, dict) or last not in inner or last == "class":
             return None
         inner[last] = value
         flags += _flag(path, value)

@@ -82,11 +82,12 @@ def moving(metric: str, experiments: Iterable[Experiment]) -> list[str]:
     if len(seen) < 2:
         return []
     first, *others = [_as_measured(each, metric) for each in seen.values()]
-    roots = ("data", *fixed_by(metric, first.loss.terms))
+    roots = fixed_by(metric, first.loss.terms)
     found: dict[str, None] = {}
     for other in others:
         for path in differences(first, other):
-            if any(f"{path}.".startswith(f"{root}.") for root in roots):
+            of_data = path.startswith("data.") and not path.startswith("data.preprocess.")
+            if of_data or any(f"{path}.".startswith(f"{root}.") for root in roots):
                 found[path.removesuffix(".class")] = None
     return [path for path in found if not any(path.startswith(f"{whole}.") for whole in found)]
 
