@@ -3,10 +3,14 @@
 import shlex
 from typing import Any
 
+from aejax.core import InputError
 from aejax.experiment import registry
 from aejax.experiment.choices import choose_parts, kebab, part_choices
 from aejax.experiment.experiment import Experiment
 from aejax.experiment.serialization import differences, from_json, to_json
+
+_ANY = ".NAME"
+"""How a path ends that leads to parts of any name."""
 
 
 def train_command(experiment: Experiment) -> str | None:
@@ -14,14 +18,13 @@ def train_command(experiment: Experiment) -> str | None:
 
     That is where a term was removed, or a part was made in Python that no flag leads to.
     """
-    if experiment.name not in registry.names():
+    try:
+        made, flags = registry.get(experiment.name), list[str]()
+        while exchanged := _exchanged(made, experiment):
+            made, _ = choose_parts(made, exchanged)
+            flags += exchanged
+    except InputError:
         return None
-    made, flags = registry.get(experiment.name), list[str]()
-    while exchanged := _exchanged(made, experiment):
-        made, left = choose_parts(made, exchanged)
-        if left:
-            return None
-        flags += exchanged
     content = to_json(made)
     for path, (_, value) in differences(made, experiment).items():
         *parents, last = path.split(".")
@@ -41,19 +44,21 @@ def train_command(experiment: Experiment) -> str | None:
 
 def _exchanged(made: Experiment, wanted: Experiment) -> list[str]:
     """Returns the flags that exchange the outermost parts of an experiment whose classes are not those wanted."""
-    choices = {path: names for path, names in part_choices(made) if not path.endswith(".NAME")}
-    flags: list[str] = []
-    for path in sorted(choices, key=lambda path: path.count(".")):
+    paths, flags = [path for path, _ in part_choices(made)], list[str]()
+    changed = "-"
+    for path in sorted(path for path in paths if not path.endswith(_ANY)):
         old, new = _at(made, path), _at(wanted, path)
+        if path.startswith(f"{changed}.") or new is None:  # a new part has other parts of its own
+            continue
         if path == "data":
             flags += ["--data", new.name] if old.name != new.name else []
-        elif type(old) is not type(new) and new is not None:
+        elif type(old) is not type(new):
             flags += [f"--{path.replace('_', '-')}", kebab(type(new).__name__)]
-    if not flags:
-        for path in (path[: -len(".NAME")] for path, _ in part_choices(made) if path.endswith(".NAME")):
-            old, new = _at(made, path) or {}, _at(wanted, path) or {}
-            added = [name for name in new if name not in old]
-            flags += [word for name in added for word in (f"--{path}.{name}", kebab(type(new[name]).__name__))]
+            changed = path
+    for path in (path.removesuffix(_ANY) for path in paths if path.endswith(_ANY) and not flags):
+        old, new = _at(made, path) or {}, _at(wanted, path) or {}
+        added = [name for name in new if name not in old]
+        flags += [word for name in added for word in (f"--{path}.{name}", kebab(type(new[name]).__name__))]
     return flags
 
 

@@ -46,8 +46,9 @@ def names() -> dict[str, str]:
 
 def get(name: str) -> "Experiment":
     """Builds the experiment of that name. Raises `InputError`, with the nearest names, for an unknown one."""
-    require_known("experiment", name, names(), "aejax list")
-    build = _entries()[name][1]
+    entries = _ENTRIES if name in _ENTRIES else _entries()  # to look for installed packages takes time
+    require_known("experiment", name, entries, "aejax list")
+    build = entries[name][1]
     if isinstance(build, str):
         module, function = build.split(":")
         build = getattr(importlib.import_module(module), function)

@@ -21,6 +21,9 @@ from aejax.sweeps.summary import Summary, SummaryRow, short, text, varied
 MOST_LINES, MOST_ROWS, MOST_TAGS = 8, 10, 12
 """Largest number of lines along an axis, of rows of pictures, and of values that an axis names."""
 
+_LETTER = 0.075
+"""Inches that a letter of a label takes."""
+
 
 def draw_sweep(summary: Summary) -> dict[str, Figure]:
     """Draws every figure that the sweep's axes allow, by name; none of trials that have no result."""
@@ -144,7 +147,7 @@ def parallel(rows: Sequence[SummaryRow], paths: Sequence[str], metric: str, rank
         points = [
             place[known.index(row.settings[path])] for path, known, place in zip(paths, values, places, strict=True)
         ]
-        colour, width = (LINES[1], 1.8) if rank < best else ("#88888855", 0.8)
+        colour, width = (LINES[1], 1.8 if rank == 0 else 1.0) if rank < best else ("#88888855", 0.8)
         axes.plot([*points, (row.mean - low) / span], color=colour, linewidth=width)
     axes.set_xticks(range(len(paths) + 1), [*(name.replace(".", ".\n") for name in short(list(paths))), metric])
     axes.set_yticks([])
@@ -189,9 +192,7 @@ def multiples(summary: Summary) -> dict[str, Figure]:
         trials += [trial for trial in sweep.trials if row.settings.items() <= trial.settings.items()]
         kept = next((shown for trial in trials if (shown := _thumbnails_of(results.get(trial.id)))), None)
         if kept is not None:
-            names = zip(short(paths), paths, strict=True)
-            label = ", ".join(f"{name} {text(row.settings[path])}" for name, path in names)
-            found.append((f"{label} (best)" if row is summary.best else label, row is summary.best, kept))
+            found.append((_label(row, paths, row is summary.best), row is summary.best, kept))
     if not found:
         return {}
     chosen = np.unique(np.linspace(0, len(found) - 1, MOST_ROWS).round().astype(int)).tolist()
@@ -203,8 +204,20 @@ def multiples(summary: Summary) -> dict[str, Figure]:
         pictures = {label: kept[name] for label, kept in shown.items() if name in kept}
         if pictures:
             first = {"original": next(iter(shown.values()))["original"]} if name == "reconstruction" else {}
-            drawn[f"{name}s"] = image_rows(first | pictures)
+            figure = drawn[f"{name}s"] = image_rows(first | pictures)
+            # What the labels take must not be taken from the pictures.
+            longest = max(len(line) for label in pictures for line in label.split("\n"))
+            figure.set_size_inches(figure.get_figwidth() + _LETTER * max(longest - 10, 0), figure.get_figheight())
     return drawn
+
+
+def _label(row: SummaryRow, paths: Sequence[str], best: bool) -> str:
+    """Returns what a row of pictures is called: a line for each setting, or for two of more than four."""
+    said = [f"{name} {text(row.settings[path])}" for name, path in zip(short(list(paths)), paths, strict=True)]
+    if best:
+        said = [*said[:-1], f"{said[-1]} (best)"] if said else ["best"]
+    together = 1 if len(said) <= 4 else 2
+    return "\n".join(", ".join(said[start : start + together]) for start in range(0, len(said), together))
 
 
 def _thumbnails_of(result: Any) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from aejax.sweeps import plan
 from aejax.sweeps.store import Sweep
-from aejax.sweeps.summary import Summary, fixed, number, settings_text, short, trial_columns, varied
+from aejax.sweeps.summary import Summary, fixed, number, settings_text, short, text, trial_columns, varied
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -18,10 +18,10 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse } td, th { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
 th { cursor: pointer; user-select: none; background: #f4f4f4; position: sticky; top: 0 }
 th[aria-sort=ascending]::after { content: " \\2191" } th[aria-sort=descending]::after { content: " \\2193" }
-tbody tr:hover { background: #f7fbff } .best { font-weight: 600 } .note { color: #555 }
+td, th { white-space: nowrap } tbody tr:hover { background: #f7fbff } .best { font-weight: 600 } .note { color: #555 }
 figure { display: inline-block; margin: .5rem 1rem .5rem 0; vertical-align: top; max-width: 100% }
 figcaption { font-size: .85rem; color: #555; max-width: 34rem } img { max-width: 100% }
-.scroll { overflow: auto; max-height: 36rem } code { font-size: .85rem } td code { white-space: nowrap }
+.scroll { overflow: auto; max-height: 36rem } code { font-size: .85rem }
 pre { background: #f4f4f4; padding: .6rem; white-space: pre-wrap; font-size: .85rem } dt { font-weight: 600 }
 td:has(code), th.left { text-align: left }
 """
@@ -47,7 +47,7 @@ CAPTIONS = {
     "curves": "The loss of every trial by epoch.",
     "along": "The metric along one axis: the mean over seeds.",
     "plane": "The metric over two axes: the mean over seeds.",
-    "parallel": "One line for each setting, from its value on each axis to its metric; the best in colour.",
+    "parallel": "One line for each setting, from its value on each axis to its metric; the best tenth in colour.",
     "reconstructions": "The same examples of the test part as one seed of each setting reconstructs them.",
     "samples": "Samples from the prior of one seed of each setting.",
 }
@@ -111,7 +111,7 @@ def _settings_table(summary: Summary) -> str:
     for row in rows:
         values = [row.mean, *([row.half_width] if several else [])]
         counts = [len(row.values), *([row.failed] if failed else []), *([row.missing] if missing else [])]
-        cells = [*(_cell(row.settings[path]) for path in paths), *map(_cell, values), *map(_cell, counts)]
+        cells = [*(_setting(row.settings[path]) for path in paths), *map(_cell, values), *map(_cell, counts)]
         lines.append((cells, row is summary.best))
     return _table(heads, lines)
 
@@ -133,6 +133,10 @@ def _cell(value: object) -> str:
         exact = "" if math.isnan(value) else str(value)
         return f'<td data-value="{exact}">{number(value)}</td>'
     return f"<td>{html.escape(str(value))}</td>"
+
+
+def _setting(value: object) -> str:
+    return f'<td data-value="{html.escape(str(value))}">{html.escape(text(value))}</td>'
 
 
 def _table(heads: Sequence[str], lines: Sequence[tuple[list[str], bool]]) -> str:

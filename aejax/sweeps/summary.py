@@ -22,6 +22,8 @@ from aejax.sweeps.store import Sweep
 
 _log = logging.getLogger("aejax")
 
+_WHOLE = "at its last epoch"
+
 PARTS = ("train", "validation", "test")
 
 
@@ -128,7 +130,7 @@ class Summary:
         rate = next((rate for rate in rates if rate is not None), None)
         ended, seconds = "to do", None
         if result is not None:
-            seconds, ended = result.seconds, "at its last epoch"
+            seconds, ended = result.seconds, _WHOLE
             if result.failed_at is not None:
                 ended = f"failed at step {result.failed_at}"
             elif result.stopped_after is not None:
@@ -280,8 +282,8 @@ def trial_columns(summary: Summary) -> dict[str, list[str]]:
     columns |= {
         name: list(map(number, values)) for name, values in numbers.items() if any(v is not None for v in values)
     }
-    ended = [row.ended for row in rows]
-    return columns | ({"ended": ended} if {*ended} != {"at its last epoch"} else {})
+    early = ["" if row.ended == _WHOLE else row.ended for row in rows]
+    return columns | ({"ended": early} if any(early) else {})
 
 
 def settings_text(settings: Mapping[str, Any], paths: Collection[str] | None = None) -> str:
