@@ -151,11 +151,8 @@ def _made(sweep: Sweep) -> str:
     """Lists the commands that planned the trials, and on which commits and machines these were trained."""
     parts = []
     for entry in sweep.made:
-        facts = [
-            str(entry.get("date", "")),
-            f"commit {entry.get('commit') or 'unknown'}",
-            f"{entry.get('trials')} trials",
-        ]
+        facts = [str(entry.get("date", "")), f"commit {entry.get('commit') or 'unknown'}"]
+        facts += [f"{entry['trials']} trials"] if entry.get("trials") else []  # those of a search come later
         command = f"<pre>{html.escape(str(entry['command']))}</pre>" if entry.get("command") else ""
         parts.append(f"<p>{html.escape(', '.join(facts))}</p>{command}")
     results = sweep.results().values()

@@ -26,7 +26,6 @@ from typing import Any
 from aejax.core import InputError, json_text
 from aejax.data import NO_RECORD, Data, DataRecord, Dataset, load_again
 from aejax.experiment import Experiment, canonical, from_json, to_json
-from aejax.metrics import direction
 from aejax.runs import commit, locked, read_json, versions, write_atomically
 from aejax.sweeps import claims, plan
 from aejax.sweeps.objective import Objective, why_unranked
@@ -116,7 +115,9 @@ class Sweep:
             if not isinstance(made, list) or not all(isinstance(entry, dict) for entry in made):
                 raise ValueError("its history is no list")
             if objective is not None:
-                objective = Objective(str(objective["metric"]), direction("", given=objective["better"]))
+                objective = Objective(str(objective["metric"]), objective["better"])
+                if objective.better not in ("lower", "higher"):
+                    raise ValueError("neither lower nor higher values are better")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
         return cls(folder, trials, records, objective, made)

@@ -164,7 +164,8 @@ def summarise(
         part = "validation" if any("validation" in result.metrics for result in results.values()) else "test"
     if metric is None:
         metric = _own_metric(sweep, experiments)
-        better = better or (sweep.objective.better if sweep.objective else None)
+    if better is None and sweep.objective is not None and sweep.objective.metric == metric:
+        better = sweep.objective.better
     known = sorted({name for result in results.values() for name in result.metrics.get(part, {})})
     if named_in(metric, known) is None and any(result.failed_at is None for result in results.values()):
         raise InputError(

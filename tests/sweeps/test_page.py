@@ -166,6 +166,16 @@ def test_one_seed_has_no_interval(tiny, tmp_path, capsys):
     assert "interval" not in figures.along(found.rows, "optimizer.learning_rate", "loss_nats").axes[0].get_ylabel()
 
 
+def test_a_seed_alone_beside_settings_of_two_has_no_interval(tiny, tmp_path, capsys):
+    sweep = made(tiny.experiment, tmp_path / "sweep", {"optimizer.learning_rate": [1e-3, 1e-2], "seed": [0, 1]})
+    sweep._result(sweep.trials[0]).unlink()
+    found = summary.summarise(sweep)
+    summary.show(found)
+    text = page.sweep_page(found, {})
+    assert "± 95 %" in text
+    assert "nan" not in capsys.readouterr().out + text
+
+
 def test_the_page_says_of_each_trial_what_it_came_to_and_what_trains_it(tmp_path):
     axes = {"loss.terms.kl.weight": [0.5, 2.0], "data": ["mnist-5k"], "seed": [0]}
     trials = plan.grid(aejax.get("vae-flax"), axes)
