@@ -81,3 +81,16 @@ def test_from_a_sweep_to_a_wider_one_a_search_and_a_model(here, capsys):
     assert f"trial {made_with['trial']}" in shown
     (folder / "models" / f"{made_with['trial']}.safetensors").unlink()
     assert "it is trained again" in run(SweepBestCommand(folder))
+
+
+def test_a_folder_that_is_named_by_the_experiment_alone_is_gone_on_with_by_its_own_command(here):
+    """As version 0.1.0 named it."""
+    rate = "optimizer.learning_rate"
+    axes = {rate: [1e-3, 1e-2], "epochs": [1]}
+    older = Sweep.create(here / "sweeps" / "ae-keras", plan.grid(aejax.get("ae-keras"), axes)).folder
+    command = SweepCommand("ae-keras")
+    assert (here / command.folder(axes)) == older
+    assert (here / command.folder(axes | {rate: [1e-3, 1e-2, 1e-1]})) == older
+    for other in (axes | {"epochs": [2]}, {rate: [1e-3, 1e-2]}, axes | {"batch_size": [8, 16]}):
+        assert (here / command.folder(other)).parent == older
+    assert (here / command.folder(axes, "by loss_nats")).parent == older
