@@ -7,9 +7,12 @@ share of the time that is spent waiting for input is an upper bound: the device 
 """
 
 import argparse
+import dataclasses
 import json
+import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +40,6 @@ def contender(path: str, setting: dict[str, Any], buffer: float) -> tuple[Any, A
         A function that trains one turn, one that measures the loss on test in nats, and a dictionary of facts, to which
         the latter adds the seconds of a turn that were spent waiting for input.
     """
-    import dataclasses
-
     import jax
 
     import aejax
@@ -104,6 +105,75 @@ def measured(name: str, path: Path, rounds: int) -> dict[str, Any]:
     }
 
 
+ROWS, VALUES, BATCH = 1_500_000, 384, 4096
+"""Of activations of a small language model: their number, the values of each, kept as float16, and a batch."""
+
+
+def reading(folder: Path, rows: int = ROWS, window: float = 128.0) -> dict[str, float]:
+    """Measures how many rows of float16 a second come to the device in the order of training, without a step.
+
+    Args:
+        folder: an empty folder for the rows.
+        rows: their number.
+        window: megabytes that are shuffled together.
+
+    Returns:
+        Rows a second where the files are in the page cache and where they are not, and those that reading the files
+        from end to end gives where they are not.
+    """
+    import numpy as np
+
+    from aejax.data import pack
+
+    draw = np.random.default_rng(0)
+    few = draw.random((2**14, VALUES), np.float32).astype(np.float16)
+    batches = [few[: min(len(few), rows - at)] for at in range(0, rows, len(few))]
+    pack(batches, folder / "rows")
+    files = sorted((folder / "rows").glob("*.npy"))
+    found = {"cached_rows_per_second": _streamed(folder / "rows", window)}
+    for name, read in (("cold_rows_per_second", lambda: _streamed(folder / "rows", window)), ("sequential", None)):
+        for file in files:
+            _forget(file)
+        found[name] = read() if read else rows / _sequential_seconds(files)
+    return found | {"share_of_sequential": found["cold_rows_per_second"] / found["sequential"]}
+
+
+def _streamed(path: Path, window: float) -> float:
+    """Returns how many rows a second one epoch brings to the device, from its first batch to its last."""
+    import jax
+
+    import aejax
+    from aejax.data import Data, Scale, load
+    from aejax.devices import Parallel
+    from aejax.training import source_for
+
+    data = Data(str(path), validation=0.0, window=window)
+    dataset = load(data)
+    given = dataclasses.replace(aejax.get("ae-keras"), data=data, batch_size=BATCH, epochs=1).resolve(dataset)
+    source = source_for(given, dataset, Scale(), Parallel(devices=1).resolve(given), 1.0)
+    start = time.perf_counter()
+    for batches in source.batches(0, source.steps):
+        jax.block_until_ready(batches)
+    return source.steps * BATCH / (time.perf_counter() - start)
+
+
+def _forget(file: Path) -> None:
+    """Asks the system to drop a file's pages from its cache."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _sequential_seconds(files: list[Path]) -> float:
+    """Returns the seconds that reading files from end to end takes, a megabyte at a time."""
+    start = time.perf_counter()
+    for file in files:
+        with file.open("rb", buffering=0) as opened:
+            while opened.read(2**20):
+                pass
+    return time.perf_counter() - start
+
+
 def main() -> None:
     """Runs both ways for each setting and writes the results as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -119,9 +189,11 @@ def main() -> None:
         pack("mnist", path)
         result = {"hardware": hardware(), "versions": versions(), "buffer_gigabytes": BUFFER}
         result |= {name: measured(name, path, arguments.rounds) for name in SETTINGS}
+        result["rows of 384 float16"] = reading(Path(folder))
     arguments.out.write_text(json.dumps(result, indent=2) + "\n")
     for name in SETTINGS:
         print(name, {key: result[name][key] for key in ("share_of_throughput", "input_wait_share")})
+    print("rows of 384 float16", result["rows of 384 float16"])
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class DataPackCommand:
 
 def check(arguments: list[str]) -> None:
     """Runs `aejax data check` with its arguments: reads what lies at a path, and shows it."""
-    from aejax.data import Data, Reading, load
+    from aejax.data import Data, Reading, load, verify
 
     @dataclass(frozen=True)
     class Options:
@@ -83,28 +83,36 @@ def check(arguments: list[str]) -> None:
         data: Reading = field(default_factory=Reading)
 
     options = tyro.cli(Options, prog="aejax data check", args=arguments, description=DataCheckCommand.__doc__)
-    _show(load(Data(options.path, **vars(options.data))))
+    _show(load(Data(options.path, **vars(options.data))), verify(Path(options.path).expanduser()))
 
 
 def pack(arguments: list[str]) -> None:
     """Runs `aejax data pack` with its arguments, and prints how many examples each part has."""
-    from aejax.data import Data, Reading, pack
+    from aejax.data import Data, PackedType, Reading, pack
 
     @dataclass(frozen=True)
     class Options:
         source: Positional[str]
         """A data set's name, or a path that any command reads."""
         out: Positional[Path]
-        """The folder to make; give it as --data."""
+        """The folder to make, or to go on with where packing it was stopped; give it as --data."""
+        dtype: PackedType | None = None
+        """The type in which examples are kept, and go to the device; by default their own. float16 and bfloat16 take
+        half the space of float32; grey levels become shares of white."""
         data: Reading = field(default_factory=Reading)
 
     options = tyro.cli(Options, prog="aejax data pack", args=arguments, description=DataPackCommand.__doc__)
-    sizes = pack(options.source, options.out, Data(options.source, **vars(options.data)))
+    sizes = pack(options.source, options.out, Data(options.source, **vars(options.data)), dtype=options.dtype)
     print(f"{options.out}: {', '.join(f'{size:,} {name}' for name, size in sizes.items())}")
 
 
-def _show(dataset: Any) -> None:
-    """Prints what has been read, a line for each part and for each fact."""
+def _show(dataset: Any, compared: int) -> None:
+    """Prints what has been read, a line for each part and for each fact.
+
+    Args:
+        dataset: the data set.
+        compared: the number of files whose checksums were compared.
+    """
     import numpy as np
 
     parts = {name: dataset.part(name) for name in ("train", "validation", "test") if len(dataset.part(name))}
@@ -125,5 +133,7 @@ def _show(dataset: Any) -> None:
         lines["labels"] = "none"
     if dataset.columns:
         lines["columns"] = ", ".join(dataset.columns[:12]) + (" ..." if len(dataset.columns) > 12 else "")
+    if compared:
+        lines["checksums"] = f"{compared} files are as they were written"
     lines["memory"] = f"{memory / 1e6:,.1f} MB"
     print_names(lines)

@@ -100,8 +100,8 @@ class ScoreCommand(_OverExamples):
     """How the threshold is chosen on the validation part of the run's own data: fpr=RATE flags at most that share of
     it, quantile=Q is that quantile of its scores."""
     kind: Literal["squared_error", "nats", "detector"] | None = None
-    """The score: the squared error of the reconstruction, its negative log-likelihood in nats, or the mean rank among
-    rows of the training part; by default the last where the experiment has a detector, else the first."""
+    """The score: the squared error of the reconstruction, its negative log-likelihood in nats, or the surprise
+    among rows of the training part; by default the last where the experiment has a detector, else the first."""
     outlier: tuple[str, ...] = ()
     """The labels that mark outliers, for AUROC and average precision; by default those of the run's own data."""
     trained_on: str | None = None

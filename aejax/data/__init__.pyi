@@ -1,5 +1,9 @@
 from ._checks import (
     as_array as as_array,
+    numbers_of as numbers_of,
+)
+from ._packed import (
+    verify as verify,
 )
 from .again import (
     Given as Given,
@@ -41,6 +45,10 @@ from .identity import (
     DataRecord as DataRecord,
     as_stored as as_stored,
     in_units as in_units,
+)
+from .packing import (
+    PackedType as PackedType,
+    Packing as Packing,
 )
 from .precision import (
     settled as settled,

@@ -408,19 +408,26 @@ def numbered(
         return _flags(given, where, source.classes, data, required=not known.classes)
     if not text:
         return given, source.classes or (known.classes if present else ())
-    names = {name: None if label is None else label.astype(str) for name, label in given.items()}
-    every = sorted(set().union(*(np.unique(label).tolist() for label in names.values() if label is not None)))
+    every = sorted(set().union(*(np.unique(label.astype(str)).tolist() for label in present)))
     classes = known.classes or tuple(every)
-    if strangers := [name for name in every if name not in classes]:
+    return {
+        part: None if label is None else numbers_of(label, classes, where) for part, label in given.items()
+    }, classes
+
+
+def numbers_of(names: np.ndarray, classes: tuple[str, ...], where: str) -> np.ndarray:
+    """Returns the number of each name among those of a run's classes, int32.
+
+    Raises `InputError` for a name that the run does not know; `where` names the source in the message.
+    """
+    number = {name: i for i, name in enumerate(classes)}
+    given = names.astype(str).tolist()
+    if strangers := sorted(set(given) - number.keys()):
         raise InputError(
             f"{where} has the labels {_some([repr(name) for name in strangers])}, which the run does not know: its "
             f"classes are {_some(list(classes))}"
         )
-    number = {name: i for i, name in enumerate(classes)}
-    return {
-        part: None if label is None else np.array([number[name] for name in label.tolist()], np.int32)
-        for part, label in names.items()
-    }, classes
+    return np.array([number[name] for name in given], np.int32)
 
 
 def _flags(

@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +16,7 @@ import numpy as np
 from aejax.core import Examples, InputError, nearest, spread
 from aejax.data import cache
 from aejax.data._remote import quiet, reachable
+from aejax.data.dataset import Parts, Schema
 from aejax.data.factors import factors_of
 
 _CHUNK = 256  # examples in memory at once when a split is read in chunks
@@ -50,6 +51,12 @@ class Split:
         strides = np.cumprod([1, *(self.features[label].num_classes for label in self.labels[:0:-1])])[::-1]
         return Examples(values, (numbers @ strides).astype(np.int32) if self.labels else None)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Returns the names of the labels, where they are of one key and more than numbers."""
+        names = self.features[self.labels[0]].names if len(self.labels) == 1 else []
+        return () if names == [str(number) for number in range(len(names))] else tuple(names)
+
     @cached_property
     def _white(self) -> Any:
         """Returns the factor on all values: 255 for images of zeros and ones, else 1; some examples decide."""
@@ -73,7 +80,7 @@ class Split:
         return (self.decode(every[start : start + _CHUNK]) for start in every[::_CHUNK])
 
 
-def read(name: str, source: Path | None) -> dict[str, Examples]:
+def read(name: str, source: Path | None) -> Parts:
     """Reads the parts of the TFDS data set `name` into memory, from where `splits` finds it.
 
     Raises `InputError` as `splits` does, and where the data set is larger than this machine's memory.
@@ -86,7 +93,13 @@ def read(name: str, source: Path | None) -> dict[str, Examples]:
             "and train on --data DIR, which stays on disk"
         )
     with _explaining(name):
-        return {part: split.decode(range(len(split.records))) for part, split in prepared.items()}
+        parts = {part: split.decode(range(len(split.records))) for part, split in prepared.items()}
+    return Parts(parts, schema_of(prepared))
+
+
+def schema_of(prepared: Mapping[str, Split]) -> Schema:
+    """Returns the names of the classes of a data set's parts, which are those of each."""
+    return Schema(next(iter(prepared.values())).classes)
 
 
 def splits(name: str, source: Path | None = None) -> dict[str, Split]:

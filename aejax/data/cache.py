@@ -13,12 +13,13 @@ from urllib.parse import quote
 import numpy as np
 
 from aejax.core import Examples
+from aejax.data.dataset import PARTS, Parts, Schema
 
 _log = logging.getLogger("aejax")
 
 _FORMAT = "v1"  # in every file's name, so that a later layout never meets an old file
 
-_PARTS = ("train", "validation", "test")
+_CLASSES, _KEYS = "classes", "keys"
 
 
 def cache_folder() -> Path:
@@ -36,8 +37,8 @@ def path(name: str) -> Path:
     return cache_folder() / f"{quote(name, safe='')}-{_FORMAT}.npz"
 
 
-def read(name: str) -> dict[str, Examples] | None:
-    """Returns the parts kept under that name, or None where there are none.
+def read(name: str) -> Parts | None:
+    """Returns the parts kept under that name with the names of their classes, or None where there are none.
 
     A damaged file counts as none, and is logged.
     """
@@ -52,12 +53,12 @@ def read(name: str) -> dict[str, Examples] | None:
         return None
 
 
-def write(name: str, parts: dict[str, Examples]) -> None:
-    """Keeps the parts under that name, wholly or not at all, even where other processes write them too.
+def write(name: str, found: Parts) -> None:
+    """Keeps parts with the names of their classes under that name, wholly or not at all.
 
-    Raises `OSError` where the file cannot be written.
+    That holds even where other processes write them too. Raises `OSError` where the file cannot be written.
     """
-    _write(path(name), _pack(parts))
+    _write(path(name), _pack(found))
 
 
 def _write(file: Path, arrays: dict[str, Any]) -> None:
@@ -92,15 +93,19 @@ def write_array(name: str, state: str, x: np.ndarray) -> None:
         _log.warning("the decoded images could not be kept in %s (%s)", cache_folder(), error)
 
 
-def _pack(parts: dict[str, Examples]) -> dict[str, Any]:
+def _pack(found: Parts) -> dict[str, Any]:
     """Returns the parts as named arrays."""
-    fields = {f"{name}_{field}": value for name, part in parts.items() for field, value in vars(part).items()}
-    return {name: value for name, value in fields.items() if value is not None}
+    fields = {f"{name}_{field}": value for name, part in found.parts.items() for field, value in vars(part).items()}
+    fields = {name: value for name, value in fields.items() if value is not None}
+    fields |= {_CLASSES: np.array(found.schema.classes)} if found.schema.classes else {}
+    return {_KEYS: np.array(list(fields)), **fields}  # first, as damage to a zip file's directory hides what follows
 
 
-def _unpack(arrays: dict[str, np.ndarray]) -> dict[str, Examples]:
+def _unpack(arrays: dict[str, np.ndarray]) -> Parts:
     """Returns the parts in named arrays. Raises `KeyError` or `ValueError` where these are not what `_pack` makes."""
-    names = [name for name in _PARTS if name == "train" or f"{name}_x" in arrays]
+    if _KEYS in arrays and set(arrays[_KEYS].tolist()) != arrays.keys() - {_KEYS}:
+        raise ValueError("some of its arrays are missing")  # of a file of an older version that is not known
+    names = [name for name in PARTS if name == "train" or f"{name}_x" in arrays]
     parts = {
         name: Examples(arrays[f"{name}_x"], arrays.get(f"{name}_label"), arrays.get(f"{name}_y")) for name in names
     }
@@ -108,4 +113,7 @@ def _unpack(arrays: dict[str, np.ndarray]) -> dict[str, Examples]:
         labelled = part.label is None or (part.label.dtype == np.int32 and part.label.shape == (len(part),))
         if part.x.dtype not in (np.uint8, np.float32) or part.x.ndim < 2 or not labelled:
             raise ValueError(f"the {name} part is not one that aejax wrote")
-    return parts
+    classes = arrays.get(_CLASSES, np.array([], str))  # a file of an older version has no names
+    if classes.dtype.kind != "U" or classes.ndim != 1:
+        raise ValueError("the names of the classes are not those that aejax wrote")
+    return Parts(parts, Schema(tuple(classes.tolist())))

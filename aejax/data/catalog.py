@@ -7,7 +7,8 @@ from pathlib import Path
 from aejax.core import Examples, InputError, nearest
 from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites
 from aejax.data.arrays import ARRAYS
-from aejax.data.dataset import PARTS, UNKNOWN, Dataset, Schema
+from aejax.data.dataset import PARTS, UNKNOWN, Dataset, Parts, Schema
+from aejax.data.packing import Batches, PackedType, pack_batches, pack_parts
 from aejax.data.precision import settled
 from aejax.data.settings import PLAIN, Data, Reading
 from aejax.data.split import cut, split_off
@@ -48,7 +49,9 @@ def load(data: Data, *, again: bool = False) -> Dataset:
         files.require_used(path, data)
         return settled(split_off(data.name, files.read(path, data), data.validation, data, again), data.preprocess)
     _require_plain(data)
-    return settled(cut(data.name, _parts(data.name), data.validation), data.preprocess)
+    found = _parts(data.name)
+    dataset = dataclasses.replace(cut(data.name, found.parts, data.validation), classes=found.schema.classes)
+    return settled(dataset, data.preprocess)
 
 
 def names() -> dict[str, str]:
@@ -68,9 +71,9 @@ def prepare(name: str, source: Path | None = None) -> Path:
         raise InputError(f"{name} is read where it is and needs no preparing: give it as --data {name}")
     _check_name(name)
     if source is not None or cache.read(name) is None:
-        parts = _make(name, source and source.expanduser())
+        found = _make(name, source and source.expanduser())
         try:
-            cache.write(name, parts)
+            cache.write(name, found)
         except OSError as error:
             raise InputError(
                 f"the cache folder {cache.cache_folder()} cannot be written ({error}): set AEJAX_CACHE to another"
@@ -78,24 +81,57 @@ def prepare(name: str, source: Path | None = None) -> Path:
     return cache.path(name)
 
 
-def pack(source: str, folder: Path, data: Data = PLAIN) -> dict[str, int]:
-    """Writes a data set to a folder, in a form that can be trained on without being in memory.
+def pack(
+    source: str | Path | Batches,
+    folder: str | Path,
+    data: Data = PLAIN,
+    *,
+    dtype: PackedType | None = None,
+    part: str = "train",
+) -> dict[str, int]:
+    """Writes examples to a folder, in a form that can be trained on without being in memory.
 
-    `source` is a name or a path, as anywhere, or a folder of .npy files, which together are one part. Only a few
-    examples are in memory at once where they come from TFDS, .npy files or images. Returns the number of examples in
-    each part. Raises `InputError` where the data cannot be read, and where the folder cannot be written or exists.
+    They are written shard by shard. Where an earlier call was stopped, the same call goes on after the last whole one.
+    Only a few examples are in memory at once where they come from batches, TFDS, .npy files or images.
+
+    Args:
+        source: a data set's name or path, as anywhere, or a folder of .npy files, which together are one part; or an
+            iterable of batches, each an array or a dictionary of arrays x, and y, label and key beside it. A function
+            from the number of examples that are there to the batches that are left goes on without making the others.
+        folder: the folder.
+        data: how the data at a path are read.
+        dtype: the type in which examples are kept, in which they also go to the device; None: their own.
+        part: the part that batches are: train, validation or test.
+
+    Returns:
+        The number of examples in each part.
+
+    Raises:
+        InputError: where the data cannot be read or kept, and where the folder cannot be written or is another's.
     """
-    folder = folder.expanduser()
-    if folder.exists() or not folder.parent.is_dir():  # checked before the source is read, which may take long
+    folder = Path(folder).expanduser()
+    begun = _packed.is_packed(folder)
+    taken = folder.exists() and not begun
+    if taken or not folder.parent.is_dir():  # known before the source is read, which may take long
+        raise InputError(f"{folder} cannot be made: name a folder that is not there yet, in one that is")
+    if part not in PARTS:
+        raise InputError(f"the part is {part!r}: give {', '.join(PARTS)}")
+    if not isinstance(source, str | Path):
+        return pack_batches(source, folder, part, dtype)
+    source = str(source)
+    if begun and _packed.is_whole(folder):
         raise InputError(f"{folder} cannot be made: name a folder that is not there yet, in one that is")
     if source.startswith(_TFDS):
-        splits = _tfds.splits(source.removeprefix(_TFDS)).items()
-        return _packed.write(folder, {name: split.chunks() for name, split in splits})
+        splits = _tfds.splits(source.removeprefix(_TFDS))
+        parts = {name: split.chunks() for name, split in splits.items()}
+        return pack_parts(parts, folder, source, _tfds.schema_of(splits), dtype)
     if not is_name(source):
         files.require_used(Path(source).expanduser(), data)
         parts, schema = files.read_chunks(Path(source), data)
-        return _packed.write(folder, parts, schema)
-    return _packed.write(folder, {name: files.part_chunks(part) for name, part in _parts(source).items()})
+        return pack_parts(parts, folder, str(Path(source).expanduser().resolve()), schema, dtype)
+    found = _parts(source)
+    whole = {name: files.part_chunks(part) for name, part in found.parts.items()}
+    return pack_parts(whole, folder, source, found.schema, dtype)
 
 
 def read_examples(spec: str, split: str = "test", like: Data = PLAIN, known: Schema = UNKNOWN) -> Examples:
@@ -180,25 +216,25 @@ def _check_name(name: str) -> None:
         raise InputError(f"there is no data set named {name!r}: {guess}")
 
 
-def _parts(name: str) -> dict[str, Examples]:
+def _parts(name: str) -> Parts:
     """Returns the parts that a data set has of its own, from the cache if they are there, and else puts them there."""
     _check_name(name)
-    parts = cache.read(name)
-    if parts is None:
-        parts = _make(name, None)
+    found = cache.read(name)
+    if found is None:
+        found = _make(name, None)
         try:
-            cache.write(name, parts)
+            cache.write(name, found)
         except OSError as error:
             _log.warning("%s could not be kept in %s: %s", name, cache.cache_folder(), error)
-    return parts
+    return found
 
 
-def _make(name: str, source: Path | None) -> dict[str, Examples]:
+def _make(name: str, source: Path | None) -> Parts:
     """Makes the parts of a named data set from its source."""
     if name.startswith(_TFDS):
         return _tfds.read(name.removeprefix(_TFDS), source)
     if name not in _EMBEDDED:
-        return _mnist.read(name, source)
+        return Parts(_mnist.read(name, source))
     if source is not None:
         raise InputError(f"{name} comes with aejax and needs no files: prepare it without --from")
-    return _EMBEDDED[name]()
+    return Parts(_EMBEDDED[name]())

@@ -74,7 +74,8 @@ class Dataset:
             data: how the arrays are read: its fields `label`, `drop`, `missing`, `outlier` and `layout` count.
 
         Returns:
-            The data set, whose name is "arrays".
+            The data set, whose name is "arrays". Numbers that float32 cannot tell apart stay float64 until it is
+            trained on, as the preprocessing says whether their mean is subtracted first.
 
         Raises:
             InputError: for arrays that cannot be used, with the sentence that a file of them gets.

@@ -41,7 +41,8 @@ class DataRecord:
     path: str | None
     """The absolute path; None for data that have a name, and for arrays given in Python."""
     dtype: str
-    """uint8 (grey levels, which preprocessing divides by 255) or float32 (numbers, used as they are)."""
+    """uint8 (grey levels, which preprocessing divides by 255) or a type of numbers, used as they are: float32, and of
+    packed data also float16 and bfloat16."""
     low: float
     """The least value of the training part."""
     high: float
@@ -96,7 +97,7 @@ class DataRecord:
             sizes = (*made.shape, *made.rows.values())
             numbers = (made.low, made.high, *made.fill, *made.offset)
             whole = (
-                made.dtype in ("uint8", "float32")
+                made.dtype in ("uint8", "float16", "bfloat16", "float32")
                 and type(made.whole) is bool
                 and all(type(text) is str for text in texts)
                 and all(type(size) is int and size >= 0 for size in sizes)
@@ -153,7 +154,7 @@ def fingerprint(part: Examples) -> str:
             continue
         digest.update(f"{name} {np.dtype(array.dtype).newbyteorder('<').str} {tuple(array.shape)}".encode())
         for few in _blocks(len(array), array.nbytes):
-            digest.update(np.ascontiguousarray(array[few]).data)
+            digest.update(np.ascontiguousarray(array[few]).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()[:32]
 
 

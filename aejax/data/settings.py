@@ -50,6 +50,10 @@ class Data(Reading):
     """Fraction of the training examples held out for validation, by a fixed seed; 0 trains on all of them.
     Not used where the data set has a validation part of its own, as mnist-5k does.
     """
+    window: float = static(kw_only=True, default=256.0)
+    """Megabytes of packed examples that are shuffled together where they are streamed from disk; those that take no
+    more are shuffled whole.
+    """
     preprocess: Preprocess = Scale()
     """What turns stored examples into the batch that the model sees."""
 

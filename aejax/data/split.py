@@ -8,9 +8,15 @@ from aejax.core import Examples, InputError
 from aejax.data._checks import filled
 from aejax.data.dataset import PARTS, Dataset, Parts
 from aejax.data.settings import Data
+from aejax.data.stored import Stored, Stripes
 
 notes = logging.getLogger("aejax.notes")
 """Says what was taken for granted about the user's own data."""
+
+_MOST_PERMUTED = 2**24
+"""The most examples on disk of which each is drawn by itself for a part that is held out."""
+
+_STRIPES = 1024
 
 _TEST = 0.1  # the share of train that becomes test in a data set without a test part
 
@@ -71,10 +77,28 @@ def cut(name: str, parts: dict[str, Examples], validation: float) -> Dataset:
     held_out = n_test + n_validation
     if held_out >= len(train):
         raise InputError(f"{name} has {len(train)} examples, too few to hold {held_out} of them out: give more")
+    if isinstance(train, Stored) and len(train) > _MOST_PERMUTED:
+        whole = _striped(train, n_validation, n_test) | {part: parts[part] for part in PARTS[1:] if part in parts}
+        return Dataset(name, *(whole[part] for part in PARTS))
     order = permutation(len(train))
     test, valid = (train.take(np.sort(i)) for i in np.split(order[:held_out], [n_test]))
     rest = train.take(np.sort(order[held_out:])) if held_out else train  # a part that stays whole is not copied
     return Dataset(name, rest, parts.get("validation", valid), parts.get("test", test))
+
+
+def _striped(train: Stored, n_validation: int, n_test: int) -> dict[str, Examples]:
+    """Cuts parts of about these sizes out of rows on disk: the ends of stripes that are spread evenly over them.
+
+    No number of a row is held in memory. What follows each other at its source, as the words of a text do, is not
+    torn apart one by one.
+    """
+    stride = len(train) // _STRIPES
+    valid, test = (round(stride * n / len(train)) for n in (n_validation, n_test))
+    run = stride - valid - test
+    left = len(train) - stride * _STRIPES  # fewer than a run, which follow the last stripe
+    cuts = (0, run, run * _STRIPES + left), (run, valid, valid * _STRIPES), (run + valid, test, test * _STRIPES)
+    stripes = (Stripes(first, max(size, 1), stride, n) for first, size, n in cuts)
+    return {name: train.take(rows) for name, rows in zip(PARTS, stripes, strict=True)}
 
 
 def stratified(examples: Examples, sizes: dict[str, int]) -> dict[str, Examples]:

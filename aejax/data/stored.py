@@ -1,14 +1,14 @@
-"""Keeps examples on disk: an array in a .npy file, of which only the rows that are asked for are read."""
+"""Keeps examples on disk: arrays in files of raw rows, of which only those that are asked for are read."""
 
+import contextlib
 import logging
 import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
-import jax
 import numpy as np
 
 from aejax.core import BUFFER, Examples, InputError
@@ -18,25 +18,80 @@ _log = logging.getLogger("aejax")
 _CHUNK = 2**22  # bytes in memory at once during a pass over a whole part
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Stands for rows of a .npy file, which are read when they are indexed; in all else it is like an array.
-
-    Each row is read by a call of its own. A mapped file would be no faster when it has more rows than fit in memory,
-    its pages would count as memory of the process, and it would end the process if it were cut short meanwhile.
-    """
+class Shard(NamedTuple):
+    """Says where consecutive rows lie in a file."""
 
     path: Path
     start: int
     """The number of bytes before the first row."""
+    rows: int
+    """The number of rows."""
+    stamp: tuple[int, int]
+    """The file's size in bytes and the time of its last change, by which a change is noticed while it is read."""
+
+    @classmethod
+    def of(cls, path: Path, start: int, rows: int) -> Self:
+        """Describes a file as it is now."""
+        return cls(path, start, rows, _stamp(path.stat()))
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class Stripes:
+    """Numbers rows by arithmetic: the same run of every stripe of a file, in the file's order.
+
+    It is indexed like an array of these numbers, and takes no memory for them.
+    """
+
+    first: int
+    """The number of the first row."""
+    run: int
+    """The number of consecutive rows of a stripe that belong here."""
+    stride: int
+    """The number of rows from the beginning of one run to that of the next."""
+    size: int
+    """How many rows there are."""
+
+    def __len__(self) -> int:
+        """Returns how many rows there are."""
+        return self.size
+
+    def __getitem__(self, which: int | slice | np.ndarray) -> Any:
+        """Returns the numbers at the given places, as an array would."""
+        if isinstance(which, slice):
+            place = np.arange(*which.indices(self.size))
+        else:
+            place = np.asarray(which)
+            place = np.where(place < 0, place + self.size, place)
+        return self.first + place // self.run * self.stride + place % self.run
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Stands for rows of files, which are read when they are indexed; in all else it is like an array.
+
+    Rows that follow each other in a file are read by one call. A mapped file would be no faster when it has more rows
+    than fit in memory, its pages would count as memory of the process, and it would end the process if it were cut
+    short meanwhile.
+    """
+
+    shards: tuple[Shard, ...]
     dtype: np.dtype
     row_shape: tuple[int, ...]
     low: float
     """A bound below which no value lies."""
     high: float
     """A bound above which no value lies."""
-    index: np.ndarray
-    """The numbers of the rows in the file, in the order in which they stand here."""
+    index: Stripes | np.ndarray
+    """The numbers of the rows, counted through all shards, in the order in which they stand here."""
+
+    @property
+    def path(self) -> Path:
+        """The folder that the files lie in."""
+        return self.shards[0].path.parent
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,26 +108,62 @@ class Rows:
         return len(self.index)
 
     def __getitem__(self, which: int | slice | np.ndarray) -> np.ndarray:
-        """Reads the given rows. Raises `InputError` where the file has become shorter or cannot be read."""
+        """Reads the given rows.
+
+        Raises `InputError` where a file has become shorter, has changed since it was opened, or cannot be read.
+        """
         index = np.asarray(self.index[which])
+        out = np.empty((*index.shape, *self.row_shape), self.dtype)
+        self._read(index.reshape(-1), out.reshape(-1).view(np.uint8).data)
+        return out
+
+    def read_into(self, out: np.ndarray, which: np.ndarray) -> None:
+        """Reads the given rows into an array of as many, as indexing does."""
+        self._read(self.index[which], out.reshape(-1).view(np.uint8).data)
+
+    def _read(self, rows: np.ndarray, into: memoryview) -> None:
+        if not len(rows):
+            return
         size = math.prod(self.row_shape) * self.dtype.itemsize
-        try:
-            with self.path.open("rb", buffering=0) as file:
-                places = (self.start + size * index.reshape(-1)).tolist()
-                content = bytearray().join([os.pread(file.fileno(), size, place) for place in places])
-        except OSError as error:
-            raise InputError(f"{self.path} cannot be read any more ({error.strerror}): pack the data again") from error
-        if len(content) != size * index.size:
+        ends = np.cumsum([shard.rows for shard in self.shards])
+        of = np.searchsorted(ends, rows, side="right")
+        begins = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
+        begins = np.union1d(begins, np.flatnonzero(np.diff(of, prepend=-1))) if len(ends) > 1 else begins
+        ends_at = size * np.append(begins[1:], len(rows))
+        starts = np.array([shard.start for shard in self.shards]) - size * (ends - [s.rows for s in self.shards])
+        places = starts[of[begins]] + size * rows[begins]
+        read = 0
+        with contextlib.ExitStack() as stack:
+            files = {number: self._opened(stack, self.shards[number]) for number in np.unique(of).tolist()}
+            numbers = (files[number] for number in of[begins].tolist())
+            runs = zip(numbers, (size * begins).tolist(), ends_at.tolist(), places.tolist(), strict=True)
+            try:
+                read = sum(os.preadv(file, (into[start:end],), place) for file, start, end, place in runs)
+            except OSError as error:
+                raise _unreadable(self.path, error) from error
+        if read != len(into):
             raise InputError(f"{self.path} has become shorter while it was read: pack the data again")
-        return np.frombuffer(content, self.dtype).reshape(*index.shape, *self.row_shape)
+
+    def _opened(self, stack: contextlib.ExitStack, shard: Shard) -> int:
+        try:
+            number = stack.enter_context(shard.path.open("rb", buffering=0)).fileno()
+        except OSError as error:
+            raise _unreadable(shard.path, error) from error
+        now = _stamp(os.fstat(number))
+        if now[0] < shard.stamp[0]:
+            raise InputError(f"{shard.path} has become shorter while it was read: pack the data again")
+        if now != shard.stamp:
+            raise InputError(f"{shard.path} has changed while it was read: pack the data again")
+        return number
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Reads all rows into an array."""
         return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
 
-    def take(self, index: np.ndarray, axis: Literal[0] = 0) -> Self:
+    def take(self, index: np.ndarray | Stripes, axis: Literal[0] = 0) -> Self:
         """Returns the given rows, still on disk."""
-        return replace(self, index=self.index[index])
+        whole = isinstance(self.index, Stripes) and self.index == Stripes(0, len(self), len(self), len(self))
+        return replace(self, index=index if isinstance(index, Stripes) and whole else self.index[index[:]])
 
     def min(self) -> float:
         """Returns a bound below which no value of the file lies."""
@@ -83,23 +174,53 @@ class Rows:
         return self.high
 
 
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be read any more ({error.strerror}): pack the data again")
+
+
 @dataclass(frozen=True)
 class Stored(Examples):
     """Holds a part on disk. What is taken of it stays there; its labels, four bytes for each example, are in memory."""
 
     x: Rows
+    y: Rows | None = None
+    key: Rows | None = None
+    """A whole number of any width that names each row at its source, as a token's; it stays on the host."""
 
     def take(self, index: Any) -> "Stored":
         """Returns the examples at `index`, in that order, still on disk."""
-        return Stored(**jax.tree.map(lambda rows: rows.take(index, axis=0), vars(self)))
+        rows = {name: held.take(index) for name, held in vars(self).items() if isinstance(held, Rows)}
+        return replace(self, **rows, label=None if self.label is None else self.label[index[:]])
 
     def read(self) -> Examples:
         """Reads all examples into memory."""
-        return Examples(**jax.tree.map(np.asarray, vars(self)))
+        return Examples(*(None if held is None else np.asarray(held) for held in self._arrays))
+
+    def blank(self, size: int) -> Examples:
+        """Returns examples like these, so many, whose values are not set."""
+        arrays = (None if held is None else np.empty((size, *held.shape[1:]), held.dtype) for held in self._arrays)
+        return Examples(*arrays)
+
+    def read_into(self, out: Examples, which: np.ndarray) -> None:
+        """Reads the examples at the given places into arrays in memory."""
+        for array, held in zip((out.x, out.label, out.y), self._arrays, strict=True):
+            if isinstance(held, Rows):
+                held.read_into(array, which)
+            elif held is not None:
+                array[:] = held[which]
+
+    @property
+    def _arrays(self) -> tuple[Any, ...]:
+        return self.x, self.label, self.y
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that all examples and their targets take."""
+        return self.x.nbytes + (0 if self.y is None else self.y.nbytes)
 
     def within(self, gigabytes: float = BUFFER) -> Examples:
         """Reads the examples into memory; if they take more than so many gigabytes, as many as fit, spread evenly."""
-        fitting = len(self) if self.x.nbytes <= 1e9 * gigabytes else int(len(self) * 1e9 * gigabytes / self.x.nbytes)
+        fitting = len(self) if self.nbytes <= 1e9 * gigabytes else int(len(self) * 1e9 * gigabytes / self.nbytes)
         if fitting < len(self):
             _log.warning("of the %d examples in %s, %d that fit in memory are used", len(self), self.x.path, fitting)
         return self.at_most(fitting).read()

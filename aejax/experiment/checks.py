@@ -114,9 +114,16 @@ def _check_support(experiment: "Experiment", dataset: Dataset) -> None:
         for values in (part.x for part in _parts(dataset)):
             if values.dtype != "uint8" and not (low <= values.min() and values.max() <= high):
                 raise InputError(
-                    f"{needs}, but those of {dataset.name} run from {values.min():g} to {values.max():g}: scale the "
-                    f"data, or use {otherwise}"
+                    f"{needs}, but those of {dataset.name} run from {values.min():g} to {values.max():g}: "
+                    f"{_way_to_scale(values)}, or use {otherwise}"
                 )
+
+
+def _way_to_scale(values: Any) -> str:
+    """Says how values of a part are brought into [0, 1]: those that look like grey levels need but their type."""
+    if values.min() >= 0 and values.max() <= 255 and all((few == np.rint(few)).all() for few in chunks(values)):
+        return "save grey levels as uint8, which are divided by 255"
+    return "scale the data"
 
 
 def _check_labels(experiment: "Experiment", dataset: Dataset) -> None:

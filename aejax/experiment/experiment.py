@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from aejax.core import Adam, Examples, Optimizer, known, positive
-from aejax.data import Data, Dataset, Preprocess
+from aejax.data import ARRAYS, Data, Dataset, Preprocess
 from aejax.experiment import _families  # noqa: F401
 from aejax.experiment.checks import check, check_rates
 from aejax.losses import Loss
@@ -83,6 +83,10 @@ class Experiment:
             loss=self.loss.resolve(steps_per_epoch * self.batch_size),
             optimizer=self.optimizer.over(self.steps_in(steps_per_epoch)),
         )
+
+    def on_arrays(self) -> "Experiment":
+        """Returns the experiment for arrays given in Python, so that its run says that its data had no name."""
+        return dataclasses.replace(self, data=self.data.named(ARRAYS))
 
     def reference(self, train: Examples, preprocess: Preprocess) -> Reference | None:
         """Returns the rows of the training part that a run keeps for the detector; None where there is no detector.

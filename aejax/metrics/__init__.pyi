@@ -30,6 +30,7 @@ from .detector import (
     Prepared as Prepared,
     ReconstructionScore as ReconstructionScore,
     Reference as Reference,
+    ResidualDistance as ResidualDistance,
     SampleDistance as SampleDistance,
     View as View,
     view as view,

@@ -1,16 +1,17 @@
-"""Detects anomalies by several scores at once, each as a rank among rows of the training part.
+"""Detects anomalies by several scores at once, each as its surprise among rows of the training part.
 
 The rows that examples are compared with may be anomalies themselves: nothing here knows labels.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from aejax.core import Examples, InputError, configurable, static
+from aejax.core import Examples, InputError, configurable, positive, static
 from aejax.data import Preprocess, permutation
 from aejax.losses import Likelihood, flat
 from aejax.models import UNLABELLED, Autoencoder, Part, Trait
@@ -40,6 +41,10 @@ class View:
     """The mean code of each example."""
     nats: Float[Array, " n"]
     """The negative log-likelihood of each example under its own reconstruction."""
+    x: Float[Array, "n values"]
+    """The values of each example, as the model sees it."""
+    residual: Float[Array, "n values"]
+    """What the mean of the reconstruction leaves of the values."""
 
     def take(self, index: Int[Array, " rows"]) -> "View":
         """Returns the rows at `index`, in that order."""
@@ -49,7 +54,9 @@ class View:
 def view(model: Autoencoder, likelihood: Likelihood, batch: Examples) -> View:
     """Returns what a model, bound to its variables, makes of a batch as it sees it; nothing is corrupted."""
     code = model.encode(batch).mean
-    return View(flat(code), -likelihood.log_prob(batch.target, model.decode(code, batch)))
+    raw = model.decode(code, batch)
+    residual = flat(batch.target - likelihood.mean(raw, batch))
+    return View(flat(code), -likelihood.log_prob(batch.target, raw), flat(batch.x), residual)
 
 
 @configurable
@@ -86,8 +93,40 @@ class ReconstructionScore(DetectionScore):
 
 
 @configurable
+class ResidualDistance(DetectionScore):
+    """Scores by the Mahalanobis distance, squared, of what the reconstruction leaves of an example.
+
+    A model that reconstructs through much noise leaves much of every example, but not in every direction: what is
+    unlike the rows is what is left where nothing is left of them. Their second moments are about zero.
+    """
+
+    ridge: float = positive(default=0.05)
+    """What is added to the variance of each value's residual, in the units of the values that the model sees."""
+
+    def __call__(self, seen: View, compared: View) -> Float[Array, " n"]:
+        """Returns the squared distance of each example's residual."""
+        return len(compared.nats) * self._quadratic(seen, compared, len(compared.nats))
+
+    def own(self, reference: View, compared: Int[Array, " compared"]) -> Float[Array, " rows"]:
+        """Returns the squared distance of each row's residual by the others' moments (Sherman & Morrison 1950)."""
+        rows = len(reference.nats) - 1
+        share = self._quadratic(reference, reference, rows)
+        return rows * share / jnp.maximum(1 - share, jnp.finfo(jnp.float32).eps)
+
+    def _quadratic(self, seen: View, compared: View, rows: int) -> Float[Array, " n"]:
+        """Returns r (sum of r' r + rows * ridge)^-1 r' of each residual r; the sum is over those compared with."""
+        moments = jnp.matmul(compared.residual.T, compared.residual, precision="highest")
+        factor = jnp.linalg.cholesky(moments + rows * self.ridge * jnp.eye(len(moments)))
+        half = jax.scipy.linalg.solve_triangular(factor, seen.residual.T, lower=True)
+        return jnp.sum(half**2, axis=0)
+
+
+Space = Literal["code", "input"]
+
+
+@configurable
 class SampleDistance(DetectionScore):
-    """Scores by the expected distance, in code space, to the nearest of a few random rows.
+    """Scores by the expected distance to the nearest of a few random rows.
 
     Among all rows the members of a small cluster of anomalies hide each other; in most small samples there are none of
     them. Sugiyama & Borgwardt 2013 draw one sample; this is the mean over all that there are.
@@ -95,6 +134,8 @@ class SampleDistance(DetectionScore):
 
     sample: int = static(default=16)
     """The number of random rows."""
+    space: Space = static(default="code")
+    """Where distances are taken: between codes, or between the values that the model sees."""
 
     def check(self, path: str) -> None:
         """Raises `InputError` for a sample of no rows."""
@@ -102,19 +143,19 @@ class SampleDistance(DetectionScore):
 
     def __call__(self, seen: View, compared: View) -> Float[Array, " n"]:
         """Returns the expected distance of each example."""
-        return expected_nearest(_distances(seen, compared), self.sample)
+        return expected_nearest(_distances(seen, compared, self.space), self.sample)
 
     def own(self, reference: View, compared: Int[Array, " compared"]) -> Float[Array, " rows"]:
         """Returns the expected distance of each row to a sample of the others."""
         rows = len(reference.nats)
-        apart = _distances(reference, reference)
+        apart = _distances(reference, reference, self.space)
         others = apart.reshape(-1)[1:].reshape(rows - 1, rows + 1)[:, :-1].reshape(rows, rows - 1)  # no diagonal
         return expected_nearest(others, self.sample)
 
 
 @configurable
 class NeighbourDistance(DetectionScore):
-    """Scores by the mean distance, in code space, to the nearest rows (Angiulli & Pizzuti 2002), but not to all rows.
+    """Scores by the mean distance to the nearest rows (Angiulli & Pizzuti 2002), of which some are left out.
 
     Those that lie furthest from a few random rows are nobody's neighbours: they may be anomalies that come in clusters.
     """
@@ -123,6 +164,8 @@ class NeighbourDistance(DetectionScore):
     """The number of the nearest rows."""
     trim: float = static(default=0.2)
     """The share of rows, those with the highest `SampleDistance`, that are nobody's neighbours."""
+    space: Space = static(default="code")
+    """Where distances are taken: between codes, or between the values that the model sees."""
 
     def check(self, path: str) -> None:
         """Raises `InputError` for no neighbours, and for a share that leaves none."""
@@ -134,15 +177,16 @@ class NeighbourDistance(DetectionScore):
         """Returns the rows that are left, those with the lowest `SampleDistance` first."""
         every = super().compared(reference)
         left = max(len(every) - int(self.trim * len(every)), min(2, len(every)))
-        return jnp.argsort(SampleDistance().own(reference, every))[:left]
+        return jnp.argsort(SampleDistance(space=self.space).own(reference, every))[:left]
 
     def __call__(self, seen: View, compared: View) -> Float[Array, " n"]:
         """Returns the mean distance of each example."""
-        return _mean_nearest(_distances(seen, compared), min(self.neighbours, len(compared.nats)))
+        return _mean_nearest(_distances(seen, compared, self.space), min(self.neighbours, len(compared.nats)))
 
     def own(self, reference: View, compared: Int[Array, " compared"]) -> Float[Array, " rows"]:
         """Returns the mean distance of each row to others."""
-        return _mean_nearest(_distances_to_others(reference, compared), min(self.neighbours, len(compared) - 1))
+        apart = _distances_to_others(reference, compared, self.space)
+        return _mean_nearest(apart, min(self.neighbours, len(compared) - 1))
 
 
 @jax.tree_util.register_dataclass
@@ -158,17 +202,23 @@ class Prepared:
 
 @configurable
 class Detector(Part):
-    """Scores by the mean, over several scores, of an example's rank among rows of the training part.
+    """Scores by the mean, over several scores, of an example's surprise among rows of the training part, in nats.
 
-    A rank needs no scale, so that scores of any unit can be joined; that of an example does not depend on other
-    examples. The likelihood and the model are those that were trained.
+    A surprise is the negative logarithm of the share of rows that score as high. It needs no scale, so that scores of
+    any unit can be joined, as Fisher 1932 joins tests; what stands out by one score alone is not averaged away, as it
+    would be by ranks. That of an example does not depend on other examples. The likelihood and the model are those that
+    were trained.
+
+    Anomalies stand out near or far: the default looks for both in what the reconstruction leaves, by its size and by
+    its direction, and in distances, to a small sample in code space and to the nearest rows in the input's.
     """
 
     scores: dict[str, DetectionScore] = field(
         default_factory=lambda: {
             "reconstruction": ReconstructionScore(),
+            "residual": ResidualDistance(),
             "sample": SampleDistance(),
-            "neighbours": NeighbourDistance(),
+            "neighbours": NeighbourDistance(space="input"),
         }
     )
     """The scores that are joined, by name."""
@@ -199,9 +249,11 @@ class Detector(Part):
         return Prepared(compared, own)
 
     def __call__(self, prepared: Prepared, seen: View) -> Float[Array, " n"]:
-        """Returns the mean rank of each example, above 0 and at most 1: 1 is less like the training part than all."""
-        ranks = [rank(score(seen, prepared.compared[name]), prepared.own[name]) for name, score in self.scores.items()]
-        return jnp.mean(jnp.stack(ranks), axis=0)
+        """Returns the mean surprise of each example, in nats: about 1 on average for examples like the rows."""
+        each = [
+            surprise(score(seen, prepared.compared[name]), prepared.own[name]) for name, score in self.scores.items()
+        ]
+        return jnp.mean(jnp.stack(each), axis=0)
 
     def _check(self) -> None:
         if not self.scores or self.rows < 2:
@@ -217,16 +269,17 @@ def _check_least(path: str, number: int) -> None:
         raise InputError(f"{path} is {number}: give at least 1")
 
 
-def rank(score: Float[Array, " n"], own: Float[Array, " rows"]) -> Float[Array, " n"]:
-    """Returns the rank of scores among those of the rows, which ascend, over one more than their number.
+def surprise(score: Float[Array, " n"], own: Float[Array, " rows"]) -> Float[Array, " n"]:
+    """Returns the negative logarithm of the share of rows above a score, where `own` are those of the rows, ascending.
 
-    It is interpolated between two of them; above the last it goes on rising, less and less, so that of two scores the
-    higher has the higher rank.
+    The k-th of n rows from above has the share k / (n + 1), interpolated between two of them. Above the last the share
+    falls exponentially, by a factor of e for each distance between the median and the last, so that of two scores the
+    higher has the higher surprise.
     """
     rows = len(own)
-    inside = jnp.interp(score, own, jnp.arange(1, rows + 1) / (rows + 1))
-    spread = jnp.maximum(own[-1] - own[rows // 2], jnp.finfo(jnp.float32).tiny)
-    return inside - jnp.expm1(-jnp.maximum(score - own[-1], 0) / spread) / (rows + 1)
+    share = jnp.interp(score, own, jnp.arange(rows, 0, -1) / (rows + 1))
+    spread = own[-1] - own[rows // 2]
+    return jnp.maximum(score - own[-1], 0) / jnp.where(spread > 0, spread, 1) - jnp.log(share)
 
 
 def expected_nearest(distances: Float[Array, "n rows"], sample: int) -> Float[Array, " n"]:
@@ -244,19 +297,22 @@ def expected_nearest(distances: Float[Array, "n rows"], sample: int) -> Float[Ar
     return jnp.matmul(least, shares.astype(np.float32), precision="highest")
 
 
-def _distances(seen: View, compared: View) -> Float[Array, "n compared"]:
-    """Returns the distance of each code to each of those that it is compared with."""
-    centre = compared.code.mean(axis=0, keepdims=True)
-    one, other = seen.code - centre, compared.code - centre
+def _distances(seen: View, compared: View, space: Space) -> Float[Array, "n compared"]:
+    """Returns the distance of each example to each of those that it is compared with."""
+    one, other = (view.code if space == "code" else view.x for view in (seen, compared))
+    centre = other.mean(axis=0, keepdims=True)
+    one, other = one - centre, other - centre
     products = jnp.matmul(one, other.T, precision="highest")
     squares = jnp.sum(one**2, axis=1)[:, None] + jnp.sum(other**2, axis=1)[None] - 2 * products
     return jnp.sqrt(jnp.maximum(squares, 0))
 
 
-def _distances_to_others(reference: View, compared: Int[Array, " compared"]) -> Float[Array, "rows compared"]:
-    """Returns the distance of each row's code to those of the rows at `compared`, infinite to itself."""
+def _distances_to_others(
+    reference: View, compared: Int[Array, " compared"], space: Space
+) -> Float[Array, "rows compared"]:
+    """Returns the distance of each row to those at `compared`, infinite to itself."""
     itself = jnp.arange(len(reference.nats))[:, None] == compared[None]
-    return jnp.where(itself, jnp.inf, _distances(reference, reference.take(compared)))
+    return jnp.where(itself, jnp.inf, _distances(reference, reference.take(compared), space))
 
 
 def _mean_nearest(distances: Float[Array, "n rows"], neighbours: int) -> Float[Array, " n"]:

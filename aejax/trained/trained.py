@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Float, Int, Num, Shaped
 
 from aejax import core, devices
 from aejax.core import CHUNK, Examples, InputError, Mean, Metrics, Stream, as_arrays, derive, first_line, means, unseen
@@ -24,6 +24,7 @@ from aejax.data import (
     as_examples,
     as_stored,
     in_units,
+    numbers_of,
     scaled,
 )
 from aejax.experiment import Experiment
@@ -49,7 +50,8 @@ log = logging.getLogger("aejax")
 MOST_FITTED = 10_000
 """Largest number of examples to whose codes a mixture is fitted."""
 
-Labels = Int[np.ndarray, " n"]
+Labels = Shaped[np.ndarray, " n"] | Sequence[str]
+"""Labels of examples: numbers, or names of the training data's classes."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,15 @@ class Trained:
 
         Args:
             x: the examples, in the data's units.
-            label: the labels of the examples, which a conditional model needs; any other ignores them.
+            label: the labels of the examples, numbers or the names of the training data's classes, which a conditional
+                model needs; any other ignores them.
             seed: the seed of the draw; None: the mean.
 
         Raises:
             InputError: for examples of another shape or of an unknown unit (see `aejax.data.in_units`), and for labels
                 that are missing or none of the model's.
         """
-        batch = self._check(Examples(x, label))
+        batch = self._check(Examples(x, self._numbers(label)))
         key = None if seed is None else derive(jax.random.key(seed), Stream.LATENT)
         function = partial(_encode, self.experiment.model, self.used.variables, as_arrays(self.preprocess), key)
         return in_chunks(function, batch, np.arange(len(batch)))
@@ -124,7 +127,9 @@ class Trained:
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         key = None if seed is None else derive(jax.random.key(seed), Stream.VALUES)
         function = partial(_decode, self.experiment.model, self.used.variables, likelihood, preprocess, key)
-        return self._with_offset(in_chunks(function, z, self._check_label(label, len(z)), np.arange(len(z))))
+        return self._with_offset(
+            in_chunks(function, z, self._check_label(self._numbers(label), len(z)), np.arange(len(z)))
+        )
 
     def reconstruct(self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None) -> Float[np.ndarray, "n *shape"]:
         """Encodes each example and decodes it again. Labels and errors are those of `encode`."""
@@ -190,9 +195,9 @@ class Trained:
             steps: the number of examples on each way, both ends included.
             path: whether codes go along a line or an arc.
         """
-        one, other = labels or (None, None)
+        one, other = map(self._numbers, labels or (None, None))
         z = codes.between(self.encode(first, one), self.encode(second, other), steps, path)
-        return self._decode_rows(z, None if labels is None else codes.halves(*labels, steps).reshape(-1))
+        return self._decode_rows(z, None if one is None else codes.halves(one, other, steps).reshape(-1))
 
     def traverse(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, rows: int = 10, steps: int = 9
@@ -208,6 +213,7 @@ class Trained:
         Returns:
             Which dimensions are changed, and a row of decoded examples for each of them.
         """
+        label = self._numbers(label)
         z = self.encode(x, label)
         dimensions = codes.most_active(z)[:rows]
         moved = codes.along(z[0], z, dimensions, steps)
@@ -225,8 +231,8 @@ class Trained:
 
         Args:
             x: the examples, in the data's units.
-            kind: the squared error of the reconstruction, its nats, or the mean rank that the experiment's detector
-                gives; None: the detector where there is one, else the squared error.
+            kind: the squared error of the reconstruction, its nats, or the mean surprise that the experiment's detector
+                gives, in nats; None: the detector where there is one, else the squared error.
             label: the labels of the examples, which a conditional model needs.
 
         Raises:
@@ -234,7 +240,7 @@ class Trained:
         """
         experiment = self.experiment
         kind = kind or ("squared_error" if experiment.detector is None else "detector")
-        batch = self._check(Examples(x, label))
+        batch = self._check(Examples(x, self._numbers(label)))
         likelihood, preprocess = as_arrays((experiment.loss.likelihood, self.preprocess))
         if kind == "detector":
             score = partial(_detect, experiment.model, experiment.detector, likelihood, self._prepared)
@@ -261,7 +267,7 @@ class Trained:
         The model that the function gets is bound to its variables, and the examples are preprocessed.
         """
         function = partial(_apply, function, self.experiment.model, self.used.variables, as_arrays(self.preprocess))
-        return in_chunks(function, self._check(Examples(x, label)))
+        return in_chunks(function, self._check(Examples(x, self._numbers(label))))
 
     def means(self, measure: Any, part: Examples) -> dict[str, Any]:
         """Takes the mean over a part of what `measure(model, batch)` gives of each example, some examples at a time.
@@ -324,6 +330,14 @@ class Trained:
         self, z: Float[np.ndarray, "rows steps latent"], label: Labels | None
     ) -> Float[np.ndarray, "rows steps *shape"]:
         return self.decode(z.reshape(-1, z.shape[2]), label).reshape(*z.shape[:2], *self.shape)
+
+    def _numbers(self, label: Labels | None) -> Any:
+        """Returns labels that are names of the training data's classes as the numbers of these, others as they are."""
+        if label is None or not self.experiment.model.classes:
+            return None
+        label = as_array(label, "the labels")
+        named = label.dtype.kind in "OUST" and bool(self.schema.classes)
+        return numbers_of(label, self.schema.classes, "the array of labels") if named else label
 
     def _check_label(self, label: Labels | None, n: int) -> Labels | None:
         """Returns the labels as int32 for a conditional model, and None for any other.

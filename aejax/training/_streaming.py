@@ -2,8 +2,11 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +19,14 @@ from aejax.data import Dataset, Preprocess, StaticBinarise, Stored
 from aejax.devices import Parallel
 from aejax.experiment import Experiment
 from aejax.runs import span
+from aejax.training._order import WindowedOrder
 from aejax.training._sources import Chunk, ResidentSource, Source, piece
 
 _READ = 2  # chunks that are read at once, and how many are read ahead
 
 _CHUNKS = 8  # chunks that memory holds: two are trained on, one is next, and one being read takes up to three
+
+_WINDOWS = 3  # windows that memory holds: one is trained on, one is read, one is given up when both are done
 
 _LONGEST = 2**24  # bytes of a chunk: a longer one is no faster, and training waits for the first to be read
 
@@ -48,20 +54,23 @@ def source_for(
             "--data.preprocess binarise, or a larger --buffer"
         )
     last = experiment.steps_in(len(dataset.train) // experiment.batch_size)
-    return StreamedSource(dataset, parallel, experiment.batch_size, experiment.seed, last, 1e9 * buffer)
+    window = experiment.data.window
+    if not window > 0:
+        raise InputError(f"data.window is {window:g}: give a number of megabytes above 0")
+    return StreamedSource(dataset, parallel, experiment.batch_size, experiment.seed, last, 1e9 * buffer, window)
 
 
 def streams(dataset: Dataset, buffer: float) -> bool:
     """Tells whether a data set's training part is read from disk while it is trained on, with a buffer in gigabytes."""
-    return isinstance(dataset.train, Stored) and dataset.train.x.nbytes > 1e9 * buffer
+    return isinstance(dataset.train, Stored) and dataset.train.nbytes > 1e9 * buffer
 
 
 @dataclass
 class StreamedSource:
-    """Feeds data larger than memory: the batches are those of `ResidentSource`, read in chunks of several steps.
+    """Feeds data larger than memory, read in chunks of several steps.
 
-    Of each example only the label and the place in the order are held, some twenty bytes. The step and the seed
-    say which batches are left, so that grain's own state is not saved.
+    Where a window holds all examples, the batches are those of `ResidentSource`; else those of `WindowedOrder`. The
+    step and the seed say which batches are left, so that grain's own state is not saved.
     """
 
     dataset: Dataset
@@ -75,6 +84,8 @@ class StreamedSource:
     """The step after the last one of the run, up to which chunks are read ahead."""
     limit: float
     """Bytes of examples that may be in memory at once."""
+    window: float
+    """Megabytes of examples that are shuffled together."""
     _next: int = field(default=-1, init=False)
     """The step of the next chunk that the reader gives."""
     _reader: Iterator[Examples] = field(default=iter(()), init=False)
@@ -85,9 +96,11 @@ class StreamedSource:
     def __post_init__(self) -> None:
         """Checks the size of the buffer. Raises `InputError` where it is too small."""
         if self._steps_in(self.batch_size) < 1:
+            windows = f" beside {_WINDOWS} windows of {self.window:g} MB" if self._windowed else ""
+            smaller = "smaller batches, or a smaller --data.window" if self._windowed else "smaller batches"
             raise InputError(
                 f"the buffer holds {self.limit / 1e6:.3g} MB, but streaming needs {_CHUNKS} batches of "
-                f"{self.batch_size * self._bytes / 1e6:.3g} MB: give a larger --buffer or smaller batches"
+                f"{self.batch_size * self._bytes / 1e6:.3g} MB{windows}: give a larger --buffer, or {smaller}"
             )
 
     @property
@@ -99,9 +112,9 @@ class StreamedSource:
         """Yields the batches from step `start` to before step `stop` in chunks, and waits for each to be read."""
         if self._next != start:
             length = self._steps_in(self.batch_size)
-            chunks = TrainingChunks(
-                self.dataset.train, self.parallel, self.seed, self.batch_size, length, start, self.last
-            )
+            reader = self._windows if self._windowed else Shuffled
+            order = reader(self._train, self.parallel, self.seed, self.batch_size)
+            chunks = TrainingChunks(order, self.parallel, length, start, self.last)
             self._next, self._rest, self._reader = start, None, _ahead(chunks)
         while self._next < stop:
             chunk = next(self._reader) if self._rest is None else self._rest
@@ -134,14 +147,30 @@ class StreamedSource:
         held = _shapes(part, max(1, self._steps_in(size)) * size) if size else None
         return Batches(train), held
 
+    def _windows(self, part: Stored, parallel: Parallel, seed: int, batch_size: int) -> "Windows":
+        order = WindowedOrder.of(len(part), self._bytes, batch_size, self.window, seed)
+        return Windows(part, parallel, order, self.last)
+
     def _steps_in(self, batch_size: int) -> int:
         """Returns the number of batches of this size in a chunk."""
-        return int(min(self.limit / _CHUNKS, max(_LONGEST, batch_size * self._bytes)) // (batch_size * self._bytes))
+        room = self.limit - (_WINDOWS * 1e6 * self.window if self._windowed else 0)
+        return int(min(room / _CHUNKS, max(_LONGEST, batch_size * self._bytes)) // (batch_size * self._bytes))
+
+    @property
+    def _windowed(self) -> bool:
+        """Whether the examples take more than a window."""
+        return self._train.nbytes > 1e6 * self.window
 
     @property
     def _bytes(self) -> int:
         """The bytes of one example."""
-        return self.dataset.train.x.nbytes // len(self.dataset.train)
+        return self._train.nbytes // len(self._train)
+
+    @property
+    def _train(self) -> Stored:
+        part = self.dataset.train
+        assert isinstance(part, Stored)
+        return part
 
 
 def _shapes(part: Examples, *leading: int) -> Any:
@@ -149,25 +178,40 @@ def _shapes(part: Examples, *leading: int) -> Any:
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype), one)
 
 
+class Order(Protocol):
+    """Reads the batches of an epoch's steps, of which those of one segment are read from one place."""
+
+    @property
+    def steps(self) -> int:
+        """The number of steps in one epoch."""
+
+    @property
+    def segment(self) -> int:
+        """The number of steps in a segment; the last one of an epoch may have fewer."""
+
+    def read(self, epoch: int, start: int, stop: int) -> Examples:
+        """Reads this host's share of the batches from step `start` of an epoch to before `stop`, in one segment.
+
+        The arrays are `[steps, examples, ...]`, in this host's memory.
+        """
+
+
 @dataclass(frozen=True)
 class TrainingChunks:
     """Lists the chunks of a run from step `first` to `last`, with random access, as grain reads a source.
 
-    No chunk reaches over the end of an epoch. Of several hosts each reads its own share of every batch.
+    No chunk reaches over the end of a segment of the order, or of an epoch. Of several hosts each reads its own share
+    of every batch.
     """
 
-    part: Examples
+    order: Order
     parallel: Parallel
-    seed: int
-    batch_size: int
     length: int
     """Number of steps in a chunk."""
     first: int
     """The first step that is left, counted from the beginning of the run."""
     last: int
     """The step after the last one."""
-    _orders: dict[int, np.ndarray] = field(default_factory=dict)
-    _lock: Any = field(default_factory=threading.Lock)
 
     def __len__(self) -> int:
         """Returns the number of chunks."""
@@ -175,35 +219,146 @@ class TrainingChunks:
 
     def __getitem__(self, chunk: int) -> Examples:
         """Reads the batches of a chunk, and gives them out to the devices."""
-        epoch, number = divmod(self._number(self.first) + chunk, self._an_epoch)
-        begin = epoch * self._steps
-        start, stop = (begin + min(step * self.length, self._steps) for step in (number, number + 1))
-        index = self._order(begin)[max(start, self.first) - begin : stop - begin]
-        share = self.parallel.share(index)
-        read = self.part.take(share.reshape(-1)).read()
-        return self.parallel.distribute(jax.tree.map(lambda leaf: leaf.reshape(*share.shape, *leaf.shape[1:]), read))
+        epoch, number = divmod(self._number(self.first) + chunk, self._number(self.order.steps - 1) + 1)
+        segment, place = divmod(number, self._a_segment)
+        start = segment * self.order.segment + place * self.length
+        stop = min(start + self.length, (segment + 1) * self.order.segment, self.order.steps)
+        return self.parallel.distribute(self.order.read(epoch, max(start, self.first - epoch * self.order.steps), stop))
 
     @property
-    def _steps(self) -> int:
-        return len(self.part) // self.batch_size
-
-    @property
-    def _an_epoch(self) -> int:
-        return -(-self._steps // self.length)
+    def _a_segment(self) -> int:
+        return -(-self.order.segment // self.length)
 
     def _number(self, step: int) -> int:
         """Returns the number of the chunk that has this step, counted from the beginning of the run."""
-        epoch, rest = divmod(step, self._steps)
-        return epoch * self._an_epoch + rest // self.length
+        epoch, rest = divmod(step, self.order.steps)
+        segment, place = divmod(rest, self.order.segment)
+        before = epoch * (self._number(self.order.steps - 1) + 1) if epoch else 0
+        return before + segment * self._a_segment + place // self.length
 
-    def _order(self, begin: int) -> Int[np.ndarray, "steps batch"]:
-        """Returns the order of the epoch that begins at this step; made once, and kept while its chunks are read."""
+
+@dataclass
+class Shuffled:
+    """Reads data in the order of a run in memory, each example from where it lies; an epoch is one segment."""
+
+    part: Stored
+    parallel: Parallel
+    seed: int
+    batch_size: int
+    _orders: dict[int, np.ndarray] = field(default_factory=dict)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    @property
+    def steps(self) -> int:
+        """The number of steps in one epoch."""
+        return len(self.part) // self.batch_size
+
+    @property
+    def segment(self) -> int:
+        """The number of steps of an epoch."""
+        return self.steps
+
+    def read(self, epoch: int, start: int, stop: int) -> Examples:
+        """Reads this host's share of the batches.
+
+        Args:
+            epoch: the number of the epoch.
+            start: the first step.
+            stop: the step after the last one.
+        """
+        share = self.parallel.share(self._order(epoch)[start:stop])
+        read = self.part.take(share.reshape(-1)).read()
+        return jax.tree.map(lambda leaf: leaf.reshape(*share.shape, *leaf.shape[1:]), read)
+
+    def _order(self, epoch: int) -> Int[np.ndarray, "steps batch"]:
+        """Returns the order of an epoch; made once, and kept while its chunks are read."""
         with self._lock:
-            if begin not in self._orders:
-                for done in [step for step in self._orders if step < begin - self._steps]:
+            if epoch not in self._orders:
+                for done in [number for number in self._orders if number < epoch - 1]:
                     del self._orders[done]
-                self._orders[begin] = devices.epoch_order_on_host(self.seed, begin, len(self.part), self.batch_size)
-            return self._orders[begin]
+                begin = epoch * self.steps
+                self._orders[epoch] = devices.epoch_order_on_host(self.seed, begin, len(self.part), self.batch_size)
+            return self._orders[epoch]
+
+
+class Window(NamedTuple):
+    """Holds a window's examples in this host's memory, and which of them each of its steps takes."""
+
+    examples: Examples
+    order: Int[np.ndarray, "steps examples"]
+
+
+@dataclass
+class Windows:
+    """Reads data window by window, each in whole blocks, the next one while one is trained on; a window is a segment.
+
+    A host reads the lanes that its columns of the batches come from.
+    """
+
+    part: Stored
+    parallel: Parallel
+    order: WindowedOrder
+    last: int
+    """The step of the run up to which windows are read ahead."""
+    _reads: dict[int, Future[Window]] = field(default_factory=dict)
+    _pool: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "aejax-window"))
+    _lock: Any = field(default_factory=threading.Lock)
+
+    @property
+    def steps(self) -> int:
+        """The number of steps in one epoch."""
+        return self.order.steps
+
+    @property
+    def segment(self) -> int:
+        """The number of steps that share a window."""
+        return self.order.length
+
+    def read(self, epoch: int, start: int, stop: int) -> Examples:
+        """Gathers this host's share of the batches out of their window.
+
+        Args:
+            epoch: the number of the epoch.
+            start: the first step.
+            stop: the step after the last one.
+        """
+        held = self._window(epoch * self._an_epoch + start // self.order.length)
+        begin = start - start % self.order.length
+        at = held.order[start - begin : stop - begin]
+        gathered = held.examples.take(at.reshape(-1))
+        return jax.tree.map(lambda leaf: leaf.reshape(*at.shape, *leaf.shape[1:]), gathered)
+
+    @property
+    def _an_epoch(self) -> int:
+        """The number of windows of an epoch."""
+        return -(-self.order.steps // self.order.length)
+
+    def _window(self, number: int) -> Window:
+        """Returns a window by its number in the run; the one after it is being read from then on."""
+        ended = -(-self.last // self.order.steps) * self._an_epoch
+        with self._lock:
+            for done in [before for before in self._reads if before < number - 1]:
+                del self._reads[done]
+            for ahead in (number, number + 1):
+                if ahead not in self._reads and ahead < max(ended, number + 1):
+                    self._reads[ahead] = self._pool.submit(self._read, *divmod(ahead, self._an_epoch))
+            read = self._reads[number]
+        return read.result()
+
+    def _read(self, epoch: int, number: int) -> Window:
+        """Reads the lanes of a window that this host needs."""
+        width, steps = self.order.width, self.order.steps_of(number)
+        columns = self.parallel.share(np.arange(self.order.batch_size)[None])[0]
+        lanes = np.unique(columns // width)
+        count = steps * width
+        examples = self.part.blank(count * len(lanes))
+        order = np.empty((steps, len(lanes), width), np.int32)
+        for place, lane in enumerate(lanes.tolist()):
+            here = slice(place * count, (place + 1) * count)
+            self.part.read_into(jax.tree.map(itemgetter(here), examples), self.order.lane(epoch, number, lane))
+            order[:, place] = self.order.shuffled(epoch, number, lane) + place * count
+        chosen = np.searchsorted(lanes, columns // width) * width + columns % width
+        return Window(examples, order.reshape(steps, -1)[:, chosen])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import numpy as np
 from aejax import core
 from aejax.core import BUFFER, DivergedError, InputError, Stopped, as_arrays, named_leaves
 from aejax.data import (
-    ARRAYS,
     NO_RECORD,
     DataRecord,
     Dataset,
@@ -86,9 +85,11 @@ def fit(
             is not done within `stopping.GRACE` seconds of SIGTERM, the state at the last row of metrics is saved and
             the process ends with 143.
     """
-    if dataset is not None and not isinstance(dataset, Dataset):  # the run is to say that its data had no name
-        experiment = dataclasses.replace(experiment, data=experiment.data.named(ARRAYS))
-    dataset = data_of(experiment, resume) if dataset is None else as_dataset(dataset, experiment.data)
+    if dataset is None:
+        dataset = data_of(experiment, resume)
+    elif not isinstance(dataset, Dataset):
+        experiment = experiment.on_arrays()
+        dataset = as_dataset(dataset, experiment.data)
     dataset = settled(dataset, experiment.data.preprocess)
     record = DataRecord.of(dataset)
     given, experiment = experiment, experiment.resolve(dataset)

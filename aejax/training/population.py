@@ -16,7 +16,7 @@ import jax
 
 from aejax import devices
 from aejax.core import BUFFER, InputError, as_arrays
-from aejax.data import Dataset, load as load_data, settled
+from aejax.data import Dataset, as_dataset, load as load_data, settled
 from aejax.devices import step_flop
 from aejax.experiment import Experiment, differences
 from aejax.training._group import Group, Population
@@ -54,7 +54,7 @@ def by_structure(experiments: Sequence[Experiment]) -> list[list[int]]:
 def fit_each(
     experiments: Sequence[Experiment],
     *,
-    dataset: Dataset | None = None,
+    dataset: Any = None,
     shared_order: bool = False,
     selection: Selection | None = None,
     memory: int | None = None,
@@ -69,7 +69,7 @@ def fit_each(
 
     Args:
         experiments: of one `structure`.
-        dataset: in place of the one that their `data` names.
+        dataset: in place of the one that their `data` names, as `training.fit` takes it.
         shared_order: every member sees the batches of the first one's seed; its noise stays its own. So it is
             always where the data are streamed, so that one read of a batch serves all members.
         selection: drops members early, by validation loss; one that compares them trains them side by side.
@@ -91,6 +91,7 @@ def fit_each(
     """
     if not experiments:
         raise InputError("a population needs at least one experiment: none was given")
+    experiments, dataset = _on_given(experiments, dataset)
     resolved, dataset = _prepared(experiments, dataset, selection)
     population = Population.of(resolved[0], dataset, shared_order, buffer)
     lanes, size = _at_once(population, resolved, selection, devices.free_memory() if memory is None else memory)
@@ -114,7 +115,7 @@ def fit_each(
 def fit_many(
     experiments: Sequence[Experiment],
     *,
-    dataset: Dataset | None = None,
+    dataset: Any = None,
     selection: Selection | None = None,
     observers: Sequence[Observer] = (),
     **options: Any,
@@ -123,7 +124,7 @@ def fit_many(
 
     Args:
         experiments: of any structures; those of one train as one population, one population after the other.
-        dataset: in place of those that their `data` name.
+        dataset: in place of those that their `data` name, as `training.fit` takes it.
         selection: drops members early, by validation loss; one that compares them compares those of one structure.
         observers: as of `fit_each`; `member` is the place among all experiments.
         options: others of `fit_each`.
@@ -133,6 +134,7 @@ def fit_many(
     """
     if not experiments:
         raise InputError("a population needs at least one experiment: none was given")
+    experiments, dataset = _on_given(experiments, dataset)
     groups = by_structure(experiments)
     for places in groups if len(groups) > 1 else ():
         _prepared([experiments[place] for place in places], dataset, selection)
@@ -143,6 +145,14 @@ def fit_many(
         ended = fit_each(group, dataset=dataset, selection=selection, observers=watching, **options)
         outcomes |= zip(places, ended, strict=True)
     return [outcomes[place] for place in range(len(experiments))]
+
+
+def _on_given(experiments: Sequence[Experiment], dataset: Any) -> tuple[Sequence[Experiment], Dataset | None]:
+    """Returns experiments that say so where their data were given as arrays, and these as a data set."""
+    if dataset is None or isinstance(dataset, Dataset):
+        return experiments, dataset
+    experiments = [experiment.on_arrays() for experiment in experiments]
+    return experiments, as_dataset(dataset, experiments[0].data)
 
 
 def _of_all(observe: Observer, places: Sequence[int]) -> Observer:

@@ -323,6 +323,7 @@ def test_a_profile_is_left_in_the_run_and_says_where_the_time_went(command, tmp_
     assert "checkpoint seconds" in out
 
 
+@pytest.mark.slow
 def test_bench_shows_rates_and_takes_settings(command):
     code, out, _ = command("bench", "ae-keras", *SMALL, "--rounds", "1")
     assert code == 0

@@ -140,6 +140,7 @@ def test_training_goes_on_with_the_same_data_alone(folder):
         resume(4, data=moved)
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_with_the_same_data_alone(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", ROWS)

@@ -93,6 +93,32 @@ def test_detection_is_measured_where_labels_flag_outliers(trained, table, comman
     assert "auroc" in command("eval", trained, "--split", "train", "--outlier", "odd")[1]
 
 
+def test_outliers_are_told_among_the_examples_that_were_not_dropped(table, command, tmp_path):
+    head, *rows = table.read_text().splitlines()
+    gaps = [row for i, line in enumerate(rows) for row in ([line] if i % 4 else [",1,2,odd", line])]
+    (tmp_path / "gaps.csv").write_text("\n".join([head, *gaps]) + "\n")
+    model = Autoencoder(MLPEncoder(()), Plain(2), MLPDecoder(()))
+    said = {}
+    for name, given in (("gaps", tmp_path / "gaps.csv"), ("whole", table)):
+        data = Data(str(given), 0.4, label="kind", missing="drop")
+        experiment = Experiment(model, Loss(Gaussian()), data, batch_size=8, steps=1, name=name)
+        run = aejax.fit(experiment, folder=tmp_path).run.path
+        arguments = ("score", run, "--data", given, "--split", "train", "--labels", "kind", "--outlier", "odd")
+        arguments = (*arguments, "--threshold", "quantile=0.9", "--out")
+        code, out, _ = command(*arguments, tmp_path / f"{name}.npz")
+        assert code == 0
+        said[name] = out.split("threshold")[1]
+        is_odd = np.load(tmp_path / f"{name}.npz")["label"] == "outlier"
+        np.testing.assert_array_equal(is_odd, aejax.data.load(data).train.label == 0)  # odd, plain
+    assert "auroc" in said["whole"]
+    assert said["gaps"] == said["whole"]
+    code, _, err = command(
+        "score", run, "--data", tmp_path / "gaps.csv", "--outlier", "odd", "--out", tmp_path / "x.npy"
+    )
+    assert code == 2
+    assert "has 15 missing values" in err
+
+
 def test_a_run_that_knows_its_outliers_measures_detection_by_itself(table):
     from aejax.evaluation import suite
 

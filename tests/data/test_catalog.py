@@ -185,6 +185,21 @@ def test_dsprites_prepared_elsewhere_gives_white_sprites_and_their_factors(monke
     np.testing.assert_array_equal(factors.values(train.label), number[:, None] % list(factors.sizes.values()))
 
 
+def test_the_names_of_classes_come_with_the_data(monkeypatch, tmp_path):
+    features = AejaxTinyImages.features
+    names = [f"class {i}" for i in range(30)]
+    monkeypatch.setattr(
+        AejaxTinyImages, "features", lambda self: features(self) | {"label": FEATURES.ClassLabel(names=names)}
+    )
+    monkeypatch.setattr(AejaxTinyImages, "VERSION", tfds.core.Version("2.0.0"))
+    for _ in range(2):  # of TFDS, and of the cache
+        dataset = load(Data("tfds:aejax_tiny_images:2.0.0"))
+        assert dataset.classes == tuple(names)
+    pack("tfds:aejax_tiny_images:2.0.0", tmp_path / "packed")
+    assert load(Data(str(tmp_path / "packed"))).classes == tuple(names)
+    assert load(Data("tfds:aejax_tiny_factors")).classes == ()  # whose labels are numbers
+
+
 def test_what_is_prepared_needs_tfds_no_more(monkeypatch):
     first = load(Data("tfds:aejax_tiny_images:1.0.0"))
     monkeypatch.setattr(_tfds, "read", lambda *args: pytest.fail("TFDS was asked again"))

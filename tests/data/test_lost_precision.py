@@ -68,6 +68,17 @@ def test_standardising_keeps_what_float32_would_lose(tmp_path, caplog):
     assert {record.name for record in caplog.records} <= {"aejax.notes"}  # which say what was held out
 
 
+def test_arrays_keep_what_float32_would_lose_until_preprocessing_is_known(caplog):
+    dataset = Dataset.of(TIMES, test=TIMES[:20])
+    assert dataset.train.x.dtype == np.float64
+    kept = settled(dataset, Standardise())
+    assert kept.train.x.dtype == np.float32
+    assert len(np.unique(kept.test.x[:, 0])) == 20
+    assert not [message for message in caplog.messages if "apart" in message]
+    assert len(np.unique(settled(dataset, Scale()).test.x[:, 0])) == 1
+    assert "column 0 apart" in caplog.text
+
+
 def test_arrays_given_in_python_are_checked_as_files_are(caplog):
     good = TIMES.astype(np.float32)[:, 1:]
     lists, big = Examples(good.tolist()), Examples(good.astype(">f4"))

@@ -1,12 +1,14 @@
 import json
 import shutil
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from aejax.core import InputError, spread
-from aejax.data import Data, Scale, Standardise, Stored, _packed, chunks, load, pack, read_examples
+from aejax.data import Data, DataRecord, Scale, Standardise, Stored, _packed, chunks, load, pack, packing, read_examples
+from aejax.data.stored import Stripes
 from aejax.devices import place
 
 RNG = np.random.default_rng(0)
@@ -24,6 +26,18 @@ def source(tmp_path):
 def folder(tmp_path, source):
     assert pack(source, tmp_path / "packed") == {"train": 50}
     return tmp_path / "packed"
+
+
+@pytest.fixture
+def older(tmp_path):
+    """A folder as it was packed before there were shards."""
+    folder = tmp_path / "older"
+    folder.mkdir()
+    np.save(folder / "train.npy", X)
+    np.save(folder / "train-label.npy", Y.astype(np.int32))
+    about = {"examples": 50, "shape": [3, 2, 1], "dtype": "uint8", "low": float(X.min()), "high": float(X.max())}
+    (folder / "index.json").write_text(json.dumps({"format": "aejax packed 1", "parts": {"train": about}}))
+    return folder
 
 
 def same(one, other):
@@ -78,7 +92,9 @@ def test_parts_of_their_own_are_kept(tmp_path):
         assert dataset.part(name).label is None
     again = tmp_path / "again"
     pack(str(tmp_path / "packed"), again)
-    assert (again / "train.npy").read_bytes() == (tmp_path / "packed" / "train.npy").read_bytes()
+    file = "train-00000-x.npy"
+    assert (again / file).read_bytes() == (tmp_path / "packed" / file).read_bytes()
+    np.testing.assert_array_equal(np.load(again / file), parts["train"])
 
 
 def test_several_arrays_in_a_folder_are_one_part_by_sorted_name(tmp_path):
@@ -131,35 +147,40 @@ def test_the_moments_of_values_far_from_zero_are_exact(monkeypatch):
     np.testing.assert_allclose(Standardise().fit(x).std, x.astype(np.float64).std(axis=0), rtol=1e-6)
 
 
-def change(folder, **changes):
-    index = json.loads((folder / "index.json").read_text())
-    index["parts"]["train"] |= changes
-    (folder / "index.json").write_text(json.dumps(index))
+FILE, LABEL = "train-00000-x.npy", "train-00000-label.npy"
+
+
+def change(folder, name="x", **changes):
+    line = json.loads((folder / "shards.jsonl").read_text())
+    (line["arrays"][name] if name else line).update(changes)
+    (folder / "shards.jsonl").write_text(json.dumps(line) + "\n")
 
 
 def reshape(folder, shape):
-    np.save(folder / "train.npy", np.zeros(shape, np.uint8))
+    np.save(folder / FILE, np.zeros(shape, np.uint8))
     change(folder, shape=shape[1:])
 
 
 DAMAGE = {
-    "cut short": lambda folder: (folder / "train.npy").write_bytes((folder / "train.npy").read_bytes()[:-1]),
-    "longer": lambda folder: (folder / "train.npy").write_bytes((folder / "train.npy").read_bytes() + b"\0"),
-    "empty": lambda folder: (folder / "train.npy").write_bytes(b""),
-    "gone": lambda folder: (folder / "train.npy").unlink(),
-    "pickled": lambda folder: np.save(folder / "train.npy", np.array([{}]), allow_pickle=True),
-    "another size": lambda folder: change(folder, examples=51),
-    "a huge size": lambda folder: change(folder, examples=10**15),
+    "cut short": lambda folder: (folder / FILE).write_bytes((folder / FILE).read_bytes()[:-1]),
+    "longer": lambda folder: (folder / FILE).write_bytes((folder / FILE).read_bytes() + b"\0"),
+    "empty": lambda folder: (folder / FILE).write_bytes(b""),
+    "gone": lambda folder: (folder / FILE).unlink(),
+    "pickled": lambda folder: np.save(folder / FILE, np.array([{}]), allow_pickle=True),
+    "another size": lambda folder: change(folder, None, rows=51),
+    "a huge size": lambda folder: change(folder, None, rows=10**15),
     "numbers that are no examples": lambda folder: reshape(folder, (50,)),
     "examples of nothing": lambda folder: reshape(folder, (50, 0)),
     "too many axes": lambda folder: reshape(folder, (50, 2, 2, 2, 2)),
     "a type of text": lambda folder: change(folder, dtype="object"),
-    "no bounds": lambda folder: change(folder, low=None),
-    "labels cut short": lambda folder: np.save(folder / "train-label.npy", np.arange(3, dtype=np.int32)),
+    "a file elsewhere": lambda folder: change(folder, file="../x.npy"),
+    "no bounds": lambda folder: change(folder, None, low=None),
+    "labels cut short": lambda folder: np.save(folder / LABEL, np.arange(3, dtype=np.int32)),
+    "no shards": lambda folder: (folder / "shards.jsonl").unlink(),
     "no JSON": lambda folder: (folder / "index.json").write_text("{"),
     "a list": lambda folder: (folder / "index.json").write_text("[]"),
-    "a later format": lambda folder: (folder / "index.json").write_text('{"format": "aejax packed 2"}'),
-    "no train": lambda folder: (folder / "index.json").write_text('{"format": "aejax packed 1", "parts": {}}'),
+    "a later format": lambda folder: (folder / "index.json").write_text('{"format": "aejax packed 3"}'),
+    "no train": lambda folder: change(folder, None, part="test"),
 }
 
 
@@ -171,8 +192,19 @@ def test_what_is_damaged_is_refused_in_one_line(folder, kind):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_becomes_shorter_while_it_is_used_is_noticed(folder):
-    train = load(Data(str(folder))).train
+def test_folders_of_before_are_read(folder, older):
+    for name in ("train", "validation", "test"):
+        same(*(load(Data(str(place))).part(name).read() for place in (older, folder)))
+    (older / "train.npy").write_bytes((older / "train.npy").read_bytes()[:-1])
+    with pytest.raises(InputError, match="pack it again"):
+        load(Data(str(older)))
+
+
+def test_a_file_that_changes_or_goes_while_it_is_used_is_noticed(folder):
+    train, content = load(Data(str(folder))).train, (folder / FILE).read_bytes()
+    (folder / FILE).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(InputError, match="has changed while it was read"):
+        train.read()
     DAMAGE["empty"](folder)
     with pytest.raises(InputError, match="has become shorter"):
         train.read()
@@ -200,9 +232,148 @@ def test_what_cannot_be_packed_is_refused_and_leaves_nothing(tmp_path, values, w
 
 def test_nothing_is_overwritten_and_no_folder_is_made_above(tmp_path, source, folder):
     before = sorted(path.stat().st_mtime_ns for path in folder.iterdir())
-    for out in (folder, tmp_path / "not" / "there"):
+    (tmp_path / "other's").mkdir()
+    for out in (folder, tmp_path / "not" / "there", tmp_path / "other's"):
         with pytest.raises(InputError, match="cannot be made"):
             pack(source, out)
     assert sorted(path.stat().st_mtime_ns for path in folder.iterdir()) == before
     with pytest.raises(InputError, match="there is no file or folder"):
         pack(str(tmp_path / "nothing.npy"), tmp_path / "other")
+
+
+def batches(n, size=7):
+    rng = np.random.default_rng(1)
+    x, y = (rng.normal(size=(n, d)).astype(np.float16) for d in (3, 2))
+    key = np.arange(n, dtype=np.int64) + 2**40
+    return [{"x": x[at : at + size], "y": y[at : at + size], "key": key[at : at + size]} for at in range(0, n, size)]
+
+
+def joined(given, name):
+    return np.concatenate([batch[name] for batch in given])
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr("aejax.data.packing._SHARD", 10 * 3 * 2)
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_batches_targets_and_keys_are_packed_row_by_row_in_the_types_they_come_in(tmp_path):
+    given = batches(45)
+    assert pack(given, tmp_path / "packed") == {"train": 45}
+    part = _packed.read(tmp_path / "packed").parts["train"]
+    assert len(part.x.shards) == 5
+    for name in ("x", "y", "key"):
+        np.testing.assert_array_equal(getattr(part, name), joined(given, name))
+        assert getattr(part, name).dtype == given[0][name].dtype
+    index = RNG.permutation(45)[:20]
+    few = part.take(index)
+    for name in ("x", "y", "key"):
+        np.testing.assert_array_equal(getattr(few, name), joined(given, name)[index])
+        np.testing.assert_array_equal(getattr(few, name)[3:9], joined(given, name)[index][3:9])
+    assert few.read().y is not None
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("as_function", [False, True])
+def test_a_writer_that_is_stopped_goes_on_after_its_last_whole_shard(tmp_path, as_function):
+    given, folder = batches(45), tmp_path / "packed"
+
+    def stopped():
+        yield from given[:4]  # 28 rows, of which two shards of ten are whole
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pack(stopped(), folder)
+    (folder / ".train-00002-x.npy").write_bytes(b"left by a writer that was killed")
+    with (folder / "shards.jsonl").open("a") as file:
+        file.write('{"part": "tra')  # as was this line
+    found = _packed.read(folder)
+    assert len(found.parts["train"]) == 20
+    assert "not whole yet: the 20 examples" in found.notes[0]
+    asked = []
+
+    def left(done):
+        asked.append(done)
+        return [{name: joined(given, name)[done:] for name in ("x", "y", "key")}]
+
+    assert pack(left if as_function else given, folder) == {"train": 45}
+    assert asked == ([20] if as_function else [])
+    part = _packed.read(folder).parts["train"]
+    for name in ("x", "y", "key"):
+        np.testing.assert_array_equal(getattr(part, name), joined(given, name))
+    assert not list(folder.glob(".*"))
+    assert _packed.verify(folder) == 15
+    with pytest.raises(InputError, match="whole part train already"):
+        pack(given, folder)
+    assert pack(given[:1], folder, part="test") == {"test": 7}
+
+
+def test_a_source_that_was_packed_in_part_goes_on_and_another_is_refused(tmp_path, monkeypatch, source):
+    monkeypatch.setattr("aejax.data.packing._SHARD", 10 * 6)
+    finish, shards = packing._Shard.finish, []
+
+    def killed(shard):
+        if len(shards) == 3:
+            raise KeyboardInterrupt
+        shards.append(shard)
+        return finish(shard)
+
+    monkeypatch.setattr(packing._Shard, "finish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pack(source, tmp_path / "packed")
+    monkeypatch.setattr(packing._Shard, "finish", finish)
+    np.savez(tmp_path / "other.npz", x=X)
+    with pytest.raises(InputError, match="cannot be made"):
+        pack(str(tmp_path / "other.npz"), tmp_path / "packed")
+    assert pack(source, tmp_path / "packed") == {"train": 50}
+    same(_packed.read(tmp_path / "packed").parts["train"].read(), read_examples(source))
+
+
+def test_a_checksum_tells_a_shard_that_has_changed(folder):
+    assert _packed.verify(folder) == 2
+    content = (folder / FILE).read_bytes()
+    (folder / FILE).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(InputError, match="has changed since it was written"):
+        _packed.verify(folder)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_examples_are_kept_and_placed_in_a_narrow_type_and_scaled_to_single_precision(tmp_path, source, dtype):
+    pack(source, tmp_path / "packed", dtype=dtype)
+    part = read_examples(str(tmp_path / "packed"))
+    expected = jnp.asarray(X / np.float32(255)).astype(dtype)
+    placed = place(part.take(np.arange(50)), Scale())
+    assert str(placed.x.dtype) == str(part.x.dtype) == dtype
+    np.testing.assert_array_equal(placed.x, expected)
+    seen = Scale()(placed.x, None)
+    assert seen.dtype == np.float32
+    np.testing.assert_array_equal(seen, expected.astype(np.float32))
+    DataRecord.from_json(json.loads(json.dumps(DataRecord.of(load(Data(str(tmp_path / "packed")))).to_json())))
+
+
+def test_what_a_type_cannot_hold_is_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[1.0], [1e6]], np.float32))
+    for dtype, why in (("float16", "beyond what float16 can hold"), ("uint8", "which uint8 cannot hold")):
+        with pytest.raises(InputError, match=why):
+            pack(str(tmp_path / "x.npy"), tmp_path / "packed", dtype=dtype)
+    assert not (tmp_path / "packed").exists()
+    pack(str(tmp_path / "x.npy"), tmp_path / "packed", dtype="bfloat16")
+    with pytest.raises(InputError, match="give a whole number for each of 2 rows"):
+        pack([{"x": np.ones((2, 3)), "key": np.ones(2)}], tmp_path / "keys")
+
+
+def test_of_very_many_rows_whole_runs_are_held_out_without_a_number_for_each(folder, monkeypatch):
+    for name, value in (("_MOST_PERMUTED", 20), ("_STRIPES", 4)):
+        monkeypatch.setattr(f"aejax.data.split.{name}", value)
+    dataset = load(Data(str(folder), validation=0.2))
+    sizes = {name: len(dataset.part(name)) for name in ("train", "validation", "test")}
+    assert sizes == {"train": 38, "validation": 8, "test": 4}
+    assert all(isinstance(dataset.part(name).x.index, Stripes) for name in sizes)
+    rows = np.concatenate([dataset.part(name).x.index[:] for name in sizes])
+    np.testing.assert_array_equal(np.sort(rows), np.arange(50))
+    for name in sizes:
+        part = dataset.part(name)
+        np.testing.assert_array_equal(part.x, X[part.x.index[:]])
+        np.testing.assert_array_equal(part.label, Y[part.x.index[:]])
+        np.testing.assert_array_equal(part.take(np.array([-1, 0])).x, X[part.x.index[:]][[-1, 0]])

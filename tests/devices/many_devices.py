@@ -69,6 +69,17 @@ def test_streamed_data_are_dealt_out_as_data_in_memory_are(vae, tmp_path, strate
 
 
 @pytest.mark.parametrize("strategy", ["jit", "pmap"])
+def test_windows_of_a_stream_are_dealt_out_as_to_one_device(normed, tmp_path, strategy):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (300, 4, 4, 1), np.uint8))
+    pack(str(tmp_path / "x.npy"), tmp_path / "packed")
+    experiment = dataclasses.replace(normed, data=Data(str(tmp_path / "packed"), window=3.2e-4))  # of two steps
+    layouts = [Parallel(strategy, count) for count in (1, 2, 8)]
+    one, *others = (losses(aejax.fit(experiment, parallel=layout, buffer=2.1e-6)) for layout in layouts)
+    for other in others:
+        np.testing.assert_allclose(other, one, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("strategy", ["jit", "pmap"])
 def test_loss_curves_are_those_of_one_device(tiny, normed, strategy):
     one = aejax.fit(normed, dataset=tiny.dataset, parallel=Parallel(devices=1))
     assert losses(one)[-1] < losses(one)[0] - 0.1

@@ -57,6 +57,7 @@ def test_ssim_is_over_windows_within_the_image(images):
     assert ssim(x, y) == pytest.approx(expected.mean(), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_images_smaller_than_the_window_have_no_ssim(images, trained, tiny):
     with pytest.raises(InputError, match=r"images of shape \(10, 18, 1\) are smaller than SSIM's window"):
         ssim(images[:, :10], images[:, :10])
@@ -114,6 +115,7 @@ def test_images_in_minus_one_to_one_are_measured_in_their_range(tiny):
             assert measured[1][name] == pytest.approx(value, rel=2e-3 if name.endswith("db") else 0.05), name
 
 
+@pytest.mark.slow
 def test_only_denoising_experiments_are_measured_so(trained, tiny):
     assert "denoising" in suite.draw(trained, tiny.dataset)
     assert "noisy_at_1x_psnr_db" in suite.measure(trained, tiny.dataset.test)

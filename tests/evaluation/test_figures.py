@@ -411,6 +411,7 @@ def test_grey_and_coloured_images_can_be_drawn(shape):
     assert figures.is_drawable(shape) is (len(shape) == 3 and shape[2] in (1, 3))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_drawn_is_left_out_and_said(tiny, tmp_path, caplog, capsys):
     """Training, the table and result.json come through; the loss and the codes are drawn."""
     shape = (4, 4, 4)
@@ -429,6 +430,7 @@ def test_what_cannot_be_drawn_is_left_out_and_said(tiny, tmp_path, caplog, capsy
         _generation._check_drawable(tmp_path / "x.png", trained)
 
 
+@pytest.mark.slow
 def test_a_row_that_has_no_code_does_not_stop_the_other_figures(tiny, tmp_path, caplog):
     x = np.random.default_rng(0).uniform(size=(40, 6)).astype(np.float32)
     x[3] = -3.4e38

@@ -168,6 +168,7 @@ def test_fine_tuning_learns_the_labels_and_leaves_the_autoencoder_alone(tiny):
     jax.tree.map(np.testing.assert_array_equal, trained.state.params, before)
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_all_that_was_learned(tiny):
     """Where the encoder's weights, the latent's or the running averages are others, so is the result."""
     model = tiny.experiment.model.clone(encoder=MLPEncoder((8,), norm="batch"))
@@ -197,6 +198,7 @@ def test_fine_tuning_corrupts_the_input_in_training_alone(tiny):
     assert fine_tune(trained, tiny.dataset, **tune)["error"] < masked["error"]
 
 
+@pytest.mark.slow
 def test_fine_tuning_sees_the_data_as_training_placed_it(tiny):
     trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
     once = StaticBinarise()

@@ -26,6 +26,21 @@ def test_what_is_drawn_as_black_or_white_lies_between_them(tiny, preprocess):
         gaussian.resolve(numbers(tiny))
 
 
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        (lambda x: x, "run from 0 to 255: save grey levels as uint8, which are divided by 255, or use --loss.l"),
+        (lambda x: x + 0.5, "run from 0.5 to 255.5: scale the data, or use --loss.likelihood gaussian"),
+        (lambda x: x - 1, "run from -1 to 254: scale the data, or use"),
+    ],
+)
+def test_numbers_that_may_be_grey_levels_are_refused_with_what_to_do(tiny, change, advice):
+    levels = np.arange(256, dtype=np.float32).reshape(16, 4, 4, 1)
+    part = Examples(change(levels))
+    with pytest.raises(InputError, match=advice):
+        dataclasses.replace(tiny.experiment, batch_size=8).resolve(Dataset("levels", part, part, part))
+
+
 def test_pseudo_inputs_stand_for_data_in_their_own_domain(tiny):
     vamp = dataclasses.replace(aejax.get("vamp-mnist"), batch_size=8, data=Data("x"))
     vamp.resolve(tiny.dataset)

@@ -98,7 +98,7 @@ def test_two_layers_have_the_densities_of_their_conditionals_and_sample_by_them(
     np.testing.assert_allclose([np.mean(standardised), np.std(standardised)], [0, 1], atol=0.05)
 
 
-@pytest.mark.parametrize("model", [ONE, TWO], ids=["one layer", "two layers"])
+@pytest.mark.parametrize("model", [ONE, pytest.param(TWO, marks=pytest.mark.slow)], ids=["one layer", "two layers"])
 def test_the_bounds_are_log_means_of_the_weights_with_m_outside_and_k_inside(model):
     variables, part = built(model, Loss(Bernoulli(), ELBO))
     bound = lambda k, m: compiled.apply(  # noqa: E731

@@ -187,6 +187,7 @@ def huge(tmp_path):
     return aejax.fit(experiment, folder=tmp_path / "runs"), tmp_path / "floats.npz"
 
 
+@pytest.mark.slow
 def test_the_worst_row_never_passes(huge, command, tmp_path, caplog):
     trained, data = huge
     code, said = command(

@@ -11,8 +11,16 @@ from aejax.core import Examples, InputError
 from aejax.data import Data, Dataset, Standardise
 from aejax.experiment import from_json, to_json
 from aejax.losses import Cauchy, GaussianNoise, Loss
-from aejax.metrics import Detector, NeighbourDistance, ReconstructionScore, SampleDistance, View
-from aejax.metrics.detector import expected_nearest, rank
+from aejax.metrics import (
+    Detector,
+    NeighbourDistance,
+    ReconstructionScore,
+    ResidualDistance,
+    SampleDistance,
+    View,
+)
+from aejax.metrics.anomaly import parse_threshold
+from aejax.metrics.detector import expected_nearest, surprise
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.trained import trained as trained_module
 from aejax.training import fit_many
@@ -20,9 +28,10 @@ from tests.helpers.small import DATASET, EXPERIMENT
 
 
 def view(codes, nats=None):
+    """Codes that are their examples' values and residuals too."""
     codes = jnp.asarray(codes, jnp.float32)
     codes = codes[:, None] if codes.ndim == 1 else codes
-    return View(codes, jnp.zeros(len(codes)) if nats is None else jnp.asarray(nats, jnp.float32))
+    return View(codes, jnp.zeros(len(codes)) if nats is None else jnp.asarray(nats, jnp.float32), codes, codes)
 
 
 def scored(score, seen, reference):
@@ -67,7 +76,34 @@ def test_a_far_cluster_is_not_its_own_neighbourhood():
     assert scored(SampleDistance(4), far, view(rows))[0] > 5
 
 
-@pytest.mark.parametrize("score", [SampleDistance(4), NeighbourDistance(3, trim=0.0), ReconstructionScore()])
+def test_the_space_of_distances_is_that_of_codes_or_of_values():
+    reference, seen = view(RANDOM), view(RANDOM[:5] + 0.5)
+    moved = View(reference.code[::-1] * 7, reference.nats, reference.x, reference.residual)
+    for score in (SampleDistance, NeighbourDistance):
+        of_values = scored(score(space="input"), seen, moved)
+        np.testing.assert_array_equal(of_values, scored(score(), seen, reference))
+        assert not np.allclose(scored(score(), seen, moved), of_values)
+        np.testing.assert_array_equal(own(score(space="input"), moved), own(score(), reference))
+
+
+def test_the_distance_of_residuals_is_mahalanobis_s():
+    left = RANDOM * [3, 1, 0.1]
+    seen = np.eye(3)
+    moments = left.T @ left / len(left) + 0.05 * np.eye(3)
+    expected = np.diag(seen @ np.linalg.inv(moments) @ seen.T)
+    np.testing.assert_allclose(scored(ResidualDistance(), view(seen), view(left)), expected, rtol=1e-4)
+    assert expected[2] > 5 * expected[1]  # what is left where nothing is left of the rows counts most
+
+
+def test_residuals_in_more_directions_than_there_are_rows_have_a_distance():
+    left = np.random.default_rng(0).normal(size=(5, 40))
+    assert np.isfinite(own(ResidualDistance(), view(left))).all()
+    assert own(ResidualDistance(), view(left)).min() > scored(ResidualDistance(), view(left), view(left)).max()
+
+
+@pytest.mark.parametrize(
+    "score", [SampleDistance(4), NeighbourDistance(3, trim=0.0), ReconstructionScore(), ResidualDistance()]
+)
 def test_a_row_of_the_reference_scores_as_if_it_were_not_in_it(score):
     nats = np.arange(len(RANDOM))
     for row in (0, 7):
@@ -76,33 +112,38 @@ def test_a_row_of_the_reference_scores_as_if_it_were_not_in_it(score):
         assert own(score, view(RANDOM, nats))[row] == pytest.approx(alone[0], rel=1e-4)
 
 
-def test_a_rank_counts_the_rows_below_and_goes_on_rising_above_them():
+def test_a_surprise_is_the_share_of_rows_above_and_goes_on_rising_above_them():
     rows = jnp.array([1.0, 2.0, 4.0])
-    np.testing.assert_allclose(rank(jnp.array([-9.0, 1.0, 2.0, 3.0, 4.0]), rows), np.array([1, 1, 2, 2.5, 3]) / 4)
-    above = rank(jnp.array([4.0, 5.0, 7.0, 1e30, jnp.inf]), rows)
-    assert np.all(np.diff(above[:3]) > 0)
-    np.testing.assert_allclose(above[3:], 1)
-    assert np.isnan(rank(jnp.array([jnp.nan]), rows))[0]
+    share = np.exp(-surprise(jnp.array([-9.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0]), rows))
+    np.testing.assert_allclose(share, np.array([3, 3, 2, 1.5, 1, np.exp(-1), np.exp(-2)]) / 4, rtol=1e-6)
+    assert surprise(jnp.array([jnp.inf]), rows)[0] == jnp.inf
+    assert np.isnan(surprise(jnp.array([jnp.nan]), rows)[0])
+
+
+def test_the_surprise_of_rows_like_the_reference_s_is_one_nat_on_average():
+    rng = np.random.default_rng(0)
+    rows = jnp.sort(jnp.asarray(rng.normal(size=4000), jnp.float32))
+    assert surprise(jnp.asarray(rng.normal(size=4000), jnp.float32), rows).mean() == pytest.approx(1, abs=0.05)
 
 
 def test_of_rows_that_score_alike_none_is_above_the_others():
-    assert np.isfinite(rank(jnp.array([0.0, 1.0]), jnp.zeros(5))).all()
+    assert np.isfinite(surprise(jnp.array([0.0, 1.0]), jnp.zeros(5))).all()
 
 
-def test_a_detector_is_the_mean_of_its_ranks_and_their_order_does_not_count():
+def test_a_detector_is_the_mean_of_its_surprises_and_their_order_does_not_count():
     reference, seen = view(RANDOM, np.arange(30)), view(RANDOM[:8] * 2, np.arange(8) * 5)
     scores = Detector().scores
 
-    def ranks(**some):
+    def surprises(**some):
         detector = Detector(some)
         return np.asarray(detector(detector.prepare(reference), seen))
 
-    alone = [ranks(**{name: score}) for name, score in scores.items()]
-    np.testing.assert_allclose(ranks(**scores), np.mean(alone, axis=0), rtol=1e-5)
-    np.testing.assert_allclose(ranks(**dict(reversed(scores.items()))), ranks(**scores), rtol=1e-5)
+    alone = [surprises(**{name: score}) for name, score in scores.items()]
+    np.testing.assert_allclose(surprises(**scores), np.mean(alone, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(surprises(**dict(reversed(scores.items()))), surprises(**scores), rtol=1e-5)
     shuffled = jnp.asarray(np.random.default_rng(1).permutation(30))
     other = Detector()
-    np.testing.assert_allclose(other(other.prepare(reference.take(shuffled)), seen), ranks(**scores), rtol=1e-4)
+    np.testing.assert_allclose(other(other.prepare(reference.take(shuffled)), seen), surprises(**scores), rtol=1e-4)
 
 
 def table(n, seed):
@@ -128,12 +169,13 @@ def trained():
     return aejax.fit(TABULAR, dataset=TABLE)
 
 
+@pytest.mark.slow
 def test_the_detector_is_the_default_score_of_a_run_that_has_one(trained):
     scores = trained.score(TABLE.test.x)
     np.testing.assert_array_equal(scores, trained.score(TABLE.test.x, "detector"))
     assert scores.dtype == np.float32
-    assert 0 < scores.min() < scores.max() <= 1
-    assert scores[TABLE.test.label == 1].mean() > scores[TABLE.test.label == 0].mean() + 0.2
+    assert 0 < scores.min() < scores.max() < np.inf
+    assert scores[TABLE.test.label == 1].mean() > scores[TABLE.test.label == 0].mean() + 1
     assert not np.allclose(scores, trained.score(TABLE.test.x, "nats"))
 
 
@@ -146,8 +188,42 @@ def test_a_row_s_score_does_not_depend_on_what_is_scored_with_it(trained, monkey
     np.testing.assert_allclose(trained.score(x), whole, rtol=1e-4)
 
 
-def test_new_rows_like_those_of_the_training_part_rank_in_the_middle(trained):
-    assert np.median(trained.score(table(200, 5).x)) == pytest.approx(0.5, abs=0.1)
+def test_new_rows_like_those_of_the_training_part_surprise_by_about_a_nat(trained):
+    assert np.median(trained.score(table(200, 5).x)) == pytest.approx(np.log(2), abs=0.25)
+
+
+def test_the_units_of_columns_do_not_count(trained):
+    units, offset = np.array([1e-3, 1, 7, 1e4, 0.5, 3]), np.array([0, 5, -2, 1e5, 1, 0.1])
+
+    def converted(part):
+        return Examples((part.x * units + offset).astype(np.float32), part.label)
+
+    parts = (converted(part) for part in (TABLE.train, TABLE.validation, TABLE.test))
+    other = aejax.fit(TABULAR, dataset=Dataset("table", *parts))
+    np.testing.assert_allclose(other.score(converted(TABLE.test).x), trained.score(TABLE.test.x), rtol=0.05)
+
+
+def test_the_order_of_columns_does_not_count_where_they_are_compared():
+    order = np.array([2, 0, 1])
+
+    def turned(seen):
+        return View(seen.code, seen.nats, seen.x[:, order], seen.residual[:, order])
+
+    reference, seen = view(RANDOM, np.arange(30)), view(RANDOM[:8] * 2, np.arange(8))
+    detector = Detector()
+    expected = detector(detector.prepare(reference), seen)
+    np.testing.assert_allclose(detector(detector.prepare(turned(reference)), turned(seen)), expected, rtol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_scores(trained):
+    np.testing.assert_array_equal(aejax.fit(TABULAR, dataset=TABLE).score(TABLE.test.x), trained.score(TABLE.test.x))
+
+
+def test_a_threshold_for_a_share_of_false_alarms_flags_that_share_of_new_normal_rows(trained):
+    normal, new = (table(500, seed) for seed in (6, 7))
+    normal, new = (part.x[part.label == 0] for part in (normal, new))
+    threshold = parse_threshold("fpr=0.1")(trained.score(normal))
+    assert (trained.score(new) > threshold).mean() == pytest.approx(0.1, abs=0.04)
 
 
 @pytest.mark.parametrize("value", [-3.4e38, 3.4e38])
@@ -179,6 +255,7 @@ def test_fewer_rows_than_the_detector_takes_are_all_kept(tmp_path, trained):
     np.testing.assert_array_equal(aejax.load(fitted.run.path).score(TABLE.test.x), fitted.score(TABLE.test.x))
 
 
+@pytest.mark.slow
 def test_a_member_of_a_population_detects_as_a_run_alone(trained):
     (member,) = fit_many([TABULAR], dataset=TABLE)
     np.testing.assert_allclose(member.trained.score(TABLE.test.x), trained.score(TABLE.test.x), rtol=1e-3)
@@ -196,6 +273,7 @@ def test_a_detector_survives_json_and_stays_out_of_the_names_of_experiments_with
         (Detector(rows=1), "over 1 rows"),
         (Detector({"a": SampleDistance(0)}), r"detector.scores.a.sample is 0: give at least 1"),
         (Detector({"a": NeighbourDistance(0)}), r"detector.scores.a.neighbours is 0"),
+        (Detector({"a": ResidualDistance(0.0)}), r"detector.scores.a.ridge is 0.0, but it must be above zero"),
         (Detector({"a": NeighbourDistance(trim=1.0)}), r"detector.scores.a.trim is 1.0: give a share"),
     ],
 )
@@ -216,6 +294,7 @@ def test_a_run_without_a_detector_says_so():
         fitted.score(DATASET.test.x, "detector")
 
 
+@pytest.mark.slow
 def test_the_command_scores_by_the_run_s_detector(tmp_path, monkeypatch, capsys):
     np.savez(tmp_path / "x.npz", x_train=TABLE.train.x, x_test=TABLE.test.x)
     data = Data(str(tmp_path / "x.npz"), validation=0.2, preprocess=Standardise(clip=3.0))

@@ -22,6 +22,10 @@ SCORES = {
 }
 
 
+QUICK = [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("dci")) for name in SCORES]
+"""The scores, of which the one that grows trees is left to the slow tests."""
+
+
 @pytest.fixture(autouse=True)
 def _small_trees(monkeypatch):
     """With as few examples as tell the scores apart: trees take most of the time."""
@@ -58,7 +62,7 @@ def test_perfect_codes_score_high_rotated_ones_lower_and_noise_as_chance(name, r
     assert chance == pytest.approx(1 / 3 if votes else 0, abs=0.04)
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", QUICK)
 def test_a_factor_with_one_value_is_left_out(name, rng):
     codes, constant = perfect(rng), np.full((len(GRID), 1), 2)
     assert SCORES[name](codes, np.concatenate([GRID, constant], axis=1)) == pytest.approx(SCORES[name](codes, GRID))
@@ -138,7 +142,7 @@ def test_one_latent_for_two_factors_is_complete_and_entangled(rng):
     assert scores["dci_informativeness"] > 0.95
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", QUICK)
 def test_order_signs_and_scales_of_latents_do_not_matter(name, rng):
     codes = rotated(rng) + 0.3 * noise(rng)
     other = codes[:, [3, 1, 4, 5, 0, 2]] * np.array([-1, 30, 1, -0.02, 1, -1], np.float32)
@@ -187,6 +191,7 @@ def known(tiny, monkeypatch):
     return aejax.fit(dataclasses.replace(tiny.experiment, data=Data("known"), epochs=1), dataset=dataset), dataset
 
 
+@pytest.mark.slow
 def test_the_suite_scores_and_draws_what_has_known_factors(known):
     trained, dataset = known
     measured = suite.measure(trained, dataset.test)

@@ -40,6 +40,7 @@ def test_the_perplexity_lies_between_one_and_the_codes_in_use(counts):
     assert measured["index_entropy_bits"] <= measured["index_bits"] + 1e-9
 
 
+@pytest.mark.slow
 def test_the_suite_measures_the_codes_in_use_and_draws_them(tiny):
     model = Autoencoder(MLPEncoder((8,)), VectorQuantised(4, 2, 16), MLPDecoder())
     loss = Loss(Gaussian(), {"reconstruction": Reconstruction(), "commitment": Commitment()})

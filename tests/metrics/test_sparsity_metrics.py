@@ -108,8 +108,8 @@ def test_it_suits_experiments_that_ask_for_sparse_codes(tiny):
     ("encoder", "latent"),
     [
         (MLPEncoder(), TopK(6, 2, alpha=1.5)),
-        (MLPEncoder(), Plain(6, "sigmoid")),
-        (ConvEncoder((2,)), SpatialWinnerTakeAll(8, 2)),
+        pytest.param(MLPEncoder(), Plain(6, "sigmoid"), marks=pytest.mark.slow),
+        pytest.param(ConvEncoder((2,)), SpatialWinnerTakeAll(8, 2), marks=pytest.mark.slow),
     ],
 )
 def test_the_suite_measures_the_codes_of_inference_and_draws_them(tiny, encoder, latent):

@@ -112,7 +112,7 @@ def test_units_are_active_by_the_variance_of_their_mean():
     assert active_units(steps[:, None] * np.sqrt(3 * np.array([[0.02, 0.0099, 0.0101, 0]]))).tolist() == [1, 0, 1, 0]
 
 
-@pytest.mark.parametrize("model", [ONE, TWO], ids=["one layer", "two layers"])
+@pytest.mark.parametrize("model", [ONE, pytest.param(TWO, marks=pytest.mark.slow)], ids=["one layer", "two layers"])
 def test_the_suite_measures_a_variational_model_and_names_the_number_of_samples(tiny, model):
     experiment = experiment_of(tiny, model, beta=3.0, epochs=1)
     trained, test = aejax.fit(experiment, dataset=tiny.dataset), tiny.dataset.test
@@ -138,6 +138,7 @@ def test_bits_are_given_of_black_and_white_images_alone(tiny):
     assert measured["nll_2_bits_per_dim"] == pytest.approx(measured["nll_2_nats"] / 16 / math.log(2))
 
 
+@pytest.mark.slow
 def test_a_published_likelihood_is_compared_with_one_of_as_many_samples_only(tiny, capsys):
     expected = Expected("nll_5000_nats", 80.0)
     trained = aejax.fit(experiment_of(tiny, ONE, expected=expected, epochs=1), dataset=tiny.dataset)

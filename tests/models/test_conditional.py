@@ -36,6 +36,7 @@ def test_the_label_adds_its_own_row_of_weights_to_both_ways():
         np.testing.assert_array_equal(out[1], out[2])
 
 
+@pytest.mark.slow
 def test_what_the_label_says_is_not_left_to_the_code(tiny):
     """Images that their class determines: with the label known the rate goes to nothing, and the bound stays tight."""
     loss = Loss(Bernoulli(), {"reconstruction": Reconstruction(), "kl": KL()})

@@ -77,6 +77,7 @@ def test_both_uses_of_a_kernel_have_their_part_in_its_gradient():
     np.testing.assert_allclose(slope["kernel"], apart[0] + apart[1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_trains_is_drawn_and_is_used_like_any_other(tiny, tmp_path):
     model = TiedAutoencoder(MLPEncoder((8,), norm="batch"), Plain(3), TransposedDecoder(norm="batch"))
     experiment = Experiment(model, Loss(), Data("tiny"), batch_size=8, epochs=2, name="tied")

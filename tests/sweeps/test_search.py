@@ -309,6 +309,7 @@ def test_without_optuna_the_extra_is_named(base, tmp_path, monkeypatch):
         searched(base, SPACE, tmp_path / "sweep")
 
 
+@pytest.mark.slow
 def test_the_command_searches_and_the_outcome_is_shown(data, tmp_path, capsys):
     axes = (
         f"data={data}",

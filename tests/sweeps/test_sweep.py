@@ -48,6 +48,7 @@ def worked(folder, trials, objective=None, **options):
     return made
 
 
+@pytest.mark.slow
 def test_every_trial_leaves_the_result_that_it_has_alone(base, tmp_path):
     trials = plan.grid(base, {"optimizer.learning_rate": [1e-3, 1e-2], "model.latent.size": [1, 2]})
     made = worked(tmp_path / "sweep", trials)
@@ -119,6 +120,7 @@ def test_what_a_dead_worker_was_at_work_on_goes_on_where_it_was(base, tmp_path, 
         assert result.curves == undisturbed[id].curves
 
 
+@pytest.mark.slow
 def test_where_measuring_is_stopped_training_stops_too_and_is_kept(base, tmp_path, monkeypatch):
     monkeypatch.setattr(population, "SMALL", 0.0)
     monkeypatch.setattr(devices, "lanes", lambda: 2)

@@ -102,6 +102,7 @@ def conditional():
     return dataclasses.replace(EXPERIMENT, model=model, loss=loss, epochs=1)
 
 
+@pytest.mark.slow
 def test_a_conditional_model_s_file_keeps_the_labels(conditional):
     trained, test = aejax.fit(conditional, dataset=DATASET), DATASET.test
     quantizer = Quantizer.fit(trained.encode(DATASET.train.x, DATASET.train.label), 8)
@@ -170,6 +171,7 @@ def test_the_commands_round_trip_and_refuse_another_run(tmp_path, command, data,
         assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_commands_take_a_codebook_and_labels(tmp_path, command, data, conditional, capsys):
     vq = dataclasses.replace(vector_quantised("average"), data=data)
     run, labelled = (

@@ -123,6 +123,23 @@ def test_a_conditional_model_uses_the_label_and_demands_it(conditional):
         conditional.sample(4)
 
 
+def test_labels_may_be_the_names_of_the_training_data_s_classes(conditional):
+    named = dataclasses.replace(conditional, data=dataclasses.replace(conditional.data, classes=("a", "b", "c")))
+    x, number = DATASET.test.x, DATASET.test.label
+    name = np.array(["a", "b", "c"])[number]
+    for label in (name, name.astype(object), name.tolist()):
+        np.testing.assert_array_equal(named.encode(x, label), named.encode(x, number))
+    np.testing.assert_array_equal(named.reconstruct(x, name), named.reconstruct(x, number))
+    np.testing.assert_array_equal(named.score(x, label=name), named.score(x, label=number))
+    ways = [named.interpolate(x, x[::-1], (label, label[::-1])) for label in (name, number)]
+    np.testing.assert_array_equal(*ways)
+    np.testing.assert_array_equal(named.traverse(x, name)[1], named.traverse(x, number)[1])
+    with pytest.raises(InputError, match=r"the labels 'd', which the run does not know: its classes are a, b, c"):
+        named.encode(x, np.full(len(x), "d"))
+    with pytest.raises(InputError, match="needs 10 whole numbers from 0 to 2"):
+        conditional.encode(x, name)
+
+
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
@@ -151,6 +168,7 @@ def test_vectors_have_no_pictures_of_this_kind():
     assert _generation.draw(aejax.fit(experiment, dataset=dataset), dataset) == {}
 
 
+@pytest.mark.slow
 def test_a_conditional_run_loads_as_the_same_model_and_its_commands_take_labels(conditional, tmp_path):
     kept = aejax.fit(conditional.experiment, dataset=DATASET, folder=tmp_path)
     again = aejax.load(kept.run.path)

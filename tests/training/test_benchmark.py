@@ -39,6 +39,7 @@ def test_the_cost_of_a_step_grows_with_the_batch(dataset):
     assert twice == pytest.approx(2 * once, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_share_of_waiting_is_that_of_an_epoch_which_compiles_nothing(dataset, monkeypatch):
     def fit(experiment, **_):
         for seconds in (30.0, 1.0, 1.0, 1.0):
@@ -50,6 +51,7 @@ def test_the_share_of_waiting_is_that_of_an_epoch_which_compiles_nothing(dataset
     assert bench(EXPERIMENT, dataset, epochs=3)["input_wait_share"] == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 def test_rates_agree_with_each_other(dataset):
     measured = bench(EXPERIMENT, dataset, epochs=2)
     assert measured["examples_per_second"] == pytest.approx(128e3 / measured["step_milliseconds"])

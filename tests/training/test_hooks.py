@@ -208,6 +208,7 @@ def test_a_rate_for_parameters_that_a_model_does_not_have_is_refused_before_trai
 VAE = VariationalAutoencoder(MLPEncoder(), GaussianLatent(2), MLPDecoder())
 
 
+@pytest.mark.slow
 def test_the_constraint_is_met_where_it_can_be():
     """Rezende & Viola's purpose: the rate is as low as the constraint lets it be."""
     terms = {"reconstruction": GECO(target=14.0, rate=3e-3, decay=0.9), "kl": KL()}

@@ -9,7 +9,11 @@ from aejax.losses.levels import DiscretisedLogistic
 from aejax.losses.likelihoods import GaussianLearnedScale
 from aejax.models import GaussianLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
 
-LIKELIHOODS = [Gaussian(0.1), GaussianLearnedScale(), DiscretisedLogistic()]
+LIKELIHOODS = [
+    Gaussian(0.1),
+    pytest.param(GaussianLearnedScale(), marks=pytest.mark.slow),
+    pytest.param(DiscretisedLogistic(), marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda likelihood: type(likelihood).__name__)

@@ -59,6 +59,18 @@ def test_each_member_ends_as_it_would_alone(tiny):
         np.testing.assert_allclose(outcome.trained.reconstruct(x), alone.reconstruct(x), atol=1e-4)
 
 
+def test_arrays_are_taken_as_a_run_takes_them(tiny):
+    members = variants(tiny.experiment, epochs=1)[:2]
+    x, label = tiny.dataset.train.x, tiny.dataset.train.label
+    for given in (x, (x, label)):
+        for member, outcome in zip(members, fitted(members, dataset=given), strict=True):
+            alone = aejax.fit(member, dataset=given)
+            assert outcome.trained.experiment == alone.experiment
+            assert outcome.trained.experiment.data.name == "arrays"
+            assert_same_curve(outcome.trained.history, alone.history)
+
+
+@pytest.mark.slow
 def test_members_of_a_conditional_model_end_as_they_would_alone(tiny):
     model = ConditionalAutoencoder(MLPEncoder((4,)), GaussianLatent(2), MLPDecoder(), classes=3)
     terms = {"reconstruction": Reconstruction(), "kl": KL()}
@@ -67,6 +79,7 @@ def test_members_of_a_conditional_model_end_as_they_would_alone(tiny):
         assert_same_curve(outcome.trained.history, aejax.fit(member, dataset=tiny.dataset).history)
 
 
+@pytest.mark.slow
 def test_with_a_shared_order_members_of_the_first_seed_end_as_they_would_alone(tiny):
     members = [dataclasses.replace(member, seed=4) for member in variants(tiny.experiment)]
     for member, outcome in zip(members, fitted(members, dataset=tiny.dataset, shared_order=True), strict=True):
@@ -96,6 +109,7 @@ def test_a_member_that_fails_is_frozen_at_its_step_and_the_others_go_on(tiny):
     assert int(outcomes[1].trained.state.step) == outcomes[1].failed_at - 1
 
 
+@pytest.mark.slow
 def test_a_member_that_has_failed_once_has_failed_though_later_batches_are_finite(tiny):
     x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
     x[7] = 1e25  # its square is infinite
@@ -258,6 +272,7 @@ def test_members_are_shared_out_over_devices_without_a_collective():
     assert printed[4][1:] == [4, []]
 
 
+@pytest.mark.slow
 def test_one_member_after_the_other_on_every_core_takes_one_program_and_ends_the_same(tiny, monkeypatch):
     members = variants(tiny.experiment, (1e-3, 1e-2, 3e-3, 1e-1))
     monkeypatch.setattr(devices, "lanes", lambda: 2)
@@ -285,6 +300,7 @@ def test_as_many_train_at_a_time_as_there_are_cores_and_memory(tiny, monkeypatch
     assert population._at_once(shared, members, None, shared.fixed_bytes + room * each) == expected
 
 
+@pytest.mark.slow
 def test_the_memory_of_validation_counts(tiny):
     many = dataclasses.replace(tiny.dataset, validation=tiny.dataset.train.take(np.zeros(1024, int)))
     resolved = [tiny.experiment.resolve(tiny.dataset)] * 3

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -16,20 +17,25 @@ from aejax.core import Adam, Cosine, InputError
 from aejax.data import Binarise, Data, StaticBinarise, Stored, load, pack
 from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
-from aejax.losses import Loss
+from aejax.losses import Gaussian, Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.runs import Recording
 from aejax.sweeps import Sweep, grid, run_sweep
 from aejax.training import _sources, _streaming, fit_many, source_for
+from aejax.training._order import WindowedOrder
 from aejax.training._rows import RowLog
 from aejax.training._sources import ResidentSource
-from aejax.training._streaming import StreamedSource, TrainingChunks
+from aejax.training._streaming import Shuffled, StreamedSource, TrainingChunks, Windows
 from tests.helpers.small import same_bits, without_times
 
 EXAMPLES, VALUES, BATCH = 250, 16, 8
 BUFFER = _streaming._CHUNKS * 3 * BATCH * VALUES / 1e9
 """Holds chunks of three steps."""
 ONE = Parallel(devices=1)
+WINDOW = 2.5 * BATCH * VALUES / 1e6
+"""Megabytes of two steps."""
+WINDOWS_BUFFER = 1.01 * (3 * WINDOW / 1e3 + _streaming._CHUNKS * BATCH * VALUES / 1e9)
+"""Holds three windows, and chunks of one step."""
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +91,15 @@ def test_from_any_step_of_an_epoch_what_is_left_of_it_follows(experiment):
         middle = start + 4
         left = [*source.batches(start, middle), *source.batches(middle, whole.steps)]
         np.testing.assert_array_equal(np.concatenate([piece.examples.x for piece in left]), x[start:])
-    inside = TrainingChunks(load(experiment.data).train, ONE, 0, BATCH, 3, first=whole.steps + 4, last=2 * whole.steps)
+    order = Shuffled(load(experiment.data).train, ONE, 0, BATCH)
+    inside = TrainingChunks(order, ONE, 3, first=whole.steps + 4, last=2 * whole.steps)
     assert inside[0].x.shape == (2, BATCH, 4, 4, 1)  # up to where its chunk has always ended
 
 
 def test_an_epoch_s_chunks_hold_each_example_once_with_its_label_in_the_order_of_the_run_in_memory(experiment):
     dataset = load(experiment.data)
     steps = len(dataset.train) // BATCH
-    chunks = TrainingChunks(dataset.train, ONE, 5, BATCH, 4, first=0, last=2 * steps)
+    chunks = TrainingChunks(Shuffled(dataset.train, ONE, 5, BATCH), ONE, 4, first=0, last=2 * steps)
     parts = [chunks[number] for number in range(len(chunks))]
     x, label = (np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in ("x", "label"))
     for epoch in range(2):
@@ -102,15 +109,65 @@ def test_an_epoch_s_chunks_hold_each_example_once_with_its_label_in_the_order_of
         np.testing.assert_array_equal(label[here], dataset.train.label[order])
 
 
+@pytest.fixture
+def windowed(experiment):
+    return dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, window=WINDOW))
+
+
+def test_windows_hold_each_example_of_an_epoch_once_and_give_the_same_batches_from_any_step(windowed):
+    source = streamed(windowed, WINDOWS_BUFFER)
+    steps = source.steps
+    pieces = [piece.examples for piece in source.batches(0, 2 * steps)]
+    x, label = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("x", "label"))
+    train = load(windowed.data).train
+    row = {bytes(values): place for place, values in enumerate(np.asarray(train.x))}
+    for epoch in (0, 1):
+        here = slice(epoch * steps, (epoch + 1) * steps)
+        places = [row[bytes(values)] for values in x[here].reshape(-1, VALUES)]
+        assert len(set(places)) == steps * BATCH
+        np.testing.assert_array_equal(label[here].reshape(-1), train.label[places])
+    for start in (1, 3, steps + 2):
+        left = streamed(windowed, WINDOWS_BUFFER).batches(start, 2 * steps)
+        np.testing.assert_array_equal(np.concatenate([piece.examples.x for piece in left]), x[start:])
+
+
+def test_targets_and_narrow_types_are_streamed_as_they_are_and_trained_on(windowed, tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(EXAMPLES, VALUES)).astype(np.float16) for _ in range(2))
+    pack([{"x": x, "y": y}], tmp_path / "packed")
+    data = Data(str(tmp_path / "packed"), window=4 * WINDOW)  # for values of two bytes, and as many targets
+    experiment = dataclasses.replace(windowed, data=data, loss=Loss(Gaussian()))
+    dataset = load(data)
+    source = source_for(experiment.resolve(dataset), dataset, data.preprocess, ONE, 4 * WINDOWS_BUFFER)
+    batch = next(iter(source.batches(0, 1))).examples
+    assert batch.x.dtype == batch.y.dtype == np.float16
+    target = {bytes(values): wanted for values, wanted in zip(x, y, strict=True)}
+    for values, wanted in zip(np.asarray(batch.x)[0], np.asarray(batch.y)[0], strict=True):
+        np.testing.assert_array_equal(wanted, target[bytes(values)])
+    rows = [row["loss_nats"] for row in aejax.fit(experiment, buffer=4 * WINDOWS_BUFFER).history]
+    assert rows[-1] < rows[0]
+
+
 class Device(NamedTuple):
     process_index: int
 
 
+def windows(train, layout, seed, batch_size, window):
+    order = WindowedOrder.of(len(train), VALUES, batch_size, window, seed)
+    return Windows(train, layout, order, 3 * order.steps)
+
+
+@pytest.mark.parametrize("window", [None, WINDOW])
 @pytest.mark.parametrize("tensor", [1, 2, 4])
-def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, monkeypatch, tensor):
+def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, monkeypatch, tensor, window):
     train = load(experiment.data).train
-    chunks = TrainingChunks(train, Parallel(devices=4, tensor=tensor), 0, BATCH, 4, 0, len(train) // BATCH)
-    whole = np.asarray(TrainingChunks(train, ONE, 0, BATCH, 4, 0, len(train) // BATCH)[1].x)
+    many = Parallel(devices=4, tensor=tensor)
+    reader = Shuffled if window is None else partial(windows, window=window)
+
+    def chunk(layout):
+        return TrainingChunks(reader(train, layout, 0, BATCH), layout, 4, 0, len(train) // BATCH)[1]
+
+    whole = np.asarray(chunk(ONE).x)
     groups = np.empty((4 // tensor, tensor), object)
     groups.reshape(-1)[:] = [Device(0), Device(0), Device(1), Device(1)]
     monkeypatch.setattr(Parallel, "mesh", SimpleNamespace(devices=groups))
@@ -118,7 +175,7 @@ def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, mo
     shares = []
     for host in range(2):
         monkeypatch.setattr(jax, "process_index", lambda host=host: host)
-        shares.append(chunks[1].x)
+        shares.append(chunk(many).x)
     if tensor == 4:
         np.testing.assert_array_equal(shares, [whole, whole])
     else:
@@ -171,6 +228,7 @@ def test_members_of_a_population_train_on_one_read_of_the_data_as_each_would_alo
         np.testing.assert_allclose(*losses, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_on_packed_data_and_on_streamed_ones(experiment, tmp_path):
     for buffer in (1.0, BUFFER):
         sweep = Sweep.create(tmp_path / str(buffer), grid(experiment, {"optimizer.learning_rate": [1e-2, 1e-3]}))
@@ -195,7 +253,7 @@ def test_an_error_of_a_reading_thread_is_the_one_that_is_raised(experiment, fold
         (copy / file.name).write_bytes(file.read_bytes())
     data = dataclasses.replace(experiment.data, name=str(copy))
     dataset = load(data)
-    (copy / "train.npy").write_bytes(b"")
+    (copy / "train-00000-x.npy").write_bytes(b"")
     with pytest.raises(InputError, match="has become shorter"):
         aejax.fit(dataclasses.replace(experiment, data=data), dataset=dataset, buffer=BUFFER)
 
@@ -206,6 +264,10 @@ def test_what_cannot_be_streamed_is_refused(experiment):
         aejax.fit(dataclasses.replace(experiment, data=data), buffer=BUFFER)
     with pytest.raises(InputError, match="needs 8 batches"):
         aejax.fit(experiment, buffer=BUFFER / 4)
+    for window, why in ((0.0, "above 0"), (2 * WINDOW, "beside 3 windows")):
+        data = dataclasses.replace(experiment.data, window=window)
+        with pytest.raises(InputError, match=why):
+            aejax.fit(dataclasses.replace(experiment, data=data), buffer=WINDOWS_BUFFER)
 
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"

@@ -29,7 +29,7 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "aejax.experiment.zoo.dae:masking",
     ),
     "dae-tabular": (
-        "anomalies in tables: a denoising autoencoder's error, and distances between its codes, joined as ranks",
+        "anomalies in tables: what a denoising autoencoder leaves of a row, and its distances to others, joined",
         "aejax.experiment.zoo.dae:tabular",
     ),
     "sae-keras": (
