@@ -13,6 +13,7 @@ from aejax.cli._commands import SWEEP_COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 TRAINS = """
 import numpy as np
@@ -48,9 +49,13 @@ def test_every_extra_that_the_readme_names_is_one_and_those_for_accelerators_are
     assert asked <= set(metadata("jax").get_all("Provides-Extra"))
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:aejax|scripts|experiments)/[\w/]+\.\w+)`", README))))
-def test_every_file_that_the_readme_names_is_there(path):
-    assert (ROOT / path).exists()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_or_links_to_is_there(page):
+    text = page.read_text()
+    named = re.findall(r"`((?:aejax|scripts|experiments)/[\w/]+\.\w+)`", text) if page.name != "CHANGELOG.md" else []
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    assert not [path for path in named if not (ROOT / path).exists()]
+    assert not [path for path in linked if not (page.parent / path).exists()]
 
 
 @pytest.mark.parametrize("line", sorted(set(re.findall(r"`(aejax [a-z][^`]*)`", README))))

@@ -71,22 +71,57 @@ def test_no_result_is_left_of_an_entry_that_is_gone():
     assert {path.stem for path in RESULTS.glob("*.json")} - scripts == set(aejax.names())
 
 
-def test_the_readme_s_tables_are_what_the_results_say():
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_the_tables_of_a_page_are_what_the_results_say(page):
     tables = script("tables")
-    text = tables.README.read_text()
+    assert ROOT / page in tables.PAGES
+    text = (ROOT / page).read_text()
+    assert text.count("<!-- end ") >= 1
     assert tables.fill(text) == text
 
 
+def test_bold_is_what_is_as_good_as_a_published_figure_and_nothing_else():
+    tables = script("tables")
+    rows = [row.split("|") for row in tables.entries().splitlines() if row.startswith("| `")]
+    assert len(rows) == len(aejax.names())
+    for name, row in zip(aejax.names(), rows, strict=True):
+        published, baseline, measured, _, reached = (cell.strip() for cell in row[4:9])
+        test = json.loads((RESULTS / f"{name}.json").read_text())["test"]
+        expected = aejax.get(name).expected
+        assert (published == "") is (expected.tag == "C") is (baseline != "")
+        assert reached.startswith("no, by ") is (expected.short_by(test[expected.metric]) > 0)
+        assert ("**" in measured) is (reached == "yes" and published != "")
+        assert measured.endswith("seed)") or (measured.endswith("seeds)") and "±" in measured)
+    assert [row.split("|")[1] for row in tables.best().splitlines()[2:]] == [r[1] for r in rows if "**" in r[6]]
+
+
+def test_a_mean_over_seeds_stands_with_its_deviation_and_is_what_is_compared():
+    tables = script("tables")
+    expected = Expected("squared_error", 3.0, source="elsewhere")
+    row = expected.compare([2.0, 3.0, 4.5])
+    assert tables._measured({}, row) == "3.167 ± 1.3 (3 seeds)"
+    assert tables._reached(row) == "no, by 0.167"
+    assert tables._measured({}, expected.compare([2.5])) == "**2.5** (1 seed)"
+
+
 @pytest.mark.slow
-def test_reproduce_keeps_the_result(tmp_path, monkeypatch):
+def test_reproduce_keeps_the_result_and_compares_the_mean_over_seeds(tmp_path, monkeypatch):
     reproduce = script("reproduce")
     experiment = EXPERIMENT.__class__(**{**vars(EXPERIMENT), "expected": Expected("squared_error", 1e9)})
     monkeypatch.setattr(reproduce.aejax, "get", lambda name: experiment)
     monkeypatch.setattr(reproduce, "load", lambda data: DATASET)
     monkeypatch.setattr(reproduce, "RESULTS", tmp_path / "results")
-    assert reproduce.reproduce("tiny", tmp_path)
+    assert reproduce.reproduce("tiny", tmp_path, seeds=3)
     result = json.loads((tmp_path / "results" / "tiny.json").read_text())
-    assert result["test"]["squared_error"] > 0
+    one = result["test"]["squared_error"]
+    assert one > 0
+    compared = result["comparison"]
+    assert (compared["seeds"], compared["published"], compared["reached"]) == (3, 1e9, True)
+    assert compared["deviation"] > 0
+    assert compared["measured"] != one
+    assert reproduce.reproduce("tiny", tmp_path)
+    compared = json.loads((tmp_path / "results" / "tiny.json").read_text())["comparison"]
+    assert (compared["seeds"], compared["deviation"], compared["measured"]) == (1, None, one)
 
 
 def test_reproduce_names_what_is_not_met_and_what_was_not_compared(monkeypatch, capsys):

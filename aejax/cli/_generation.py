@@ -40,7 +40,7 @@ class SampleCommand:
         _check_drawable(self.out, trained)
         like = own_data(trained, self.trained_on).train if self.source == "posterior" else None
         label = _classes(trained.experiment.model, self.n, self.label)
-        _write(self.out, trained.sample(self.n, label, like=like, seed=self.seed, draw=self.draw), None)
+        _write(self.out, trained, trained.sample(self.n, label, like=like, seed=self.seed, draw=self.draw), None)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ class InterpolateCommand:
         labels = None if label is None else tuple(label[end] for end in ends)
         _check_drawable(self.out, trained)
         first, second = (x[end] for end in ends)
-        _write(self.out, trained.interpolate(first, second, labels, steps=self.steps, path=self.path), self.steps)
+        between = trained.interpolate(first, second, labels, steps=self.steps, path=self.path)
+        _write(self.out, trained, between, self.steps)
 
 
 def _classes(model: Any, n: int, label: int | None) -> Any:
@@ -99,18 +100,18 @@ def _check_drawable(path: Path, trained: Any) -> None:
 
     if not figures.is_drawable(trained.shape):
         raise InputError(
-            f"{path} cannot be drawn, the model's examples of shape {trained.shape} are neither grey nor coloured "
-            "images: give --out a name in .npy"
+            f"{path} cannot be drawn, the model's examples of shape {trained.shape} are no images: give --out a name "
+            "in .npy"
         )
 
 
-def _write(path: Path, drawn: Any, columns: int | None) -> None:
+def _write(path: Path, trained: Any, drawn: Any, columns: int | None) -> None:
     """Writes an array, or a picture of its images in a grid with so many columns."""
     if path.suffix == ".npy":
         save_array(path, "x", drawn)
         return
-    from aejax.evaluation import figures
+    from aejax.evaluation import figures, shown_limits
 
     flat = drawn if columns is None else drawn.reshape(-1, *drawn.shape[2:])
-    figures.save(figures.image_grid(flat, columns), path)
+    figures.save(figures.image_grid(flat, columns, limits=shown_limits(trained, flat)), path)
     print(f"{path}: {len(flat)} images")

@@ -58,8 +58,8 @@ class Examples:
         return self
 
     def at_most(self, most: int) -> "Examples":
-        """Returns these examples, or where they are more than `most` so many of them, as `spread` chooses them."""
-        return self if len(self) <= most else self.take(spread(len(self), most))
+        """Returns these examples, or of more than `most` so many, as `spread` chooses them: over all classes alike."""
+        return self if len(self) <= most else self.take(spread(len(self), most, self.label))
 
     def within(self, gigabytes: float = BUFFER) -> "Examples":
         """Returns the examples in memory: these here, whatever their size, as they are in memory already.
@@ -69,17 +69,19 @@ class Examples:
         return self
 
 
-def spread(n: int, most: int) -> Int[np.ndarray, " chosen"]:
+def spread(n: int, most: int, label: Int[np.ndarray, " n"] | None = None) -> Int[np.ndarray, " chosen"]:
     """Chooses at most `most` of the numbers from 0 to `n` - 1, spread evenly: the places of a sample of ordered data.
 
     Whatever looks at some of the examples takes these, as the first ones of sorted data have one class. The numbers
     are cut into `most` runs of nearly one length, and a fixed seed draws one number of each: evenly spaced ones would
-    have one class too where classes take turns. Returns them in ascending order, all where there are no more.
+    have one class too where classes take turns. Numbers that have labels are put in the order of these first, so that
+    each class has its share. Returns them in ascending order, all where there are no more.
     """
     if n <= most:
         return np.arange(n)
     ends = np.arange(most + 1) * n // max(most, 1)
-    return ends[:-1] + np.floor(np.random.default_rng(0).random(most) * np.diff(ends)).astype(int)
+    chosen = ends[:-1] + np.floor(np.random.default_rng(0).random(most) * np.diff(ends)).astype(int)
+    return chosen if label is None else np.sort(np.argsort(label, kind="stable")[chosen])
 
 
 CHUNK = 1024

@@ -79,7 +79,7 @@ def cut(name: str, parts: dict[str, Examples], validation: float) -> Dataset:
         raise InputError(f"{name} has {len(train)} examples, too few to hold {held_out} of them out: give more")
     if isinstance(train, Stored) and len(train) > _MOST_PERMUTED:
         whole = _striped(train, n_validation, n_test) | {part: parts[part] for part in PARTS[1:] if part in parts}
-        return Dataset(name, *(whole[part] for part in PARTS))
+        return Dataset(name, whole["train"], whole["validation"], whole["test"])
     order = permutation(len(train))
     test, valid = (train.take(np.sort(i)) for i in np.split(order[:held_out], [n_test]))
     rest = train.take(np.sort(order[held_out:])) if held_out else train  # a part that stays whole is not copied

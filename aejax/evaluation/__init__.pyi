@@ -1,3 +1,6 @@
+from ._shown import (
+    shown_limits as shown_limits,
+)
 from .probes import (
     compare as compare,
     fine_tune as fine_tune,
@@ -6,6 +9,7 @@ from .report import (
     finish as finish,
     profiled as profiled,
     show_numbers as show_numbers,
+    verdict as verdict,
     write_study as write_study,
 )
 from .suite import (

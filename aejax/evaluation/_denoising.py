@@ -1,6 +1,7 @@
 """Measures how well noise is removed: PSNR and SSIM of corrupted examples, before and after, at several levels."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 
 from aejax.core import Examples, Stream, derive
 from aejax.data import Dataset, Scale
-from aejax.evaluation import figures
+from aejax.evaluation import _shown, figures
 from aejax.experiment import Experiment
 from aejax.losses import Corruption
 from aejax.metrics import SSIM_WINDOW, psnr_db, ssim, value_range
@@ -75,13 +76,26 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws ten clean test examples, and below them, level by level, the corrupted and the denoised ones."""
     if len(trained.shape) > 1 and not figures.is_drawable(trained.shape):
         return {}
-    part = dataset.test.at_most(10)
-    given = trained.seen(part.x)
-    rows = {"clean": trained.target(part)}
+    part = dataset.test.at_most(10).read()
+    given, clean = trained.seen(part.x), trained.target(part)
+    rows, below = {"clean": clean}, {}
     for factor in FACTORS:
         noisy = corrupted(trained, given, factor)
         rows |= {f"noise {factor:g}x": noisy, f"denoised {factor:g}x": trained.reconstruct(noisy, part.label)}
-    return {"denoising": figures.image_rows(rows)}
+    for label, row in list(rows.items())[1:]:
+        below[label] = figures.squared_errors(clean, row)
+    figure = figures.image_rows(
+        rows,
+        title=f"{_shown.counted(part, dataset.test)}, with the noise of training times {_said(FACTORS)}, and denoised",
+        note=f"{figures.ERRORS}, to the clean example",
+        limits=_shown.shown_limits(trained, clean),
+        below=below,
+    )
+    return {"denoising": figure}
+
+
+def _said(factors: Sequence[float]) -> str:
+    return f"{', '.join(f'{factor:g}' for factor in factors[:-1])} and {factors[-1]:g}"
 
 
 def suits(experiment: Experiment) -> bool:

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from aejax.core import Examples
 from aejax.data import Dataset
-from aejax.evaluation import figures
+from aejax.evaluation import _shown, figures
 from aejax.experiment import Experiment
 from aejax.models import traits
 from aejax.trained import Trained, codes
@@ -14,7 +14,7 @@ SAMPLES, PAIRS, STEPS, SIDE = 64, 5, 8, 20
 """Number of samples, of interpolated pairs, of steps between the two of a pair, and of images on the plane's side."""
 
 MOST = 5000
-"""Largest number of test examples that give each dimension's range, and number of codes that lay out the plane."""
+"""Number of codes that lay out the plane."""
 
 
 def suits(experiment: Experiment) -> bool:
@@ -30,47 +30,79 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """
     if not figures.is_drawable(trained.shape):
         return {}
-    model, test = trained.experiment.model, dataset.test.at_most(MOST)
+    model, test = trained.experiment.model, dataset.test
     drawn = {"traversals": traversals(trained, test)}
     if model.classes:
-        return drawn | {"classes": classes(trained, model.classes)}
+        return drawn | {"classes": classes(trained, dataset, model.classes)}
     like = None if model.prior is not None else dataset.train
-    drawn["samples"] = figures.image_grid(trained.sample(SAMPLES, like=like))
+    where = "the prior" if like is None else "a mixture fitted to codes of training examples"
+    made = trained.sample(SAMPLES, like=like)
+    title = f"{SAMPLES} samples: codes drawn from {where}, decoded to their means"
+    drawn["samples"] = figures.image_grid(made, title=title, limits=_shown.shown_limits(trained, made))
     if len(test) > 1:
-        drawn["interpolations"] = interpolations(trained, test, "arc" if like is None else "line")
+        drawn["interpolations"] = interpolations(trained, dataset, "arc" if like is None else "line")
     if model.latent.size == 2:
-        drawn["plane"] = plane(trained, like)
+        drawn["plane"] = plane(trained, like, where)
     return drawn
 
 
 def traversals(trained: Trained, part: Examples) -> Figure:
     """Draws the first example with one dimension of its code changed in each row, the most active one on top."""
-    dimensions, moved = trained.traverse(part.x, part.label)
-    return figures.image_rows({f"dimension {number}": row for number, row in zip(dimensions, moved, strict=True)})
+    part = part.read()
+    dimensions, made = trained.traverse(part.x, part.label)
+    z = trained.encode(part.x, part.label)
+    moved = codes.along(z[0], z, dimensions, made.shape[1])
+    labels = [f"dimension {number}" for number in dimensions]
+    values = [[f"{round(float(value), 2):g}" for value in row[:, n]] for n, row in zip(dimensions, moved, strict=True)]
+    low, high = codes.RANGE
+    return figures.image_rows(
+        dict(zip(labels, made, strict=True)),
+        title=f"One test example with one dimension of its code changed: {len(dimensions)} of {z.shape[1]} dimensions",
+        note=f"the most active dimensions on top; above each image its value, from the {low:.0%} to the {high:.0%} "
+        "quantile of all test codes",
+        limits=_shown.shown_limits(trained, made),
+        above=dict(zip(labels, values, strict=True)),
+    )
 
 
-def interpolations(trained: Trained, part: Examples, path: codes.Route) -> Figure:
-    """Draws a row for each pair of examples: the decoded way from one to the other, between the two themselves.
+def interpolations(trained: Trained, dataset: Dataset, path: codes.Route) -> Figure:
+    """Draws a row for each pair of test examples: the decoded way from one to the other, between the two themselves.
 
     Args:
         trained: the trained model.
-        part: the examples, some of which are paired.
+        dataset: the data, of whose test part some examples are paired.
         path: whether codes go along a line or an arc.
     """
-    pairs = min(PAIRS, len(part) // 2)
-    first, second = np.split(part.at_most(2 * pairs).x, 2)
+    few = dataset.test.at_most(2 * min(PAIRS, len(dataset.test) // 2)).read()
+    first, second = np.split(few.x, 2)
     between = trained.interpolate(first, second, steps=STEPS, path=path)
-    rows = np.concatenate([trained.seen(first)[:, None], between, trained.seen(second)[:, None]], axis=1)
-    return figures.image_grid(rows.reshape(-1, *trained.shape), STEPS + 2)
+    ends = [trained.seen(x)[:, None] for x in (first, second)]
+    ways = np.concatenate([ends[0], between, ends[1]], axis=1)
+    names = _shown.names(trained, dataset, few.label) or [str(number) for number in range(len(few))]
+    pairs = zip(names[: len(first)], names[len(first) :], strict=True)
+    labels = [f"{number}: {one} to {other}" for number, (one, other) in enumerate(pairs, 1)]
+    heads = ["original", *(f"{share:.0%}" for share in np.linspace(0, 1, STEPS)), "original"]
+    return figures.image_rows(
+        dict(zip(labels, ways, strict=True)),
+        title=f"From one test example to another through their codes, along {'an arc' if path == 'arc' else 'a line'}",
+        note="originals at both ends; between them, decoded codes at so much of the way",
+        limits=_shown.shown_limits(trained, ways),
+        above={labels[0]: heads},
+    )
 
 
-def plane(trained: Trained, like: Examples | None) -> Figure:
+def plane(trained: Trained, like: Examples | None, where: str) -> Figure:
     """Draws what a grid of codes decodes to, laid out by codes of the prior or, with `like`, of training examples."""
     ticks, grid = codes.plane(trained.draw_codes(MOST, like=like), SIDE)
-    return figures.image_plane(trained.decode(grid), ticks[:, 0], ticks[:, 1])
+    made = trained.decode(grid)
+    title = f"What codes decode to, at even quantiles of {where}"
+    return figures.image_plane(made, ticks[:, 0], ticks[:, 1], title=title, limits=_shown.shown_limits(trained, made))
 
 
-def classes(trained: Trained, number: int) -> Figure:
+def classes(trained: Trained, dataset: Dataset, number: int) -> Figure:
     """Draws a row for each of `number` classes, all of them decoded from the same codes."""
     z = trained.draw_codes(10)
-    return figures.image_rows({str(label): trained.decode(z, np.full(len(z), label)) for label in range(number)})
+    names = dataset.classes if len(dataset.classes) == number else [str(label) for label in range(number)]
+    rows = {name: trained.decode(z, np.full(len(z), label)) for label, name in enumerate(names)}
+    title = "Ten codes drawn from the prior, a column each, decoded as each class"
+    return figures.image_rows(rows, title=title, limits=_shown.shown_limits(trained, np.stack(list(rows.values()))))

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from aejax.core import Examples
 from aejax.data import Dataset
-from aejax.evaluation import figures
+from aejax.evaluation import _shown, figures
 from aejax.experiment import Experiment
 from aejax.metrics import CodeUsage, codebook_metrics
 from aejax.models import traits
@@ -25,7 +25,8 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws how often each code is used on the test part."""
-    return {"codebook": figures.code_usage(_usage(trained, dataset.test))}
+    title = f"Use of the codebook by {_shown.counted(dataset.test, dataset.test)}"
+    return {"codebook": figures.code_usage(_usage(trained, dataset.test), title=title)}
 
 
 def _usage(trained: Trained, part: Examples) -> Float[np.ndarray, " codes"]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from aejax.core import Examples, as_arrays
 from aejax.data import Dataset
-from aejax.evaluation import figures
+from aejax.evaluation import _shown, figures
 from aejax.experiment import Experiment
 from aejax.metrics import CodeStatistics, Target, sparsity_metrics
 from aejax.models import traits
@@ -30,11 +30,14 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws how often the units of the test part's codes are active, and how strongly."""
+    of = f"over {_shown.counted(dataset.test, dataset.test)}"
     density = _means(trained, dataset.test)["active"]
-    drawn = {"activation_density": figures.activation_density(density)}
+    drawn = {"activation_density": figures.activation_density(density, title=f"How often units are active, {of}")}
     codes = trained.encode(dataset.test.x, dataset.test.label)
     active = codes[np.abs(codes) > _threshold(trained.experiment)]
-    return drawn | ({"activations": figures.activation_histogram(active)} if len(active) else {})
+    if len(active):
+        drawn["activations"] = figures.activation_histogram(active, title=f"How strongly units are active, {of}")
+    return drawn
 
 
 def _means(trained: Trained, part: Examples) -> dict[str, Any]:

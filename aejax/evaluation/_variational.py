@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from aejax import devices
 from aejax.core import CHUNK, Examples, Stream, as_arrays, derive, means
 from aejax.data import Dataset
-from aejax.evaluation import figures
+from aejax.evaluation import _shown, figures
 from aejax.evaluation._progress import track
 from aejax.experiment import Experiment
 from aejax.losses import KL, Reconstruction
@@ -114,7 +114,8 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     if "scale" in values and _standard(trained):
         each = jax.jit(lambda mean, scale: Normal(mean, scale).kl_to_standard())(values["mean"], values["scale"])
         rate = np.asarray(each).mean(axis=0)
-    return {"latent_units": figures.latent_units(values["mean"].var(axis=0), ACTIVE, rate)}
+    title = f"Use of latent dimensions by {_shown.counted(dataset.test, dataset.test)}"
+    return {"latent_units": figures.latent_units(values["mean"].var(axis=0), ACTIVE, rate, title=title)}
 
 
 def outputs(trained: Trained, part: Examples) -> dict[str, Float[np.ndarray, "n *latent"]]:

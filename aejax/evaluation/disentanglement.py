@@ -48,7 +48,9 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     names = list(_factors(trained).sizes)
     if dataset.test.label is None:
         return {}
-    return {"factors": figures.matrix(known_shares(*_coded(trained, dataset.test)), names, "latent")}
+    title = "What share of each factor's entropy each latent dimension tells, on test"
+    shares = known_shares(*_coded(trained, dataset.test))
+    return {"factors": figures.matrix(shares, names, "number of the latent dimension", title=title)}
 
 
 def _coded(trained: Trained, part: Examples) -> tuple[Codes, Values]:

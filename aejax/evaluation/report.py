@@ -46,21 +46,23 @@ def finish(trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES) -> 
 
 
 def result(trained: Trained, metrics: dict[str, float]) -> dict[str, Any]:
-    """Returns the content of result.json: test metrics, the published figure and whether it is met, time, hardware.
+    """Returns the content of result.json: test metrics, how they compare with a figure, time, hardware.
 
     `better` says of each metric which values are better, lower or higher, or None where neither are by themselves.
-    `met` is None where there is no published figure, or where its metric was not measured because another number of
-    samples was asked for.
+    `comparison` is what `Expected.compare` returns, and `met` whether the figure is met within its tolerance. Both are
+    None where there is no figure, or where its metric was not measured because another number of samples was asked for.
     """
     experiment, rows = trained.experiment, [row for row in trained.history if row["split"] == "train"]
     expected = published(experiment)
+    compared = expected.compare([metrics[expected.metric]]) if expected and expected.metric in metrics else None
     return {
         "name": experiment.name,
         "data": to_json(experiment.data),
         "test": metrics,
         "better": {name: better(experiment, name) for name in metrics},
         "expected": None if expected is None else to_json(expected),
-        "met": expected.met_by(metrics[expected.metric]) if expected and expected.metric in metrics else None,
+        "comparison": compared,
+        "met": None if compared is None else compared["met"],
         "seed": experiment.seed,
         "epochs": rows[-1]["epoch"] if rows else 0,
         "train_seconds": sum(row["seconds"] for row in rows),
@@ -84,6 +86,7 @@ def write_study(path: Path, test: dict[str, float], expected: Expected, seconds:
         "name": path.stem,
         "test": test,
         "expected": to_json(expected),
+        "comparison": expected.compare([test[expected.metric]]),
         "met": expected.met_by(test[expected.metric]),
         "seed": seed,
         "train_seconds": seconds,
@@ -142,16 +145,25 @@ def show(trained: Trained, metrics: dict[str, float], part: str, own: bool = Tru
     )
     expected = published(trained.experiment) if own and part == "test" else None
     if expected is not None:
-        table.add_column("published")
+        table.add_column("baseline" if expected.is_baseline else "published")
     for name, value in metrics.items():
         beside = []
         if expected is not None and expected.metric == name:
             word = " unverified" if expected.tag == "M" else ""
-            beside = [f"{expected.value:g}{word}: {'met' if expected.met_by(value) else 'not met'}"]
+            beside = [f"{expected.value:g}{word}: {verdict(expected.compare([value]))}"]
         table.add_row(labelled(name, better(trained.experiment, name)), f"{value:.4f}", *beside)
     Console().print(table)
     if expected is not None and expected.metric not in metrics:
-        print(f"published: {expected.metric} {expected.value:g}, which was not measured (aejax eval RUN --samples K)")
+        kind = "baseline" if expected.is_baseline else "published"
+        print(f"{kind}: {expected.metric} {expected.value:g}, which was not measured (aejax eval RUN --samples K)")
+
+
+def verdict(compared: dict[str, Any]) -> str:
+    """Says in words whether a figure is reached, or by how much not: of what `Expected.compare` returns."""
+    if compared["reached"]:
+        return "reached"
+    within = f", within the tolerance of {compared['tolerance']:g}" if compared["met"] else ""
+    return f"not reached, by {compared['short_by']:.3g}{within}"
 
 
 def show_rows(rows: dict[str, dict[str, float]], classes: tuple[str, ...] = ()) -> None:

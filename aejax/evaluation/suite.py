@@ -7,14 +7,24 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from aejax.core import Examples, InputError, first_line
 from aejax.data import Dataset
-from aejax.evaluation import _denoising, _generation, _quantised, _sparsity, _variational, disentanglement, figures
+from aejax.evaluation import (
+    _denoising,
+    _generation,
+    _quantised,
+    _shown,
+    _sparsity,
+    _variational,
+    disentanglement,
+    figures,
+)
+from aejax.evaluation._shown import flags_outliers as flags_outliers
 from aejax.experiment import Experiment
 from aejax.metrics import Score, detection_metrics
 from aejax.models import parameters_at
@@ -87,29 +97,67 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     What cannot be drawn is left out, with one line of warning.
     """
     drawn: dict[str, Figure] = {}
-    if len(trained.shape) > 1 and not figures.is_drawable(trained.shape):
-        log.warning("examples of shape %s are neither grey nor coloured images: they are not drawn", trained.shape)
     for evaluation in (one for one in SUITE if one.suits(trained.experiment)):
         try:
             drawn |= evaluation.draw(trained, dataset)
         except ValueError as error:  # of codes that are not finite, for one
             log.warning("some figures are left out: %s", first_line(error))
+    for figure in drawn.values():
+        figures.sign(figure, _shown.source(trained, dataset))
     return drawn
 
 
 def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """Draws reconstructions, loss curves, codes, and the weights of single-layer models of images."""
-    few, many = dataset.test.at_most(10), dataset.test.at_most(MOST_CODES)
-    drawn = {"loss": figures.loss_curves(trained.history)} if trained.history else {}
+    """Draws loss curves, reconstructions, codes, and the weights of single-layer models of images."""
+    test = dataset.test
+    drawn = {"loss": draw_loss(trained)} if trained.history else {}
     if len(trained.shape) == 1 or figures.is_drawable(trained.shape):
-        drawn["reconstructions"] = figures.reconstructions(trained.target(few), trained.reconstruct(few.x, few.label))
-    drawn["codes"] = figures.code_scatter(trained.encode(many.x, many.label), _named(many.label, dataset.classes))
-    return drawn | {name: figures.weights(kernel, trained.shape) for name, kernel in image_weights(trained).items()}
+        drawn["reconstructions"] = draw_reconstructions(trained, dataset)
+    many = test.at_most(MOST_CODES)
+    size = trained.experiment.model.latent.size
+    called, note = _shown.classes(trained, dataset, many.label)
+    what = f"Codes of {_shown.counted(many, test)}"
+    title = what if size <= 2 else f"{what}: PCA of {size} dimensions"
+    drawn["codes"] = figures.code_scatter(trained.encode(many.x, many.label), called, title=title, note=note)
+    return drawn | {
+        name: figures.weights(kernel, trained.shape, title=name.replace("_", " ").capitalize())
+        for name, kernel in image_weights(trained).items()
+    }
 
 
-def _named(label: np.ndarray | None, classes: tuple[str, ...]) -> np.ndarray | None:
-    """Returns labels by the names of their classes, where they have names and are few enough to be told apart."""
-    return label if label is None or not 0 < len(classes) <= figures.MOST_CLASSES else np.asarray(classes)[label]
+def draw_loss(trained: Trained) -> Figure:
+    """Draws the history, and what the run's result says of the test part at its end."""
+    history = [*trained.history, *_test_row(trained)]
+    parts = ", ".join(dict.fromkeys(row["split"] for row in history))
+    return figures.loss_curves(history, title=f"Loss and its terms, parts: {parts}")
+
+
+def _test_row(trained: Trained) -> list[dict[str, Any]]:
+    """Returns a row of the metrics on test that the history has too, from the result of the run, where it is there."""
+    last = trained.history[-1]
+    result = None if trained.run is None else trained.run.result()
+    if result is None or result.get("epochs") != last["epoch"]:
+        return []
+    shared = {name: value for name, value in result["test"].items() if name in last}
+    return [{"epoch": last["epoch"], "step": last["step"], "split": "test"} | shared] if shared else []
+
+
+def draw_reconstructions(trained: Trained, dataset: Dataset) -> Figure:
+    """Draws some test examples, spread over their classes, above their reconstructions and the errors of these."""
+    few = dataset.test.at_most(10).read()
+    given = trained.target(few)
+    made = trained.reconstruct(few.x, few.label)
+    ends = _shown.shown_limits(trained, given)
+    (given, note), (made, _) = (_shown.in_drawn_units(trained, x) for x in (given, made))
+    names = _shown.names(trained, dataset, few.label)
+    return figures.image_rows(
+        {"original": given, "reconstruction": made},
+        title=f"Reconstructions of {_shown.counted(few, dataset.test)}",
+        note="; ".join(part for part in (figures.ERRORS, note) if part),
+        limits=ends,
+        above={"original": names} if names else None,
+        below={"reconstruction": figures.squared_errors(given, made)},
+    )
 
 
 def image_weights(trained: Trained) -> dict[str, np.ndarray]:
@@ -135,16 +183,6 @@ def measure_detection(
     if part.label is None or set(np.unique(part.label)) != {0, 1}:
         return {}
     return detection_metrics(trained.score(part.x, kind, part.label), part.label)
-
-
-def flags_outliers(experiment: Experiment, other: str = "") -> bool:
-    """Tells whether labels flag outliers: where the data say which do, and in a .mat file; with a detector they may.
-
-    `other` is the name of the data, where they are not the experiment's own.
-    """
-    if experiment.detector is not None or experiment.data.outlier:
-        return True
-    return (other or experiment.data.name).lower().endswith(".mat")
 
 
 SUITE = [

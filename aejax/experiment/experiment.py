@@ -1,15 +1,17 @@
 """Defines an experiment: a frozen dataclass that says all there is to say about a run."""
 
 import dataclasses
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from aejax.core import Adam, Examples, Optimizer, known, positive
 from aejax.data import ARRAYS, Data, Dataset, Preprocess
 from aejax.experiment import _families  # noqa: F401
 from aejax.experiment.checks import check, check_rates
 from aejax.losses import Loss
-from aejax.metrics import Detector, Reference
+from aejax.metrics import Detector, Reference, describe
 from aejax.models import Autoencoder
 
 
@@ -19,23 +21,63 @@ class Expected:
     """Holds the published figure that an experiment reproduces, and how close to it a run must come."""
 
     metric: str
-    """Name of the metric that is compared: a key of the run's test metrics."""
+    """Name of the metric that is compared: a key of the run's test metrics. Its declaration says which values are
+    better, see `metrics.describe`; where neither are, nearer ones are."""
     value: float
-    """The published number that the measured metric is compared with."""
+    """The published number, or the baseline, that the measured metric is compared with."""
     tolerance: float = 0.0
     """By how much the measured number may be worse than the published one."""
     source: str = ""
     """Where the number was published, and the protocol there if it differs from the experiment's."""
     tag: Literal["C", "V", "R", "M"] = "V"
-    """How the published number is known: C computed exactly, V read in the source, R quoted by another source, M from
-    memory and unverified."""
-    higher_is_better: bool = False
-    """Whether a higher number is better than a lower one."""
+    """How the number is known: C computed exactly here (a baseline), V read in the source, R quoted by another source,
+    M from memory and unverified."""
+    higher_is_better: bool = field(default=False, compare=False)
+    """Whether a higher number is better, of a metric that has no declaration; of any other it says nothing."""
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the number was computed here, as that of PCA on the same data, and is published nowhere."""
+        return self.tag == "C"
+
+    def short_by(self, measured: float) -> float:
+        """Returns by how much a measured number is worse than the figure: 0 where it is as good, NaN for NaN."""
+        known = describe(self.metric)
+        if known is not None and known.better is None:
+            return abs(measured - self.value)
+        higher = self.higher_is_better if known is None else known.better == "higher"
+        worse = self.value - measured if higher else measured - self.value
+        return 0.0 if worse <= 0 else worse
 
     def met_by(self, measured: float) -> bool:
-        """Tells whether a measured number is as good as the published one, within the tolerance."""
-        worse = self.value - measured if self.higher_is_better else measured - self.value
-        return worse <= self.tolerance
+        """Tells whether a measured number is as good as the figure, or worse by no more than the tolerance."""
+        return self.short_by(measured) <= self.tolerance
+
+    def compare(self, measured: Sequence[float]) -> dict[str, Any]:
+        """Returns what tables and result.json say of measured numbers beside the figure.
+
+        Args:
+            measured: the metric of each seed.
+
+        Returns:
+            The figure as `published` or as `baseline`, the mean and the standard deviation over seeds (None of one
+            seed), whether the mean is as good as the figure (`reached`), by how much it is worse (`short_by`), the
+            tolerance, and whether it is worse by no more than that (`met`).
+        """
+        mean = sum(measured) / len(measured)
+        short = self.short_by(mean)
+        return {
+            "metric": self.metric,
+            "published": None if self.is_baseline else self.value,
+            "baseline": self.value if self.is_baseline else None,
+            "measured": mean,
+            "deviation": statistics.stdev(measured) if len(measured) > 1 else None,
+            "seeds": len(measured),
+            "tolerance": self.tolerance,
+            "reached": short == 0,
+            "short_by": short,
+            "met": short <= self.tolerance,
+        }
 
 
 @known

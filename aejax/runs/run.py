@@ -226,6 +226,14 @@ class Run:
         """Writes the results of a run, such as its test metrics, to result.json."""
         write_atomically(self.path / "result.json", json_text(result, indent=2))
 
+    def result(self) -> dict[str, Any] | None:
+        """Returns what `write_result` has written; None where nothing has been, or where it is damaged."""
+        try:
+            content = read_json(self.path / "result.json")
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
     def _read(self, name: str) -> dict[str, Any]:
         try:
             content = read_json(self.path / name)

@@ -54,11 +54,22 @@ def test_the_chosen_have_the_classes_of_all(label):
     assert abs(counts - 50).max() < 5 * np.sqrt(50)
 
 
+@pytest.mark.parametrize("order", ["sorted", "in turns", "shuffled"])
+def test_of_labelled_examples_every_class_has_its_share(order):
+    label = {"sorted": np.arange(500) // 50, "in turns": np.arange(500) % 10}.get(order)
+    label = np.random.default_rng(3).permutation(500) % 10 if label is None else label
+    part = Examples(np.arange(500, dtype=np.float32)[:, None], label.astype(np.int32))
+    few = part.at_most(10)
+    assert sorted(few.label) == list(range(10))
+    assert (np.diff(few.x[:, 0]) > 0).all()
+    np.testing.assert_array_equal(np.bincount(part.at_most(100).label), np.full(10, 10))
+
+
 @pytest.mark.parametrize("where", ["host", "disk"])
 def test_at_most_so_many_are_taken_or_all(where, tmp_path):
     part = WHOLE if where == "host" else stored(tmp_path)
     assert part.at_most(6) is part
-    np.testing.assert_array_equal(part.at_most(4).read().label, LABEL[spread(6, 4)])
+    np.testing.assert_array_equal(part.at_most(4).read().label, LABEL[spread(6, 4, LABEL)])
 
 
 def test_what_is_missing_stays_missing(tmp_path):

@@ -124,7 +124,7 @@ def test_images_of_a_folder_with_labels(tmp_path, monkeypatch):
 def test_more_than_fits_is_spread_over_all_and_said(folder, caplog):
     part = _packed.read(folder).parts["train"]
     few = part.within(20.5 * X[0].nbytes / 1e9)
-    np.testing.assert_array_equal(few.x, X[spread(50, 20)])
+    np.testing.assert_array_equal(few.x, X[spread(50, 20, Y)])
     assert "of the 50 examples" in caplog.text
     assert "20 that fit" in caplog.text
 

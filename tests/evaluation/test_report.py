@@ -37,8 +37,24 @@ def test_no_verdict_is_given_on_other_data(part, own, stands, capsys):
     trained = SimpleNamespace(experiment=aejax.get("ae-keras"))
     report.show(trained, {trained.experiment.expected.metric: 0.05}, part, own=own)
     out = capsys.readouterr().out
-    assert ("published" in out, ": met" in out) == (stands, stands)
+    assert ("baseline" in out, ": reached" in out) == (stands, stands)
     assert part in out
+
+
+@pytest.mark.parametrize(
+    ("name", "measured", "words"),
+    [
+        ("vae-flax", 103.0, ["published", "104: reached"]),
+        ("vae-flax", 104.3, ["104: not reached, by 0.3, within the tolerance of 0.5"]),
+        ("vae-flax", 120.0, ["104: not reached, by 16"]),
+        ("dae-tabular", 0.9, ["0.923: not reached, by 0.023"]),
+    ],
+)
+def test_a_verdict_says_by_how_much_a_figure_is_missed(name, measured, words, capsys):
+    experiment = aejax.get(name)
+    report.show(SimpleNamespace(experiment=experiment), {experiment.expected.metric: measured}, "test")
+    out = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert all(word in out for word in words)
 
 
 def test_one_example_does_not_say_which_units_are_active(monkeypatch, caplog):

@@ -387,3 +387,23 @@ MEASURED = [
 @pytest.mark.parametrize(("measured", "higher", "met"), MEASURED)
 def test_a_figure_is_met_within_its_tolerance_and_never_by_nan(measured, higher, met):
     assert Expected("x", 1.0, 0.11, higher_is_better=higher).met_by(measured) == met
+    declared = Expected("auroc" if higher else "squared_error", 1.0, 0.11, higher_is_better=not higher)
+    assert declared.met_by(measured) == met
+
+
+def test_of_a_metric_that_is_better_neither_lower_nor_higher_the_distance_counts():
+    target = Expected("mean_activation", 0.1, 0.01)
+    assert [target.met_by(value) for value in (0.095, 0.105, 0.08, 0.12)] == [True, True, False, False]
+    assert target.short_by(0.08) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("tag", ["C", "V", "R", "M"])
+def test_a_figure_is_compared_with_the_mean_over_seeds(tag):
+    compared = Expected("squared_error", 3.0, 0.5, "there", tag).compare([3.0, 3.5])
+    assert (compared["published"], compared["baseline"]) == ((None, 3.0) if tag == "C" else (3.0, None))
+    assert compared["measured"] == 3.25
+    assert compared["deviation"] == pytest.approx(np.std([3.0, 3.5], ddof=1))
+    assert (compared["reached"], compared["short_by"], compared["met"]) == (False, 0.25, True)
+    alone = Expected("squared_error", 3.0, tag=tag).compare([2.0])
+    assert (alone["seeds"], alone["deviation"], alone["reached"], alone["short_by"]) == (1, None, True, 0)
+    assert not Expected("squared_error", 3.0, tag=tag).compare([math.nan])["reached"]

@@ -25,10 +25,6 @@ def test_whatever_a_registered_experiment_measures_is_declared(name):
         assert known is not None, metric
         assert known.unit
         assert known.meaning
-    expected = experiment.expected
-    known = None if expected is None else describe(expected.metric, experiment.loss.terms)
-    if known is not None and known.better is not None:
-        assert (known.better == "higher") is expected.higher_is_better
 
 
 @pytest.mark.parametrize(

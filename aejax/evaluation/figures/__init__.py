@@ -4,12 +4,23 @@ All functions but `save` are pure: they do without pyplot and its global state.
 """
 
 from aejax.evaluation.figures.curves import loss_curves
-from aejax.evaluation.figures.images import image_grid, image_plane, image_rows, is_drawable, reconstructions, weights
+from aejax.evaluation.figures.images import (
+    ERRORS,
+    image_grid,
+    image_plane,
+    image_rows,
+    is_drawable,
+    panels,
+    reconstructions,
+    squared_errors,
+    weights,
+)
 from aejax.evaluation.figures.scatter import MOST_CLASSES, code_scatter
-from aejax.evaluation.figures.style import save
+from aejax.evaluation.figures.style import robust_range, save, sign
 from aejax.evaluation.figures.units import activation_density, activation_histogram, code_usage, latent_units, matrix
 
 __all__ = [
+    "ERRORS",
     "MOST_CLASSES",
     "activation_density",
     "activation_histogram",
@@ -22,7 +33,11 @@ __all__ = [
     "latent_units",
     "loss_curves",
     "matrix",
+    "panels",
     "reconstructions",
+    "robust_range",
     "save",
+    "sign",
+    "squared_errors",
     "weights",
 ]

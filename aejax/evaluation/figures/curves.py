@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from aejax.core import InputError
-from aejax.evaluation.figures.style import LABEL, LINES, TICK, TITLE, plain
+from aejax.evaluation.figures.style import LABEL, LINES, TICK, canvas, head
 
 NO_METRICS = ("epoch", "step", "split", "seconds", "examples_per_second")
 """The keys of a row that say where and how fast it was measured."""
@@ -20,7 +20,9 @@ NO_METRICS = ("epoch", "step", "split", "seconds", "examples_per_second")
 def loss_curves(
     history: Sequence[Mapping[str, Any]], metrics: Sequence[str] | None = None, *, title: str | None = None
 ) -> Figure:
-    """Draw a panel for each metric and in it a line for each split, in its unit per example, against the epoch.
+    """Draws a panel for each metric and in it a line for each split, in its unit per example, against the epoch.
+
+    The test part, which is measured once, is a marker.
 
     First epochs far above all later ones are left out of the y range, and a note says how high they reach.
 
@@ -39,8 +41,7 @@ def loss_curves(
         what = ", ".join(missing) or "metric"
         raise InputError(f"The history of {len(history)} rows has no {what}; pass rows that carry it.")
     rows, columns = -(-len(names) // 3), min(len(names), 3)
-    figure = Figure(figsize=(0.6 + 3.4 * columns, 2.7 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, panels = canvas(0.6 + 3.4 * columns, 0.4 + 2.7 * rows, rows, columns)
     colours = dict(zip(dict.fromkeys(row["split"] for row in history), cycle(LINES), strict=False))
     for axes, name in zip(panels, names, strict=False):
         _curves(axes, history, name, colours)
@@ -48,9 +49,9 @@ def loss_curves(
         axes.set_ylabel(f"{_unit(name)} per example", fontsize=LABEL)
     for axes in panels[len(names) :]:
         axes.set_visible(False)
-    handles = [Line2D([], [], color=colour, label=split) for split, colour in colours.items()]
+    handles = [Line2D([], [], color=colour, label=split, **_marked(split)) for split, colour in colours.items()]
     panels[0].legend(handles=handles, frameon=False, fontsize=LABEL)
-    figure.suptitle(title or "", fontsize=TITLE)
+    head(figure, title)
     return figure
 
 
@@ -67,21 +68,25 @@ def _unit(name: str) -> str:
 
 
 def _curves(axes: Axes, history: Sequence[Mapping[str, Any]], name: str, colours: Mapping[str, str]) -> None:
-    """Draw one metric: a line for each split, with markers where the epochs are few."""
+    """Draws one metric: a line for each split, with markers where the epochs are few."""
     rows = [row for row in history if name in row]
     epochs = np.array([row["epoch"] for row in rows])
     places, unit = _places(rows)
     values = np.array([row[name] for row in rows], float)
-    marker = "o" if len(np.unique(epochs)) <= 20 else ""
+    style = {"marker": "o" if len(np.unique(epochs)) <= 20 else "", "markersize": 4}
     for split, colour in colours.items():
         mine = [row["split"] == split for row in rows]
-        axes.plot(places[mine], values[mine], color=colour, marker=marker, markersize=4, label=split)
-    plain(axes)
+        axes.plot(places[mine], values[mine], color=colour, label=split, **style | _marked(split))
     called = name.removesuffix(f"_{_unit(name)}").replace("_", " ")
     axes.set_title(called if _unit(name) == "nats" else f"{called} ({_unit(name)})", loc="left", fontsize=LABEL)
     axes.set_xlabel(unit, fontsize=LABEL)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     _leave_out_first_epochs(axes, epochs[np.isfinite(values)], values[np.isfinite(values)])
+
+
+def _marked(split: str) -> dict[str, Any]:
+    """Returns how the test part is drawn, which is measured once: as a diamond, above all lines."""
+    return {"marker": "D", "markersize": 6, "linestyle": "", "zorder": 3} if split == "test" else {}
 
 
 def _places(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, str]:
@@ -98,7 +103,7 @@ def _places(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, str]:
 
 
 def _leave_out_first_epochs(axes: Axes, epochs: np.ndarray, values: np.ndarray) -> None:
-    """Fit the y range to the later epochs, where the first ones lie above them by more than twice their range.
+    """Fits the y range to the later epochs, where the first ones lie above them by more than twice their range.
 
     At most one epoch in ten may be left out, though always at least one; of fewer than four epochs none is.
     """

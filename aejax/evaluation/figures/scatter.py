@@ -11,14 +11,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from aejax.core import InputError
-from aejax.evaluation.figures.style import LABEL, LINES, TICK, TITLE, plain
+from aejax.evaluation.figures.style import CLASSES, LABEL, LINES, TICK, canvas, head, robust_range
 
-# Tol's "muted" (SRON/EPS/TN/09-002), safe for colour-blind readers, and a near-black
-_MUTED = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499")
-
-_CLASSES = (*_MUTED, "#222222")
-
-MOST_CLASSES = 2 * len(_CLASSES)  # each colour with two markers; more labels are a continuous quantity
+MOST_CLASSES = 2 * len(CLASSES)  # each colour with two markers; more labels are a continuous quantity
 
 
 def code_scatter(
@@ -27,17 +22,20 @@ def code_scatter(
     explained: Sequence[float] | None = None,
     *,
     title: str | None = None,
+    note: str = "",
 ) -> Figure:
-    """Draw codes as points coloured by label.
+    """Draws codes as points coloured by label.
 
     Codes of more than two dimensions are drawn on their first two principal components. Codes of one dimension are
-    drawn against the label, or without labels as a histogram.
+    drawn against the label, or without labels as a histogram. Of two axes, few points that lie far from all others are
+    left outside, and the caption counts them.
 
     Args:
         codes: the codes [n, d].
         labels: the labels [n]; up to 20 distinct ones are classes, more are a continuous quantity.
         explained: for codes [n, 2] that the caller has projected, the share of the variance, 0 to 1, along each axis.
         title: the title of the figure.
+        note: the caption of the figure.
 
     Raises:
         InputError: for codes that are not finite or not [n, d], and for labels or shares that do not go with them.
@@ -46,22 +44,34 @@ def code_scatter(
     _check_codes(points, labels, explained)
     if points.shape[1] > 2:
         points, explained = _principal_components(points)
-    figure = Figure(figsize=(5.6, 4.4), layout="constrained")
-    axes = figure.subplots()
-    plain(axes)
-    axes.set_title(title or "", fontsize=TITLE)
+    figure, (axes,) = canvas(6.4, 4.6)
     if points.shape[1] == 1:
         _strip(figure, axes, points[:, 0], labels)
+        head(figure, title, note)
         return figure
-    names = ["code 1", "code 2"]
+    names = ["dimension 0 of the code", "dimension 1 of the code"]
     if explained is not None:
-        names = [f"component {i} ({share:.1%} of variance)" for i, share in enumerate(explained, 1)]
+        names = [f"principal component {i} ({share:.1%} of variance)" for i, share in enumerate(explained, 1)]
     axes.set_xlabel(names[0], fontsize=LABEL)
     axes.set_ylabel(names[1], fontsize=LABEL)
     axes.set_aspect("equal", adjustable="datalim")
     if handles := _points(figure, axes, points[:, 0], points[:, 1], labels):
         axes.legend(handles=handles, frameon=False, fontsize=LABEL, loc="upper left", bbox_to_anchor=(1, 1))
+    head(figure, title, note, _leave_out_far_ones(axes, points))
     return figure
+
+
+def _leave_out_far_ones(axes: Axes, points: np.ndarray) -> str:
+    """Fits both axes to where all points but outliers lie, and returns a note of how many lie outside."""
+    low, high = np.transpose([robust_range(values) for values in points.T])
+    margin = (high - low) / 2
+    outside = ((points < low - margin) | (points > high + margin)).any(axis=1)
+    if not outside.any():
+        return ""
+    (left, bottom), (right, top) = points[~outside].min(axis=0), points[~outside].max(axis=0)
+    axes.set(xlim=(left - 0.05 * margin[0], right + 0.05 * margin[0]))
+    axes.set(ylim=(bottom - 0.05 * margin[1], top + 0.05 * margin[1]))
+    return f"{outside.sum():,} of {len(points):,} codes lie far outside the picture"
 
 
 def _check_codes(codes: np.ndarray, labels: np.ndarray | None, explained: Sequence[float] | None) -> None:
@@ -77,7 +87,7 @@ def _check_codes(codes: np.ndarray, labels: np.ndarray | None, explained: Sequen
 
 
 def _principal_components(codes: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """Return the codes on their first two principal components, and the share of the variance along each."""
+    """Returns the codes on their first two principal components, and the share of the variance along each."""
     from sklearn.decomposition import PCA
 
     if len(codes) < 2:
@@ -88,7 +98,7 @@ def _principal_components(codes: np.ndarray) -> tuple[np.ndarray, list[float]]:
 
 
 def _classes(labels: np.ndarray) -> np.ndarray | None:
-    """Return the distinct labels, or None where they are too many to be classes."""
+    """Returns the distinct labels, or None where they are too many to be classes."""
     distinct = np.unique(labels)
     if len(distinct) > MOST_CLASSES and labels.dtype.kind not in "biuf":
         raise InputError(f"{len(distinct)} distinct labels are not numbers; pass {MOST_CLASSES} or fewer.")
@@ -96,8 +106,8 @@ def _classes(labels: np.ndarray) -> np.ndarray | None:
 
 
 def _strip(figure: Figure, axes: Axes, code: np.ndarray, labels: np.ndarray | None) -> None:
-    """Draw codes of one dimension: as a histogram, or as points against the label, jittered for classes."""
-    axes.set_xlabel("code", fontsize=LABEL)
+    """Draws codes of one dimension: as a histogram, or as points against the label, jittered for classes."""
+    axes.set_xlabel("dimension 0 of the code", fontsize=LABEL)
     axes.set_ylabel("examples" if labels is None else "label", fontsize=LABEL)
     if labels is None:
         axes.hist(code, bins=50, color=LINES[0])
@@ -110,7 +120,7 @@ def _strip(figure: Figure, axes: Axes, code: np.ndarray, labels: np.ndarray | No
 
 
 def _points(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, labels: np.ndarray | None) -> list[Line2D]:
-    """Draw points coloured by label, and return the legend's entries for classes; numbers get a colour bar instead."""
+    """Draws points coloured by label, and return the legend's entries for classes; numbers get a colour bar instead."""
     style: dict[str, Any] = {"s": float(np.clip(4e4 / len(x), 3, 16)), "alpha": 0.7, "linewidths": 0}
     if labels is None:
         axes.scatter(x, y, color=LINES[0], **style)
@@ -121,10 +131,11 @@ def _points(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, labels: np
         bar.ax.tick_params(labelsize=TICK)
         return []
     index, handles = np.searchsorted(classes, labels), []
-    for first, marker in ((0, "o"), (len(_CLASSES), "^")):
-        part = (index >= first) & (index < first + len(_CLASSES))
-        colours = [_CLASSES[i - first] for i in index[part]]
+    palette = LINES if len(classes) <= len(LINES) else CLASSES
+    for first, marker in ((0, "o"), (len(CLASSES), "^")):
+        part = (index >= first) & (index < first + len(CLASSES))
+        colours = [palette[i - first] for i in index[part]]
         axes.scatter(x[part], y[part], c=colours, marker=marker, **style)
-        for label, colour in zip(classes[first:], _CLASSES, strict=False):
+        for label, colour in zip(classes[first:], palette, strict=False):
             handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", label=str(label)))
     return handles

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from aejax.core import InputError
-from aejax.evaluation.figures.style import LABEL, LINES, TICK, TITLE, plain
+from aejax.evaluation.figures.style import LABEL, LINES, OFF, TICK, canvas, head
+
+MOST_DIMENSIONS = 100
+"""Largest number of latent dimensions whose use is drawn: the most used ones."""
 
 
 def activation_density(shares: ArrayLike, *, title: str | None = None) -> Figure:
-    """Draw how often units are active: a histogram of log10 of the share of examples, with dead units counted aside.
+    """Draws how often units are active: a histogram of log10 of the share of examples, with dead units counted aside.
 
     `shares` is a vector [units] in [0, 1]. Raises `InputError` for any other.
     """
@@ -25,7 +26,7 @@ def activation_density(shares: ArrayLike, *, title: str | None = None) -> Figure
 
 
 def activation_histogram(values: ArrayLike, *, title: str | None = None) -> Figure:
-    """Draw a histogram of the strengths of activations, on a logarithmic axis of counts.
+    """Draws a histogram of the strengths of activations, on a logarithmic axis of counts.
 
     `values` is a vector [n] of activations, with n > 0.
     """
@@ -35,63 +36,61 @@ def activation_histogram(values: ArrayLike, *, title: str | None = None) -> Figu
 
 
 def code_usage(shares: ArrayLike, *, title: str | None = None) -> Figure:
-    """Draw how often each code of a codebook is used, the most used first, on a logarithmic axis.
+    """Draws how often each code of a codebook is used, the most used first, on a logarithmic axis.
 
     Codes that are never used have no bar and are counted aside. `shares` is a vector [codes] in [0, 1]. Raises
     `InputError` for any other.
     """
     shares = _shares(shares)
-    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
-    axes = figure.subplots()
-    plain(axes)
+    figure, (axes,) = canvas(5.6, 3.6)
     floor = shares[shares > 0].min(initial=1) / 2
     axes.stairs(np.maximum(-np.sort(-shares), floor), baseline=floor, fill=True, color=LINES[0])
     axes.axhline(1 / len(shares), color="0.5", linewidth=1, linestyle="--")
     axes.set(xlim=(0, len(shares)), yscale="log", ylim=(floor, None))
     axes.set_xlabel("codes, the most used first (dashed: all alike)", fontsize=LABEL)
     axes.set_ylabel("share of all slots", fontsize=LABEL)
-    axes.set_title(title or "", fontsize=TITLE)
     axes.set_title(f"dead: {(shares == 0).sum()} of {len(shares)}", loc="right", fontsize=TICK)
+    head(figure, title)
     return figure
 
 
 def latent_units(
     variance: ArrayLike, active: float, rate: ArrayLike | None = None, *, title: str | None = None
 ) -> Figure:
-    """Draw how much each latent dimension is used, the most used first, with active ones in colour.
+    """Draws how much each latent dimension is used, by number, the most used first, with active ones in colour.
+
+    The order is that of the variance of the posterior mean, in which `Trained.traverse` takes dimensions too. Of more
+    than 100 dimensions the most used are drawn.
 
     Args:
         variance: the variance [latent] of the posterior mean, drawn on a logarithmic axis.
         active: the variance above which a dimension is active, drawn as a line.
-        rate: the rate [latent] in nats, drawn beside the variance, in an order of its own; None: not drawn.
+        rate: the rate [latent] in nats, drawn below the variance; None: not drawn.
         title: the title of the figure.
     """
     variance = np.asarray(variance, float)
-    panels = {"variance of the posterior mean": variance}
+    shown = np.argsort(-variance, kind="stable")[:MOST_DIMENSIONS]
+    panels = {"variance of the\nposterior mean": variance}
     if rate is not None:
-        panels = {"rate, nats": np.asarray(rate, float)} | panels
-    figure = Figure(figsize=(0.6 + 4.2 * len(panels), 3.0), layout="constrained")
-    drawn = figure.subplots(1, len(panels), squeeze=False)[0]
+        panels |= {"rate, nats": np.asarray(rate, float)}
+    figure, drawn = canvas(max(4.5, 0.9 + 0.13 * len(shown)), 0.9 + 1.7 * len(panels), len(panels), sharex=True)
     on = variance > active
     for axes, (name, values) in zip(drawn, panels.items(), strict=True):
-        order = np.argsort(-values)
-        plain(axes)
-        axes.bar(np.arange(len(values)), values[order], width=0.8, color=np.where(on[order], LINES[0], "0.75"))
-        axes.set_xlabel("latent dimension, sorted", fontsize=LABEL)
+        axes.bar(np.arange(len(shown)), values[shown], width=0.8, color=np.where(on[shown], LINES[0], OFF))
         axes.set_ylabel(name, fontsize=LABEL)
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    drawn[-1].set_ylim(active / 1000, 2 * max(variance.max(), active))  # before the scale, as a log axis has no 0
-    drawn[-1].set_yscale("log")
-    drawn[-1].axhline(active, color="0.3", linewidth=0.8, linestyle="--")
-    kinds = {f"active: {on.sum()}": LINES[0], f"not: {(~on).sum()}": "0.75"}
-    handles = [Rectangle((0, 0), 1, 1, color=colour, label=label) for label, colour in kinds.items()]
-    drawn[0].legend(handles=handles, frameon=False, fontsize=LABEL, loc="upper right")
-    figure.suptitle(title or "", fontsize=TITLE)
+    turned = 90 if len(shown) > 10 else 0
+    drawn[-1].set_xticks(range(len(shown)), [str(number) for number in shown], fontsize=TICK - 1, rotation=turned)
+    drawn[-1].set_xlabel("number of the latent dimension, the most used first", fontsize=LABEL)
+    drawn[0].set_ylim(active / 1000, 2 * max(variance.max(), active))  # before the scale, as a log axis has no 0
+    drawn[0].set_yscale("log")
+    drawn[0].axhline(active, color="0.3", linewidth=0.8, linestyle="--")
+    some = f"the {len(shown)} most used of {len(variance):,} dimensions" if len(shown) < len(variance) else ""
+    head(figure, title, some, f"{on.sum()} of {len(variance):,} are active: the variance is above {active:g}, dashed")
     return figure
 
 
 def matrix(values: ArrayLike, columns: Sequence[str], rows: str, *, title: str | None = None) -> Figure:
-    """Draw a matrix of numbers from 0 to 1, each on a shade of one colour.
+    """Draws a matrix of numbers from 0 to 1, each on a shade of one colour.
 
     Args:
         values: the numbers [n, columns].
@@ -105,8 +104,7 @@ def matrix(values: ArrayLike, columns: Sequence[str], rows: str, *, title: str |
     values = np.asarray(values, float)
     if values.ndim != 2 or not len(values) or values.shape[1] != len(columns):
         raise InputError(f"Values of shape {values.shape} cannot be drawn; pass [n, {len(columns)}], a column a name.")
-    figure = Figure(figsize=(1.2 + 0.8 * len(columns), 1 + 0.3 * len(values)), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = canvas(1.2 + 0.8 * len(columns), 1.2 + 0.3 * len(values))
     axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=TICK, color="wk"[int(value < 0.6)])
@@ -115,7 +113,7 @@ def matrix(values: ArrayLike, columns: Sequence[str], rows: str, *, title: str |
     axes.set_ylabel(rows, fontsize=LABEL)
     axes.tick_params(length=0, labelsize=TICK)
     axes.spines[:].set_visible(False)
-    axes.set_title(title or "", fontsize=TITLE)
+    head(figure, title)
     return figure
 
 
@@ -127,11 +125,9 @@ def _shares(shares: ArrayLike) -> np.ndarray:
 
 
 def _histogram(values: np.ndarray, what: str, of: str, title: str | None) -> Figure:
-    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
-    axes = figure.subplots()
-    plain(axes)
+    figure, (axes,) = canvas(5.6, 3.6)
     axes.hist(values, bins=50, color=LINES[0])
     axes.set_xlabel(what, fontsize=LABEL)
     axes.set_ylabel(of, fontsize=LABEL)
-    axes.set_title(title or "", fontsize=TITLE)
+    head(figure, title)
     return figure

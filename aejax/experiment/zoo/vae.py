@@ -126,7 +126,6 @@ def beta_sprites() -> Experiment:
             0.0,
             "the mean of the plain VAE's five seeds in experiments/disentanglement.py",
             "C",
-            higher_is_better=True,
         ),
     )
 
