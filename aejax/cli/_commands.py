@@ -28,7 +28,7 @@ from aejax.cli._experiments import (
 )
 from aejax.cli._generation import InterpolateCommand, SampleCommand
 from aejax.cli._runs import RunsCommand, RunsNoteCommand
-from aejax.cli._sweeps import SweepCommand, SweepSearchCommand, SweepShowCommand
+from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": ListCommand,
@@ -60,7 +60,11 @@ DATA_COMMANDS: dict[str, Callable[..., Any]] = {
     "pack": DataPackCommand,
 }
 
-SWEEP_COMMANDS: dict[str, Callable[..., Any]] = {"search": SweepSearchCommand, "show": SweepShowCommand}
+SWEEP_COMMANDS: dict[str, Callable[..., Any]] = {
+    "search": SweepSearchCommand,
+    "show": SweepShowCommand,
+    "best": SweepBestCommand,
+}
 """The commands under `aejax sweep`, beside `aejax sweep NAME`."""
 
 _BELOW: dict[str, dict[str, Callable[..., Any]]] = {

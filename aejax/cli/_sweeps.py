@@ -1,6 +1,7 @@
-"""Holds the commands `aejax sweep`, `aejax sweep search` and `aejax sweep show`: the fields of each are its flags."""
+"""Holds the commands `aejax sweep` and `aejax sweep search`, `show` and `best`: the fields of each are its flags."""
 
 import dataclasses
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +25,13 @@ class _Training:
     axes: Positional[tuple[str, ...]] = ()
     """The axes, each as PATH=VALUES."""
     out: Path | None = None
-    """The sweep's folder; sweeps/NAME by default."""
+    """The sweep's folder; by default one in sweeps/NAME that is named by what varies."""
+    metric: str | None = None
+    """The metric of validation by which trials are compared, by default the loss; `aejax metrics` explains them all."""
+    minimize: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Of a metric that aejax does not know: lower values are better."""
+    maximize: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Of a metric that aejax does not know: higher values are better."""
     width: int = 32
     """Largest number of trials claimed at once: a GPU trains them side by side, each core of a CPU a few of them."""
     shared_order: bool = False
@@ -32,7 +39,9 @@ class _Training:
     buffer: float = 1.0  # `core.BUFFER`, whose module would import JAX before the command is parsed
     """Gigabytes: packed data whose training part is larger is streamed through as much memory, in one shared order."""
     measure_all: bool = False
-    """Measure all that `aejax eval` does, not only the loss, its terms and the squared error: slower."""
+    """Measure all that `aejax eval` does, not only the loss, its terms, the squared error and the metric: slower."""
+    keep: int = 1
+    """Number of the best trials so far whose trained state is kept, of which `aejax sweep best` makes a run."""
     workers: int = 0
     """Number of worker processes that submitit starts, here on the CPU or with --slurm as jobs; by default this process
     trains."""
@@ -44,31 +53,39 @@ class _Training:
         raise NotImplementedError
 
     def check(self) -> None:
-        """Raises `InputError` where --width or --workers is out of range, or --slurm is given without workers."""
+        """Raises `InputError` where --width, --keep or --workers is out of range, or --slurm is without workers."""
         if self.width < 1:
             raise InputError(f"--width is {self.width}, but at least 1 trial must train at once")
+        if self.keep < 0:
+            raise InputError(f"--keep is {self.keep}: give how many trained states are kept, or 0")
         if self.workers < 0 or (self.slurm is not None and not self.workers):
             raise InputError(f"--workers is {self.workers}: give how many jobs SLURM is to start, or 0 without --slurm")
 
-    @property
-    def folder(self) -> Path:
-        """Returns the folder of the sweep."""
-        return Path("sweeps") / self.name if self.out is None else self.out
+    def folder(self, axes: dict[str, Any], search: str = "") -> Path:
+        """Returns the folder of the sweep: see `plan.folder_name`, which says what `search` is."""
+        from aejax.sweeps import folder_name, holds
 
-    def measure(self) -> Any:
-        """Returns the function that measures each trained model."""
-        if self.measure_all:
-            from aejax.evaluation import suite  # two seconds of imports
+        if self.out is not None:
+            return self.out
+        named = Path("sweeps") / self.name
+        return named if holds(named, axes, bool(search)) else named / folder_name(axes, search)
 
-            return suite.measure
-        from aejax.trained import Trained
+    def typed(self, *verb: str) -> str:
+        """Returns the command as it is typed, without what only says where it runs."""
+        words = ["aejax", "sweep", *verb, self.name, *self.axes]
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in ("name", "axes", "workers", "slurm") and value != field.default:
+                values = value if isinstance(value, tuple) else () if value is True else (value,)
+                words += ["--" + field.name.replace("_", "-"), *map(str, values)]
+        code = registry.code_of(self.name)
+        return shlex.join([*words, *([] if code is None else ["--import", code])])
 
-        return Trained.evaluate
-
-    def run(self, total: int, finished: Callable[[], int], work: Callable[[Any], None]) -> None:
+    def run(self, folder: Path, total: int, finished: Callable[[], int], work: Callable[[Any], None]) -> None:
         """Runs the work, or has workers run this same command, under a progress bar, and prints how far it came.
 
         Args:
+            folder: the folder of the sweep.
             total: the number of trials.
             finished: returns how many trials have a result.
             work: trains the trials, and calls the observer that it is given.
@@ -80,13 +97,13 @@ class _Training:
             from aejax.sweeps import cluster
 
             command = dataclasses.replace(self, workers=0, slurm=None)
-            jobs = cluster.submit(command, self.workers, self.folder / "jobs", self.slurm)
+            jobs = cluster.submit(command, self.workers, folder / "jobs", self.slurm)
             with cluster.running(jobs), watched(total, finished) as show:
                 while not all(job.done() for job in jobs):
                     time.sleep(1)
                     show([], None)
             cluster.check(jobs)
-        print(f"{self.folder}: {finished()} of {total} trials have a result; `aejax sweep show {self.folder}`")
+        print(f"{folder}: {finished()} of {total} trials have a result; `aejax sweep show {folder}`")
 
 
 @dataclass(frozen=True)
@@ -97,8 +114,10 @@ class SweepCommand(_Training):
     optimizer.learning-rate=1e-4:1e-2:log:5 (five values evenly apart), seed=0..9 (ten seeds),
     model.latent.size=2,8,32, model.encoder.hidden=[128,64],[256], optimizer=adam,sgd,
     experiment=ae-keras,vae-flax, epochs=5.
-    The same command goes on with a sweep that was stopped, and shares the work of one that is running.
-    There are also `aejax sweep search NAME`, which trains proposed combinations alone, and `aejax sweep show DIR`.
+    The same command goes on with a sweep that was stopped, and shares the work of one that is running; with further
+    values or seeds it adds to it, and trains only what is new.
+    There are also `aejax sweep search NAME`, which trains proposed combinations alone, `aejax sweep show DIR`, and
+    `aejax sweep best DIR`, which makes a run of the best trial.
     """
 
     grid: Path | None = None
@@ -112,7 +131,7 @@ class SweepCommand(_Training):
 
     def __call__(self) -> None:
         """Prints the plan, and trains under a progress bar of trials."""
-        from aejax.sweeps import check, grid, groups, parse_axis, read_axes
+        from aejax.sweeps import Objective, check, grid, groups, parse_axis, read_axes
 
         self.check()
         base = registry.get(self.name)
@@ -121,24 +140,40 @@ class SweepCommand(_Training):
         if not axes:
             raise InputError(f"a sweep of {self.name} needs an axis: give PATH=VALUES, such as seed=0..4")
         trials = grid(base, axes)
-        selection = self._selection()
-        records = check(trials, selection, self.width)
-
-        from aejax.devices import enable_compilation_cache
-        from aejax.sweeps import budget
-
-        budget.show(groups(trials), self.width, selection, self.buffer)
-        if self.plan:
-            return
+        folder = self.folder(axes)
 
         from aejax.sweeps import Sweep as Folder, run_sweep
 
+        there = Folder.open(folder) if (folder / "sweep.json").exists() else None
+        before, asked = ([], None) if there is None else (there.trials, there.objective)
+        better = _better(self.minimize, self.maximize)
+        metric = (self.metric, better) if self.metric or asked is None else (asked.metric, better or asked.better)
+        objective = Objective.of([trial.experiment for trial in (*trials, *before)], *metric)
+        selection = self._selection()
+        records = check(trials, selection, self.width)
+
+        from aejax.data import load
+        from aejax.devices import enable_compilation_cache
+        from aejax.sweeps import budget, measuring
+
         enable_compilation_cache()
-        sweep = Folder.create(self.folder, trials, records)
+        first = trials[0].experiment
+        measure = measuring(objective, first, load(first.data), self.measure_all)
+        budget.show(groups(trials), self.width, selection, self.buffer)
+        if self.plan:
+            return
+        sweep = Folder.create(folder, trials, records, objective=objective, command=self.typed())
+        if there is not None:
+            new = len(sweep.trials) - len(before)
+            print(
+                f"{folder}: {len(there.finished())} of its {len(before)} trials have a result, {new} new ones are added"
+            )
         options: dict[str, Any] = {"width": self.width, "shared_order": self.shared_order, "buffer": self.buffer}
-        options["selection"] = selection
-        options["measure"] = self.measure()
-        self.run(len(trials), lambda: len(sweep.finished()), lambda show: run_sweep(sweep, observers=[show], **options))
+        options |= {"selection": selection, "measure": measure, "keep": self.keep}
+        total = len(sweep.trials)
+        self.run(
+            folder, total, lambda: len(sweep.finished()), lambda show: run_sweep(sweep, observers=[show], **options)
+        )
 
     def _selection(self) -> Any:
         from aejax.training import EarlyStopping, SuccessiveHalving
@@ -168,12 +203,6 @@ class SweepSearchCommand(_Training):
     search is faster."""
     trials: int = 64
     """Number of trials in all, those of all workers and of earlier calls together."""
-    metric: str = "loss_nats"
-    """The metric of the validation part to search by; `aejax metrics` shows which values of it are better."""
-    minimize: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Of a metric that aejax does not know: lower values are better."""
-    maximize: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Of a metric that aejax does not know: higher values are better."""
     sampler: Literal["tpe", "random"] = "tpe"
     """What proposes settings: the tree-structured Parzen estimator, or chance."""
     storage: str | None = None
@@ -194,20 +223,23 @@ class SweepSearchCommand(_Training):
         if not space:
             raise InputError(f"a search of {self.name} needs an axis: give PATH=RANGE, such as seed=0..4")
         enable_compilation_cache()
+        folder = self.folder(space, f"by {self.metric}")
         search = Search.open(
             registry.get(self.name),
             space,
-            self.folder,
+            folder,
             trials=self.trials,
             metric=self.metric,
             better=_better(self.minimize, self.maximize),
-            measure=self.measure(),
+            measure_all=self.measure_all,
             sampler=self.sampler,
             storage=self.storage,
             name=self.study,
+            command=self.typed("search"),
         )
         options: dict[str, Any] = {"width": self.width, "shared_order": self.shared_order, "buffer": self.buffer}
-        self.run(self.trials, search.finished, lambda show: run_search(search, observers=[show], **options))
+        options["keep"] = self.keep
+        self.run(folder, self.trials, search.finished, lambda show: run_search(search, observers=[show], **options))
 
 
 def _better(minimize: bool, maximize: bool) -> Literal["lower", "higher"] | None:
@@ -226,18 +258,21 @@ def _distinct(axes: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SweepShowCommand:
-    """Shows a sweep's results: for each setting the mean over its seeds, with a 95 % interval, and the best seed."""
+    """Shows a sweep's results: for each setting the mean over its seeds, with a 95 % interval, and what is the best."""
 
     folder: Positional[Path]
-    """A folder that `aejax sweep` has made."""
-    metric: str = "loss_nats"
-    """The metric to show, one of those that were measured; `aejax metrics` shows which values of it are better."""
+    """A folder that `aejax sweep` has made, or sweeps/NAME where there is one sweep in it."""
+    metric: str | None = None
+    """The metric to show, one of those that were measured; by default that by which the trials were to be compared."""
     minimize: tyro.conf.FlagCreatePairsOff[bool] = False
     """Of a metric that aejax does not know: lower values are better."""
     maximize: tyro.conf.FlagCreatePairsOff[bool] = False
     """Of a metric that aejax does not know: higher values are better."""
     part: Literal["validation", "test"] | None = None
     """The part that was measured; by default validation, the part to choose by, where the data holds one out."""
+    trials: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Also show every trial: its id, its metric on validation and test, its time, and the command that trains it alone.
+    """
     page: Path | None = None
     """Also write all of it, with figures, as one HTML page: sweep.html."""
     export: Path | None = None
@@ -245,18 +280,15 @@ class SweepShowCommand:
 
     def __call__(self) -> None:
         """Prints a row for each setting, on validation the best first, and writes the files that are asked for."""
-        from aejax.metrics import labelled
-        from aejax.sweeps import Sweep as Folder, summary
+        from aejax.sweeps import Sweep as Folder, find, summary
 
-        given = _better(self.minimize, self.maximize)
         for path in (path for path in (self.page, self.export) if path is not None):
             check_out(path)
-        sweep = Folder.open(self.folder)
-        part = self.part or summary.part_of(sweep)
-        rows = summary.summarise(sweep, self.metric, part, given)
-        better = summary.direction_in(sweep, self.metric, given)
-        summary.warn_of_weights(sweep, self.metric)
-        summary.show(rows, self.metric, part, better)
+        sweep = Folder.open(find(self.folder))
+        found = summary.summarise(sweep, self.metric, self.part, _better(self.minimize, self.maximize))
+        summary.show(found)
+        if self.trials:
+            summary.show_trials(found)
         if self.export is not None:
             summary.export(sweep, self.export)
             print(self.export)
@@ -264,7 +296,40 @@ class SweepShowCommand:
             from aejax.runs import write_atomically
             from aejax.sweeps import figures, page
 
-            label = labelled(self.metric, better)
-            drawn = figures.draw_sweep(sweep, rows, label, part)
-            write_atomically(self.page, page.sweep_page(sweep, rows, label, part, drawn))
+            write_atomically(self.page, page.sweep_page(found, figures.draw_sweep(found)))
             print(self.page)
+
+
+@dataclass(frozen=True)
+class SweepBestCommand:
+    """Makes an ordinary run of a sweep's best trial: of the best setting by the mean over its seeds, the best seed.
+
+    Its state is the one that the sweep kept; where it kept none, the trial is trained again, and that is said.
+    """
+
+    folder: Positional[Path]
+    """A folder that `aejax sweep` has made, or sweeps/NAME where there is one sweep in it."""
+    out: Path = Path("runs")
+    """Folder of the run directories: the run goes to OUT/NAME/ID."""
+    metric: str | None = None
+    """The metric of validation to choose by; by default that by which the trials were to be compared."""
+    minimize: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Of a metric that aejax does not know: lower values are better."""
+    maximize: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Of a metric that aejax does not know: higher values are better."""
+
+    def __call__(self) -> None:
+        """Says which trial is the best and where its state comes from, and prints the run's test metrics and folder."""
+        from aejax.devices import enable_compilation_cache
+        from aejax.sweeps import Sweep as Folder, find, models, summary
+
+        sweep = Folder.open(find(self.folder))
+        found = summary.summarise(sweep, self.metric, better=_better(self.minimize, self.maximize))
+        trial = found.best_trial
+        enable_compilation_cache()
+        trained = models.kept_model(sweep, trial)
+        summary.show_best(found, "its state was kept" if trained is not None else "it is trained again")
+        if trained is None:
+            with watched(1, lambda: 0) as show:
+                trained = models.train_again(sweep, trial, [show])
+        models.as_run(sweep, trial, trained, self.out)

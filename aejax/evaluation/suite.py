@@ -60,7 +60,7 @@ def measure(trained: Trained, part: Examples, samples: int = SAMPLES) -> dict[st
     Args:
         trained: the trained model.
         part: the examples.
-        samples: the number of samples of each example, for metrics that are estimated.
+        samples: the number of samples of each example, for metrics that are estimated; with 0 they are left out.
 
     Returns:
         The metrics, by name.
@@ -69,7 +69,8 @@ def measure(trained: Trained, part: Examples, samples: int = SAMPLES) -> dict[st
     with np.errstate(invalid="ignore", over="ignore"):  # of examples without a finite score, of which a warning tells
         for evaluation in (one for one in SUITE if one.suits(trained.experiment)):
             try:
-                metrics |= evaluation.measure(trained, part) | evaluation.estimate(trained, part, samples)
+                metrics |= evaluation.measure(trained, part)
+                metrics |= evaluation.estimate(trained, part, samples) if samples else {}
             except InputError as error:
                 if not metrics:  # the first measures what any model has: what it refuses is no part for the model
                     raise

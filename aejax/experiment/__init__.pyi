@@ -1,10 +1,14 @@
 from .choices import (
     choose_parts as choose_parts,
     part_choices as part_choices,
+    part_name as part_name,
 )
 from .experiment import (
     Expected as Expected,
     Experiment as Experiment,
+)
+from .flags import (
+    train_command as train_command,
 )
 from .own_code import (
     import_code as import_code,
@@ -13,6 +17,7 @@ from .own_code import (
     require_code as require_code,
 )
 from .registry import (
+    code_of as code_of,
     get as get,
     names as names,
     register as register,

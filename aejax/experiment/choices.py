@@ -6,7 +6,7 @@ A term of the loss is added in the same way: `--loss.terms.NAME code-l1`, and so
 
 import dataclasses
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from aejax.core import InputError, first_sentence, kebab, known_subclasses, setting_path
@@ -70,6 +70,11 @@ def _options(annotation: Any) -> dict[str, type]:
     if not isinstance(annotation, type):
         return {}
     return {kebab(cls.__name__): cls for cls in known_subclasses(annotation) or [annotation]}
+
+
+def part_name(content: Mapping[str, Any]) -> str:
+    """Returns the name by which a part is chosen, of its JSON form: data by theirs, all else by that of the class."""
+    return content["name"] if content["class"] == Data.__name__ else kebab(content["class"])
 
 
 def _leads_to_part(value: Any, path: list[str]) -> bool:

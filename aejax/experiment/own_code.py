@@ -66,7 +66,7 @@ def origins(value: Any) -> dict[str, str]:
 
     classes = {type(part) for part in parts_within(value)}
     own = {cls for cls in classes if cls.__module__.split(".")[0] != __name__.split(".")[0]}
-    return {cls.__name__: _origin(cls) for cls in sorted(own, key=lambda cls: cls.__name__)}
+    return {cls.__name__: origin_of(cls) for cls in sorted(own, key=lambda cls: cls.__name__)}
 
 
 def require_code(origins: Mapping[str, str], whose: str) -> None:
@@ -123,9 +123,10 @@ def _failed(name: str, error: Exception) -> InputError:
     return InputError(f"{name} cannot be imported: {type(error).__name__}: {error} ({last.filename}:{last.lineno})")
 
 
-def _origin(cls: type) -> str:
-    module = sys.modules.get(cls.__module__)
+def origin_of(made: Any) -> str:
+    """Returns where a class or a function is defined: a file as `origins` has it, or the name of the module."""
+    module = sys.modules.get(made.__module__)
     file = getattr(module, "__file__", None)
-    if file is None or "." in cls.__module__ or "site-packages" in Path(file).parts:
-        return cls.__module__
+    if file is None or "." in made.__module__ or "site-packages" in Path(file).parts:
+        return made.__module__
     return str(Path(file).resolve())

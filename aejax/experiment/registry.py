@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from aejax.core import kebab, require_known
-from aejax.experiment.own_code import GROUP
+from aejax.experiment.own_code import GROUP, origin_of
 from aejax.experiment.zoo import ENTRIES
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ def names() -> dict[str, str]:
 
 def get(name: str) -> "Experiment":
     """Builds the experiment of that name. Raises `InputError`, with the nearest names, for an unknown one."""
-    require_known("experiment", name, names(), "aejax list")
-    build = _entries()[name][1]
+    entries = _ENTRIES if name in _ENTRIES else _entries()  # to look for installed packages takes time
+    require_known("experiment", name, entries, "aejax list")
+    build = entries[name][1]
     if isinstance(build, str):
         module, function = build.split(":")
         build = getattr(importlib.import_module(module), function)
@@ -82,6 +83,18 @@ def without_others_figure(experiment: "Experiment") -> "Experiment":
     changed = changes(experiment)
     as_registered = changed is not None and changed.keys() <= {"seed"}
     return experiment if as_registered else dataclasses.replace(experiment, expected=None)
+
+
+def code_of(name: str) -> str | None:
+    """Returns the file or module that is to be imported for an experiment to be known; None for aejax's own.
+
+    Those that installed packages declare need no import either.
+    """
+    build = _ENTRIES[name][1] if name in _ENTRIES else "aejax:"
+    if isinstance(build, str):
+        module = build.split(":")[0]
+        return None if module.split(".")[0] == "aejax" else module
+    return origin_of(build)
 
 
 def _entries() -> dict[str, tuple[str, str | Build]]:

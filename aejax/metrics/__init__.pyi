@@ -15,6 +15,7 @@ from .catalog import (
     declared as declared,
     describe as describe,
     direction as direction,
+    fixed_by as fixed_by,
     labelled as labelled,
     named_in as named_in,
 )

@@ -25,6 +25,9 @@ CODEBOOK, SPARSE = "models with a codebook", "models of sparse codes"
 FACTORS = "data whose factors are known, of which two vary"
 LABELS = "data with classes"
 DICTIONARY = "dictionaries of data whose features are known"
+INPUT = ("data.preprocess",)
+LIKELIHOOD = ("loss.likelihood", *INPUT)
+TERM = ("loss.terms.{term}", "loss.corruption", *LIKELIHOOD)
 BURDA, HOFFMAN = "Burda et al. 2016", "Hoffman & Johnson 2016, section 2"
 CHEN = "Chen et al. 2018, equation 2"
 
@@ -47,41 +50,49 @@ class Metric:
     """The paper that defines it."""
     ceiling: Callable[[int], float] | None = None
     """Returns what its estimate cannot be above, for a number of examples, whatever the truth; None: nothing."""
+    fixed_by: tuple[str, ...] = ()
+    """Paths of the settings that are part of what it measures: values of experiments that differ there do not compare.
+    """
 
 
 _METRICS = [
     Metric("loss_nats", "nats", "lower", "weighted sum of the loss's terms, which is minimised; losses that differ in "
-           "their weights or terms cannot be compared by it"),
+           "their weights or terms cannot be compared by it", fixed_by=("loss", *INPUT)),
     Metric("reconstruction_nats", "nats", "lower", "negative log-likelihood of an example given a drawn code, the term "
-           "of the loss by this name"),
+           "of the loss by this name", fixed_by=TERM),
     Metric("kl_nats", "nats", "lower", "divergence of the posterior from the prior, the term of the loss by this name; "
-           "lower is better where the reconstruction is as good", PRIOR, "Kingma & Welling 2014, equation 3"),
-    Metric("{term}_nats", "nats", "lower", "any other term of the loss, before its weight"),
-    Metric("{term}_units", "units", None, "a term of the loss that counts units, before its weight"),
-    Metric("reconstruction_nats_per_pixel", "nats", "lower", "negative log-likelihood, for each value of an example"),
+           "lower is better where the reconstruction is as good", PRIOR, "Kingma & Welling 2014, equation 3",
+           fixed_by=("loss.terms.kl", "loss.corruption")),
+    Metric("{term}_nats", "nats", "lower", "any other term of the loss, before its weight", fixed_by=TERM),
+    Metric("{term}_units", "units", None, "a term of the loss that counts units, before its weight", fixed_by=TERM),
+    Metric("reconstruction_nats_per_pixel", "nats", "lower", "negative log-likelihood, for each value of an example",
+           fixed_by=TERM),
     Metric("reconstruction_bits_per_dim", "bits", "lower", "negative log-likelihood, for each value of an example",
-           "likelihoods that are masses: of levels, or of zeros and ones"),
+           "likelihoods that are masses: of levels, or of zeros and ones", fixed_by=TERM),
     Metric("squared_error", "squared units of the model's input", "lower", "squared error of the reconstruction from "
-           "the mean code, summed over an example's values"),
+           "the mean code, summed over an example's values", fixed_by=INPUT),
     Metric("squared_error_per_pixel", "squared units of the model's input", "lower", "squared error of the "
-           "reconstruction, for each value of an example"),
+           "reconstruction, for each value of an example", fixed_by=INPUT),
     Metric("{images}_at_{level}x_psnr_db", "dB", "higher", "peak signal-to-noise ratio to the range of the data; "
-           "images are noisy or denoised, at a multiple of the noise in training", "denoising models"),
+           "images are noisy or denoised, at a multiple of the noise in training", "denoising models",
+           fixed_by=("loss.corruption",)),
     Metric("{images}_at_{level}x_ssim", "1", "higher", "structural similarity over windows of 11 pixels within the "
-           "image", "denoising models of images, of 11 pixels a side or more", "Wang et al. 2004, equation 13"),
+           "image", "denoising models of images, of 11 pixels a side or more", "Wang et al. 2004, equation 13",
+           fixed_by=("loss.corruption",)),
     Metric("{images}_at_{level}x_squared_error", "squared units of the data", "lower", "squared error to the clean "
-           "example, summed over its values", "denoising models"),
+           "example, summed over its values", "denoising models", fixed_by=("loss.corruption",)),
     Metric("negative_elbo_nats", "nats", "lower", "negative evidence lower bound: distortion plus rate, each of weight "
-           "1 and of clean examples", PRIOR, "Kingma & Welling 2014, equation 3"),
+           "1 and of clean examples", PRIOR, "Kingma & Welling 2014, equation 3", fixed_by=LIKELIHOOD),
     Metric("distortion_nats", "nats", "lower", "negative log-likelihood given a drawn code of the clean example; it is "
-           "reconstruction_nats where the loss has that term and corrupts nothing", PRIOR, "Alemi et al. 2018"),
+           "reconstruction_nats where the loss has that term and corrupts nothing", PRIOR, "Alemi et al. 2018",
+           fixed_by=LIKELIHOOD),
     Metric("rate_nats", "nats", "lower", "divergence of the posterior from the prior, lower is better where the "
            "distortion is as low; it is kl_nats where the loss has that term and corrupts nothing", PRIOR,
            "Alemi et al. 2018"),
     Metric("nll_{samples}_nats", "nats", "lower", "negative log-likelihood, estimated by so many importance samples; "
-           "on average it is too high", PRIOR, f"{BURDA}, equation 8"),
+           "on average it is too high", PRIOR, f"{BURDA}, equation 8", fixed_by=LIKELIHOOD),
     Metric("nll_{samples}_bits_per_dim", "bits", "lower", "the same for each value of an example",
-           f"{PRIOR}, and a likelihood that is a mass", f"{BURDA}, equation 8"),
+           f"{PRIOR}, and a likelihood that is a mass", f"{BURDA}, equation 8", fixed_by=LIKELIHOOD),
     Metric("active_units", "units", "higher", "number of latent dimensions whose posterior mean varies with the "
            "example, by a variance above 0.01", PRIOR, f"{BURDA}, section 5.1"),
     Metric("active_units_layer_{layer}", "units", "higher", "the same of one stochastic layer", PRIOR,
@@ -209,6 +220,18 @@ def at_ceiling(metrics: Mapping[str, float], examples: int) -> dict[str, float]:
     known = {name: describe(name) for name in metrics}
     ceilings = {name: metric.ceiling(examples) for name, metric in known.items() if metric and metric.ceiling}
     return {name: ceiling for name, ceiling in ceilings.items() if metrics[name] > ceiling - NEAR}
+
+
+def fixed_by(name: str, terms: Collection[str] = ()) -> tuple[str, ...]:
+    """Returns the paths of the settings that are part of what a metric measures: see `Metric.fixed_by`.
+
+    Args:
+        name: the metric's name.
+        terms: the names of the loss's terms.
+    """
+    metric = describe(name, terms)
+    term = name.removesuffix("_per_pixel").removesuffix("_bits_per_dim").removesuffix("_nats").removesuffix("_units")
+    return () if metric is None else tuple(path.replace("{term}", term) for path in metric.fixed_by)
 
 
 def labelled(name: str, better: Better | None) -> str:

@@ -19,6 +19,7 @@ from .metric_log import (
     validation_losses as validation_losses,
 )
 from .provenance import (
+    commit as commit,
     hardware as hardware,
     versions as versions,
 )

@@ -1,5 +1,6 @@
 """Tells what a result was made with: versions, commit and hardware."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -29,6 +30,7 @@ def _version(name: str) -> str:
         return "not installed"  # a checkout that is run as it stands
 
 
+@functools.cache
 def commit() -> str | None:
     """Returns the commit of the source that runs, with a + where it was changed since; None outside a checkout."""
     try:

@@ -73,6 +73,7 @@ class Run:
         steps_per_epoch: int,
         params: Any = None,
         data: DataRecord | None = None,
+        origin: Mapping[str, Any] | None = None,
         notes: Notes = NO_NOTES,
     ) -> "Run":
         """Starts a run in a new folder below `folder`.
@@ -85,6 +86,7 @@ class Run:
             params: the parameters that training starts from; None: fresh ones. Only a checksum of them is kept,
                 to tell that the settings alone do not repeat the run.
             data: what the run is trained on, for everything that reads data later to compare; None: unknown.
+            origin: entries of the provenance that say where a state was trained, when not here and now.
             notes: what the user says of the run.
 
         Raises:
@@ -93,7 +95,8 @@ class Run:
         start = FRESH if params is None else f"given, crc32 {_checksum_of_arrays(params):08x}"
         try:
             path = _new_folder(Path(folder) / experiment.name)
-            _write_experiment(path, experiment, shape, steps_per_epoch, start, data, [provenance(0)], [])
+            made = [provenance(0) | {**(origin or {})}]
+            _write_experiment(path, experiment, shape, steps_per_epoch, start, data, made, [])
             write_state(path, "stopped")
             add_notes(path, notes)
         except OSError as error:

@@ -1,8 +1,16 @@
 from .execution import (
     run_sweep as run_sweep,
 )
+from .models import (
+    best_run as best_run,
+)
+from .objective import (
+    Objective as Objective,
+    measuring as measuring,
+)
 from .plan import (
     check as check,
+    folder_name as folder_name,
     grid as grid,
     groups as groups,
     parse_axis as parse_axis,
@@ -20,7 +28,12 @@ from .space import (
 )
 from .store import (
     Sweep as Sweep,
+    find as find,
+    holds as holds,
 )
 from .summary import (
+    Summary as Summary,
     SummaryRow as SummaryRow,
+    TrialRow as TrialRow,
+    summarise as summarise,
 )

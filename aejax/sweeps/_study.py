@@ -8,13 +8,15 @@ clocks are compared, so that the workers may be on different machines.
 """
 
 import contextlib
+import hashlib
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from aejax.core import InputError, first_line, import_extra
+from aejax.data import DataRecord
 from aejax.experiment import from_json
 from aejax.sweeps import claims
 from aejax.sweeps.result import Result
@@ -38,7 +40,15 @@ class Study:
     """Gives one worker access to a study."""
 
     def __init__(
-        self, storage: str, name: str, about: str, distributions: dict[str, Any], *, maximise: bool, sampler: str
+        self,
+        storage: str,
+        name: str,
+        about: str,
+        distributions: dict[str, Any],
+        *,
+        maximise: bool,
+        sampler: str,
+        records: Mapping[str, DataRecord] | None = None,
     ) -> None:
         """Opens a study, or begins it.
 
@@ -49,9 +59,10 @@ class Study:
             distributions: Optuna's distribution of each axis, by path.
             maximise: whether larger values are better.
             sampler: the name of the sampler, one of `SAMPLERS`.
+            records: what this worker trains on, by the canonical text of `Data`; None: unknown, and never compared.
 
         Raises:
-            InputError: for a storage that cannot be opened, or a study of something else.
+            InputError: for a storage that cannot be opened, a study of something else, or one on other data.
         """
         self._optuna: Any = import_extra("optuna", "sweep")
         self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
@@ -74,7 +85,14 @@ class Study:
             raise InputError(
                 f"{_shown(storage)} holds another search by the name of {name}: give this one another --study"
             )
-        self._study.set_user_attr("about", about)
+        self._called = f"{name} in {_shown(storage)}"
+        self._records = {_key(data): record for data, record in (records or {}).items()}
+        self._require_same_data()
+        if there is None:
+            self._study.set_user_attr("about", about)
+        for key, record in self._records.items():
+            if key not in self._study.user_attrs:
+                self._study.set_user_attr(key, record.to_json())
 
     def claim(self, most: int, total: int) -> list[Claimed]:
         """Claims up to `most` trials: first those in the queue, then new ones, until there are `total` in all.
@@ -82,6 +100,7 @@ class Study:
         Call it under a lock that the workers of one machine share: SQLite gives one trial to two workers that ask at
         once.
         """
+        self._require_same_data()  # two workers may have begun at once, each with its own
         self._bury()
         trials = self._trials()
         # A new seed for each group of trials: a repeated search proposes the same, but two workers never do.
@@ -148,6 +167,17 @@ class Study:
         told = (trial for trial in self._trials() if "result" in trial.user_attrs)
         return [(trial.params, Result.from_json(trial.user_attrs["result"])) for trial in told]
 
+    def _require_same_data(self) -> None:
+        """Raises `InputError` where another worker of the study trains on other data than this one."""
+        there = self._study.user_attrs
+        for key, record in self._records.items():
+            other = DataRecord.from_json(there[key]) if key in there else record
+            if not other.same(record):
+                raise InputError(
+                    f"the search {self._called} is of other data, {record.name} here holds {other.unlike(record)}: "
+                    "give this worker the same data, or this search another --study"
+                )
+
     def _bury(self) -> None:
         """Returns the trials of dead workers to the queue.
 
@@ -192,6 +222,11 @@ def _same(there: str, about: str) -> bool:
         return from_json(json.loads(there)) == from_json(json.loads(about))
     except ValueError:
         return False
+
+
+def _key(data: str) -> str:
+    """Returns the name of the attribute that describes data: it may have 512 letters, and a setting more."""
+    return f"data {hashlib.sha256(data.encode()).hexdigest()[:16]}"
 
 
 def _shown(storage: str) -> str:

@@ -1,24 +1,25 @@
 """Works on a sweep: claims groups of trials, trains them as populations, measures and records them."""
 
 import shutil
-from collections.abc import Callable, Generator, Sequence
+import time
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import Any
 
 from aejax import training
-from aejax.core import BUFFER, Examples
+from aejax.core import BUFFER
 from aejax.data import Dataset
 from aejax.devices import peak_memory
-from aejax.runs import hardware
+from aejax.runs import commit, hardware
+from aejax.sweeps import models
 from aejax.sweeps._thumbnails import thumbnails
 from aejax.sweeps.claims import worker_name
+from aejax.sweeps.objective import MeasureTrained
 from aejax.sweeps.plan import Trial
 from aejax.sweeps.result import Result
 from aejax.sweeps.store import Sweep
 from aejax.trained import Trained
 from aejax.training import Observer, Selection
-
-MeasureTrained = Callable[[Trained, Examples], dict[str, float]]
 
 
 def run_sweep(
@@ -29,6 +30,7 @@ def run_sweep(
     selection: Selection | None = None,
     buffer: float = BUFFER,
     measure: MeasureTrained = Trained.evaluate,
+    keep: int = 1,
     observers: Sequence[Observer] = (),
 ) -> None:
     """Claims, trains and records groups of trials until none is free.
@@ -40,6 +42,7 @@ def run_sweep(
         selection: see `training.fit_each`; it compares trials that are claimed together.
         buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
         measure: measures each trained model on validation and test, as `evaluation.measure` does.
+        keep: of how many of the best trials so far the trained state is kept, see `models`.
         observers: called after every epoch of a group with the rows of its trials, and for each finished trial with
             what was measured of validation and test; each row has the trial's id as `trial`.
     """
@@ -53,10 +56,12 @@ def run_sweep(
             sweep.touching(worker, claimed),
             closing(train_trials(claimed, dataset, worker, measure, **options)) as results,
         ):
-            for trial, result, state in results:
+            for trial, result, trained in results:
                 if sweep.record(worker, trial, result):
-                    show_result(result, state, observers)
-    if len(sweep.finished()) == len(sweep.trials):
+                    models.keep_best(sweep, trial, trained, result, keep)
+                    show_result(result, trained.state, observers)
+    there = Sweep.open(sweep.folder)  # trials may have been added to it meanwhile
+    if len(there.finished()) == len(there.trials):
         shutil.rmtree(training, ignore_errors=True)
 
 
@@ -69,8 +74,8 @@ def train_trials(
     keep_thumbnails: bool = False,
     observers: Sequence[Observer] = (),
     **options: Any,
-) -> Generator[tuple[Trial, Result, Any], None, None]:
-    """Trains trials of one structure, and yields each with its result and the state that it ended in.
+) -> Generator[tuple[Trial, Result, Trained], None, None]:
+    """Trains trials of one structure, and yields each with its result and the trained model.
 
     Args:
         trials: the trials.
@@ -100,10 +105,12 @@ def train_trials(
                 "resident_mb_a_member": peak_memory() / 1e6 / len(trials),
                 "worker": worker,
                 "hardware": hardware(),
+                "commit": commit(),
+                "ended": time.strftime("%Y-%m-%d %H:%M:%S"),
             }
             small = thumbnails(trained, dataset.test) if keep_thumbnails and not failed else None
             result = Result.of(trial, outcome, measured, thumbnails=small, provenance=provenance)
-            yield trial, result, trained.state
+            yield trial, result, trained
 
 
 def show_result(result: Result, state: Any, observers: Sequence[Observer]) -> None:

@@ -4,47 +4,51 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from aejax.evaluation.figures.images import image_rows
 from aejax.evaluation.figures.style import LINES
 from aejax.sweeps._thumbnails import read_thumbnails
-from aejax.sweeps.store import Sweep
-from aejax.sweeps.summary import SummaryRow, is_ranked, short, text, varied
+from aejax.sweeps.objective import LOSS, why_unranked
+from aejax.sweeps.plan import Trial
+from aejax.sweeps.summary import Summary, SummaryRow, short, text, varied
 
 MOST_LINES, MOST_ROWS, MOST_TAGS = 8, 10, 12
 """Largest number of lines along an axis, of rows of pictures, and of values that an axis names."""
 
+_LETTER = 0.075
+"""Inches that a letter of a label takes."""
 
-def draw_sweep(sweep: Sweep, rows: Sequence[SummaryRow], metric: str, part: str = "validation") -> dict[str, Figure]:
-    """Draws every figure that the sweep's axes allow.
 
-    Args:
-        sweep: the sweep.
-        rows: its rows, as `summarise` returns them.
-        metric: the metric of the rows.
-        part: the part of the data that the metric was measured on; on test no setting is shown as the best.
-
-    Returns:
-        The figures, by name.
-    """
+def draw_sweep(summary: Summary) -> dict[str, Figure]:
+    """Draws every figure that the sweep's axes allow, by name; none of trials that have no result."""
+    rows, label = summary.rows, summary.label
     paths = varied(rows)
-    numeric = [path for path in paths if all(_is_number(row.settings[path]) for row in rows)]
-    drawn = {"curves": curves(sweep)}
+    numeric = _numeric(rows, paths)
+    drawn = {"curves": curves(summary)}
+    if not any(row.values for row in rows):
+        return drawn
     if len(paths) == 1 and numeric:
-        drawn["along"] = along(rows, paths[0], metric)
+        drawn["along"] = along(rows, paths[0], label)
     if len(paths) == 2 and _fill_plane(rows, paths):
-        drawn["plane"] = plane(rows, (paths[0], paths[1]), metric)
+        drawn["plane"] = plane(rows, (paths[0], paths[1]), label)
     elif len(paths) > 1:
-        drawn["parallel"] = parallel(rows, paths, metric, ranked=is_ranked(part))
+        drawn["parallel"] = parallel(rows, paths, label, ranked=summary.best is not None)
     if len(paths) == 2 and numeric:
         across = max(numeric, key=lambda path: len(_values(rows, path)))
         by = next(path for path in paths if path != across)
         if len(_values(rows, by)) <= MOST_LINES:
-            drawn["along"] = along(rows, across, metric, by=by)
-    return drawn | multiples(sweep, rows)
+            drawn["along"] = along(rows, across, label, by=by)
+    return drawn | multiples(summary)
+
+
+def _numeric(rows: Sequence[SummaryRow], paths: Sequence[str]) -> list[str]:
+    return [path for path in paths if all(_is_number(row.settings[path]) for row in rows)]
 
 
 def _fill_plane(rows: Sequence[SummaryRow], paths: Sequence[str]) -> bool:
@@ -53,7 +57,7 @@ def _fill_plane(rows: Sequence[SummaryRow], paths: Sequence[str]) -> bool:
 
 
 def along(rows: Sequence[SummaryRow], path: str, metric: str, by: str | None = None) -> Figure:
-    """Draws the metric's mean against one numeric axis, with its 95 % interval as a band.
+    """Draws the metric's mean against one numeric axis, with its 95 % interval as a band where there are seeds for one.
 
     Args:
         rows: the settings and their metric.
@@ -71,15 +75,20 @@ def along(rows: Sequence[SummaryRow], path: str, metric: str, by: str | None = N
         mean, half = np.asarray([row.mean for row in chosen]), np.asarray([row.half_width for row in chosen])
         colour = LINES[number % len(LINES)]
         style = ("-", "--")[number // len(LINES) % 2]
-        label = None if by is None else f"{short([by])[0]} {text(value)}"
+        label = None if by is None else text(value)
         axes.plot(x, mean, style, marker="o", markersize=4, color=colour, label=label)
         axes.fill_between(x, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
     if _is_logarithmic([row.settings[path] for row in rows]):
         axes.set_xscale("log")
+        known = _values(rows, path)
+        if len(known) <= MOST_TAGS:
+            axes.set_xticks(known, _names(known))
+            axes.minorticks_off()
     axes.set_xlabel(path)
-    axes.set_ylabel(f"{metric} (mean, 95 % interval)")
+    interval = ", 95 % interval" if any(len(row.values) > 1 for row in rows) else ""
+    axes.set_ylabel(f"{metric} (mean{interval})")
     if by is not None:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, title=short([by])[0], title_fontsize=8)
     return figure
 
 
@@ -127,24 +136,28 @@ def parallel(rows: Sequence[SummaryRow], paths: Sequence[str], metric: str, rank
         metric: the metric's name.
         ranked: whether the best come first: then the first tenth of those that have the metric is in colour.
     """
-    figure, axes = _canvas(width=1.6 * (len(paths) + 1) + 1)
+    figure, axes = _canvas(width=1.9 * (len(paths) + 1) + 1)
     finished = [row for row in rows if row.values]
     values = [_values(rows, path) for path in paths]
     means = np.asarray([row.mean for row in finished])
     low, span = means.min(), max(float(np.ptp(means)), 1e-12)
+    places = [_places(known) for known in values]
     best = max(len(finished) // 10, 1) if ranked else 0
     for rank, row in reversed(list(enumerate(finished))):
         points = [
-            known.index(row.settings[path]) / max(len(known) - 1, 1) for path, known in zip(paths, values, strict=True)
+            place[known.index(row.settings[path])] for path, known, place in zip(paths, values, places, strict=True)
         ]
-        colour, width = (LINES[1], 1.8) if rank < best else ("#88888855", 0.8)
+        colour, width = (LINES[1], 1.8 if rank == 0 else 1.0) if rank < best else ("#88888855", 0.8)
         axes.plot([*points, (row.mean - low) / span], color=colour, linewidth=width)
-    axes.set_xticks(range(len(paths) + 1), [*short(list(paths)), metric])
+    axes.set_xticks(range(len(paths) + 1), [*(name.replace(".", ".\n") for name in short(list(paths))), metric])
     axes.set_yticks([])
-    for number, known in enumerate(values):
-        # An axis of a search may have so many values that only some of them can be shown legibly.
-        for position, said in list(enumerate(_names(known)))[:: -(-len(known) // MOST_TAGS)]:
-            _tag(axes, number, position / max(len(known) - 1, 1), said)
+    for number, (known, place) in enumerate(zip(values, places, strict=True)):
+        # An axis may have so many values, or some so near to each other, that only some can be named legibly.
+        last = -1.0
+        for position, said in zip(place, _names(known), strict=True):
+            if position - last >= 1 / MOST_TAGS:
+                _tag(axes, number, position, said)
+                last = position
     for fraction in (0.0, 0.5, 1.0):
         _tag(axes, len(paths), fraction, f"{low + fraction * span:.4g}")
     for spine in axes.spines.values():
@@ -155,56 +168,120 @@ def parallel(rows: Sequence[SummaryRow], paths: Sequence[str], metric: str, rank
     return figure
 
 
-def multiples(sweep: Sweep, rows: Sequence[SummaryRow]) -> dict[str, Figure]:
+def _places(known: Sequence[Any]) -> list[float]:
+    """Returns the height of each value of an axis, in order, from 0 to 1: by size on its scale, or evenly for words."""
+    if len(known) < 2 or not all(map(_is_number, known)):
+        return [index / max(len(known) - 1, 1) for index in range(len(known))]
+    sizes = np.log(np.asarray(known, float)) if _is_logarithmic(known) else np.asarray(known, float)
+    return ((sizes - sizes[0]) / (sizes[-1] - sizes[0])).tolist()
+
+
+def multiples(summary: Summary) -> dict[str, Figure]:
     """Draws the same examples as each setting reconstructs them, and its samples where there are any.
 
-    Each setting is shown by one of its seeds.
+    Each setting is shown by one of its seeds, the best one by its best. Of more settings than `MOST_ROWS` some are
+    drawn, evenly along the axes, and the best always.
     """
+    rows, sweep = summary.rows, summary.sweep
     paths = varied(rows)
     ordered = sorted(rows, key=lambda row: [_place(row.settings[path]) for path in paths])
-    results, pictures_of = sweep.results(), {}
+    best = None if summary.best is None else summary.best_trial
+    results, found = sweep.results(), []
     for row in ordered:
-        found = (results.get(trial.id) for trial in sweep.trials if row.settings.items() <= trial.settings.items())
-        kept = next((result.thumbnails for result in found if result and result.thumbnails), None)
+        trials = [best] if best is not None and row is summary.best else []
+        trials += [trial for trial in sweep.trials if row.settings.items() <= trial.settings.items()]
+        kept = next((shown for trial in trials if (shown := _thumbnails_of(results.get(trial.id)))), None)
         if kept is not None:
-            label = ", ".join(
-                f"{name} {text(row.settings[path])}" for name, path in zip(short(paths), paths, strict=True)
-            )
-            pictures_of[label] = read_thumbnails(kept)
-    if not pictures_of:
+            found.append((_label(row, paths, row is summary.best), row is summary.best, kept))
+    if not found:
         return {}
-    shown = [
-        list(pictures_of)[place]
-        for place in np.unique(np.linspace(0, len(pictures_of) - 1, MOST_ROWS).round().astype(int))
-    ]
+    chosen = np.unique(np.linspace(0, len(found) - 1, MOST_ROWS).round().astype(int)).tolist()
+    for place in (place for place, (_, is_best, _) in enumerate(found) if is_best and place not in chosen):
+        chosen[int(np.argmin(np.abs(np.asarray(chosen) - place)))] = place
+    shown = {found[place][0]: found[place][2] for place in chosen}
     drawn = {}
     for name in ("reconstruction", "sample"):
-        pictures = {label: pictures_of[label][name] for label in shown if name in pictures_of[label]}
+        pictures = {label: kept[name] for label, kept in shown.items() if name in kept}
         if pictures:
-            first = {"original": pictures_of[shown[0]]["original"]} if name == "reconstruction" else {}
-            drawn[f"{name}s"] = image_rows(first | pictures, title=f"{name}s")
+            first = {"original": next(iter(shown.values()))["original"]} if name == "reconstruction" else {}
+            figure = drawn[f"{name}s"] = image_rows(first | pictures)
+            # What the labels take must not be taken from the pictures.
+            longest = max(len(line) for label in pictures for line in label.split("\n"))
+            figure.set_size_inches(figure.get_figwidth() + _LETTER * max(longest - 10, 0), figure.get_figheight())
     return drawn
 
 
-def curves(sweep: Sweep) -> Figure:
-    """Draws the loss of every trial by epoch: that of validation where there is one, else that of training."""
+def _label(row: SummaryRow, paths: Sequence[str], best: bool) -> str:
+    """Returns what a row of pictures is called: a line for each setting, or for two of more than four."""
+    said = [f"{name} {text(row.settings[path])}" for name, path in zip(short(list(paths)), paths, strict=True)]
+    if best:
+        said = [*said[:-1], f"{said[-1]} (best)"] if said else ["best"]
+    together = 1 if len(said) <= 4 else 2
+    return "\n".join(", ".join(said[start : start + together]) for start in range(0, len(said), together))
+
+
+def _thumbnails_of(result: Any) -> dict[str, Any] | None:
+    return read_thumbnails(result.thumbnails) if result is not None and result.thumbnails else None
+
+
+def curves(summary: Summary) -> Figure:
+    """Draws the loss of every trial by epoch, of validation or else of training, coloured by the value of an axis.
+
+    That is the numeric axis of most values, or else the first whose values are few enough to be told apart.
+    """
     figure, axes = _canvas()
-    results = list(sweep.results().values())
-    part = "validation" if any("validation" in result.curves for result in results) else "train"
-    drawn = [result.curves[part] for result in results if result.curves.get(part)]
-    for values in drawn:
-        axes.plot(range(1, len(values) + 1), values, color=LINES[0], linewidth=0.8, alpha=max(0.3, 1 / len(drawn)))
-    lasts = [min(values) for values in drawn]
+    results, sweep = summary.sweep.results(), summary.sweep
+    part = "validation" if any("validation" in result.curves for result in results.values()) else "train"
+    drawn = [(trial, results[trial.id].curves[part]) for trial in sweep.trials if _has_curve(results, trial, part)]
+    colours = _colours(summary, figure, axes)
+    best = summary.best_trial.id if summary.best is not None else None
+    for trial, values in drawn:
+        x, colour = range(1, len(values) + 1), colours(trial)
+        if trial.id == best:
+            axes.plot(x, values, color="black", linewidth=3.2, zorder=3)
+            axes.plot(x, values, color=colour, linewidth=1.6, label="best", zorder=4)
+        else:
+            axes.plot(x, values, color=colour, linewidth=0.9, alpha=max(0.5, 1 / len(drawn)))
+    lasts = [min(values) for _, values in drawn]
     if lasts:
-        best = drawn[int(np.argmin(lasts))]
-        axes.plot(range(1, len(best) + 1), best, color=LINES[1], linewidth=1.6, label="lowest")
-        axes.legend(fontsize=8)
         # One diverging trial must not flatten the others.
-        axes.set_ylim(min(lasts) - 0.05 * abs(min(lasts)), np.quantile(np.concatenate(drawn), 0.98))
+        high = np.quantile(np.concatenate([values for _, values in drawn]), 0.98)
+        axes.set_ylim(min(lasts) - 0.05 * abs(min(lasts)), max(high, min(lasts) + 1e-9))
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
-    axes.set_ylabel(f"loss of {part} (nats per example)")
+    moves = why_unranked(LOSS, [trial.experiment for trial in sweep.trials]) is not None
+    axes.set_ylabel(f"{'own loss' if moves else 'loss'} of {part} (nats)")
     return figure
+
+
+def _has_curve(results: Any, trial: Trial, part: str) -> bool:
+    return trial.id in results and bool(results[trial.id].curves.get(part))
+
+
+def _colours(summary: Summary, figure: Figure, axes: Axes) -> Any:
+    """Returns a function from a trial to its colour, and draws the key to it."""
+    rows, paths = summary.rows, varied(summary.rows)
+    numeric = _numeric(rows, paths)
+    if numeric:
+        path = max(numeric, key=lambda path: len(_values(rows, path)))
+        values = [float(value) for value in _values(rows, path)]
+        norm = (LogNorm if _is_logarithmic(values) else Normalize)(values[0], values[-1])
+        shades = ScalarMappable(norm, colormaps["viridis"])
+        bar = figure.colorbar(shades, ax=axes, label=short([path])[0])
+        if len(values) <= MOST_LINES:
+            bar.set_ticks(values, labels=_names(values))
+            bar.minorticks_off()
+        return lambda trial: shades.to_rgba(trial.settings[path])
+    for path in paths:
+        values = _values(rows, path)
+        if len(values) <= MOST_LINES:
+            named = {str(value): colormaps["tab10"](place) for place, value in enumerate(values)}
+            for value in values:
+                axes.plot([], [], color=named[str(value)], label=f"{short([path])[0]} {text(value)}")
+            return lambda trial: named[str(trial.settings[path])]
+    return lambda trial: LINES[0]
 
 
 def _canvas(width: float = 5.5) -> tuple[Figure, Axes]:
@@ -244,5 +321,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_logarithmic(values: Sequence[float]) -> bool:
-    positive = sorted({value for value in values if value > 0})
-    return len(positive) == len(set(values)) > 2 and positive[-1] / positive[0] > 20
+    """Tells whether numbers are spread over a logarithmic scale rather than a linear one."""
+    sizes = np.asarray(sorted(set(values)), float)
+    if len(sizes) < 3 or sizes[0] <= 0:
+        return False
+    if np.allclose(np.diff(sizes, 2), 0, atol=1e-3 * np.ptp(sizes)):  # evenly apart
+        return False
+    evenly = np.allclose(np.diff(np.log(sizes), 2), 0, atol=1e-2 * np.ptp(np.log(sizes)))
+    return evenly or sizes[-1] / sizes[0] > 20

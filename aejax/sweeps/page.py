@@ -1,15 +1,16 @@
-"""Makes one self-contained HTML page of a sweep: plan, sortable table, figures, failed trials."""
+"""Makes one self-contained HTML page of a sweep: how it was made, sortable tables, figures, failed trials."""
 
 import base64
 import html
 import io
+import math
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
 from aejax.sweeps import plan
 from aejax.sweeps.store import Sweep
-from aejax.sweeps.summary import SummaryRow, fixed, is_ranked, short, text, varied
+from aejax.sweeps.summary import Summary, fixed, number, settings_text, short, text, trial_columns, varied
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -17,85 +18,159 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse } td, th { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
 th { cursor: pointer; user-select: none; background: #f4f4f4; position: sticky; top: 0 }
 th[aria-sort=ascending]::after { content: " \\2191" } th[aria-sort=descending]::after { content: " \\2193" }
-tbody tr:hover { background: #f7fbff } .best { font-weight: 600 }
-figure { display: inline-block; margin: .5rem 1rem .5rem 0 } img { max-width: 100% } .scroll { overflow-x: auto }
+td, th { white-space: nowrap } tbody tr:hover { background: #f7fbff } .best { font-weight: 600 } .note { color: #555 }
+figure { display: inline-block; margin: .5rem 1rem .5rem 0; vertical-align: top; max-width: 100% }
+figcaption { font-size: .85rem; color: #555; max-width: 34rem } img { max-width: 100% }
+.scroll { overflow: auto; max-height: 36rem } code { font-size: .85rem }
+pre { background: #f4f4f4; padding: .6rem; white-space: pre-wrap; font-size: .85rem } dt { font-weight: 600 }
+td:has(code), th.left { text-align: left }
 """
 
 SORT = """
-document.querySelectorAll("table.sortable th").forEach((head, column) => head.addEventListener("click", () => {
+document.querySelectorAll("table.sortable th").forEach(head => head.addEventListener("click", () => {
   const body = head.closest("table").tBodies[0], up = head.getAttribute("aria-sort") !== "ascending";
   head.parentNode.querySelectorAll("th").forEach(other => other.removeAttribute("aria-sort"));
   head.setAttribute("aria-sort", up ? "ascending" : "descending");
-  const value = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
+  const value = row => row.cells[head.cellIndex].dataset.value ?? row.cells[head.cellIndex].textContent;
   const order = (a, b) => {
     const x = value(a), y = value(b), n = Number(x), m = Number(y);
-    if (x === "nan" || y === "nan") return (x === "nan") - (y === "nan");
+    if (x === "" || y === "") return (x === "") - (y === "");
     return (isNaN(n) || isNaN(m) ? x.localeCompare(y) : n - m) * (up ? 1 : -1);
   };
   [...body.rows].sort(order).forEach(row => body.append(row));
 }));
 """
 
+_COMMAND = "trained alone by"
 
-def sweep_page(sweep: Sweep, rows: Sequence[SummaryRow], metric: str, part: str, figures: dict[str, Figure]) -> str:
+CAPTIONS = {
+    "curves": "The loss of every trial by epoch.",
+    "along": "The metric along one axis: the mean over seeds.",
+    "plane": "The metric over two axes: the mean over seeds.",
+    "parallel": "One line for each setting, from its value on each axis to its metric; the best tenth in colour.",
+    "reconstructions": "The same examples of the test part as one seed of each setting reconstructs them.",
+    "samples": "Samples from the prior of one seed of each setting.",
+}
+"""What the figures show, by name."""
+
+
+def sweep_page(summary: Summary, figures: dict[str, Figure]) -> str:
     """Returns the page as HTML, which refers to nothing outside itself.
 
     Args:
-        sweep: the sweep.
-        rows: its rows, as `summarise` returns them.
-        metric: the metric of the rows.
-        part: the part of the data that the metric was measured on.
+        summary: the sweep, as `summarise` compares it.
         figures: the figures to show, by name.
     """
-    name = sweep.trials[0].experiment.name
+    sweep, rows = summary.sweep, summary.rows
+    name = html.escape(sweep.trials[0].experiment.name)
     groups = plan.groups(sweep.trials)
     done = sum(len(row.values) + row.failed for row in rows)
-    said = [
-        f"{done} of {len(sweep.trials)} trials finished, {len(groups)} "
-        f"{'structure' if len(groups) == 1 else 'structures'}, so as many compiled programs.",
-        fixed(rows),
-    ]
-    failed = [
-        f"{_settings(trial.settings)}: the loss was not finite at step {result.failed_at}"
-        for trial in sweep.trials
-        if (result := sweep.result_of(trial)) is not None and result.failed_at is not None
-    ]
+    count = f"{len(groups)} {'structure' if len(groups) == 1 else 'structures'}, so as many compiled programs."
+    said = [f"{done} of {len(sweep.trials)} trials finished, {count}", fixed(rows)]
+    failed = [row for row in summary.trials if row.ended.startswith("failed")]
+    shown = "".join(_figure(title, figure) for title, figure in figures.items())
     parts = [
-        f"<h1>Sweep of {html.escape(name)}</h1>",
+        f"<h1>Sweep of {name}</h1>",
         *(f"<p>{html.escape(line)}</p>" for line in said if line),
-        f"<h2>By setting: {html.escape(metric)} of {part}, over seeds</h2>",
-        _table(rows, metric, part),
-        "<h2>Figures</h2>",
-        *(_figure(title, figure) for title, figure in figures.items()),
+        _best(summary),
+        f"<h2>By setting: {html.escape(summary.label)} of {summary.part}, over seeds</h2>",
+        _settings_table(summary),
+        f"<h2>Figures</h2>{shown}" if shown else "",
+        f"<h2>Trials: {html.escape(summary.label)}</h2>",
+        _trials_table(summary),
     ]
     if failed:
-        parts += ["<h2>Failed trials</h2>", "<ul>", *(f"<li>{html.escape(line)}</li>" for line in failed), "</ul>"]
-    head = f'<meta charset="utf-8"><title>Sweep of {html.escape(name)}</title><style>{STYLE}</style>'
+        lines = [f"{settings_text(row.settings)}: the loss was not finite, it {row.ended}" for row in failed]
+        parts += ["<h2>Failed trials</h2>", "<ul>", *(f"<li>{html.escape(line)}</li>" for line in lines), "</ul>"]
+    parts += ["<h2>How it was made</h2>", _made(sweep)]
+    head = f'<meta charset="utf-8"><title>Sweep of {name}</title><style>{STYLE}</style>'
     body = "\n".join(parts)
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}<script>{SORT}</script></body></html>\n'
 
 
-def _table(rows: Sequence[SummaryRow], metric: str, part: str) -> str:
-    paths = varied(rows)
-    heads = [*short(paths), metric, "± 95 %", "seeds", "failed", "to do"]
+def _best(summary: Summary) -> str:
+    """Says which setting is the best, with the command that trains it, or why none is."""
+    if summary.best is None:
+        return f"<p>No setting is called the best: {html.escape(summary.unranked or 'none has the metric yet')}.</p>"
+    trial, paths = summary.best_trial, [*varied(summary.rows), "seed"]
+    said = settings_text(trial.settings, paths) or trial.experiment.name
+    best = f"{summary.label} of {summary.part} {number(summary.best.mean)}"
+    command = f"<pre>{html.escape(trial.command)}</pre>" if trial.command else ""
+    folder = html.escape(str(summary.sweep.folder))
+    run = f"<p class=note><code>aejax sweep best {folder}</code> makes a run of it.</p>"
+    return f"<p><b>Best: {html.escape(said)}</b>, {html.escape(best)}, trial <code>{trial.id}</code></p>{command}{run}"
+
+
+def _settings_table(summary: Summary) -> str:
+    rows, paths = summary.rows, varied(summary.rows)
+    several = any(len(row.values) > 1 for row in rows)
+    failed, missing = (any(getattr(row, name) for row in rows) for name in ("failed", "missing"))
+    counted = ["seeds", *(["failed"] if failed else []), *(["to do"] if missing else [])]
+    heads = [*short(paths), summary.label, *(["± 95 %"] if several else []), *counted]
     lines = []
-    for number, row in enumerate(rows):
-        numbers = (row.mean, row.half_width)
-        cells = [f"<td>{html.escape(text(row.settings[path]))}</td>" for path in paths]
-        cells += [f'<td data-value="{value}">{value:.5g}</td>' for value in numbers]
-        cells += [f"<td>{count}</td>" for count in (len(row.values), row.failed, row.missing)]
-        lines.append(f"<tr{' class=best' if number == 0 and is_ranked(part) else ''}>{''.join(cells)}</tr>")
-    head = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
-    inside = f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
+    for row in rows:
+        values = [row.mean, *([row.half_width] if several else [])]
+        counts = [len(row.values), *([row.failed] if failed else []), *([row.missing] if missing else [])]
+        cells = [*(_setting(row.settings[path]) for path in paths), *map(_cell, values), *map(_cell, counts)]
+        lines.append((cells, row is summary.best))
+    return _table(heads, lines)
+
+
+def _trials_table(summary: Summary) -> str:
+    columns, rows = trial_columns(summary), summary.trials
+    best = summary.best_trial.id if summary.best is not None else None
+    commands = [f"<td><code>{html.escape(row.command or '')}</code></td>" for row in rows]
+    lines = [
+        ([*(_cell(cells[place]) for cells in columns.values()), commands[place]], row.id == best)
+        for place, row in enumerate(rows)
+    ]
+    return _table([*columns, _COMMAND], lines)
+
+
+def _cell(value: object) -> str:
+    """Returns a cell that shows a value, and sorts numbers by all their digits."""
+    if isinstance(value, float):
+        exact = "" if math.isnan(value) else str(value)
+        return f'<td data-value="{exact}">{number(value)}</td>'
+    return f"<td>{html.escape(str(value))}</td>"
+
+
+def _setting(value: object) -> str:
+    return f'<td data-value="{html.escape(str(value))}">{html.escape(text(value))}</td>'
+
+
+def _table(heads: Sequence[str], lines: Sequence[tuple[list[str], bool]]) -> str:
+    """Returns a table of cells; the lines that are marked are the best."""
+    body = "".join(f"<tr{' class=best' if best else ''}>{''.join(cells)}</tr>" for cells, best in lines)
+    head = "".join(f"<th{' class=left' if head == _COMMAND else ''}>{html.escape(head)}</th>" for head in heads)
+    inside = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
     return f'<div class="scroll"><table class="sortable">{inside}</table></div>'
 
 
-def _settings(settings: dict[str, object]) -> str:
-    return ", ".join(f"{path}={value}" for path, value in settings.items())
+def _made(sweep: Sweep) -> str:
+    """Lists the commands that planned the trials, and on which commits and machines these were trained."""
+    parts = []
+    for entry in sweep.made:
+        facts = [str(entry.get("date", "")), f"commit {entry.get('commit') or 'unknown'}"]
+        facts += [f"{entry['trials']} trials"] if entry.get("trials") else []  # those of a search come later
+        command = f"<pre>{html.escape(str(entry['command']))}</pre>" if entry.get("command") else ""
+        parts.append(f"<p>{html.escape(', '.join(facts))}</p>{command}")
+    results = sweep.results().values()
+    ended = sorted(str(result.provenance["ended"]) for result in results if result.provenance.get("ended"))
+    commits = sorted({str(result.provenance["commit"]) for result in results if result.provenance.get("commit")})
+    machines = [result.provenance.get("hardware", {}) for result in results]
+    devices = sorted(
+        {str(machine["device"]) for machine in machines if isinstance(machine, dict) and "device" in machine}
+    )
+    said = [f"until {ended[-1]}"] if ended else []
+    said += [f"on commit {', '.join(commits)}"] if commits else []
+    said += [f"on {', '.join(devices)}"] if devices else []
+    return "".join(parts) + (f"<p>Trained {html.escape(', '.join(said))}.</p>" if said else "")
 
 
 def _figure(title: str, figure: Figure) -> str:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
     source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return f'<figure><img alt="{html.escape(title)}" src="{source}"></figure>'
+    caption = html.escape(CAPTIONS.get(title, title))
+    return f'<figure><img alt="{html.escape(title)}" src="{source}"><figcaption>{caption}</figcaption></figure>'

@@ -6,18 +6,31 @@ import itertools
 import json
 import logging
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aejax.core import InputError, nearest, setting_path
+from aejax.core import InputError, json_text, nearest, setting_path
 from aejax.data import DataRecord, Dataset, load
-from aejax.experiment import Experiment, canonical, choose_parts, from_json, part_choices, registry, to_json
+from aejax.experiment import (
+    Experiment,
+    canonical,
+    choose_parts,
+    from_json,
+    part_choices,
+    part_name,
+    registry,
+    to_json,
+    train_command,
+)
 from aejax.runs import checkpoint_template
-from aejax.training import Selection, structure
+from aejax.training import Selection, by_structure
 
 _log = logging.getLogger("aejax")
+
+_MOST_LETTERS = 80
+"""Largest length of what the name of a folder says of the axes."""
 
 Axes = Mapping[str, Sequence[Any]]
 """The values of each setting, by its path: `optimizer.learning_rate`, `loss.terms.kl.weight`, `model.latent.size`.
@@ -37,6 +50,11 @@ class Trial:
     """The experiment with these settings."""
     id: str
     """The name of the trial, which is the same for the same experiment in any sweep: see `identity`."""
+
+    @property
+    def command(self) -> str | None:
+        """The command that trains the trial alone; None where no flags make it: see `experiment.train_command`."""
+        return train_command(self.experiment)
 
 
 def identity(experiment: Experiment) -> str:
@@ -63,10 +81,8 @@ def grid(base: Experiment, axes: Axes) -> list[Trial]:
 
 def groups(trials: Sequence[Trial]) -> list[list[Trial]]:
     """Groups the trials by structure: each group trains as one compiled program."""
-    found: dict[Hashable, list[Trial]] = {}
-    for trial in trials:
-        found.setdefault(structure(trial.experiment), []).append(trial)
-    return list(found.values())
+    places = by_structure([trial.experiment for trial in trials])
+    return [[trials[place] for place in group] for group in places]
 
 
 def check(trials: Sequence[Trial], selection: Selection | None = None, width: int = 32) -> dict[str, DataRecord]:
@@ -94,6 +110,7 @@ def check(trials: Sequence[Trial], selection: Selection | None = None, width: in
         checkpoint_template(resolved[0], dataset.shape)  # a model may refuse its structure, which the trials share
     if selection is not None:
         _check_selection(trials, selection, width)
+        _check_comparison(trials, selection)
     return {name: DataRecord.of(dataset) for name, dataset in datasets.items()}
 
 
@@ -114,6 +131,16 @@ def _check_selection(trials: Sequence[Trial], selection: Selection, width: int) 
         raise InputError(f"no trial could end early, as {reason}: leave the selection out, or change it")
     if idle:
         _log.warning("%d of %d trials never end early, as %s", len(idle), len(trials), reason)
+
+
+def _check_comparison(trials: Sequence[Trial], selection: Selection) -> None:
+    """Raises `InputError` where a selection compares trials whose losses measure different things."""
+    from aejax.sweeps.objective import LOSS, why_unranked
+
+    for group in groups(trials):
+        why = why_unranked(LOSS, [trial.experiment for trial in group]) if selection.compares else None
+        if why is not None:
+            raise InputError(f"{why}, so that trials cannot be ended by comparing it: give --patience, which does not")
 
 
 def vary(base: Experiment, settings: Mapping[str, Any]) -> Experiment:
@@ -153,6 +180,23 @@ def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
     return dataclasses.replace(from_json(content), expected=experiment.expected)
 
 
+def settings_at(trial: Trial, paths: Iterable[str]) -> dict[str, Any]:
+    """Returns a trial's value at each path: that of its axis, or the one that its experiment has where it has none."""
+    content = to_json(trial.experiment)
+    found = {}
+    for path in paths:
+        if path in trial.settings:
+            found[path] = trial.settings[path]
+        elif path == "experiment":
+            found[path] = trial.experiment.name
+        else:
+            inner: Any = content
+            for name in path.split("."):
+                inner = inner.get(name) if isinstance(inner, dict) else None
+            found[path] = part_name(inner) if isinstance(inner, dict) else inner
+    return found
+
+
 def parse_axis(text: str) -> tuple[str, list[Any]]:
     """Parses an axis as it is typed, `PATH=VALUES`, and returns its path and its values.
 
@@ -189,6 +233,27 @@ def read_axes(path: Path) -> dict[str, list[Any]]:
     if content.get("method", "grid") != "grid":
         raise InputError(f"{path} asks for the method {content['method']!r}, but only grid can be read from a file")
     return axes
+
+
+def folder_name(axes: Mapping[str, Any], search: str = "") -> str:
+    """Returns the name of a sweep's folder: what it varies, and a hash of what it fixes.
+
+    It is the same where only values or seeds are added to axes that vary.
+
+    Args:
+        axes: the values of each axis, or of a search its range, by path.
+        search: of a search, whatever else must be the same for its workers.
+    """
+    fixed = {path: values for path, values in axes.items() if isinstance(values, Sequence) and len(values) == 1}
+    fixed.pop("seed", None)
+    swept = [path for path in axes if path not in fixed and path != "seed"]
+    called = "+".join(".".join(path.split(".")[-2:]) for path in swept) or "seed"
+    if len(called) > _MOST_LETTERS:
+        called = f"{len(swept)}-axes"
+    ranges = {path: repr(axes[path]) for path in swept} if search else {}
+    about = json_text([sorted(swept), fixed, search, ranges], sort_keys=True)
+    mark = hashlib.sha256(about.encode()).hexdigest()[:6]
+    return f"{'search-' if search else ''}{called}-{mark}"
 
 
 def _paths(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from aejax.core import with_nan, without_nan
+from aejax.metrics import named_in
 from aejax.sweeps.plan import Trial
 from aejax.training import Outcome
 
 _PARTS = ("train", "validation", "test")
-_OF_A_ROW = ("epoch", "step", "split", "seconds")
+_OF_A_ROW = ("epoch", "step", "split", "seconds", "examples_per_second")
 """The entries of a row of metrics that are no metrics."""
 
 
@@ -34,7 +35,8 @@ class Result:
     thumbnails: dict[str, Any] | None = None
     """Small pictures of what the model does, see `aejax.sweeps._thumbnails`."""
     provenance: dict[str, Any] = field(default_factory=dict)
-    """Where the trial was trained: `members` of its group, `resident_mb_a_member`, `worker`, `hardware`."""
+    """How the trial was trained: `members` that were claimed together, `resident_mb_a_member`, `worker`, `hardware`,
+    `commit`, and `ended`, the date."""
 
     @classmethod
     def of(cls, trial: Trial, outcome: Outcome, measured: dict[str, dict[str, float]], **other: Any) -> Self:
@@ -53,6 +55,12 @@ class Result:
         seconds = sum(row.get("seconds", 0.0) for row in rows)
         ends = (outcome.failed_at, outcome.stopped_after, seconds)
         return cls(trial.id, trial.settings, *ends, metrics=ended | measured, curves=curves, **other)
+
+    def value(self, metric: str, part: str) -> float | None:
+        """Returns a metric of a part by either of its names (see `metrics.named_in`), or None where it has none."""
+        measured = self.metrics.get(part, {})
+        name = named_in(metric, measured)
+        return None if name is None else measured[name]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the content of the result's file, with None for each number that is not finite."""

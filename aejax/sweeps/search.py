@@ -14,22 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
-import numpy as np
-
 from aejax.core import BUFFER, InputError, json_text
-from aejax.data import DataRecord, Dataset, load
+from aejax.data import DataRecord, load
 from aejax.experiment import Experiment, to_json
-from aejax.metrics import Better, direction, named_in
-from aejax.runs import checkpoint_template
-from aejax.sweeps import claims, execution, plan
+from aejax.metrics import Better
+from aejax.sweeps import claims, execution, models, plan
 from aejax.sweeps._study import Claimed, Study
-from aejax.sweeps.execution import MeasureTrained
+from aejax.sweeps.objective import MeasureTrained, Objective, measuring
 from aejax.sweeps.plan import Trial
 from aejax.sweeps.result import Result
 from aejax.sweeps.space import Range, Space, distribution, value_of
 from aejax.sweeps.store import Sweep
-from aejax.trained import Trained
 from aejax.training import Observer
 
 
@@ -47,7 +42,7 @@ class Search:
     """The study that all workers share."""
     trials: int
     """Number of trials in all, those of all workers and of earlier calls together."""
-    metric: str
+    objective: Objective
     """The metric of the validation part that is searched by."""
     measure: MeasureTrained
     """Measures each trained model."""
@@ -60,12 +55,14 @@ class Search:
         folder: Path,
         *,
         trials: int = 64,
-        metric: str = "loss_nats",
+        metric: str | None = None,
         better: Better | None = None,
-        measure: MeasureTrained = Trained.evaluate,
+        measure: MeasureTrained | None = None,
+        measure_all: bool = False,
         sampler: Literal["tpe", "random"] = "tpe",
         storage: str | None = None,
         name: str | None = None,
+        command: str | None = None,
     ) -> "Search":
         """Begins a search, or joins it.
 
@@ -74,34 +71,37 @@ class Search:
             space: what its settings may be.
             folder: the folder of the sweep that has the results.
             trials: the number of trials in all.
-            metric: the metric of the validation part to search by.
+            metric: the metric of the validation part to search by; None: the loss.
             better: which values of the metric are better; None: what its declaration says.
-            measure: measures each trained model, see `run_sweep`.
+            measure: measures each trained model, see `run_sweep`; None: what gives the metric in the least time.
+            measure_all: measure all that `evaluation.measure` does.
             sampler: what proposes settings: the tree-structured Parzen estimator (Bergstra et al. 2011), or chance.
             storage: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/DATABASE`, or the path of a journal;
                 None: SQLite in the folder.
             name: the name of the study in its storage; None: the experiment's name.
+            command: the command that begins it, which the folder keeps.
 
         Raises:
             InputError: for settings with which some trial could not be trained, data without a validation part, a
-                metric that is not measured or of which nobody says which values are better, a storage that cannot be
-                used, and a folder or a study that holds something else.
+                metric that is not measured, of which nobody says which values are better, or which measures different
+                things of different trials; a storage that cannot be used, and a folder or a study that holds something
+                else or was begun with other data.
         """
-        better = direction(metric, base.loss.terms, said := better)
-        records = _check(base, space, metric, measure)
-        there = _opened(base, space, folder, records)
+        objective, records, measure = _checked(base, space, metric, better, measure, measure_all)
+        there = _opened(base, space, folder, records, objective, command)
         settings = {path: repr(axis) for path, axis in space.items()}
-        about = json_text([to_json(base), settings, metric, *([said] if said else [])], sort_keys=True)
+        about = json_text([to_json(base), settings, objective.metric, *([better] if better else [])], sort_keys=True)
         with there.lock():
             study = Study(
                 f"sqlite:///{folder / 'study.db'}" if storage is None else storage,
                 base.name if name is None else name,
                 about,
                 {path: distribution(axis) for path, axis in space.items()},
-                maximise=better == "higher",
+                maximise=objective.better == "higher",
                 sampler=sampler,
+                records=records,
             )
-        return cls(base, space, folder, study, trials, metric, measure)
+        return cls(base, space, folder, study, trials, objective, measure)
 
     def finished(self) -> int:
         """Returns how many trials are finished."""
@@ -123,9 +123,8 @@ class Search:
 
     def tell(self, number: int, result: Result) -> None:
         """Tells the study the result of a trial. A trial without a finite metric has failed."""
-        measured = result.metrics["validation"]
-        value = measured.get(named_in(self.metric, measured) or "", math.nan)
-        self.study.finish(number, value if math.isfinite(value) else None, result)
+        value = result.value(self.objective.metric, "validation")
+        self.study.finish(number, value if value is not None and math.isfinite(value) else None, result)
 
 
 def run_search(
@@ -134,6 +133,7 @@ def run_search(
     width: int = 8,
     shared_order: bool = False,
     buffer: float = BUFFER,
+    keep: int = 1,
     observers: Sequence[Observer] = (),
 ) -> None:
     """Trains groups of proposed trials until every trial is finished, and waits for those of other workers.
@@ -144,6 +144,7 @@ def run_search(
         width: how many trials are proposed and trained at once, at most.
         shared_order: see `training.fit_each`.
         buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
+        keep: see `run_sweep`; of the trials that were trained on this machine.
         observers: see `run_sweep`.
     """
     with search.study.at_work():
@@ -155,12 +156,12 @@ def run_search(
             with there.lock():
                 claimed = search.study.claim(width, search.trials)
             if claimed:
-                _train(search, there, claimed, shared_order=shared_order, buffer=buffer, observers=observers)
+                _train(search, there, claimed, keep, shared_order=shared_order, buffer=buffer, observers=observers)
             else:
                 time.sleep(claims.LEASE / 6)
 
 
-def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], **options: Any) -> None:
+def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], keep: int, **options: Any) -> None:
     """Trains the claimed trials and tells the study their results.
 
     A trial whose result is known is not trained again, and one that was proposed twice is trained once.
@@ -179,14 +180,22 @@ def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], **options: 
     for group in plan.groups(list(trials.values())):
         dataset, worker = there.dataset(group[0].experiment.data), search.study.worker
         with closing(execution.train_trials(group, dataset, worker, search.measure, **options)) as results:
-            for trial, result, state in results:
+            for trial, result, trained in results:
+                models.keep_best(there, trial, trained, result, keep)
                 for number in numbers[trial.id]:
                     search.tell(number, result)
-                execution.show_result(result, state, options["observers"])
+                execution.show_result(result, trained.state, options["observers"])
 
 
-def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained) -> dict[str, DataRecord]:
-    """Checks that the search can be made, and returns records of its data."""
+def _checked(
+    base: Experiment,
+    space: Space,
+    metric: str | None,
+    better: Better | None,
+    measure: MeasureTrained | None,
+    everything: bool,
+) -> tuple[Objective, dict[str, DataRecord], MeasureTrained]:
+    """Checks that the search can be made; returns what it searches by, records of its data, and what measures."""
     corners = [
         trial
         for end in ("low", "high")
@@ -194,37 +203,31 @@ def _check(base: Experiment, space: Space, metric: str, measure: MeasureTrained)
             base, {path: [getattr(axis, end)] if isinstance(axis, Range) else axis for path, axis in space.items()}
         )
     ]
+    experiments = [trial.experiment for trial in corners]
+    objective = Objective.of(experiments, metric, better, choosing=True)
     records = plan.check(corners)
-    for data in {str(trial.experiment.data): trial.experiment.data for trial in corners}.values():
+    for data in {str(experiment.data): experiment.data for experiment in experiments}.values():
         if not len(load(data).validation):
             raise InputError(
                 f"a search chooses on the validation part, but {data.name} holds none out: give data.validation=0.1"
             )
-    first = corners[0].experiment
-    dataset = load(first.data)
-    measured = measure(_untrained(first, dataset), dataset.validation)
-    if named_in(metric, measured) is None:
-        raise InputError(f"{base.name} has no metric {metric!r} of validation: it has {', '.join(measured)}")
-    return records
+    return objective, records, measuring(objective, experiments[0], load(experiments[0].data), everything, measure)
 
 
-def _untrained(experiment: Experiment, dataset: Dataset) -> Trained:
-    """Returns a model with zeros for parameters: enough to see which metrics are measured."""
-    resolved = experiment.resolve(dataset)
-    state = checkpoint_template(resolved, dataset.shape)["state"]
-    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
-    preprocess = resolved.data.preprocess.fit(dataset.train.x)
-    reference = resolved.reference(dataset.train, preprocess)
-    return Trained(resolved, dataset.shape, preprocess, zeros, reference=reference)
-
-
-def _opened(base: Experiment, space: Space, folder: Path, records: Mapping[str, DataRecord]) -> Sweep:
+def _opened(
+    base: Experiment,
+    space: Space,
+    folder: Path,
+    records: Mapping[str, DataRecord],
+    objective: Objective,
+    command: str | None,
+) -> Sweep:
     """Returns the folder's sweep, and begins it where there is none.
 
     Raises `InputError` where the folder has trials that are not of this search, or was begun with other data.
     """
     if not (folder / "sweep.json").exists():
-        return Sweep.create(folder, [], records)
+        return Sweep.create(folder, [], records, objective=objective, command=command)
     there = Sweep.open(folder)
     there.require_same(records)
     for trial in there.trials:

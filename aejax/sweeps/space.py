@@ -21,6 +21,10 @@ class Range:
     kind: Literal["lin", "log", "whole"] = "lin"
     """How the range is searched: on a linear scale, on a logarithmic one, or among whole numbers alone."""
 
+    def __contains__(self, value: Any) -> bool:
+        """Tells whether a number lies in the range."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
 
 Space = Mapping[str, Range | Sequence[Any]]
 """What each setting may be, by its path as in `plan.Axes`: a number in a range, or one of several values."""

@@ -4,10 +4,11 @@ Any number of processes may work on one folder. A claim is a file that its worke
 has not been touched for `claims.LEASE` seconds belongs to a dead worker: another one takes over its trial, with those
 that were claimed together with it, and they go on where they were.
 
-    sweep.json         the plan, and records of the data that the trials are trained on
+    sweep.json         the plan, by what it is compared, records of the data, and each command that added trials
     claims/ID          the name of the worker at work on a trial
     training/*         states of groups in training, see `aejax.training`
     results/ID.json    the result of a trial
+    models/*           trained states of the best trials, see `aejax.sweeps.models`
     lock               a file that is locked while claims and results change
 """
 
@@ -15,16 +16,19 @@ import contextlib
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from aejax.core import InputError, json_text
 from aejax.data import NO_RECORD, Data, DataRecord, Dataset, load_again
 from aejax.experiment import Experiment, canonical, from_json, to_json
-from aejax.runs import locked, read_json, versions, write_atomically
+from aejax.runs import commit, locked, read_json, versions, write_atomically
 from aejax.sweeps import claims, plan
+from aejax.sweeps.objective import Objective, why_unranked
 from aejax.sweeps.plan import Trial
 from aejax.sweeps.result import Result
 
@@ -46,34 +50,54 @@ class Sweep:
     """The trials of the plan."""
     records: dict[str, DataRecord] = field(default_factory=dict)
     """What the trials are trained on, by the canonical text of `Data`: see `experiment.canonical`."""
+    objective: Objective | None = None
+    """By which metric trials are compared; None where an older version, which did not say, began the sweep."""
+    made: list[dict[str, Any]] = field(default_factory=list)
+    """How trials came into the plan: `date`, `commit`, `command` where there was one, and the number of `trials`."""
 
     @classmethod
-    def create(cls, folder: Path, trials: Sequence[Trial], records: Mapping[str, DataRecord] | None = None) -> "Sweep":
-        """Begins a sweep, or joins the one that is there.
+    def create(
+        cls,
+        folder: Path,
+        trials: Sequence[Trial],
+        records: Mapping[str, DataRecord] | None = None,
+        *,
+        objective: Objective | None = None,
+        command: str | None = None,
+    ) -> "Sweep":
+        """Begins a sweep, or joins the one that is there and adds the trials that it has not: its results stay.
 
         Args:
             folder: the folder of the sweep.
             trials: the trials.
             records: what they are trained on, as `plan.check` returns it; None: unknown, and never compared.
+            objective: by which metric trials are compared; None: that of the sweep that is there, or the loss.
+            command: the command that plans these trials, which the folder keeps.
 
         Raises:
-            InputError: where that one has other trials or was begun with other data, or the folder cannot be written.
+            InputError: where that one's trials differ from these in more than the values of axes, or it was begun with
+                other data; where the objective cannot compare the trials; and where the folder cannot be written.
         """
         try:
             for name in ("results", "claims"):
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{folder} cannot hold a sweep ({error.strerror}): choose another --out") from None
-        sweep = cls(folder, list(trials), dict(records or {}))
+        sweep = cls(folder, list(trials), dict(records or {}), objective)
         with sweep.lock():
-            if (folder / "sweep.json").exists():
-                there = cls.open(folder)
-                # The ids in the folder may be those of an older version, so the experiments are compared.
-                if set(map(_identity, there.trials)) != set(map(_identity, trials)):
-                    raise InputError(f"{folder} holds a sweep of other trials: choose another --out, or remove it")
+            there = cls.open(folder) if (folder / "sweep.json").exists() else None
+            if there is not None:
                 there.require_same(sweep.records)
-                return there
-            sweep._write()
+                sweep = there._joined(sweep)
+            if sweep.objective is None:
+                sweep = replace(sweep, objective=Objective.of([trial.experiment for trial in sweep.trials]))
+            new = len(sweep.trials) - (0 if there is None else len(there.trials))
+            if new or there is None:
+                said = {"command": command} if command else {}
+                entry = {"date": time.strftime("%Y-%m-%d %H:%M:%S"), "commit": commit(), **said, "trials": new}
+                sweep = replace(sweep, made=[*sweep.made, entry])
+            if there is None or new or sweep.objective != there.objective:
+                sweep._write()
         return sweep
 
     @classmethod
@@ -87,9 +111,16 @@ class Sweep:
             if not all(isinstance(trial.settings, dict) and _ID.fullmatch(trial.id) for trial in trials):
                 raise ValueError("a trial has no settings, or a name that is none")
             records = {name: DataRecord.from_json(item) for name, item in content.get("data", {}).items()}
+            objective, made = content.get("objective"), content.get("made", [])
+            if not isinstance(made, list) or not all(isinstance(entry, dict) for entry in made):
+                raise ValueError("its history is no list")
+            if objective is not None:
+                objective = Objective(str(objective["metric"]), objective["better"])
+                if objective.better not in ("lower", "higher"):
+                    raise ValueError("neither lower nor higher values are better")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
-        return cls(folder, trials, records)
+        return cls(folder, trials, records, objective, made)
 
     def require_same(self, records: Mapping[str, DataRecord]) -> None:
         """Raises `InputError` where the sweep was begun with other data; logs a warning where it does not say."""
@@ -179,7 +210,7 @@ class Sweep:
             for trial, result in added.values():
                 if not self._result(trial).exists():
                     write_atomically(self._result(trial), json_text(result.to_json()))
-            sweep = Sweep(self.folder, [*there, *(trial for trial, _ in added.values())], self.records)
+            sweep = replace(self, trials=[*there, *(trial for trial, _ in added.values())])
             sweep._write()
         return sweep
 
@@ -211,6 +242,40 @@ class Sweep:
         """
         with locked(self.folder / "lock"):
             yield
+
+    @property
+    def metric(self) -> str:
+        """The metric by which trials are compared."""
+        return (self.objective or Objective()).metric
+
+    @cached_property
+    def unranked(self) -> str | None:
+        """Why no trial can be called the best by the sweep's own metric; None where one can."""
+        return why_unranked(self.metric, [trial.experiment for trial in self.trials])
+
+    def _joined(self, other: "Sweep") -> "Sweep":
+        """Returns this sweep with the trials of another plan that it has not, each with a value for all axes of both.
+
+        Raises `InputError` where some trials differ in more than their axes say.
+        """
+        new = [trial for trial in other.trials if _identity(trial) not in self._by_identity]
+        objective = other.objective or self.objective
+        if not new:
+            return replace(self, objective=objective, records=self.records | other.records)
+        paths = list(dict.fromkeys(path for trial in (*self.trials, *new) for path in trial.settings))
+        whole = [replace(trial, settings=plan.settings_at(trial, paths)) for trial in (*self.trials, *new)]
+        for trial in whole[: len(self.trials)]:
+            try:
+                same = plan.identity(plan.vary(new[0].experiment, trial.settings)) == _identity(trial)
+            except InputError:
+                same = False
+            if not same:
+                raise InputError(f"{self.folder} holds a sweep of other settings: choose another --out, or remove it")
+        joined = replace(self, trials=whole, records=self.records | other.records, objective=objective)
+        experiments = [trial.experiment for trial in whole]
+        if objective is not None:
+            objective = Objective.of(experiments, objective.metric, objective.better)
+        return replace(joined, objective=objective)
 
     @cached_property
     def _groups(self) -> list[list[Trial]]:
@@ -251,9 +316,41 @@ class Sweep:
                 for trial in self.trials
             ],
             "data": {name: record.to_json() for name, record in self.records.items()},
+            **({} if self.objective is None else {"objective": vars(self.objective)}),
+            "made": self.made,
             "versions": versions(),
         }
         write_atomically(self.folder / "sweep.json", json_text(content, indent=1))
+
+
+def find(folder: Path) -> Path:
+    """Returns the folder of a sweep: the one given, or the only one in it.
+
+    Raises `InputError` where there are several, with their names, or none.
+    """
+    inside = sorted(path.parent for path in folder.glob("*/sweep.json"))
+    if (folder / "sweep.json").exists() or not inside:
+        return folder
+    if len(inside) > 1:
+        raise InputError(f"{folder} holds {len(inside)} sweeps: give one of them, {', '.join(map(str, inside))}")
+    return inside[0]
+
+
+def holds(folder: Path, axes: Mapping[str, Any], search: bool) -> bool:
+    """Tells whether a folder itself has a sweep of these axes: version 0.1.0 named folders by the experiment alone.
+
+    Args:
+        folder: the folder.
+        axes: the values or the range of each axis, by path.
+        search: whether it is a search.
+    """
+    if not (folder / "sweep.json").exists() or (folder / "study.db").exists() != search:
+        return False
+    there = Sweep.open(folder).trials
+    return bool(there) and all(
+        trial.settings.keys() == axes.keys() and all(trial.settings[path] in axis for path, axis in axes.items())
+        for trial in there
+    )
 
 
 def _identity(trial: Trial) -> str:

@@ -24,10 +24,10 @@ from .outcome import (
     Outcome as Outcome,
 )
 from .population import (
+    by_structure as by_structure,
     fit_each as fit_each,
     fit_many as fit_many,
     side_by_side as side_by_side,
-    structure as structure,
 )
 from .pretraining import (
     layers as layers,

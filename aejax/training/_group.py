@@ -136,11 +136,12 @@ class Group:
     def enter(self, window: Window) -> list[tuple[int, dict[str, Any]]]:
         """Reads an epoch's metrics, and ends the members that failed in it, or all where it is the last.
 
-        Returns the rows of the members that have not failed, each with the member's number.
+        Returns the rows of the members that have not failed, each with the member's number and its share of the time.
         """
         alive, step = jax.device_get((window.state.alive, window.state.step))
         metrics, now = window.metrics, time.perf_counter()
-        seconds, self.clock = now - self.clock, now
+        share, self.clock = (now - self.clock) / max(len(self.training), 1), now
+        examples = (window.stop - window.start) * self.population.first.batch_size
         entered: list[tuple[int, dict[str, Any]]] = []
         for owner in self.training:
             slot = self.slots.index(owner)
@@ -148,7 +149,7 @@ class Group:
                 self._end(owner, window, failed_at=int(step[slot]) + 1)
                 continue
             rows = rows_of(window, jax.tree.map(lambda leaf, slot=slot: leaf[slot], metrics))
-            rows[0]["seconds"] = seconds
+            rows[0] |= {"seconds": share, "examples_per_second": examples / share}
             self.rows[owner] += rows
             entered += [(owner, row) for row in rows]
             if window.stop == self.last:

@@ -1,4 +1,4 @@
-"""Trains many settings and seeds of one structure together: the host's side of `core.population`.
+"""Trains many settings and seeds, those of one structure together: the host's side of `core.population`.
 
 Experiments share a structure where they differ in nothing but traced numbers (those of the loss and
 the optimiser) and in their seeds.
@@ -43,6 +43,14 @@ def structure(experiment: Experiment) -> Hashable:
     return jax.tree.structure(settings), shapes, rest
 
 
+def by_structure(experiments: Sequence[Experiment]) -> list[list[int]]:
+    """Groups experiments that can be trained as one population; returns the places of each group's in their order."""
+    found: dict[Hashable, list[int]] = {}
+    for place, experiment in enumerate(experiments):
+        found.setdefault(structure(experiment), []).append(place)
+    return list(found.values())
+
+
 def fit_each(
     experiments: Sequence[Experiment],
     *,
@@ -83,13 +91,8 @@ def fit_each(
     """
     if not experiments:
         raise InputError("a population needs at least one experiment: none was given")
-    if dataset is not None and not isinstance(dataset, Dataset):
-        experiments = [experiment.on_arrays() for experiment in experiments]
-        dataset = as_dataset(dataset, experiments[0].data)
-    data = experiments[0].data
-    dataset = settled(load_data(data) if dataset is None else dataset, data.preprocess)
-    resolved = [experiment.resolve(dataset) for experiment in experiments]
-    _check(resolved, dataset, selection)
+    experiments, dataset = _on_given(experiments, dataset)
+    resolved, dataset = _prepared(experiments, dataset, selection)
     population = Population.of(resolved[0], dataset, shared_order, buffer)
     lanes, size = _at_once(population, resolved, selection, devices.free_memory() if memory is None else memory)
     called = member_names(resolved, selection, resolved[0].seed if population.shared_order else None)
@@ -109,17 +112,63 @@ def fit_each(
     return _outcomes(trainings, lanes)
 
 
-def fit_many(experiments: Sequence[Experiment], **options: Any) -> list[Outcome]:
-    """Trains experiments of one structure together and returns how each ended, in their order.
+def fit_many(
+    experiments: Sequence[Experiment],
+    *,
+    dataset: Any = None,
+    selection: Selection | None = None,
+    observers: Sequence[Observer] = (),
+    **options: Any,
+) -> list[Outcome]:
+    """Trains experiments, those of one structure together, and returns how each ended, in their order.
 
     Args:
-        experiments: of one `structure`.
-        options: those of `fit_each`, which gives each outcome as soon as its group has ended.
+        experiments: of any structures; those of one train as one population, one population after the other.
+        dataset: in place of those that their `data` name, as `training.fit` takes it.
+        selection: drops members early, by validation loss; one that compares them compares those of one structure.
+        observers: as of `fit_each`; `member` is the place among all experiments.
+        options: others of `fit_each`.
 
     Raises:
-        InputError: as `fit_each`.
+        InputError: as `fit_each`, for any of the experiments before one of them trains.
     """
-    return list(fit_each(experiments, **options))
+    if not experiments:
+        raise InputError("a population needs at least one experiment: none was given")
+    experiments, dataset = _on_given(experiments, dataset)
+    groups = by_structure(experiments)
+    for places in groups if len(groups) > 1 else ():
+        _prepared([experiments[place] for place in places], dataset, selection)
+    outcomes: dict[int, Outcome] = {}
+    for places in groups:
+        watching = [_of_all(observe, places) for observe in observers]
+        group = [experiments[place] for place in places]
+        ended = fit_each(group, dataset=dataset, selection=selection, observers=watching, **options)
+        outcomes |= zip(places, ended, strict=True)
+    return [outcomes[place] for place in range(len(experiments))]
+
+
+def _on_given(experiments: Sequence[Experiment], dataset: Any) -> tuple[Sequence[Experiment], Dataset | None]:
+    """Returns experiments that say so where their data were given as arrays, and these as a data set."""
+    if dataset is None or isinstance(dataset, Dataset):
+        return experiments, dataset
+    experiments = [experiment.on_arrays() for experiment in experiments]
+    return experiments, as_dataset(dataset, experiments[0].data)
+
+
+def _of_all(observe: Observer, places: Sequence[int]) -> Observer:
+    """Returns an observer of one population whose rows name the places of its members among all experiments."""
+    return lambda rows, state: observe([row | {"member": places[row["member"]]} for row in rows], state)
+
+
+def _prepared(
+    experiments: Sequence[Experiment], dataset: Dataset | None, selection: Selection | None
+) -> tuple[list[Experiment], Dataset]:
+    """Returns the resolved experiments of a population, and their data. Raises `InputError` as `fit_each`."""
+    data = experiments[0].data
+    dataset = settled(load_data(data) if dataset is None else dataset, data.preprocess)
+    resolved = [experiment.resolve(dataset) for experiment in experiments]
+    _check(resolved, dataset, selection)
+    return resolved, dataset
 
 
 def _check(resolved: Sequence[Experiment], dataset: Dataset, selection: Selection | None) -> None:

@@ -19,6 +19,8 @@ class Model(NamedTuple):
     shape: tuple = (6,)
     history: list = [{"split": "train", "loss_nats": 0.0}]  # noqa: RUF012 - nobody changes it
     state: None = None
+    preprocess: None = None
+    reference: None = None
 
 
 class Outcome(NamedTuple):

@@ -19,7 +19,7 @@ from aejax.data import cache
 from aejax.data.files import read
 from aejax.data.packing import pack_parts
 from aejax.runs import Run, _older, array_file, read_json
-from aejax.sweeps import Result, Sweep, grid, read_axes, summary
+from aejax.sweeps import Result, Sweep, grid, page, read_axes, summary
 from aejax.training import loop
 from tests.helpers.older import made_older
 from tests.helpers.small import DATASET, EXPERIMENT
@@ -102,7 +102,9 @@ def sweep(tmp_path_factory):
 
 def show(folder):
     opened = Sweep.open(folder)
-    summary.summarise(opened, "loss_nats", summary.part_of(opened))
+    found = summary.summarise(opened)
+    summary.show_trials(found)
+    page.sweep_page(found, {})
     summary.export(opened, folder / "export.csv")
 
 

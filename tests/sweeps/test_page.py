@@ -1,6 +1,7 @@
 """The table, the figures and the page of a sweep, from results that are written by hand."""
 
 import base64
+import html
 import io
 import json
 import re
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import aejax
 from aejax.core import InputError
-from aejax.sweeps import Result, Sweep, figures, page, plan, summary
+from aejax.sweeps import Objective, Result, Sweep, figures, page, plan, summary
 from tests.helpers.pictures import pixels
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -47,8 +49,7 @@ def data_of(figure):
 
 
 def test_the_figures_show_the_numbers_of_the_rows(swept):
-    rows = summary.summarise(swept, "loss_nats", "validation")
-    drawn = figures.draw_sweep(swept, rows, "loss_nats")
+    drawn = figures.draw_sweep(summary.summarise(swept))
     assert set(drawn) == {"curves", "plane", "along"}
     image = data_of(drawn["plane"]).images[0].get_array()
     assert image.shape == (3, 3)
@@ -56,7 +57,7 @@ def test_the_figures_show_the_numbers_of_the_rows(swept):
     assert [text.get_text() for text in data_of(drawn["plane"]).texts].count("failed") == 3
     line = data_of(drawn["along"]).lines[0]
     assert len(line.get_xdata()) == 3
-    assert len(data_of(drawn["curves"]).lines) == 12 + 1  # the failed ones have none; the best once more
+    assert len(data_of(drawn["curves"]).lines) == 12 + 1  # the failed ones have none; the best has an edge
 
 
 def rows_of(first, second, **fields):
@@ -88,15 +89,13 @@ def test_values_that_four_digits_do_not_tell_apart_are_different_values():
 def test_on_test_no_setting_is_shown_as_the_best(swept):
     marked = {}
     for part in ("validation", "test"):
-        rows = summary.summarise(swept, "loss_nats", part)
-        paths = summary.varied(rows)
-        ranked = summary.is_ranked(part)
-        lines = data_of(figures.parallel(rows, paths, "loss_nats", ranked=ranked)).lines
-        marked[part] = (
-            page.sweep_page(swept, rows, "loss_nats", part, {}).count("<tr class=best>"),
-            sum(line.get_linewidth() == 1.8 for line in lines),
-        )
-    assert marked == {"validation": (1, 1), "test": (0, 0)}
+        found = summary.summarise(swept, part=part)
+        rows, ranked = found.rows, found.best is not None
+        lines = data_of(figures.parallel(rows, summary.varied(rows), "loss_nats", ranked=ranked)).lines
+        text = page.sweep_page(found, {})
+        marked[part] = (text.count("<tr class=best>"), sum(line.get_linewidth() == 1.8 for line in lines))
+        assert ("nothing is chosen by the test part" in text) == (part == "test")
+    assert marked == {"validation": (2, 1), "test": (0, 0)}  # of settings and of trials
 
 
 def test_small_multiples_go_along_the_axis(tiny, tmp_path):
@@ -109,20 +108,122 @@ def test_small_multiples_go_along_the_axis(tiny, tmp_path):
         strip = {"rows": ["original", "reconstruction"], "count": 3, "png": png}
         path = sweep._result(trial)
         path.write_text(json.dumps(replace(sweep.result_of(trial), thumbnails=strip).to_json()))
-    drawn = figures.multiples(sweep, summary.summarise(sweep, "loss_nats", "validation"))
+    drawn = figures.multiples(summary.summarise(sweep))
     assert set(drawn) == {"reconstructions"}
     axes = data_of(drawn["reconstructions"])
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["original", "size 1", "size 2", "size 10"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == [
+        "original",
+        "latent.size 1 (best)",
+        "latent.size 2",
+        "latent.size 10",
+    ]
     levels = [round(255 * float(image.mean())) for image in pixels(drawn["reconstructions"])]
     assert levels == [255] * 3 + [10] * 3 + [20] * 3 + [100] * 3
+
+
+def test_the_best_of_many_settings_is_always_among_the_pictures(tiny, tmp_path):
+    """With forty settings and room for ten, whichever the best is."""
+    axes = {"optimizer.learning_rate": list(range(1, 41)), "seed": [0]}
+    sweep = Sweep.create(tmp_path / "sweep", plan.grid(tiny.experiment, axes))
+    Image.fromarray(np.zeros((8, 12), np.uint8)).save(file := io.BytesIO(), "PNG")
+    strip = {"rows": ["original", "reconstruction"], "count": 3, "png": base64.b64encode(file.getvalue()).decode()}
+    for trial in sweep.claim("me", 99):
+        loss = abs(trial.settings["optimizer.learning_rate"] - 13)
+        metrics = {part: {"loss_nats": loss} for part in ("validation", "test")}
+        assert sweep.record("me", trial, Result(trial.id, trial.settings, None, None, 1.0, metrics, thumbnails=strip))
+    drawn = figures.multiples(summary.summarise(sweep))["reconstructions"]
+    labels = [tick.get_text() for tick in data_of(drawn).get_yticklabels()]
+    assert "optimizer.learning_rate 13 (best)" in labels
+    assert len(labels) == 11
+
+
+def test_axes_are_drawn_on_their_own_scales():
+    assert figures._places([1e-4, 1e-3, 1e-1]) == pytest.approx([0, 1 / 3, 1])
+    assert figures._places([0.0, 1.0, 10.0]) == pytest.approx([0, 0.1, 1])
+    assert figures._places([1, 2, 3, 100]) == pytest.approx([0, np.log(2) / np.log(100), np.log(3) / np.log(100), 1])
+    assert figures._places(["adam", "sgd", "rmsprop"]) == [0, 0.5, 1]
+    assert figures._places([5]) == [0]
+    for values, logarithmic in [([1, 2, 4], True), ([0.2, 0.4, 0.6], False), ([-1, 1, 50], False), ([1, 3, 4], False)]:
+        assert figures._is_logarithmic(values) == logarithmic
+
+
+def test_curves_are_coloured_by_the_value_of_the_axis(tiny, tmp_path):
+    sweep = made(tiny.experiment, tmp_path / "sweep", {"optimizer.learning_rate": [1e-3, 1e-2, 1e-1], "seed": [0, 1]})
+    figure = figures.curves(summary.summarise(sweep))
+    lines = [line for line in data_of(figure).lines if line.get_color() != "black"]
+    assert len({str(line.get_color()) for line in lines}) == 3
+    assert figure.axes[1].get_ylabel() == "optimizer.learning_rate"
+    assert figure.axes[1].get_yscale() == "log"
+
+
+def test_one_seed_has_no_interval(tiny, tmp_path, capsys):
+    sweep = made(tiny.experiment, tmp_path / "sweep", {"optimizer.learning_rate": [1e-3, 1e-2], "seed": [3]})
+    found = summary.summarise(sweep)
+    summary.show(found)
+    text = page.sweep_page(found, {})
+    assert "nan" not in capsys.readouterr().out + text
+    assert "± 95 %" not in text
+    assert "interval" not in figures.along(found.rows, "optimizer.learning_rate", "loss_nats").axes[0].get_ylabel()
+
+
+def test_a_seed_alone_beside_settings_of_two_has_no_interval(tiny, tmp_path, capsys):
+    sweep = made(tiny.experiment, tmp_path / "sweep", {"optimizer.learning_rate": [1e-3, 1e-2], "seed": [0, 1]})
+    sweep._result(sweep.trials[0]).unlink()
+    found = summary.summarise(sweep)
+    summary.show(found)
+    text = page.sweep_page(found, {})
+    assert "± 95 %" in text
+    assert "nan" not in capsys.readouterr().out + text
+
+
+def test_the_page_says_of_each_trial_what_it_came_to_and_what_trains_it(tmp_path):
+    axes = {"loss.terms.kl.weight": [0.5, 2.0], "data": ["mnist-5k"], "seed": [0]}
+    trials = plan.grid(aejax.get("vae-flax"), axes)
+    command = "aejax sweep vae-flax data=mnist-5k"
+    sweep = Sweep.create(tmp_path / "sweep", trials, objective=Objective("negative_elbo_nats"), command=command)
+    for number, trial in enumerate(sweep.claim("me", 9)):
+        metrics = {part: {"negative_elbo_nats": 100.25 + number, "kl_nats": 7.5} for part in ("validation", "test")}
+        provenance = {"commit": "abc123", "ended": "2026-01-02 03:04:05"}
+        result = Result(trial.id, trial.settings, None, None, 12.5, metrics, provenance=provenance)
+        assert sweep.record("me", trial, result)
+    text = page.sweep_page(summary.summarise(sweep), {})
+    for trial in sweep.trials:
+        assert trial.id in text
+        assert html.escape(trial.command) in text
+    assert trials[0].command == "aejax train vae-flax --data mnist-5k --loss.terms.kl.weight 0.5"
+    for said in (command, "abc123", "2026-01-02 03:04:05", "100.2", "7.500", "12.50", "<th>kl.weight</th>"):
+        assert said in text
+
+
+@pytest.mark.parametrize("axes", [2, 3, 6])
+def test_in_80_columns_no_head_is_cut(tiny, tmp_path, axes, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    swept = {
+        "optimizer.learning_rate": [1e-3, 1e-2],
+        "seed": [0, 1],
+        "model.latent.size": [1, 2],
+        "batch_size": [4, 8],
+        "epochs": [1, 2],
+        "optimizer.clip_norm": [1.0, 2.0],
+    }
+    sweep = made(tiny.experiment, tmp_path / "sweep", dict(list(swept.items())[:axes]))
+    found = summary.summarise(sweep)
+    summary.show(found)
+    summary.show_trials(found)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    for head in ("learning_rate", "mean", "±95%", "validation", "test", "seconds"):
+        assert head in shown
+    tables = [line for line in shown.splitlines() if not re.match(r"[0-9a-f]{16}: |best|      aejax", line)]
+    assert max(map(len, tables)) <= 80
 
 
 def test_three_axes_are_drawn_in_parallel(tiny, tmp_path):
     axes = {"optimizer.learning_rate": [1e-3, 1e-1], "model.latent.size": [1, 2], "epochs": [1, 2], "seed": [0]}
     sweep = made(tiny.experiment, tmp_path / "sweep", axes)
-    figure = figures.draw_sweep(sweep, summary.summarise(sweep, "loss_nats", "validation"), "loss_nats")["parallel"]
-    labels = [tick.get_text() for tick in data_of(figure).get_xticklabels()]
-    assert labels == ["learning_rate", "size", "epochs", "loss_nats"]
+    figure = figures.draw_sweep(summary.summarise(sweep))["parallel"]
+    labels = [tick.get_text().replace("\n", "") for tick in data_of(figure).get_xticklabels()]
+    assert labels == ["optimizer.learning_rate", "latent.size", "epochs", "loss_nats ↓"]
 
 
 @pytest.mark.parametrize(("sizes", "lines"), [(2, [10, 10]), (20, None)])
@@ -131,7 +232,7 @@ def test_the_settings_of_a_search_fill_no_plane(swept, sizes, lines):
         summary.SummaryRow({"optimizer.learning_rate": 1.3**-n, "model.latent.size": n % sizes}, [float(n)], 0, 0)
         for n in range(20)
     ]
-    drawn = figures.draw_sweep(swept, rows, "loss_nats")
+    drawn = figures.draw_sweep(replace(summary.summarise(swept), rows=rows, unranked="they are made up"))
     assert "plane" not in drawn
     tags = [text for text in data_of(drawn["parallel"]).texts if text.xy[0] == 0]
     assert 2 < len(tags) < 13  # one at every value could not be read
@@ -162,22 +263,23 @@ def test_another_ending_is_refused(swept, tmp_path):
 
 def test_paths_are_as_short_as_tells_them_apart():
     paths = ["loss.terms.kl.weight", "loss.terms.l1.weight", "optimizer.learning_rate"]
-    assert summary.short(paths) == ["kl.weight", "l1.weight", "learning_rate"]
+    assert summary.short(paths) == ["kl.weight", "l1.weight", "optimizer.learning_rate"]
+    assert summary.short(["loss.terms.kl.weight"]) == ["kl.weight"]  # not weight, of whatever
 
 
 def test_the_page_names_the_failed_and_refers_to_nothing_outside(swept):
-    rows = summary.summarise(swept, "loss_nats", "validation")
-    text = page.sweep_page(swept, rows, "loss_nats", "validation", figures.draw_sweep(swept, rows, "loss_nats"))
-    assert text.count("was not finite at step 7") == 6
+    found = summary.summarise(swept)
+    text = page.sweep_page(found, figures.draw_sweep(found))
+    assert text.count("the loss was not finite, it failed at step 7") == 6
     assert not re.search(r"(src|href)=\"(?!data:)", text)
     assert text.count("data:image/png;base64,") == 3
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 def test_a_browser_shows_the_page_and_sorts_its_table(swept, tmp_path):
-    rows = summary.summarise(swept, "loss_nats", "validation")
-    text = page.sweep_page(swept, rows, "loss_nats", "validation", {})
-    report = "document.title = [...document.querySelectorAll('tbody tr')].map(r => r.cells[1].textContent).join()"
+    text = page.sweep_page(summary.summarise(swept), {})
+    rows = "[...document.querySelectorAll('table')[0].tBodies[0].rows]"
+    report = f"document.title = {rows}.map(row => row.cells[1].textContent).join()"
     click = "document.querySelectorAll('th')[1].click();"
 
     def shown(script):

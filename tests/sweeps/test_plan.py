@@ -10,6 +10,7 @@ from aejax.core.optimizers import SGD
 from aejax.experiment import Expected
 from aejax.losses import Gaussian
 from aejax.sweeps import plan
+from aejax.sweeps.space import Range
 
 
 @pytest.mark.parametrize(
@@ -128,3 +129,37 @@ def test_only_grids_are_read_from_files(tmp_path):
     path.write_text("method: bayes\nparameters: {seed: {values: [0]}}")
     with pytest.raises(InputError, match="method 'bayes'"):
         plan.read_axes(path)
+
+
+LR, WEIGHT = "optimizer.learning_rate", "loss.terms.kl.weight"
+
+
+def test_a_folder_is_named_by_what_varies_and_what_is_fixed_and_not_by_values_that_may_be_added():
+    axes = {"data": ["mnist-5k"], WEIGHT: [0.5, 1.0], "seed": [0]}
+    name = plan.folder_name(axes)
+    assert name.startswith("kl.weight-")
+    assert plan.folder_name({"seed": [0, 1, 2], WEIGHT: [0.5, 1.0, 2.0, 4.0], "data": ["mnist-5k"]}) == name
+    assert plan.folder_name({WEIGHT: [1.0, 0.5], "data": ["mnist-5k"]}) == name
+    others = [
+        plan.folder_name(axes | {"data": ["sprites"]}),
+        plan.folder_name(axes | {"epochs": [10]}),
+        plan.folder_name(axes | {LR: [1e-3, 1e-2]}),
+        plan.folder_name({"data": ["mnist-5k"], LR: [1e-3, 1e-2]}),
+        plan.folder_name({"data": ["mnist-5k"], "seed": [0, 1]}),
+        plan.folder_name(axes, "by loss_nats"),
+        plan.folder_name(axes | {WEIGHT: Range(0.5, 1.0)}, "by loss_nats"),
+        plan.folder_name(axes | {WEIGHT: Range(0.5, 2.0)}, "by loss_nats"),
+        plan.folder_name(axes | {WEIGHT: Range(0.5, 2.0)}, "by squared_error"),
+    ]
+    assert len({name, *others}) == len(others) + 1
+    assert len(plan.folder_name({f"loss.terms.{number}.weight": [1, 2] for number in range(40)})) < 40
+
+
+def test_a_trial_s_value_at_any_path_makes_the_same_trial_again(tiny):
+    paths = ["optimizer", LR, "loss.likelihood", "model.encoder.hidden", "data", "epochs", "seed", "steps"]
+    (trial,) = plan.grid(tiny.experiment, {"optimizer": ["sgd"], LR: [0.5], "data": ["mnist-5k"]})
+    settings = plan.settings_at(trial, paths)
+    assert settings["optimizer"] == "sgd"
+    assert settings["loss.likelihood"] == "bernoulli"
+    assert settings["data"] == "mnist-5k"
+    assert plan.identity(plan.vary(tiny.experiment, settings)) == trial.id

@@ -274,6 +274,35 @@ def test_a_folder_or_a_study_of_something_else_is_refused(base, tmp_path, traine
         searched(base, {LR: [0.1]}, tmp_path / "other", storage=f"{tmp_path / 'sweep'}.journal")
 
 
+def test_a_worker_with_other_data_is_refused(base, tmp_path, trained, monkeypatch):
+    """On another machine, where the same path leads to other examples; and where two workers begin at once."""
+    storage, path = str(tmp_path / "journal"), Path(base.data.name)
+    here = opened(base, SPACE, tmp_path / "here", storage=storage)
+    content = path.read_bytes()
+    images = np.random.default_rng(1).integers(0, 255, (42, 6), np.uint8)
+    np.savez(path, x_train=images[6:], x_test=images[:6])
+    with pytest.raises(InputError, match=r"is of other data, .*data.npz here holds as many examples with other values"):
+        opened(base, SPACE, tmp_path / "there", storage=storage)
+    monkeypatch.setattr("aejax.sweeps._study.Study._require_same_data", lambda self: None)
+    there = opened(base, SPACE, tmp_path / "there", storage=storage)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="is of other data"):
+        there.study.claim(1, 64)
+    path.write_bytes(content)
+    assert opened(base, SPACE, tmp_path / "elsewhere", storage=storage).study.claim(1, 64)
+    assert here.study.claim(1, 64)
+
+
+def test_a_search_by_a_loss_whose_weights_it_varies_asks_for_another_metric(base, tmp_path, trained):
+    space = {"loss.terms.reconstruction.weight": Range(0.5, 2.0)}
+    with pytest.raises(InputError, match=r"another meaning at each loss.terms.*: give --metric squared_error"):
+        searched(base, space, tmp_path / "sweep")
+    with pytest.raises(InputError, match=r"measured on data that are not the same \(data.size vary\)"):
+        searched(base, {"data.size": [[4, 4], [8, 8]]}, tmp_path / "sweep", metric="squared_error")
+    assert not trained
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_without_optuna_the_extra_is_named(base, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match=r'optuna is needed for this .*: pip install "aejax\[sweep\]"'):

@@ -18,7 +18,7 @@ from aejax import devices, training
 from aejax.cli._sweeps import SweepCommand as Command, SweepShowCommand as Show
 from aejax.core import InputError
 from aejax.data import load
-from aejax.sweeps import Result, Sweep, claims, plan, run_sweep, summary
+from aejax.sweeps import Objective, Result, Sweep, claims, plan, run_sweep, summary
 from aejax.sweeps.plan import Trial
 from aejax.training import SuccessiveHalving, population
 
@@ -42,8 +42,8 @@ def base(tiny, data):
     return plan.replace_at(dataclasses.replace(tiny.experiment, epochs=1), "data", str(data))
 
 
-def worked(folder, trials, **options):
-    made = Sweep.create(folder, trials)
+def worked(folder, trials, objective=None, **options):
+    made = Sweep.create(folder, trials, objective=objective)
     run_sweep(made, **options)
     return made
 
@@ -163,6 +163,82 @@ def test_a_claim_keeps_others_away_until_its_worker_is_dead(base, tmp_path, monk
     assert not made.record("another", mine[0], result)  # once is enough
 
 
+def test_further_values_and_seeds_are_added_and_only_they_are_trained(base, tmp_path, monkeypatch):
+    rate, size = "optimizer.learning_rate", "model.latent.size"
+    made = worked(tmp_path / "sweep", plan.grid(base, {rate: [1e-3]}))  # of the experiment's own seed
+    (old,) = made.results().values()
+    again, fit = [], training.fit_each
+
+    def counting(experiments, **options):
+        again.extend(experiments)
+        return fit(experiments, **options)
+
+    monkeypatch.setattr(training, "fit_each", counting)
+    wider = {rate: [1e-3, 1e-2], "seed": [0, 1], size: [base.model.latent.size]}
+    worked(tmp_path / "sweep", plan.grid(base, wider))
+    assert sorted((item.optimizer.learning_rate, item.seed) for item in again) == [(1e-3, 1), (1e-2, 0), (1e-2, 1)]
+    joined = Sweep.open(tmp_path / "sweep")
+    assert joined.results()[old.id] == old
+    assert {tuple(trial.settings) for trial in joined.trials} == {(rate, "seed", size)}
+    assert [len(row.values) for row in summary.summarise(joined).rows] == [2, 2]
+    assert [entry["trials"] for entry in joined.made] == [1, 3]
+    again.clear()
+    worked(tmp_path / "sweep", plan.grid(base, {rate: [1e-2, 1e-3]}))  # the first command's values, and no fewer trials
+    assert not again
+    assert len(Sweep.open(tmp_path / "sweep").trials) == 4
+
+
+def test_a_worker_of_the_shorter_plan_leaves_what_others_are_training(base, tmp_path):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0]}))
+    Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}))
+    (tmp_path / "sweep" / "training").mkdir()
+    run_sweep(made)
+    assert len(made.finished()) == 1
+    assert (tmp_path / "sweep" / "training").exists()
+
+
+def test_a_sweep_of_an_older_version_is_shown_and_gone_on_with(base, tmp_path):
+    """Without the metric that it is compared by, and with a loss that cannot compare its trials."""
+    path = "loss.terms.reconstruction.weight"
+    trials = plan.grid(base, {path: [0.5, 1.0]})
+    made = worked(tmp_path / "sweep", trials, objective=Objective("squared_error"))
+    content = json.loads((tmp_path / "sweep" / "sweep.json").read_text())
+    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps({name: content[name] for name in ("trials", "data")}))
+    older = Sweep.open(tmp_path / "sweep")
+    assert older.results() == made.results()
+    assert summary.summarise(older).metric == "squared_error"
+    by_loss = summary.summarise(older, "loss_nats")
+    assert by_loss.best is None
+    assert f"loss_nats has another meaning at each {path}" in by_loss.unranked
+    assert [row.settings[path] for row in by_loss.rows] == [0.5, 1.0]
+    assert len(worked(tmp_path / "sweep", trials, objective=Objective("squared_error")).results()) == 2
+
+
+def test_before_the_first_result_it_is_said_what_trains_the_trials(base, tmp_path):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}), command="aejax sweep tiny seed=0,1")
+    with pytest.raises(InputError, match=r"none of the 2 trials of .*sweep has ended yet: `aejax sweep tiny seed=0,1`"):
+        summary.summarise(made)
+    (trial,) = made.claim("me", 1)
+    failed = dataclasses.replace(result_of(trial, validation={}, test={}), failed_at=3)
+    assert made.record("me", trial, failed)
+    (row,) = summary.summarise(made).rows
+    assert (row.values, row.failed, row.missing) == ([], 1, 1)
+
+
+def test_without_validation_nothing_is_the_best_and_it_is_said_why(base, tmp_path, capsys):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"optimizer.learning_rate": [1e-3, 1e-2]}))
+    for trial, value in zip(made.claim("me", 2), (2.0, 1.0), strict=True):
+        assert made.record("me", trial, result_of(trial, train={"loss_nats": value}, test={"loss_nats": value}))
+    found = summary.summarise(made)
+    assert [row.mean for row in found.rows] == [2.0, 1.0]  # the plan's order
+    summary.show(found)
+    shown = capsys.readouterr().out
+    assert "no setting is called the best: the data hold no validation part out" in shown
+    assert "┃ best" not in shown
+    with pytest.raises(InputError, match="is the best: the data hold no validation part out"):
+        found.best_trial  # noqa: B018
+
+
 def test_a_living_worker_s_claims_do_not_grow_old(base, tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "LEASE", 0.6)
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0]}))
@@ -189,7 +265,7 @@ def test_no_clock_but_the_disk_s_decides_whether_a_worker_lives(base, tmp_path, 
 def test_a_failed_trial_is_recorded_and_named(base, tmp_path):
     trials = plan.grid(base, {"optimizer": ["sgd"], "optimizer.learning_rate": [1e30, 1e-3], "epochs": [2]})
     made = worked(tmp_path / "sweep", trials)
-    rows = summary.summarise(made, "loss_nats", "validation")
+    rows = summary.summarise(made).rows
     assert [row.failed for row in rows] == [0, 1]
     assert math.isnan(rows[1].mean)
     failed = made.results()[trials[0].id]
@@ -207,9 +283,9 @@ def test_means_and_intervals_over_seeds(base, tmp_path):
         validation = {"loss_nats": value, "accuracy": value}
         made._claim(trial).write_text("me")
         assert made.record("me", trial, result_of(trial, validation=validation, test={"loss_nats": -value}))
-    best, other = summary.summarise(made, "loss_nats", "validation")
-    assert [row.mean for row in summary.summarise(made, "accuracy", "validation")] == [other.mean, best.mean]
-    by_test = summary.summarise(made, "loss_nats", "test")
+    best, other = summary.summarise(made).rows
+    assert [row.mean for row in summary.summarise(made, "accuracy").rows] == [other.mean, best.mean]
+    by_test = summary.summarise(made, part="test").rows
     assert [row.settings for row in by_test] == [best.settings, other.settings]  # the plan's order, not the best's
     assert by_test[0].mean == -best.mean > by_test[1].mean
     assert best.values == [11, 12, 13, 14]
@@ -220,9 +296,14 @@ def test_means_and_intervals_over_seeds(base, tmp_path):
         summary.summarise(made, "mig", "validation")
 
 
-@pytest.mark.parametrize(("metric", "best", "worst"), [("loss_nats", "11", "14"), ("accuracy", "14", "11")])
-def test_the_best_seed_is_shown_beside_the_mean(metric, best, worst, capsys):
-    summary.show([summary.SummaryRow({"epochs": 1}, [11.0, 12.0, 14.0], 0, 0)], metric, "validation")
+@pytest.mark.parametrize(("metric", "best", "worst"), [("loss_nats", "11.00", "14.00"), ("accuracy", "14.00", "11.00")])
+def test_the_best_seed_is_shown_beside_the_mean(base, tmp_path, metric, best, worst, capsys):
+    made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1, 2]}))
+    for trial, value in zip(made.claim("me", 3), (11.0, 12.0, 14.0), strict=True):
+        assert made.record("me", trial, result_of(trial, validation={metric: value}, test={}))
+    found = summary.summarise(made, metric)
+    assert found.best_trial.settings["seed"] == (0 if metric == "loss_nats" else 2)
+    summary.show(found)
     cells = [cell.strip() for cell in capsys.readouterr().out.split("│")]
     assert {"12.33", "3.795", best} <= set(cells)
     assert worst not in cells
@@ -234,7 +315,7 @@ def test_the_highest_is_the_first_where_higher_is_better(base, tmp_path, metric,
     for value in (0.1, 0.9):
         (trial,) = made.claim("me", 1)
         assert made.record("me", trial, result_of(trial, validation={metric: value}, test={}))
-    assert [row.mean for row in summary.summarise(made, metric, "validation")] == [0.9, 0.1]
+    assert [row.mean for row in summary.summarise(made, metric).rows] == [0.9, 0.1]
     Show(made.folder, metric)()
     shown = capsys.readouterr().out
     assert "↑" in shown
@@ -249,7 +330,7 @@ def test_a_metric_that_nobody_knows_asks_for_its_direction(base, tmp_path, capsy
     with pytest.raises(InputError, match=r"the metric sharpness is not known: give --minimize or --maximize"):
         summary.summarise(made, "sharpness", "validation")
     for better, means in (("lower", [0.1, 0.9]), ("higher", [0.9, 0.1])):
-        assert [row.mean for row in summary.summarise(made, "sharpness", "validation", better)] == means
+        assert [row.mean for row in summary.summarise(made, "sharpness", "validation", better).rows] == means
     Show(made.folder, "sharpness", maximize=True)()
     assert "sharpness ↑" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(InputError, match="contradict each other"):
@@ -262,7 +343,7 @@ def test_a_number_is_found_by_both_of_its_names(base, tmp_path):
         (trial,) = made.claim("me", 1)
         assert made.record("me", trial, result_of(trial, validation={name: 3.0}, test={}))
     for name in ("distortion_nats", "reconstruction_nats"):
-        assert [row.values for row in summary.summarise(made, name, "validation")] == [[3.0], [3.0]]
+        assert [row.values for row in summary.summarise(made, name).rows] == [[3.0], [3.0]]
 
 
 def test_results_that_are_no_numbers_are_null_on_disk(base, tmp_path):
@@ -276,19 +357,10 @@ def test_results_that_are_no_numbers_are_null_on_disk(base, tmp_path):
     assert math.isnan(read.metrics["test"]["loss_nats"])
     assert read.curves["train"][0] == 1
     assert math.isnan(read.curves["train"][1])
-    (row,) = summary.summarise(made, "loss_nats", "test")
+    (row,) = summary.summarise(made).rows
     assert (row.values, row.failed, row.missing) == ([], 1, 0)
     made._result(trial).write_text(text.replace("null}", "NaN}"))  # as an older version wrote it
     assert math.isnan(made.result_of(trial).metrics["test"]["loss_nats"])
-
-
-def test_a_loss_whose_weights_vary_is_warned_of(base, tmp_path, caplog):
-    weights = Sweep.create(tmp_path / "weights", plan.grid(base, {"loss.terms.reconstruction.weight": [0.5, 1.0]}))
-    summary.warn_of_weights(weights, "squared_error")
-    summary.warn_of_weights(Sweep.create(tmp_path / "others", plan.grid(base, {"epochs": [1, 2]})), "loss_nats")
-    assert not caplog.messages
-    summary.warn_of_weights(weights, "loss_nats")
-    assert "loss_nats has another meaning at each loss.terms.reconstruction.weight" in caplog.text
 
 
 def test_trials_without_the_metric_have_no_mean(base, tmp_path):
@@ -296,7 +368,7 @@ def test_trials_without_the_metric_have_no_mean(base, tmp_path):
     for test in ({}, {"kl_nats": 3.0}):
         (trial,) = made.claim("me", 1)
         assert made.record("me", trial, result_of(trial, validation={"loss_nats": 1.0} | test, test={}))
-    best, other = summary.summarise(made, "kl_nats", "validation")
+    best, other = summary.summarise(made, "kl_nats").rows
     assert best.mean == 3
     assert (other.values, other.failed, other.missing) == ([], 0, 0)
 
@@ -312,8 +384,9 @@ def test_a_damaged_result_is_named(base, tmp_path, content):
 def test_a_folder_of_another_sweep_or_of_none_is_refused(base, tmp_path):
     Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}))
     Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [1, 0]}))  # the same trials: it is joined
-    with pytest.raises(InputError, match="a sweep of other trials"):
-        Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 2]}))
+    for other in (dataclasses.replace(base, batch_size=4), aejax.get("ae-keras")):
+        with pytest.raises(InputError, match="a sweep of other settings: choose another --out"):
+            Sweep.create(tmp_path / "sweep", plan.grid(other, {"seed": [0, 2]}))
     content = json.loads((tmp_path / "sweep" / "sweep.json").read_text())
     for number, trial in enumerate(content["trials"]):
         trial["id"] = f"{number:016x}"  # as an older version may have it
@@ -342,8 +415,8 @@ def fit(experiments, **options):  # as long as training, and as ready to be kill
     return [Outcome(Path(sys.argv[2]), experiment.seed) for experiment in experiments]
 
 class Outcome:
-    failed_at = stopped_after = None
-    shape, state = (), None
+    failed_at = stopped_after = state = preprocess = reference = None
+    shape = ()
     def __init__(self, log, seed):
         self.trained, self.history = self, [{"split": "train", "loss_nats": 0.0}]
         self.seed = seed

@@ -54,7 +54,10 @@ class Widths(list):
 def assert_same_bits(outcomes, others):
     for one, other in zip(outcomes, others, strict=True):
         assert (one.failed_at, one.stopped_after) == (other.failed_at, other.stopped_after)
-        rows = [[row | {"seconds": 0} for row in outcome.trained.history] for outcome in (one, other)]
+        rows = [
+            [row | {"seconds": 0, "examples_per_second": 0} for row in outcome.trained.history]
+            for outcome in (one, other)
+        ]
         assert rows[0] == rows[1]
         jax.tree.map(np.testing.assert_array_equal, one.trained.state, other.trained.state)
 

@@ -1,8 +1,10 @@
 import dataclasses
+import itertools
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -15,9 +17,9 @@ from aejax.core.optimizers import SGD
 from aejax.data import Dataset
 from aejax.devices import programs
 from aejax.losses import KL, Gaussian, GaussianNoise, Loss, Reconstruction
-from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder
+from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, MLPEncoder, Plain
 from aejax.sweeps import budget, plan
-from aejax.training import EarlyStopping, SuccessiveHalving, population
+from aejax.training import EarlyStopping, SuccessiveHalving, _group, population
 from aejax.training._group import Population
 from tests.helpers import virtual
 
@@ -320,3 +322,40 @@ def test_the_compiled_program_takes_at_least_what_its_budget_says(tiny, monkeypa
     assert 4 * 7 * params <= own.member_bytes < min(compiled, 4 * 7 * params + 100)
     assert own.data_bytes == (40 + 11) * (16 + 4)  # a byte for each pixel, four for a label
     assert own.lanes * own.members == 4
+
+
+def test_experiments_of_several_structures_end_in_their_order_as_they_would_alone(tiny):
+    sizes = (2, 3, 2, 3)
+    members = [
+        dataclasses.replace(
+            tiny.experiment, seed=seed, model=tiny.experiment.model.clone(latent=Plain(size)), optimizer=Adam(10**-seed)
+        )
+        for seed, size in enumerate(sizes, 1)
+    ]
+    seen = []
+    watch = [lambda rows, state: seen.extend((row["member"], row["loss_nats"]) for row in rows)]
+    outcomes = population.fit_many(members, dataset=tiny.dataset, observers=watch)
+    for place, (member, outcome) in enumerate(zip(members, outcomes, strict=True)):
+        alone = aejax.fit(member, dataset=tiny.dataset)
+        assert outcome.trained.experiment == alone.experiment
+        assert_same_curve(outcome.trained.history, alone.history)
+        assert [loss for at, loss in seen if at == place] == [row["loss_nats"] for row in outcome.trained.history]
+
+
+def test_one_experiment_that_cannot_be_trained_stops_all_structures_before_one_trains(tiny):
+    bad = dataclasses.replace(tiny.experiment, model=tiny.experiment.model.clone(latent=Plain(2)), batch_size=4000)
+    seen = []
+    with pytest.raises(InputError, match="batch_size is 4000"):
+        population.fit_many([tiny.experiment, bad], dataset=tiny.dataset, observers=[lambda *each: seen.append(each)])
+    assert not seen
+
+
+def test_the_time_of_members_that_train_together_is_shared_out(tiny, monkeypatch):
+    """Three members side by side, by a clock that goes on by six seconds whenever it is read, once an epoch."""
+    ticks = itertools.count(0, 6)
+    monkeypatch.setattr(_group, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
+    monkeypatch.setattr(devices, "lanes", lambda: 1)
+    for outcome in fitted(variants(tiny.experiment), dataset=tiny.dataset):
+        rows = [row for row in outcome.trained.history if row["split"] == "train"]
+        assert [row["seconds"] for row in rows] == [2.0, 2.0]
+        assert [row["examples_per_second"] for row in rows] == [20.0, 20.0]
