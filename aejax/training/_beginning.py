@@ -42,7 +42,7 @@ def opened(
         return None
     steps_per_epoch = len(dataset.train) // experiment.batch_size
     if resume is None:
-        return Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch, params, record, notes)
+        return Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch, params, record, notes=notes)
     run = Run(Path(resume))
     changed = differences(run.experiment, experiment)
     # More epochs or steps only lengthen a run, and data may be moved; anything else would make it another experiment.
