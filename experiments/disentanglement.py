@@ -1,6 +1,6 @@
 """Measures whether a heavier rate disentangles: vae-sprites and beta-vae-sprites differ in their KL's weight alone.
 
-    python experiments/disentanglement.py         one seed, a tenth of the data (too little), and a picture of the data
+    python experiments/disentanglement.py         one seed, a tenth of train and test (too little), and a picture of the data
     python experiments/disentanglement.py full    five seeds as registered, and the result as JSON
 
 The scores are those of the 10,240 test images, whose combinations of factors are in no other part. The weight of 16
@@ -46,8 +46,8 @@ full = sys.argv[1:] == ["full"]
 experiments = {model: aejax.get(name) for model, name in NAMES.items()}
 dataset = load(experiments["vae"].data)
 if not full:
-    few = dataset.train.take(np.arange(len(dataset.train) // 10))
-    dataset = Dataset(dataset.name, few, dataset.validation, dataset.test)
+    train, test = (part.take(np.arange(len(part) // 10)) for part in (dataset.train, dataset.test))
+    dataset = Dataset(dataset.name, train, dataset.validation, test)
 start, test = time.perf_counter(), {}
 for model, experiment in experiments.items():
     rows = []

@@ -50,12 +50,12 @@ def result(experiment: Experiment, samples: int) -> dict[str, Any]:
     kept = sorted(Path("runs", experiment.name).glob("*/result.json"))
     if kept:
         return json.loads(kept[-1].read_text())
-    run = aejax.fit(experiment, folder="runs", samples=samples, show_progress=True).run
+    run = aejax.fit(experiment, folder="runs", samples=samples, show_progress=True, figures=False).run
     return json.loads((run.path / "result.json").read_text())
 
 
 MODES = {
-    (): (ONE, quick, 100),
+    (): (ONE, quick, 50),
     ("mnist",): (ONE | TWO, shortened, 5000),
     ("mnist", "full"): (ONE | TWO, full, 5000),
 }

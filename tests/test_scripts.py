@@ -85,8 +85,8 @@ def test_the_tables_of_a_page_are_what_the_results_say(page):
 def test_bold_is_what_is_as_good_as_a_published_figure_and_nothing_else():
     tables = script("tables")
     rows = [row.split("|") for row in tables.entries().splitlines() if row.startswith("| `")]
-    assert len(rows) == len(aejax.names())
-    for name, row in zip(aejax.names(), rows, strict=True):
+    names = [name for name in aejax.names() if aejax.get(name).expected]
+    for name, row in zip(names, rows, strict=True):
         published, baseline, measured, _, reached = (cell.strip() for cell in row[4:9])
         test = json.loads((RESULTS / f"{name}.json").read_text())["test"]
         expected = aejax.get(name).expected
@@ -112,6 +112,7 @@ def test_reproduce_keeps_the_result_and_compares_the_mean_over_seeds(tmp_path, m
     experiment = EXPERIMENT.__class__(**{**vars(EXPERIMENT), "expected": Expected("squared_error", 1e9)})
     monkeypatch.setattr(reproduce.aejax, "get", lambda name: experiment)
     monkeypatch.setattr("aejax.training.fitting.data_of", lambda *arguments: DATASET)
+    monkeypatch.setattr(reproduce, "load", lambda data: DATASET)
     monkeypatch.setattr(reproduce, "RESULTS", tmp_path / "results")
     assert reproduce.reproduce("tiny", tmp_path, seeds=3)
     result = json.loads((tmp_path / "results" / "tiny.json").read_text())

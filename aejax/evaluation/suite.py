@@ -139,7 +139,7 @@ def _test_row(trained: Trained) -> list[dict[str, Any]]:
     result = None if trained.run is None else trained.run.result()
     if result is None or result.get("epochs") != last["epoch"]:
         return []
-    shared = {name: value for name, value in result["test"].items() if name in last}
+    shared = {name: value for name, value in result["test"].items() if name in last and value is not None}
     return [{"epoch": last["epoch"], "step": last["step"], "split": "test"} | shared] if shared else []
 
 

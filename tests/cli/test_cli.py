@@ -28,6 +28,7 @@ def trained(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_training_leaves_a_whole_run_directory(trained):
     names = {path.name for path in trained.iterdir()}
     files = {"experiment.json", "metrics.jsonl", "result.json", "state.json", "lock"}
@@ -140,6 +141,7 @@ def test_figures_are_drawn_again(trained, command):
     assert "reconstructions.png" in out
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_with_its_own_settings(trained, command):
     assert command("train", "ae-keras", "--resume", trained, "--epochs", "3")[0] == 0
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]

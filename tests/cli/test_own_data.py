@@ -61,6 +61,7 @@ def scores(command, folder, x):
     return np.load("scores.npy"), out
 
 
+@pytest.mark.slow
 def test_the_same_rows_in_any_type_get_the_same_scores_and_flags(folder, command):
     expected, said = scores(command, folder, ROWS)
     assert len(expected) == 120

@@ -42,6 +42,7 @@ def test_what_is_lost_is_what_told_examples_apart(column, lost, caplog):
     assert bool(caplog.messages) == lost
 
 
+@pytest.mark.slow
 def test_standardising_keeps_what_float32_would_lose(tmp_path, caplog):
     np.save(tmp_path / "x.npy", TIMES)
     data = Data(str(tmp_path / "x.npy"), validation=0.0, preprocess=Standardise())

@@ -86,6 +86,7 @@ def trained(tiny):
     return aejax.fit(dataclasses.replace(tiny.experiment, loss=loss, epochs=30), dataset=tiny.dataset)
 
 
+@pytest.mark.slow
 def test_denoising_is_measured_at_levels_in_and_out_of_training_s(trained, tiny):
     metrics = measure(trained, tiny.dataset.test)
     clean = tiny.dataset.test.x / 255

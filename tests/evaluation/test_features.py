@@ -17,6 +17,7 @@ from aejax.models import ExactTopK
 SOURCE = SyntheticFeatures(features=20, values=20, roots=2, branching=2, depth=1, least=0.05, bias=0.0)
 
 
+@pytest.mark.slow
 def test_true_features_are_found_wherever_they_are_active(monkeypatch):
     monkeypatch.setitem(synthetic.SOURCES, "synthetic-dictionary", SOURCE)
     monkeypatch.setattr("aejax.evaluation._features.CHUNK", 30)

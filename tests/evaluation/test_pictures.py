@@ -41,6 +41,7 @@ def rows(figure):
     return [label.get_text() for label in figure.axes[0].get_yticklabels()]
 
 
+@pytest.mark.slow
 def test_every_picture_names_the_experiment_the_run_the_data_and_what_it_shows(drawn):
     trained, figures = drawn
     expected = "loss reconstructions codes latent_units traversals samples interpolations"
@@ -126,6 +127,7 @@ def test_data_are_drawn_on_the_scale_that_is_theirs(tiny, low, high, ends):
         assert shown_limits(trained, hot)[1] < 1.1 * high
 
 
+@pytest.mark.slow
 def test_rows_of_numbers_are_drawn_standardised_where_the_model_sees_them_so(tiny):
     rng = np.random.default_rng(0)
     some = Examples((rng.normal(size=(40, 3)) * [1, 100, 10_000]).astype(np.float32))

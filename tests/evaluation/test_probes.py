@@ -48,6 +48,7 @@ def in_order(tiny, tmp_path):
     return aejax.fit(experiment, folder=tmp_path / "runs", figures=False)
 
 
+@pytest.mark.slow
 def test_the_examples_of_a_probe_are_from_all_of_the_data(in_order, capsys):
     """The first 90 of 900 have one class."""
     ProbeCommand(in_order.run.path, ("knn",), most=90)()
@@ -113,6 +114,7 @@ def test_the_units_of_a_code_s_dimensions_make_no_difference(kind):
     assert probe(kind, codes * units, labels, test * units, test_labels) == expected
 
 
+@pytest.mark.slow
 def test_raw_values_and_pca_of_train_stand_beside_the_code(tiny):
     """Of noise, where every other input has other neighbours."""
     rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import aejax
-from aejax.cli import _entry
+from aejax.cli import _entry, _training
 from aejax.experiment import registry, train_command
 from aejax.losses import CodeL1, Reconstruction
 from aejax.sweeps import plan
@@ -24,14 +24,14 @@ def parsed(monkeypatch):
     def stop(command, options, experiment, arguments):
         raise Parsed(parse(command, options, experiment, arguments))
 
-    parse = _entry._parse
-    monkeypatch.setattr(_entry, "_parse", stop)
+    parse = _training._parse
+    monkeypatch.setattr(_training, "_parse", stop)
 
     def parsed(command):
         monkeypatch.setattr(sys, "argv", shlex.split(command))
         with pytest.raises(Parsed) as caught:
             _entry.main()
-        return caught.value.args[0].experiment
+        return _training._experiment(caught.value.args[0].experiment)
 
     return parsed
 

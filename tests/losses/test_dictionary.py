@@ -208,6 +208,7 @@ def test_no_dead_unit_adds_nothing_and_no_gradient():
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), alone, beside)
 
 
+@pytest.mark.slow
 def test_aux_k_brings_dead_units_back():
     """Units whose pre-activations are below zero everywhere have no other gradient."""
     x = jnp.asarray(np.random.default_rng(2).normal(size=(64, D)), jnp.float32)

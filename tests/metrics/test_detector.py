@@ -67,6 +67,7 @@ def test_neighbours_on_a_line():
     np.testing.assert_allclose(own(nearest, line), [1.5, *[1.0] * 8, 1.5], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_far_cluster_is_not_its_own_neighbourhood():
     rows = np.concatenate([RANDOM, np.full((4, 3), 9.0)])
     far = view(np.full((1, 3), 9.0))
@@ -76,6 +77,7 @@ def test_a_far_cluster_is_not_its_own_neighbourhood():
     assert scored(SampleDistance(4), far, view(rows))[0] > 5
 
 
+@pytest.mark.slow
 def test_the_space_of_distances_is_that_of_codes_or_of_values():
     reference, seen = view(RANDOM), view(RANDOM[:5] + 0.5)
     moved = View(reference.code[::-1] * 7, reference.nats, reference.x, reference.residual)
@@ -288,6 +290,7 @@ def test_a_conditional_model_has_no_detector():
         aejax.fit(conditional)
 
 
+@pytest.mark.slow
 def test_a_run_without_a_detector_says_so():
     fitted = aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), dataset=DATASET)
     with pytest.raises(InputError, match="tiny has no detector: score by squared_error or nats"):

@@ -212,6 +212,7 @@ def test_the_suite_scores_and_draws_what_has_known_factors(known):
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["shade", "place"]
 
 
+@pytest.mark.slow
 def test_the_suite_leaves_out_what_it_cannot_score(known, tiny):
     trained, dataset = known
     assert not evaluated.suits(tiny.experiment)

@@ -171,6 +171,7 @@ def test_a_rate_that_is_no_share_is_refused(rate):
         apply(WinnerTakeAll(12, rate), True)
 
 
+@pytest.mark.slow
 def test_training_counts_its_steps_and_resumes_with_the_same_bits(tiny, tmp_path):
     model = Autoencoder(MLPEncoder(), TopK(6, 2, begin=5, anneal_steps=8), UnitNormDecoder())
     experiment = dataclasses.replace(tiny.experiment, model=model)

@@ -88,6 +88,7 @@ def test_only_an_older_run_needs_orbax(folder, monkeypatch):
     assert int(aejax.load(new).state.step) == 10
 
 
+@pytest.mark.slow
 def test_a_sweep_keeps_its_result_and_what_was_in_training_goes_on_from_its_second_epoch(folder):
     sweep = Sweep.open(Path("sweep"))
     (done,) = sweep.results().values()

@@ -60,6 +60,7 @@ def test_the_best_trial_becomes_a_run_from_its_kept_state(base, tmp_path, drawn)
     assert int(longer.state.step) == 3 * trained.run.steps_per_epoch
 
 
+@pytest.mark.slow
 def test_what_was_not_kept_is_trained_again_and_that_is_said(base, tmp_path, drawn, caplog):
     made = worked(tmp_path / "sweep", base, {RATE: [1e-2, 1e-3]}, keep=0)
     assert not (made.folder / "models").exists()

@@ -114,6 +114,7 @@ def test_later_groups_are_better_for_what_was_told(base, tmp_path, trained):
     assert np.mean([trial.value for trial in told(search)][20:]) < 0.3 * by_chance
 
 
+@pytest.mark.slow
 def test_the_same_search_proposes_the_same_again(base, tmp_path, trained):
     first, second = (searched(base, SPACE, tmp_path / name, trials=20, width=5) for name in "ab")
     assert [trial.params for trial in told(first)] == [trial.params for trial in told(second)]

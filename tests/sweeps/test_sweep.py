@@ -64,6 +64,7 @@ def test_every_trial_leaves_the_result_that_it_has_alone(base, tmp_path):
     assert not list((tmp_path / "sweep" / "claims").iterdir())
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_goes_on_and_repeats_nothing(base, tmp_path, monkeypatch):
     trials = plan.grid(base, {"seed": [0, 1, 2, 3]})
     made = Sweep.create(tmp_path / "sweep", trials)
@@ -94,6 +95,7 @@ def test_a_stopped_sweep_goes_on_and_repeats_nothing(base, tmp_path, monkeypatch
     assert len(again) == 2
 
 
+@pytest.mark.slow
 def test_what_a_dead_worker_was_at_work_on_goes_on_where_it_was(base, tmp_path, monkeypatch):
     trials = plan.grid(dataclasses.replace(base, epochs=5), {"seed": [0, 1, 2]})
     undisturbed = worked(tmp_path / "undisturbed", trials).results()

@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 import aejax
 from aejax.core import Examples, spread
@@ -11,6 +12,7 @@ from aejax.sweeps import _thumbnails
 from aejax.trained import Trained
 
 
+@pytest.mark.slow
 def test_a_strip_has_the_examples_and_what_the_model_makes_of_them(tiny):
     model = ConditionalAutoencoder(MLPEncoder((4,)), GaussianLatent(2), MLPDecoder(), classes=3)
     loss = Loss(terms={"reconstruction": Reconstruction(), "kl": KL()})

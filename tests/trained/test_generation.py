@@ -38,6 +38,7 @@ def conditional():
     return aejax.fit(dataclasses.replace(EXPERIMENT, model=model, loss=ELBO, epochs=1), dataset=DATASET)
 
 
+@pytest.mark.slow
 def test_codes_of_the_prior_are_standard_normal_and_of_the_posterior_like_the_training_s(vae):
     drawn = vae.draw_codes(20_000)
     np.testing.assert_allclose(drawn.mean(axis=0), 0, atol=0.03)

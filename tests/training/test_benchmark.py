@@ -41,13 +41,13 @@ def test_the_cost_of_a_step_grows_with_the_batch(dataset):
 
 @pytest.mark.slow
 def test_the_share_of_waiting_is_that_of_an_epoch_which_compiles_nothing(dataset, monkeypatch):
-    def fit(experiment, **_):
+    def fit(experiment, dataset, **_):
         for seconds in (30.0, 1.0, 1.0, 1.0):
             record_duration("input", 0.2)
             record_duration("epoch", seconds)
         return SimpleNamespace(experiment=experiment.resolve(dataset))
 
-    monkeypatch.setattr(sys.modules["aejax.training.benchmark"], "fit", fit)
+    monkeypatch.setattr(sys.modules["aejax.training.benchmark"], "train", fit)
     assert bench(EXPERIMENT, dataset, epochs=3)["input_wait_share"] == pytest.approx(0.2)
 
 

@@ -46,6 +46,7 @@ def whole():
     return fit(BATCH, dataset=DATASET, parallel=ONE)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_ends_with_the_same_bits(whole, tmp_path):
     begun = fit(dataclasses.replace(BATCH, epochs=2), dataset=DATASET, folder=tmp_path, parallel=ONE)
     resumed = fit(BATCH, dataset=DATASET, resume=begun.run.path, parallel=ONE)
@@ -56,7 +57,9 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(whole, tmp_path):
     assert resumed.preprocess.scale == whole.preprocess.scale > 2
 
 
-@pytest.mark.parametrize("experiment", [BATCH, JUMPS], ids=["batch-top-k", "jump-relu"])
+@pytest.mark.parametrize(
+    "experiment", [BATCH, pytest.param(JUMPS, marks=pytest.mark.slow)], ids=["batch-top-k", "jump-relu"]
+)
 def test_members_of_a_population_are_runs_alone(whole, experiment):
     terms = {**experiment.loss.terms, "aux": AuxK(0.5, window=9.0)}
     if "l0" in terms:
@@ -70,6 +73,7 @@ def test_members_of_a_population_are_runs_alone(whole, experiment):
         jax.tree.map(close, members[0].trained.state, whole.state)
 
 
+@pytest.mark.slow
 def test_a_stream_is_what_data_in_memory_are(tmp_path):
     np.save(tmp_path / "x.npy", DATASET.train.x)
     pack(str(tmp_path / "x.npy"), tmp_path / "packed")

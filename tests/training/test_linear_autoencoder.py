@@ -43,6 +43,7 @@ def principal(x):
     return singular**2 / len(x), directions
 
 
+@pytest.mark.slow
 def test_the_decoder_s_singular_vectors_are_the_principal_directions(optimum):
     x, _, decoder = optimum
     directions = np.linalg.svd(decoder.T, full_matrices=False)[0].T

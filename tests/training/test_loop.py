@@ -194,6 +194,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
     assert same_bits(resumed.state, trained.state)
 
 
+@pytest.mark.slow
 def test_any_altered_byte_of_a_checkpoint_is_noticed(tmp_path):
     trained = loop.train(EXPERIMENT, folder=tmp_path, dataset=DATASET)
     for run in (trained.run.path, made_older(trained.run.path)):

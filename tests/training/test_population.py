@@ -59,6 +59,7 @@ def test_each_member_ends_as_it_would_alone(tiny):
         np.testing.assert_allclose(outcome.trained.reconstruct(x), alone.reconstruct(x), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_arrays_are_taken_as_a_run_takes_them(tiny):
     members = variants(tiny.experiment, epochs=1)[:2]
     x, label = tiny.dataset.train.x, tiny.dataset.train.label
@@ -89,6 +90,7 @@ def test_with_a_shared_order_members_of_the_first_seed_end_as_they_would_alone(t
     assert curve(own.trained.history) != curve(shared.trained.history)
 
 
+@pytest.mark.slow
 def test_one_program_serves_every_number_and_any_epoch(tiny):
     programs._train.clear_cache()
     for rates in ((1e-3, 1e-2, 3e-3), (1e-4, 5e-2, 0.7e-3)):
@@ -150,6 +152,7 @@ def test_a_population_is_split_to_fit_memory_and_ends_the_same(tiny, monkeypatch
         assert_same_curve(one.trained.history, other.trained.history)
 
 
+@pytest.mark.slow
 def test_successive_halving_keeps_the_best_and_their_curves(tiny, monkeypatch):
     monkeypatch.setattr(devices, "lanes", lambda: 2)  # who is compared trains side by side nevertheless
     members = variants(tiny.experiment, (1e-5, 1e-2, 1e-4, 3e-2), epochs=6)
@@ -350,6 +353,7 @@ def test_one_experiment_that_cannot_be_trained_stops_all_structures_before_one_t
     assert not seen
 
 
+@pytest.mark.slow
 def test_the_time_of_members_that_train_together_is_shared_out(tiny, monkeypatch):
     """Three members side by side, by a clock that goes on by six seconds whenever it is read, once an epoch."""
     ticks = itertools.count(0, 6)

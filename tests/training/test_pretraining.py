@@ -52,6 +52,7 @@ def test_unrolled_layers_encode_and_decode_as_one_after_the_other(tiny, model, r
     np.testing.assert_allclose(started.decode(z), back, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_layer_learns_on_the_codes_before_it_with_its_own_loss(tiny, tmp_path):
     top = dataclasses.replace(LAYER, loss=Loss(Gaussian()), epochs=3)
     deep = FREE.clone(encoder=MLPEncoder((7, 6), "sigmoid"), decoder=MLPDecoder((6, 7), "sigmoid"))
@@ -88,6 +89,7 @@ def test_an_rbm_learns_the_probabilities_of_its_data(tiny):
     assert history[-1]["reconstruction_nats"] < 0.5
 
 
+@pytest.mark.slow
 def test_normalisation_starts_as_fresh_as_ever(tiny):
     normed = stack(FREE.clone(encoder=MLPEncoder((7,), "sigmoid", "batch")))
     params = pretraining.unroll(normed, tiny.dataset, pretraining.layers(normed, [LAYER] * 2, tiny.dataset))
@@ -122,6 +124,7 @@ def test_training_starts_from_the_given_parameters(tiny):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), again.state.params, first.state.params)
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_started_from_and_keeps_saying_it(tiny, tmp_path):
     def started(params=None, **where):
         run = loop.train(stack(FREE), dataset=tiny.dataset, params=params, **where).run

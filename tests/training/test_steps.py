@@ -57,7 +57,7 @@ def test_rows_inside_an_epoch_are_no_epochs_where_epochs_are_timed_and_counted()
         trained = aejax.fit(often, dataset=DATASET, intervals=Intervals(log_steps=2))
     assert len(recorded.seconds["epoch"]) == 3
     assert sum(recorded.seconds["epoch"]) == pytest.approx(sum(row.get("seconds", 0.0) for row in trained.history))
-    assert report.result(trained, {})["epochs"] == 3
+    assert report.result(trained, {}, 1)["epochs"] == 3
 
 
 @pytest.mark.parametrize("kept", [2, 5, 6, 9, 12])
@@ -104,6 +104,7 @@ def test_steps_lengthen_a_run_and_do_not_shorten_it(tmp_path):
         loop.train(dataclasses.replace(STEPS, steps=15), resume=run.path, dataset=DATASET)
 
 
+@pytest.mark.slow
 def test_members_of_a_population_are_counted_in_steps_too():
     members = [dataclasses.replace(STEPS, seed=seed) for seed in (0, 1)]
     for member, outcome in zip(members, fit_many(members, dataset=DATASET), strict=True):
@@ -217,6 +218,7 @@ def test_a_negative_number_of_steps_is_refused():
         aejax.fit(dataclasses.replace(STEPS, steps=-1), dataset=DATASET)
 
 
+@pytest.mark.slow
 def test_patience_ends_training_as_early_stopping_does_in_a_population(tmp_path):
     wild = dataclasses.replace(EXPERIMENT, epochs=30, optimizer=Adam(0.1))
     (alone,) = fit_many([wild], dataset=DATASET, selection=EarlyStopping(patience=2))

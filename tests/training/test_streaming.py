@@ -182,6 +182,7 @@ def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, mo
         np.testing.assert_array_equal(np.concatenate(shares, axis=1), whole)
 
 
+@pytest.mark.slow
 def test_an_epoch_is_read_as_soon_as_the_next_one_has_begun(experiment, monkeypatch):
     events = []
     dispatch, rows = Program.train, RowLog.rows
