@@ -1,6 +1,6 @@
 """Measures whether a heavier rate disentangles: vae-sprites and beta-vae-sprites differ in their KL's weight alone.
 
-    python experiments/disentanglement.py         one seed, a tenth of train and test (too little), and a picture of the data
+    python experiments/disentanglement.py         one seed, a tenth of the data (too little), and a picture of them
     python experiments/disentanglement.py full    five seeds as registered, and the result as JSON
 
 The scores are those of the 10,240 test images, whose combinations of factors are in no other part. The weight of 16
