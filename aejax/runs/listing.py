@@ -83,7 +83,8 @@ class ListedRun:
         if self.entry not in registry.names():
             return None
         usual = dict(_settings(to_json(registry.get(self.entry))))
-        return {path: value for path, value in self.settings.items() if usual.get(path) != value}
+        # Data stand there by their name, which is a setting of theirs too.
+        return {path: value for path, value in self.settings.items() if path != "data" and usual.get(path) != value}
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:

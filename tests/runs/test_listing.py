@@ -96,6 +96,15 @@ def test_what_differs_from_the_registered_experiment_is_said_once(folder):
     assert differences([found["done"], found["other"]])[1] == ["data=mnist-5k", "not registered"]
 
 
+def test_of_an_older_run_the_same_is_found_out(folder):
+    for path in folder.rglob("experiment.json"):
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({name: value for name, value in content.items() if name != "changed"}))
+    found = named(find_runs(folder))
+    assert found["stopped"].changed == {"data.name": "mnist-5k", "optimizer.learning_rate": 1e-2}
+    assert found["other"].changed is None
+
+
 @pytest.mark.parametrize(
     ("conditions", "tags", "names"),
     [
