@@ -148,8 +148,6 @@ class Parallel:
     def distribute(self, batches: T) -> T:
         """Gives each device its part of every batch, out of this host's share of them, `[steps, examples, ...]`."""
         sharding = NamedSharding(self.mesh, PartitionSpec(None, BATCH_AXIS))
-        if not hosts.several():
-            return jax.device_put(batches, sharding)
         return jax.tree.map(partial(jax.make_array_from_process_local_data, sharding), batches)
 
     def everywhere(self, part: T) -> T:
