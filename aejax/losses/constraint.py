@@ -20,8 +20,37 @@ _FEWEST = 1e-2
 """The least share of its target that a number of active units counts as, whose logarithm is taken."""
 
 
+class Steered(Term):
+    """Measures what another term does, and steers how much that counts in the loss: the base of controllers."""
+
+    term: Term
+
+    @property
+    def unit(self) -> str:
+        """The unit of the inner term."""
+        return self.term.unit
+
+    @property
+    def needs(self) -> tuple[Trait, ...]:
+        """What the inner term needs."""
+        return self.term.needs
+
+    @property
+    def meets(self) -> tuple[Trait, ...]:
+        """What the inner term has."""
+        return self.term.meets
+
+    def resolve(self, examples: int) -> Self:
+        """Returns this term with the number of training examples filled in its inner one, if that uses it."""
+        return replace(self, term=self.term.resolve(examples))
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """Returns the value of the inner term."""
+        return self.term(forward)
+
+
 @configurable
-class GECO(Term):
+class GECO(Steered):
     """Holds the mean of a term at or below `target`, by a Lagrange multiplier that follows how far it is from it.
 
     Rezende & Viola 2018 (Taming VAEs), algorithm 1: beside `KL`, the rate is minimised under a constraint on the
@@ -38,29 +67,6 @@ class GECO(Term):
     """alpha, the share of the moving average that a step keeps."""
     rate: float = positive(default=1e-4)
     """How fast the multiplier follows: the change of its logarithm in a step, per unit of distance from the target."""
-
-    @property
-    def unit(self) -> str:
-        """The unit of the term that is constrained."""
-        return self.term.unit
-
-    @property
-    def needs(self) -> tuple[Trait, ...]:
-        """What the term that is constrained needs."""
-        return self.term.needs
-
-    @property
-    def meets(self) -> tuple[Trait, ...]:
-        """What the term that is constrained has."""
-        return self.term.meets
-
-    def resolve(self, examples: int) -> Self:
-        """Returns the constraint of the term with the number of training examples filled in, if it uses that."""
-        return replace(self, term=self.term.resolve(examples))
-
-    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """Returns the value of the term that is constrained."""
-        return self.term(forward)
 
     def contribution(self, value: Float[Array, " batch"], forward: Forward) -> Float[Array, " batch"]:
         """Returns the multiplier times the distance from the target, and moves the multiplier.
@@ -92,7 +98,7 @@ class GECO(Term):
 
 
 @configurable
-class TargetL0(Term):
+class TargetL0(Steered):
     """Holds the mean number of active units of an example at `target`, by the weight of a term that makes codes sparse.
 
     It is a controller of the factor on that weight, (L0 / target)^damping times a factor m that becomes
@@ -109,29 +115,6 @@ class TargetL0(Term):
     """The integral gain: the change of log m in a step, per logarithm of L0 / target."""
     damping: float = 0.5
     """The proportional gain, at least 0."""
-
-    @property
-    def unit(self) -> str:
-        """The unit of the term."""
-        return self.term.unit
-
-    @property
-    def needs(self) -> tuple[Trait, ...]:
-        """What the term needs."""
-        return self.term.needs
-
-    @property
-    def meets(self) -> tuple[Trait, ...]:
-        """What the term has."""
-        return self.term.meets
-
-    def resolve(self, examples: int) -> Self:
-        """Returns the controller of the term with the number of training examples filled in, if it uses that."""
-        return replace(self, term=self.term.resolve(examples))
-
-    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """Returns the value of the term."""
-        return self.term(forward)
 
     def contribution(self, value: Float[Array, " batch"], forward: Forward) -> Float[Array, " batch"]:
         """Returns the value times the weight and the factor, and moves the factor.

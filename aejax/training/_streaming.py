@@ -112,9 +112,7 @@ class StreamedSource:
         """Yields the batches from step `start` to before step `stop` in chunks, and waits for each to be read."""
         if self._next != start:
             length = self._steps_in(self.batch_size)
-            reader = self._windows if self._windowed else Shuffled
-            order = reader(self._train, self.parallel, self.seed, self.batch_size)
-            chunks = TrainingChunks(order, self.parallel, length, start, self.last)
+            chunks = TrainingChunks(self._order(), self.parallel, length, start, self.last)
             self._next, self._rest, self._reader = start, None, _ahead(chunks)
         while self._next < stop:
             chunk = next(self._reader) if self._rest is None else self._rest
@@ -147,9 +145,11 @@ class StreamedSource:
         held = _shapes(part, max(1, self._steps_in(size)) * size) if size else None
         return Batches(train), held
 
-    def _windows(self, part: Stored, parallel: Parallel, seed: int, batch_size: int) -> "Windows":
-        order = WindowedOrder.of(len(part), self._bytes, batch_size, self.window, seed)
-        return Windows(part, parallel, order, self.last)
+    def _order(self) -> "Order":
+        if not self._windowed:
+            return Shuffled(self._train, self.parallel, self.seed, self.batch_size)
+        order = WindowedOrder.of(len(self._train), self._bytes, self.batch_size, self.window, self.seed)
+        return Windows(self._train, self.parallel, order, self.last)
 
     def _steps_in(self, batch_size: int) -> int:
         """Returns the number of batches of this size in a chunk."""
