@@ -119,17 +119,15 @@ def pack(
         InputError: where the data cannot be read or kept, and where the folder cannot be written or is another's.
     """
     folder = Path(folder).expanduser()
-    begun = _packed.is_packed(folder)
-    taken = folder.exists() and not begun
-    if taken or not folder.parent.is_dir():  # known before the source is read, which may take long
+    named = isinstance(source, str | Path)
+    going_on = _packed.is_packed(folder) and not (named and _packed.is_whole(folder))
+    if (folder.exists() and not going_on) or not folder.parent.is_dir():  # known before the source is read
         raise InputError(f"{folder} cannot be made: name a folder that is not there yet, in one that is")
     if part not in PARTS:
         raise InputError(f"the part is {part!r}: give {', '.join(PARTS)}")
     if not isinstance(source, str | Path):
         return pack_batches(source, folder, part, dtype)
     source = str(source)
-    if begun and _packed.is_whole(folder):
-        raise InputError(f"{folder} cannot be made: name a folder that is not there yet, in one that is")
     if source.startswith(_TFDS):
         splits = _tfds.splits(source.removeprefix(_TFDS))
         parts = {name: split.chunks() for name, split in splits.items()}

@@ -1,7 +1,7 @@
 """Defines constraints: terms whose weight follows from how far a value is from its target."""
 
 import math
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import jax
@@ -20,10 +20,12 @@ _FEWEST = 1e-2
 """The least share of its target that a number of active units counts as, whose logarithm is taken."""
 
 
+@dataclass(frozen=True)
 class Steered(Term):
     """Measures what another term does, and steers how much that counts in the loss: the base of controllers."""
 
-    term: Term
+    term: Term = field(default_factory=Reconstruction)
+    """The inner term, whose own weight is not used."""
 
     @property
     def unit(self) -> str:

@@ -71,6 +71,15 @@ def _is_taken(file: IO[Any], wait: bool, kind: int = fcntl.LOCK_EX) -> bool:
     return True
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Reads a JSON object; a file that is not there, is damaged or holds something else counts as an empty one."""
+    try:
+        content = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def read_json(path: Path) -> Any:
     """Reads a JSON file. Raises `OSError` where it cannot be read, and `ValueError` however it is damaged."""
     try:

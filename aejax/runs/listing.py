@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from aejax.core import InputError, kebab, nearest, setting_path, short_paths
-from aejax.runs.files import read_json
+from aejax.runs.files import read_object
 from aejax.runs.metric_log import whole_rows
 from aejax.runs.status import Notes, State, read_notes, read_state
 
@@ -118,7 +118,7 @@ class ListedRun:
         return {f"test.{name}": ceiling for name, ceiling in self._result("at_ceiling").items()}
 
     def _result(self, key: str) -> dict[str, Any]:
-        content = _object(self.path / "result.json").get(key) if self.state == "done" else None
+        content = read_object(self.path / "result.json").get(key) if self.state == "done" else None
         return content if isinstance(content, dict) else {}
 
     def shown(self, column: str) -> str:
@@ -247,20 +247,12 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 def _read(path: Path) -> ListedRun | None:
     """Returns the run in a folder; None where its settings are damaged."""
-    content = _object(path / "experiment.json")
+    content = read_object(path / "experiment.json")
     if not isinstance(content.get("experiment"), dict):
         log.warning("%s is passed over: its experiment.json is damaged", path)
         return None
     state, error = read_state(path)
     return ListedRun(path, content, read_notes(path), state, error)
-
-
-def _object(path: Path) -> dict[str, Any]:
-    try:
-        content = read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _settings(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from aejax.core import InputError, Stopped, first_line, json_text
-from aejax.runs.files import is_locked, read_json, write_atomically
+from aejax.runs.files import is_locked, read_object, write_atomically
 
 State = Literal["running", "stopped", "failed", "done"]
 """How a run stands: at work, ended before its end, ended by an error, or trained and measured."""
@@ -41,7 +41,7 @@ NO_NOTES = Notes()
 
 def read_notes(run: Path) -> Notes:
     """Returns what was said of the run in a folder; what is damaged or was never said is left out."""
-    content = _read(run / _NOTES)
+    content = read_object(run / _NOTES)
     name, tags, note = (content.get(key) for key in ("name", "tags", "note"))
     words = tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
     return Notes(name if isinstance(name, str) else None, words, note if isinstance(note, str) else None)
@@ -61,7 +61,7 @@ def read_state(run: Path) -> tuple[State, str | None]:
 
     A run of an older version, which did not say, is done where it has a result.
     """
-    content = _read(run / _STATE)
+    content = read_object(run / _STATE)
     if is_locked(run / "lock"):
         return "running", None
     older: State = "done" if (run / "result.json").exists() else "stopped"
@@ -86,11 +86,3 @@ def failures_recorded(run: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # the disk may be what failed
             write_state(run, "failed", first_line(error))
         raise
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
