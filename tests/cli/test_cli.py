@@ -1,6 +1,7 @@
 import errno
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,9 +143,10 @@ def test_figures_are_drawn_again(trained, command):
 
 
 @pytest.mark.slow
-def test_a_run_is_resumed_with_its_own_settings(trained, command):
-    assert command("train", "ae-keras", "--resume", trained, "--epochs", "3")[0] == 0
-    rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+def test_a_run_is_resumed_with_its_own_settings(trained, command, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    assert command("train", "ae-keras", "--resume", run, "--epochs", "3")[0] == 0
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows if row["split"] == "train"] == [1, 2, 3]
 
 
