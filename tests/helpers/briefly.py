@@ -18,9 +18,8 @@ load, steps_in = catalog.load, Experiment.steps_in
 def load_some(data: Data, *, again: bool = False) -> Dataset:
     dataset = load(data, again=again)
     parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
-    return dataclasses.replace(
-        dataset, **{name: part.take(np.arange(len(part))[:MOST]) for name, part in parts.items()}
-    )
+    some = {name: part.take(np.arange(min(len(part), MOST))) for name, part in parts.items()}
+    return dataclasses.replace(dataset, **some)
 
 
 def one_epoch(experiment: Experiment, steps_per_epoch: int) -> int:

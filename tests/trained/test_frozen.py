@@ -67,18 +67,13 @@ SETTINGS = [
 ]
 
 
-QUICK = ("top-k", "gated")
-"""The codes whose case runs in the quick suite: one that ranks, and one that folds its gate's threshold."""
+QUICK = [("top-k", MeanLength(), False), ("gated", MeanLength(), False)]
+"""What runs in the quick suite: a code that ranks, and one that folds its gate's threshold."""
 
 
 @pytest.mark.parametrize(
     ("name", "preprocess", "unit"),
-    [
-        pytest.param(
-            *settings, marks=() if settings[0] in QUICK and isinstance(settings[1], MeanLength) else pytest.mark.slow
-        )
-        for settings in SETTINGS
-    ],
+    [pytest.param(*settings, marks=() if settings in QUICK else pytest.mark.slow) for settings in SETTINGS],
 )
 def test_frozen_weights_give_the_same_codes_and_reconstructions(name, preprocess, unit):
     run = trained(LATENTS[name], preprocess, unit)
