@@ -261,7 +261,10 @@ def _checked(given: Mapping[str, Any]) -> tuple[Examples, np.ndarray | None]:
 def _exactly(values: Any, where: str) -> np.ndarray:
     """Returns examples checked as any others, in the narrow type that they came in."""
     kind = str(getattr(values, "dtype", ""))
-    found = as_single(examples(as_array(values, where), where), where)
+    found = examples(as_array(values, where), where)
+    if found.dtype == np.uint8:
+        return found
+    found = as_single(found, where)
     return found.astype(_packed.TYPES[kind]) if kind in ("float16", "bfloat16") else found
 
 

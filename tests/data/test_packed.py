@@ -274,6 +274,32 @@ def test_batches_targets_and_keys_are_packed_row_by_row_in_the_types_they_come_i
     assert few.read().y is not None
 
 
+@pytest.mark.parametrize("dtype", _packed.TYPES)
+def test_batches_of_every_type_are_kept_in_it(tmp_path, dtype):
+    x = RNG.integers(0, 256, (9, 3)).astype(_packed.TYPES[dtype])
+    pack([x[:4], x[4:]], tmp_path / "packed")
+    part = _packed.read(tmp_path / "packed").parts["train"].x
+    assert part.dtype == dtype
+    np.testing.assert_array_equal(part, x)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("gap", [0, 1, 6, 20, 10**6])
+@pytest.mark.parametrize("span", [1, 18, 10**6])
+def test_rows_of_several_files_are_read_with_those_between_them_in_calls_of_any_length(
+    tmp_path, monkeypatch, gap, span
+):
+    monkeypatch.setattr("aejax.data.stored._GAP", gap)
+    monkeypatch.setattr("aejax.data.stored._SPAN", span)
+    given = batches(45)
+    pack(given, tmp_path / "packed")
+    part, x = _packed.read(tmp_path / "packed").parts["train"], joined(given, "x")
+    for which in (np.arange(45), np.arange(1, 45, 4), np.sort(RNG.permutation(45)[:30]), RNG.integers(0, 45, 99)):
+        part.expect(which)
+        np.testing.assert_array_equal(part.x[which], x[which])
+        np.testing.assert_array_equal(part.take(which).x[5:], x[which][5:])
+
+
 @pytest.mark.usefixtures("small_shards")
 @pytest.mark.parametrize("as_function", [False, True])
 def test_a_writer_that_is_stopped_goes_on_after_its_last_whole_shard(tmp_path, as_function):
