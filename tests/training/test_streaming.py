@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.losses import Gaussian, Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.runs import Recording
+from aejax.runs import Recording, Run, Saving
 from aejax.sweeps import Sweep, grid, run_sweep
 from aejax.training import _sources, _streaming, fit_many, source_for
 from aejax.training._order import WindowedOrder
@@ -281,6 +282,44 @@ def test_an_error_of_a_reading_thread_is_the_one_that_is_raised(experiment, fold
     (copy / "train-00000-x.npy").write_bytes(b"")
     with pytest.raises(InputError, match="has become shorter"):
         aejax.fit(dataclasses.replace(experiment, data=data), dataset=dataset, buffer=BUFFER)
+
+
+FAULTS = {
+    "vanishes": (lambda file: file.unlink(), "cannot be read any more"),
+    "shrinks": (lambda file: file.write_bytes(file.read_bytes()[:-1]), "has become shorter while it was read"),
+    "changes": (lambda file: file.write_bytes(file.read_bytes()), "has changed while it was read"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("window", [256, WINDOW])
+def test_a_file_that_fails_while_it_is_trained_on_is_said_and_the_last_checkpoint_is_whole(
+    experiment, folder, tmp_path, monkeypatch, kind, window
+):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    file, (fail, said) = copy / "train-00000-x.npy", FAULTS[kind]
+    content, log = file.read_bytes(), Run.log
+    data = dataclasses.replace(experiment.data, name=str(copy), window=window)
+    experiment = dataclasses.replace(experiment, data=data, epochs=5)
+    buffer = BUFFER if window == 256 else WINDOWS_BUFFER
+    saving = Saving(save_epochs=1)
+
+    def logged(run, rows):
+        log(run, rows)
+        if {row["epoch"] for row in rows} == {2}:
+            fail(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "log", logged)
+        with pytest.raises(InputError, match=said) as caught:
+            aejax.fit(experiment, folder=tmp_path / "runs", buffer=buffer, saving=saving, figures=False)
+    assert "\n" not in str(caught.value)
+    (path,) = (tmp_path / "runs" / "tiny").iterdir()
+    assert int(aejax.load(path).state.step) >= 2 * Run(path).steps_per_epoch
+    file.write_bytes(content)
+    resumed = aejax.fit(experiment, resume=path, buffer=buffer, saving=saving, figures=False)
+    assert same_bits(resumed.state, aejax.fit(experiment, buffer=buffer).state)
 
 
 def test_what_cannot_be_streamed_is_refused(experiment):
