@@ -26,6 +26,7 @@ from aejax.cli._experiments import (
     ShowCommand,
     TrainCommand,
 )
+from aejax.cli._export import ExportCommand, ImportCommand
 from aejax.cli._features import FeaturesCommand
 from aejax.cli._generation import InterpolateCommand, SampleCommand
 from aejax.cli._runs import RunsCommand, RunsNoteCommand
@@ -52,6 +53,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "probe": ProbeCommand,
     "figures": FiguresCommand,
     "features": FeaturesCommand,
+    "export": ExportCommand,
+    "import": ImportCommand,
     "data": DataCommand,
 }
 
