@@ -26,6 +26,8 @@ from aejax.cli._experiments import (
     ShowCommand,
     TrainCommand,
 )
+from aejax.cli._export import ExportCommand, ImportCommand
+from aejax.cli._features import FeaturesCommand
 from aejax.cli._generation import InterpolateCommand, SampleCommand
 from aejax.cli._runs import RunsCommand, RunsNoteCommand
 from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
@@ -50,6 +52,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "decompress": DecompressCommand,
     "probe": ProbeCommand,
     "figures": FiguresCommand,
+    "features": FeaturesCommand,
+    "export": ExportCommand,
+    "import": ImportCommand,
     "data": DataCommand,
 }
 

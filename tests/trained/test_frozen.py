@@ -113,3 +113,8 @@ def test_what_is_no_dictionary_in_one_unit_is_refused(tiny):
     refused("of SigmoidGaussian the raw output is not", loss=Loss(SigmoidGaussian()))
     with pytest.raises(InputError, match=r"Standardise does more than divide by one number.*mean-length"):
         freeze(dataclasses.replace(top, preprocess=Standardise().fit(PART.x)))
+
+
+def test_a_run_whose_data_were_scaled_by_their_length_is_loaded(tmp_path):
+    run = aejax.fit(experiment(LATENTS["rectified"], MeanLength()), dataset=DATASET, folder=tmp_path, figures=False)
+    np.testing.assert_array_equal(aejax.load(run.run.path).encode(PART.x), run.encode(PART.x))
