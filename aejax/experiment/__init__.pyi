@@ -30,3 +30,7 @@ from .serialization import (
     from_json as from_json,
     to_json as to_json,
 )
+from .variation import (
+    replace_at as replace_at,
+    vary as vary,
+)

@@ -20,8 +20,8 @@ import pytest
 from aejax import training
 from aejax.cli._sweeps import SweepSearchCommand, SweepShowCommand
 from aejax.core import InputError
-from aejax.experiment import to_json
-from aejax.sweeps import Result, Search, Sweep, claims, parse_search_axis, plan, run_search
+from aejax.experiment import replace_at, to_json
+from aejax.sweeps import Result, Search, Sweep, claims, parse_search_axis, run_search
 from aejax.sweeps.space import Range
 from aejax.training import population
 from tests.helpers import pretended
@@ -42,7 +42,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def base(tiny, data):
-    return plan.replace_at(dataclasses.replace(tiny.experiment, epochs=1), "data", str(data))
+    return replace_at(dataclasses.replace(tiny.experiment, epochs=1), "data", str(data))
 
 
 @pytest.fixture
