@@ -23,6 +23,7 @@ from aejax.cli._experiments import (
     ListCommand,
     MetricsCommand,
     ProbeCommand,
+    ResultsCommand,
     ShowCommand,
     TrainCommand,
 )
@@ -35,6 +36,7 @@ from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": ListCommand,
     "metrics": MetricsCommand,
+    "results": ResultsCommand,
     "show": ShowCommand,
     "train": TrainCommand,
     "sweep": SweepCommand,

@@ -22,6 +22,7 @@ from .metric_log import (
 from .provenance import (
     commit as commit,
     hardware as hardware,
+    made_with as made_with,
     versions as versions,
 )
 from .run import (
