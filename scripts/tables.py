@@ -397,6 +397,31 @@ def _reading(bench: dict[str, Any]) -> list[str]:
     return [*rows, ""]
 
 
+def windows() -> str:
+    """Returns a table of what shuffling within windows gives up, on digits sorted by class."""
+    study = _bench("window_shuffle")
+    what = f"`ae-keras` on MNIST sorted by class, {study['epochs']} epochs, {study['seeds']} seeds"
+    rows = [f"| {what} | loss on test, nats | above a whole shuffle |", "|---|---|---|"]
+    for name, row in study["rows"].items():
+        called = "shuffled whole" if name == "whole" else f"in windows of {name}"
+        above = "" if name == "whole" else f"{row['above_whole']:.2f} ± {row['standard_error']:.2f}"
+        rows.append(f"| {called} | {row['mean']:.2f} ± {row['deviation']:.2f} | {above} |")
+    return "\n".join([*rows, "", "± a standard deviation of seeds, and of the difference a standard error."])
+
+
+def one_pass() -> str:
+    """Returns a table of one pass over many small rows from disk."""
+    if not (ROOT / "scripts" / "results" / "one_pass.json").exists():
+        return "`python scripts/one_pass.py` trains in one pass over 2^27 rows of 16 bytes; it has not been run yet."
+    found = _bench("one_pass")
+    peaks, same = found["peak_megabytes"], "the same" if found["same_bits"] else "other"
+    rows = [f"| one pass over {found['rows']:,} rows of {found['bytes_a_row']} bytes, a linear model | |", "|---|---|"]
+    rows.append(f"| rows a second, start and measuring included | {found['rows_per_second']:,.0f} |")
+    rows += [f"| most memory, {name} | {peak:,.0f} MB |" for name, peak in peaks.items()]
+    rows.append(f"| killed {found['kills']} times on the way | ends with {same} bits |")
+    return "\n".join([*rows, "", f"Measured on {_machine(found)}."])
+
+
 def _bench(name: str) -> dict[str, Any]:
     return json.loads((ROOT / "scripts" / "results" / f"{name}.json").read_text())
 
@@ -415,6 +440,8 @@ def fill(text: str) -> str:
         "vae": vae_speed,
         "sweep": sweep_speed,
         "stream": stream_speed,
+        "windows": windows,
+        "one pass": one_pass,
     }
     for name, table in tables.items():
         if f"<!-- {name} -->\n" in text:
