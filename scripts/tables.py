@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and docs/results.md from the committed results.
+"""Writes the tables of README.md and docs/results.md, and the ledger that `aejax results` shows, from the results.
 
 python scripts/tables.py           rewrites them in place
 python scripts/tables.py --check   exits with 1 where a page is not what the results say
@@ -7,16 +7,19 @@ python scripts/tables.py --check   exits with 1 where a page is not what the res
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import aejax
-from aejax.experiment import Expected, from_json
+from aejax.experiment import Entry, Expected, from_json
+from aejax.experiment.ledger import FILE
 from aejax.experiment.zoo import iwae
 from aejax.metrics import describe, labelled
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+LEDGER = ROOT / "aejax" / "experiment" / FILE
 TITLES = {"aejax": "aejax", "keras-jax": "Keras on JAX", "keras-tensorflow": "Keras on TensorFlow", "torch": "PyTorch"}
 
 
@@ -450,19 +453,40 @@ def fill(text: str) -> str:
     return text
 
 
-def write() -> None:
-    """Rewrites the tables of the pages."""
-    for page in PAGES:
-        page.write_text(fill(page.read_text()))
+def ledger() -> str:
+    """Returns the content of the ledger, which `aejax results` shows: see `aejax.experiment.Entry`."""
+    found = []
+    for name in _compared():
+        result = _result(name)
+        row, known = compared(result), describe(result["expected"]["metric"])
+        hardware = result["hardware"]
+        entry = Entry(
+            name=name,
+            better=None if known is None else known.better,
+            source=result["expected"]["source"],
+            tag=result["expected"]["tag"],
+            seconds=round(result["train_seconds"], 1),
+            commit=result.get("commit"),
+            processor=f"{hardware['device']}, {hardware['cores']} cores",
+            jax=result["versions"]["jax"],
+            **{key: value for key, value in row.items() if key != "met"},
+        )
+        found.append(asdict(entry))
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+def written() -> dict[Path, str]:
+    """Returns the pages with their tables, and the ledger, as the results say that they should be."""
+    return {page: fill(page.read_text()) for page in PAGES} | {LEDGER: ledger()}
 
 
 def main() -> None:
     """Rewrites the tables of the pages, or with --check exits with 1 where they are not what the results say."""
-    if sys.argv[1:] != ["--check"]:
-        write()
-    for page in PAGES:
-        if fill(page.read_text()) != page.read_text():
-            sys.exit(f"the tables of {page.relative_to(ROOT)} are not what the results say: run scripts/tables.py")
+    for page, text in written().items():
+        if sys.argv[1:] != ["--check"]:
+            page.write_text(text)
+        elif page.read_text() != text:
+            sys.exit(f"{page.relative_to(ROOT)} is not what the results say: run scripts/tables.py")
 
 
 if __name__ == "__main__":
