@@ -288,6 +288,26 @@ def test_the_streaming_benchmark_s_contenders_train_alike(tmp_path):
     assert losses[0] == losses[1] < 250
 
 
+@pytest.mark.slow
+def test_a_pass_over_rows_from_disk_ends_with_the_same_bits_however_often_it_is_killed(tmp_path, monkeypatch):
+    one_pass = script("one_pass")
+    for name, value in {"BATCH": 64, "SAVE": 20, "BUFFER": 0.0003, "WINDOW": 0.1, "CHUNK": 5000}.items():
+        monkeypatch.setattr(one_pass, name, value)
+    found = one_pass.measured(tmp_path, 2**15)  # half a megabyte
+    assert found["same_bits"]
+    assert found["peak_megabytes"]["all rows"] > 100
+
+
+@pytest.mark.slow
+def test_what_windows_give_up_is_measured(tmp_path, monkeypatch):
+    arguments = "--data mnist-5k --epochs 1 --seeds 2 --windows 0.4 --out"
+    monkeypatch.setattr(sys, "argv", ["window_shuffle.py", *arguments.split(), str(tmp_path / "result.json")])
+    script("window_shuffle").main()
+    rows = json.loads((tmp_path / "result.json").read_text())["rows"]
+    assert rows.keys() == {"whole", "0.4 MB"}
+    assert abs(rows["0.4 MB"]["above_whole"]) < 20  # of 420 nats
+
+
 def test_the_gpu_benchmark_says_that_there_is_no_gpu(capsys, monkeypatch):
     for name in (
         "XLA_PYTHON_CLIENT_PREALLOCATE",

@@ -144,7 +144,7 @@ class EvalCommand:
         trained = load_run(self.run)
         given = examples(trained, self.data, self.split, None, self.labels, self.outlier, whole=False)
         part = given.examples.within()
-        metrics = suite.measure(trained, part, self.samples)
+        metrics = suite.measure(trained, part, self.samples, of=given.examples)
         if self.outlier or suite.flags_outliers(trained.experiment, self.data or ""):
             metrics |= suite.measure_detection(trained, part)
         report.show(trained, metrics, given.called, len(part), own=given.own)

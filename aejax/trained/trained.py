@@ -2,12 +2,13 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num, Shaped
 
@@ -18,6 +19,8 @@ from aejax.data import (
     DataRecord,
     Preprocess,
     Schema,
+    StaticBinarise,
+    Stored,
     as_array,
     as_examples,
     as_stored,
@@ -44,6 +47,9 @@ log = logging.getLogger("aejax")
 
 MOST_FITTED = 10_000
 """Largest number of examples to whose codes a mixture is fitted."""
+
+_AT_ONCE = 2**26
+"""Bytes of a part on disk that are in memory at once while its loss is measured."""
 
 Labels = Shaped[np.ndarray, " n"] | Sequence[str]
 """Labels of examples: numbers, or names of the training data's classes."""
@@ -311,17 +317,31 @@ class Trained:
         """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part.
 
         Bits per dimension are given where the likelihood gives masses: see `metrics.is_mass`. `part` is `Examples`, an
-        array, or a pair of an array and its labels.
+        array, or a pair of an array and its labels. Of a large part on disk a little is in memory at once.
         """
         experiment, part = self.experiment, self._examples(part)
         loss, preprocess = as_arrays((experiment.loss, self.preprocess))
-        part = self._check(part.read())
-        placed = devices.place(part, preprocess)
         measures = (loss, ReconstructionError(loss.likelihood))
         key = jax.random.key(experiment.seed)
-        size = min(CHUNK, len(part))
-        metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.used, placed, key, size))
-        return metrics | per_value(metrics, self.shape, is_mass(experiment.loss.likelihood, self.preprocess, part))
+        size, sums, mass = min(CHUNK, len(part)), [], True
+        for piece, place in self._pieces(part, size):
+            held = self._check(piece.read())
+            mass = mass and is_mass(experiment.loss.likelihood, self.preprocess, held)
+            placed = devices.place(held, preprocess)
+            sums.append(devices.evaluate(experiment.model, measures, preprocess, self.used, placed, key, size, **place))
+            jax.block_until_ready(sums[-1])  # else all pieces would be in memory before the first is measured
+        metrics = means(jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *sums))
+        return metrics | per_value(metrics, self.shape, mass)
+
+    def _pieces(self, part: Examples, size: int) -> Iterator[tuple[Examples, dict[str, Any]]]:
+        """Yields a part on disk in pieces of batches, each with its place: see `core.outputs`; any other one whole."""
+        if not isinstance(part, Stored) or isinstance(self.preprocess, StaticBinarise) or part.nbytes <= _AT_ONCE:
+            yield part, {}
+            return
+        at_once, batches = max(1, _AT_ONCE * len(part) // (size * part.nbytes)), -(-len(part) // size)
+        for first in range(0, batches, at_once):
+            rows = np.arange(first * size, min(first + at_once, batches) * size) % len(part)
+            yield part.take(rows), {"first": np.int32(first), "size": np.int32(len(part))}
 
     def place(self, part: Examples) -> Examples:
         """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""

@@ -285,6 +285,19 @@ def test_an_error_of_a_reading_thread_is_the_one_that_is_raised(experiment, fold
         aejax.fit(dataclasses.replace(experiment, data=data), dataset=dataset, buffer=BUFFER)
 
 
+@pytest.mark.slow
+def test_the_loss_on_a_test_part_larger_than_the_buffer_is_that_of_all_of_it(experiment, tmp_path):
+    rng = np.random.default_rng(1)
+    for part, size in (("train", 250), ("test", 300)):
+        pack([rng.integers(0, 256, (size, 4, 4, 1), np.uint8)], tmp_path / "packed", part=part)
+    data = dataclasses.replace(experiment.data, name=str(tmp_path / "packed"))
+    experiment = dataclasses.replace(experiment, data=data, epochs=1)
+    model = aejax.fit(experiment, folder=tmp_path / "runs", buffer=BUFFER, figures=False)
+    result = model.run.result()
+    assert result["examples"] == 1e9 * BUFFER / VALUES < 300
+    assert result["test"]["loss_nats"] == model.evaluate(load(data).test.read())["loss_nats"]
+
+
 FAULTS = {
     "vanishes": (lambda file: file.unlink(), "cannot be read any more"),
     "shrinks": (lambda file: file.write_bytes(file.read_bytes()[:-1]), "has become shorter while it was read"),
