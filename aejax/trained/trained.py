@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -41,7 +42,7 @@ from aejax.metrics import (
     per_value,
 )
 from aejax.runs import Run
-from aejax.trained import codes, programs
+from aejax.trained import codes, programs, saving
 
 log = logging.getLogger("aejax")
 
@@ -75,6 +76,8 @@ class Trained:
     """What the model was trained on, in whose units examples are read; None where an older version did not say."""
     reference: Reference | None = None
     """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
+    given: Experiment | None = None
+    """The experiment before it was resolved, which files say; None where that is not known."""
 
     @property
     def schema(self) -> Schema:
@@ -253,6 +256,41 @@ class Trained:
         else:
             score = partial(programs.score, experiment.model, AnomalyScore(likelihood, kind))
         return as_scores(programs.in_chunks(partial(score, preprocess, self.used.variables), batch))
+
+    def save(self, folder: str | Path, *, test: Any = None) -> Path:
+        """Saves the model as files that can be given away: see `aejax.trained.saving`; `aejax.load` reads them.
+
+        They hold no optimiser's state, no history and no path of this machine, but of a model with a detector the rows
+        of the training part that it compares with.
+
+        Args:
+            folder: the folder, new, empty, or of a saved model.
+            test: test examples as `evaluate` takes them, on which the model is measured and shown for its card; None:
+                what its run has measured and drawn.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: where it cannot be written.
+        """
+        return saving.save(self, folder, test)
+
+    def push(self, repository: str, *, test: Any = None, private: bool = False) -> str:
+        """Saves the model to the Hugging Face hub, from where `aejax.load("hf:OWNER/NAME")` has it.
+
+        Args:
+            repository: OWNER/NAME, made where it is missing; logging in is the hub's: `hf auth login`.
+            test: as that of `save`.
+            private: whether a new repository is private.
+
+        Returns:
+            The address of what was written.
+
+        Raises:
+            InputError: where `huggingface_hub` is not installed, and for a name of another form.
+        """
+        return saving.push(self, repository, test, private)
 
     def log_prob(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, samples: int = 100, seed: int = 0
