@@ -26,7 +26,7 @@ from aejax.cli._experiments import (
     ShowCommand,
     TrainCommand,
 )
-from aejax.cli._generation import InterpolateCommand, SampleCommand
+from aejax.cli._generation import ExploreCommand, InterpolateCommand, SampleCommand
 from aejax.cli._runs import RunsCommand, RunsNoteCommand
 from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
 
@@ -50,6 +50,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "decompress": DecompressCommand,
     "probe": ProbeCommand,
     "figures": FiguresCommand,
+    "explore": ExploreCommand,
     "data": DataCommand,
 }
 

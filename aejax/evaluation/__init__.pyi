@@ -1,6 +1,3 @@
-from ._shown import (
-    shown_limits as shown_limits,
-)
 from .probes import (
     compare as compare,
     fine_tune as fine_tune,
