@@ -25,11 +25,11 @@ from aejax.evaluation import (
     disentanglement,
     figures,
 )
-from aejax.evaluation._shown import flags_outliers as flags_outliers
 from aejax.experiment import Experiment
 from aejax.metrics import Score, detection_metrics
 from aejax.models import parameters_at
 from aejax.trained import Trained
+from aejax.trained.shown import flags_outliers as flags_outliers, shown_limits
 
 log = logging.getLogger("aejax")
 
@@ -119,7 +119,7 @@ def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
         drawn["reconstructions"] = draw_reconstructions(trained, dataset)
     many = test.at_most(MOST_CODES)
     size = trained.experiment.model.latent.size
-    called, note = _shown.classes(trained, dataset, many.label)
+    called, note = _shown.classes(trained, dataset.classes, many.label, figures.MOST_CLASSES)
     what = f"Codes of {_shown.counted(many, test)}"
     title = what if size <= 2 else f"{what}: PCA of {size} dimensions"
     drawn["codes"] = figures.code_scatter(trained.encode(many.x, many.label), called, title=title, note=note)
@@ -151,7 +151,7 @@ def draw_reconstructions(trained: Trained, dataset: Dataset) -> Figure:
     few = dataset.test.at_most(10).read()
     given = trained.target(few)
     made = trained.reconstruct(few.x, few.label)
-    ends = _shown.shown_limits(trained, given)
+    ends = shown_limits(trained, given)
     (given, note), (made, _) = (_shown.in_drawn_units(trained, x) for x in (given, made))
     names = _shown.names(trained, dataset, few.label)
     return figures.image_rows(

@@ -26,10 +26,12 @@ from aejax.data import (
     as_examples,
     as_stored,
     in_units,
+    load_again,
     numbers_of,
     scaled,
 )
 from aejax.experiment import Experiment
+from aejax.explore import Explorer
 from aejax.metrics import (
     AnomalyScore,
     NegativeLogLikelihood,
@@ -42,7 +44,7 @@ from aejax.metrics import (
     per_value,
 )
 from aejax.runs import Run
-from aejax.trained import codes, programs, saving
+from aejax.trained import codes, exploring, programs, saving
 
 log = logging.getLogger("aejax")
 
@@ -381,9 +383,39 @@ class Trained:
             rows = np.arange(first * size, min(first + at_once, batches) * size) % len(part)
             yield part.take(rows), {"first": np.int32(first), "size": np.int32(len(part))}
 
+    def explore(
+        self, examples: Any = None, *, most: int = 200, precision: Literal["float16", "float32"] = "float16"
+    ) -> Explorer:
+        """Makes a web page of this model, in which its encoder and decoder run by themselves; a notebook shows it.
+
+        Args:
+            examples: those whose codes are shown, as `Examples`, an array, or a pair of an array and its labels; None:
+                the test part of the data that the model was trained on.
+            most: the largest number of examples that the page holds itself.
+            precision: how the page keeps weights and codes. float16, of three digits, halves the file; what it computes
+                then differs from `decode` by a few thousandths.
+
+        Returns:
+            The page, whose `save(path)` writes it: one HTML file that refers to nothing else.
+
+        Raises:
+            InputError: where the data are not there, and for a model with an operation that a page cannot run.
+        """
+        if most < 2:
+            raise InputError(f"the page is to hold {most} examples: give 2 or more")
+        if examples is None:
+            part = load_again(self.experiment.data, self.data, remedy="give examples").test
+        else:
+            part = self._examples(examples)
+        return exploring.explorer(self, part, most, precision == "float16")
+
+    def as_held(self, part: Examples) -> Examples:
+        """Returns examples as the device holds them: in the units of the training data, statically binarised if so."""
+        return self._check(part.read())
+
     def place(self, part: Examples) -> Examples:
         """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""
-        return devices.place(self._check(part.read()), as_arrays(self.preprocess))
+        return devices.place(self.as_held(part), as_arrays(self.preprocess))
 
     def _examples(self, given: Any) -> Examples:
         """Returns examples as they are, and reads arrays and data frames as the run's own data were read."""
