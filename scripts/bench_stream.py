@@ -213,7 +213,8 @@ def main() -> None:
         print(name, {key: result[name][key] for key in ("share_of_throughput", "input_wait_share")})
     print("rows of 384 float16", result["rows of 384 float16"])
     if arguments.out == RESULTS:
-        tables.write()
+        for page, text in tables.written().items():
+            page.write_text(text)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,12 @@ from aejax.cli._experiments import (
     ListCommand,
     MetricsCommand,
     ProbeCommand,
+    ResultsCommand,
     ShowCommand,
     TrainCommand,
 )
+from aejax.cli._export import ExportCommand, ImportCommand
+from aejax.cli._features import FeaturesCommand
 from aejax.cli._generation import InterpolateCommand, SampleCommand
 from aejax.cli._runs import RunsCommand, RunsNoteCommand
 from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
@@ -33,6 +36,7 @@ from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": ListCommand,
     "metrics": MetricsCommand,
+    "results": ResultsCommand,
     "show": ShowCommand,
     "train": TrainCommand,
     "sweep": SweepCommand,
@@ -50,6 +54,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "decompress": DecompressCommand,
     "probe": ProbeCommand,
     "figures": FiguresCommand,
+    "features": FeaturesCommand,
+    "export": ExportCommand,
+    "import": ImportCommand,
     "data": DataCommand,
 }
 

@@ -14,7 +14,7 @@ from aejax.evaluation import suite
 from aejax.evaluation.figures.style import save
 from aejax.experiment import Expected, Experiment, to_json
 from aejax.metrics import Better, at_ceiling, describe, labelled
-from aejax.runs import Profile, hardware, span, stopping, versions, write_atomically
+from aejax.runs import Profile, made_with, span, stopping, write_atomically
 from aejax.trained import Trained
 
 
@@ -84,8 +84,7 @@ def result(trained: Trained, metrics: dict[str, float], examples: int) -> dict[s
         "epochs": rows[-1]["epoch"] if rows else 0,
         "train_seconds": sum(row["seconds"] for row in rows),
         "examples_per_second": float(np.median([row["examples_per_second"] for row in rows])) if rows else None,
-        "hardware": hardware(),
-        "versions": versions(),
+        **made_with(),
     }
 
 
@@ -107,8 +106,7 @@ def write_study(path: Path, test: dict[str, float], expected: Expected, seconds:
         "met": expected.met_by(test[expected.metric]),
         "seed": seed,
         "train_seconds": seconds,
-        "hardware": hardware(),
-        "versions": versions(),
+        **made_with(),
     }
     path.write_text(json_text(content, indent=2) + "\n")
 

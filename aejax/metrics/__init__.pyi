@@ -68,6 +68,7 @@ from .reconstruction import (
     per_value as per_value,
 )
 from .sparsity import (
+    DENSE as DENSE,
     CodeStatistics as CodeStatistics,
     Target as Target,
     code_statistics as code_statistics,

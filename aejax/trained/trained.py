@@ -31,6 +31,7 @@ from aejax.data import (
 from aejax.experiment import Experiment
 from aejax.metrics import (
     AnomalyScore,
+    NegativeLogLikelihood,
     Prepared,
     ReconstructionError,
     Reference,
@@ -84,6 +85,11 @@ class Trained:
     def used(self) -> core.State:
         """The state that the model is used with: with the average of the parameters, where the optimiser keeps one."""
         return self.experiment.optimizer.averaged(self.state)
+
+    @property
+    def for_use(self) -> "Trained":
+        """The model to use and no more: the parameters that `used` has, no optimiser's state, and no run directory."""
+        return dataclasses.replace(self, state=dataclasses.replace(self.used, opt_state=()), run=None)
 
     def encode(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, seed: int | None = None
@@ -247,6 +253,30 @@ class Trained:
         else:
             score = partial(programs.score, experiment.model, AnomalyScore(likelihood, kind))
         return as_scores(programs.in_chunks(partial(score, preprocess, self.used.variables), batch))
+
+    def log_prob(
+        self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, samples: int = 100, seed: int = 0
+    ) -> Float[np.ndarray, " n"]:
+        """Estimates the log-density of each example in nats, in the data's units: a lower bound on average.
+
+        It is that of `metrics.NegativeLogLikelihood`, less the logarithm of what preprocessing multiplies volumes by;
+        values that are clipped count as what they are clipped to. All examples share the noise of the codes: an
+        estimate does not depend on what else is estimated.
+
+        Args:
+            x: the examples, in the data's units.
+            label: the labels of the examples, which a conditional model needs.
+            samples: the number of codes for each example.
+            seed: the seed of the codes.
+
+        Raises:
+            InputError: for a model without a prior or a posterior with a density, and for what `encode` refuses.
+        """
+        batch = self._check(Examples(x, self._numbers(label)))
+        likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
+        measure, key = NegativeLogLikelihood(likelihood, samples), derive(jax.random.key(seed), Stream.LATENT)
+        function = partial(programs.log_prob, self.experiment.model, measure, preprocess, self.used.variables, key)
+        return programs.in_chunks(function, batch)
 
     def seen(self, x: Num[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:
         """Returns examples in the data's units, grey levels in [0, 1], as the model sees them but for standardising.

@@ -131,6 +131,7 @@ def test_means_over_a_part_have_the_shape_of_one_example_and_count_each_once(tra
     assert found["first"] == pytest.approx(expected[0, 0, 0], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_statically_binarised_run_sees_binary_images_wherever_it_is_used(tmp_path):
     data = dataclasses.replace(EXPERIMENT.data, preprocess=StaticBinarise())
     trained = aejax.fit(dataclasses.replace(EXPERIMENT, data=data), dataset=DATASET)
@@ -154,6 +155,7 @@ def test_a_model_reads_other_units_as_those_of_its_training_data(trained):
         trained.encode([[1, 2], [3]])
 
 
+@pytest.mark.slow
 def test_rows_of_numbers_are_scored_alike_as_float32_and_as_uint8():
     rows = np.random.default_rng(0).integers(0, 16, (60, 5)).astype(np.float32)
     part = Examples(rows)

@@ -239,6 +239,7 @@ def test_what_comes_next_is_read_before_it_is_asked_for_but_not_much_more():
     assert list(items) == list(range(1, 100))
 
 
+@pytest.mark.slow
 def test_members_of_a_population_train_on_one_read_of_the_data_as_each_would_alone(experiment, monkeypatch):
     members = [dataclasses.replace(experiment, optimizer=Adam(rate, Cosine())) for rate in (1e-2, 3e-3, 1e-3)]
     monkeypatch.setattr("aejax.devices.lanes", lambda: 1)
