@@ -23,9 +23,12 @@ from aejax.cli._experiments import (
     ListCommand,
     MetricsCommand,
     ProbeCommand,
+    ResultsCommand,
     ShowCommand,
     TrainCommand,
 )
+from aejax.cli._export import ExportCommand, ImportCommand
+from aejax.cli._features import FeaturesCommand
 from aejax.cli._generation import ExploreCommand, InterpolateCommand, SampleCommand
 from aejax.cli._runs import RunsCommand, RunsNoteCommand
 from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
@@ -33,6 +36,7 @@ from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": ListCommand,
     "metrics": MetricsCommand,
+    "results": ResultsCommand,
     "show": ShowCommand,
     "train": TrainCommand,
     "sweep": SweepCommand,
@@ -51,6 +55,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "probe": ProbeCommand,
     "figures": FiguresCommand,
     "explore": ExploreCommand,
+    "features": FeaturesCommand,
+    "export": ExportCommand,
+    "import": ImportCommand,
     "data": DataCommand,
 }
 

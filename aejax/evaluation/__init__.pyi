@@ -1,3 +1,9 @@
+from .contexts import (
+    Text as Text,
+)
+from .features import (
+    features_page as features_page,
+)
 from .probes import (
     compare as compare,
     fine_tune as fine_tune,

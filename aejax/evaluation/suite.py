@@ -54,13 +54,14 @@ class Evaluation:
     """Estimates metrics of one part by a number of samples of each example: the more samples, the more exact."""
 
 
-def measure(trained: Trained, part: Examples, samples: int = SAMPLES) -> dict[str, float]:
+def measure(trained: Trained, part: Examples, samples: int = SAMPLES, of: Examples | None = None) -> dict[str, float]:
     """Measures a part of the data by every evaluation that suits the experiment.
 
     Args:
         trained: the trained model.
         part: the examples.
         samples: the number of samples of each example, for metrics that are estimated; with 0 they are left out.
+        of: the part on disk of which `part` is as much as fits in memory: the loss is measured on all of it.
 
     Returns:
         The metrics, by name.
@@ -75,6 +76,8 @@ def measure(trained: Trained, part: Examples, samples: int = SAMPLES) -> dict[st
                 if not metrics:  # the first measures what any model has: what it refuses is no part for the model
                     raise
                 log.warning("some metrics are left out: %s", error)
+        if of is not None and len(of) > len(part):
+            metrics |= trained.evaluate(of)
     if not all(map(math.isfinite, metrics.values())):
         _warn_of_examples(trained, part)
     return metrics

@@ -72,6 +72,7 @@ from .scales import (
     robust_range as robust_range,
 )
 from .sparsity import (
+    DENSE as DENSE,
     CodeStatistics as CodeStatistics,
     Target as Target,
     code_statistics as code_statistics,
