@@ -298,11 +298,10 @@ class Input {
 class Output {
   constructor(page) {
     this.page = page;
-    const { classes, out_shape: shape, columns, offset, shape: own } = page.content;
+    const { classes, out_shape: shape, columns, offset } = page.content;
     this.isImage = shape.length === 3;
     $("output").querySelector(".picture").hidden = !this.isImage;
-    const same = String(shape) === String(own);
-    if (!this.isImage) this.rows = new Values($("output-values"), page, same ? columns : [], same ? offset : [], false);
+    if (!this.isImage) this.rows = new Values($("output-values"), page, columns, offset, false);
     this.chips = (classes ?? []).map((name, label) =>
       made("button", { className: "chip", textContent: name, onclick: () => page.setLabel(label) }));
     $("classes").append(...this.chips);
@@ -328,8 +327,9 @@ class Output {
 class Values {
   constructor(box, page, columns, offset, given) {
     Object.assign(this, { page, given, offset });
-    this.few = page.values <= 100 && (given || page.content.out_shape.length === 1 && page.content.out_shape[0] <= 100);
-    if (this.few) this.rows(box, given ? page.values : page.content.out_shape[0], columns);
+    const same = given || String(page.content.out_shape) === String(page.content.shape);
+    this.few = page.values <= 100 && same;
+    if (this.few) this.rows(box, page.values, columns);
     else this.chart(box);
   }
 
@@ -504,9 +504,9 @@ class Plane {
     this.flat = false;
     this.off = new Set();
     this.places = page.examples.map(example => this.project(example.code));
-    const percent = share.map(each => `${Math.round(100 * each)} %`).join(" and ");
+    const percent = share.map(each => `${Math.round(100 * each)} %`).join(" + ");
     $("plane-title").textContent = page.size <= 2 ? "" : "Plane of codes";
-    $("plane-note").textContent = `${count} test examples` + (page.size > 2 ? `; by PCA, ${percent} of the variance` : "");
+    $("plane-note").textContent = `${count} test examples` + (page.size > 2 ? `; PCA, ${percent} of the variance` : "");
     $("tapestry").hidden = page.content.out_shape.length !== 3;
     $("flat").hidden = page.size <= 2;
     this.window();
