@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aejax.cli._data import DataCheckCommand, DataCommand, DataListCommand, DataPackCommand, DataPrepareCommand
+from aejax.cli._doctor import DoctorCommand
 from aejax.cli._examples import (
     CompressCommand,
     DecodeCommand,
@@ -26,6 +27,7 @@ from aejax.cli._experiments import (
     ShowCommand,
     TrainCommand,
 )
+from aejax.cli._export import ExportCommand
 from aejax.cli._generation import InterpolateCommand, SampleCommand
 from aejax.cli._runs import RunsCommand, RunsNoteCommand
 from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
@@ -50,7 +52,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "decompress": DecompressCommand,
     "probe": ProbeCommand,
     "figures": FiguresCommand,
+    "export": ExportCommand,
     "data": DataCommand,
+    "doctor": DoctorCommand,
 }
 
 DATA_COMMANDS: dict[str, Callable[..., Any]] = {
