@@ -24,17 +24,20 @@ from aejax.cli._experiments import (
     ListCommand,
     MetricsCommand,
     ProbeCommand,
+    ResultsCommand,
     ShowCommand,
     TrainCommand,
 )
-from aejax.cli._export import ExportCommand
-from aejax.cli._generation import InterpolateCommand, SampleCommand
+from aejax.cli._export import ExportCommand, ImportCommand
+from aejax.cli._features import FeaturesCommand
+from aejax.cli._generation import ExploreCommand, InterpolateCommand, SampleCommand
 from aejax.cli._runs import RunsCommand, RunsNoteCommand
 from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": ListCommand,
     "metrics": MetricsCommand,
+    "results": ResultsCommand,
     "show": ShowCommand,
     "train": TrainCommand,
     "sweep": SweepCommand,
@@ -52,7 +55,10 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "decompress": DecompressCommand,
     "probe": ProbeCommand,
     "figures": FiguresCommand,
+    "features": FeaturesCommand,
+    "explore": ExploreCommand,
     "export": ExportCommand,
+    "import": ImportCommand,
     "data": DataCommand,
     "doctor": DoctorCommand,
 }

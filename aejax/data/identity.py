@@ -28,7 +28,7 @@ _FAR = 10
 """How many times the width of the training data's range values may lie outside it before a warning."""
 
 
-NO_RECORD = "%s keeps no record of its data, an older version made it: other data or other units cannot be told"
+NO_RECORD = "%s keeps no record of its data, as it was imported or is of an older version: other units cannot be told"
 """The warning where a run or a sweep has nothing that data could be compared with."""
 
 

@@ -1,5 +1,8 @@
-from ._shown import (
-    shown_limits as shown_limits,
+from .contexts import (
+    Text as Text,
+)
+from .features import (
+    features_page as features_page,
 )
 from .probes import (
     compare as compare,

@@ -38,7 +38,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     drawn = {"activation_density": figures.activation_density(density, title=f"How often units are active, {of}")}
     few = dataset.test.at_most(max(1, _MOST_VALUES // len(density)))
     codes = trained.encode(few.x, few.label)
-    active = codes[np.abs(codes) > _threshold(trained.experiment)]
+    active = codes[np.abs(codes) > threshold(trained.experiment)]
     if len(active):
         strong = f"How strongly units are active, over {_shown.counted(few, dataset.test)}"
         drawn["activations"] = figures.activation_histogram(active, title=strong)
@@ -48,11 +48,11 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 def _means(trained: Trained, part: Examples) -> dict[str, Any]:
     """Returns the means of `CodeStatistics` over a part; of two passes over it, the first one finds its centre."""
     centre = trained.means(as_arrays(Target(trained.preprocess)), part)["target"].astype(np.float32)
-    settings = (trained.experiment.loss.likelihood, trained.preprocess, centre, _threshold(trained.experiment))
+    settings = (trained.experiment.loss.likelihood, trained.preprocess, centre, threshold(trained.experiment))
     return trained.means(as_arrays(CodeStatistics(*settings)), part)
 
 
-def _threshold(experiment: Experiment) -> float:
+def threshold(experiment: Experiment) -> float:
     """Returns the absolute value above which a unit is active.
 
     A sigmoid is never zero: such a unit is active where it is nearer to 1 than to 0.

@@ -22,6 +22,10 @@ from .registry import (
     names as names,
     register as register,
 )
+from .results import (
+    Entry as Entry,
+    ledger as ledger,
+)
 from .serialization import (
     as_first_written as as_first_written,
     canonical as canonical,

@@ -67,7 +67,12 @@ from .reconstruction import (
     is_mass as is_mass,
     per_value as per_value,
 )
+from .scales import (
+    BEYOND as BEYOND,
+    robust_range as robust_range,
+)
 from .sparsity import (
+    DENSE as DENSE,
     CodeStatistics as CodeStatistics,
     Target as Target,
     code_statistics as code_statistics,

@@ -2,6 +2,7 @@ from .array_file import (
     fill_parts as fill_parts,
     named_arrays as named_arrays,
     read_arrays as read_arrays,
+    read_safetensors as read_safetensors,
     write_arrays as write_arrays,
 )
 from .checkpoints import (
@@ -22,6 +23,7 @@ from .metric_log import (
 from .provenance import (
     commit as commit,
     hardware as hardware,
+    made_with as made_with,
     versions as versions,
 )
 from .run import (

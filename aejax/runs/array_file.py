@@ -121,6 +121,24 @@ def read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return arrays, metadata
 
 
+def read_safetensors(path: Path) -> dict[str, Any]:
+    """Reads the arrays of a safetensors file that any library has written, as views of the bytes that were read.
+
+    Raises `OSError` where it cannot be read, and `ValueError` however it is damaged, before memory is taken for what
+    it claims.
+    """
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    if length > min(_LONGEST_HEADER, len(content) - 8):
+        raise ValueError(f"its header claims {length} bytes")
+    try:
+        header = json.loads(content[8 : 8 + length])
+        header.pop("__metadata__", None)
+        return _views(header, memoryview(content)[8 + length :])
+    except (KeyError, TypeError, AttributeError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueError(f"its header cannot be understood ({type(error).__name__})") from error
+
+
 def is_key(array: Any) -> bool:
     """Tells whether an array holds typed keys of `jax.random`, whose numbers only JAX can reach."""
     return jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key)

@@ -18,7 +18,7 @@ def checkpoint_template(experiment: Experiment, shape: tuple[int, ...]) -> dict[
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     key = jax.random.key(0)
     state = jax.eval_shape(lambda key: core.init(experiment.model, loss, optimizer, blank_example(shape), key), key)
-    blank = np.zeros((2, *shape), np.float32)
+    blank = np.ones((2, *shape), np.float32)  # as zeros have no length to scale by
     preprocess = experiment.data.preprocess.fit(blank)
     reference = experiment.reference(Examples(blank), preprocess)
     parts = {"state": state, "preprocess": as_arrays(preprocess)}

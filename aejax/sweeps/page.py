@@ -1,30 +1,15 @@
 """Makes one self-contained HTML page of a sweep: how it was made, sortable tables, figures, failed trials."""
 
-import base64
 import html
-import io
 import math
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from aejax.evaluation import pages
 from aejax.sweeps import plan
 from aejax.sweeps.store import Sweep
 from aejax.sweeps.summary import Summary, fixed, number, settings_text, short, text, trial_columns, varied
-
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
-table { border-collapse: collapse } td, th { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
-th { cursor: pointer; user-select: none; background: #f4f4f4; position: sticky; top: 0 }
-th[aria-sort=ascending]::after { content: " \\2191" } th[aria-sort=descending]::after { content: " \\2193" }
-td, th { white-space: nowrap } tbody tr:hover { background: #f7fbff } .best { font-weight: 600 } .note { color: #555 }
-figure { display: inline-block; margin: .5rem 1rem .5rem 0; vertical-align: top; max-width: 100% }
-figcaption { font-size: .85rem; color: #555; max-width: 34rem } img { max-width: 100% }
-.scroll { overflow: auto; max-height: 36rem } code { font-size: .85rem }
-pre { background: #f4f4f4; padding: .6rem; white-space: pre-wrap; font-size: .85rem } dt { font-weight: 600 }
-td:has(code), th.left { text-align: left }
-"""
 
 SORT = """
 document.querySelectorAll("table.sortable th").forEach(head => head.addEventListener("click", () => {
@@ -68,7 +53,7 @@ def sweep_page(summary: Summary, figures: dict[str, Figure]) -> str:
     count = f"{len(groups)} {'structure' if len(groups) == 1 else 'structures'}, so as many compiled programs."
     said = [f"{done} of {len(sweep.trials)} trials finished, {count}", fixed(rows)]
     failed = [row for row in summary.trials if row.ended.startswith("failed")]
-    shown = "".join(_figure(title, figure) for title, figure in figures.items())
+    shown = "".join(pages.drawn(title, figure, CAPTIONS.get(title, title)) for title, figure in figures.items())
     parts = [
         f"<h1>Sweep of {name}</h1>",
         *(f"<p>{html.escape(line)}</p>" for line in said if line),
@@ -83,9 +68,7 @@ def sweep_page(summary: Summary, figures: dict[str, Figure]) -> str:
         lines = [f"{settings_text(row.settings)}: the loss was not finite, it {row.ended}" for row in failed]
         parts += ["<h2>Failed trials</h2>", "<ul>", *(f"<li>{html.escape(line)}</li>" for line in lines), "</ul>"]
     parts += ["<h2>How it was made</h2>", _made(sweep)]
-    head = f'<meta charset="utf-8"><title>Sweep of {name}</title><style>{STYLE}</style>'
-    body = "\n".join(parts)
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}<script>{SORT}</script></body></html>\n'
+    return pages.document(f"Sweep of {sweep.trials[0].experiment.name}", "\n".join(parts), SORT)
 
 
 def _best(summary: Summary) -> str:
@@ -109,11 +92,13 @@ def _settings_table(summary: Summary) -> str:
     heads = [*short(paths), summary.label, *(["± 95 %"] if several else []), *counted]
     lines = []
     for row in rows:
-        values = [row.mean, *([row.half_width] if several else [])]
+        width = [_cell(row.half_width)] if several else []
         counts = [len(row.values), *([row.failed] if failed else []), *([row.missing] if missing else [])]
-        cells = [*(_setting(row.settings[path]) for path in paths), *map(_cell, values), *map(_cell, counts)]
+        mean = _cell(row.mean, summary.mean_text(row))
+        cells = [*(_setting(row.settings[path]) for path in paths), mean, *width, *map(_cell, counts)]
         lines.append((cells, row is summary.best))
-    return _table(heads, lines)
+    remark = f"<p class=note>{html.escape(summary.remark)}.</p>" if summary.remark else ""
+    return _table(heads, lines) + remark
 
 
 def _trials_table(summary: Summary) -> str:
@@ -127,11 +112,11 @@ def _trials_table(summary: Summary) -> str:
     return _table([*columns, _COMMAND], lines)
 
 
-def _cell(value: object) -> str:
-    """Returns a cell that shows a value, and sorts numbers by all their digits."""
+def _cell(value: object, shown: str | None = None) -> str:
+    """Returns a cell that shows a value, or a text in place of it, and sorts numbers by all their digits."""
     if isinstance(value, float):
         exact = "" if math.isnan(value) else str(value)
-        return f'<td data-value="{exact}">{number(value)}</td>'
+        return f'<td data-value="{exact}">{number(value) if shown is None else shown}</td>'
     return f"<td>{html.escape(str(value))}</td>"
 
 
@@ -166,11 +151,3 @@ def _made(sweep: Sweep) -> str:
     said += [f"on commit {', '.join(commits)}"] if commits else []
     said += [f"on {', '.join(devices)}"] if devices else []
     return "".join(parts) + (f"<p>Trained {html.escape(', '.join(said))}.</p>" if said else "")
-
-
-def _figure(title: str, figure: Figure) -> str:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
-    source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-    caption = html.escape(CAPTIONS.get(title, title))
-    return f'<figure><img alt="{html.escape(title)}" src="{source}"><figcaption>{caption}</figcaption></figure>'

@@ -3,6 +3,10 @@ from .compression import (
     decompress as decompress,
     has_codebook as has_codebook,
 )
+from .dictionary_files import (
+    read_dictionary as read_dictionary,
+    write_dictionary as write_dictionary,
+)
 from .frozen import (
     FrozenDictionary as FrozenDictionary,
     freeze as freeze,
@@ -12,6 +16,10 @@ from .loading import (
 )
 from .quantise import (
     Quantizer as Quantizer,
+)
+from .thawed import (
+    keep as keep,
+    thaw as thaw,
 )
 from .trained import (
     Trained as Trained,

@@ -1,6 +1,6 @@
 """Freezes a trained dictionary: its input's scale, the lengths of its rows and its thresholds become plain weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import jax
@@ -33,8 +33,12 @@ class FrozenDictionary:
     """The decoder's rows, each of length 1."""
     offset: Float[Array, " out"]
     """What is added to the sum of rows."""
-    k: int | None = None
+    k: int | None = field(default=None, metadata={"static": True})
     """The largest number of active units of an example; None: any number."""
+    skip: Float[Array, "values out"] | None = None
+    """What is added of the example itself, by a matrix; None: nothing."""
+    transcodes: bool = field(default=False, metadata={"static": True})
+    """Whether other values are decoded than are encoded."""
 
     def encode(self, x: Float[Array, "n values"]) -> Float[Array, "n units"]:
         """Returns the code of each example, given in the units of the data: how far each row is followed."""
@@ -42,9 +46,26 @@ class FrozenDictionary:
         code = jnp.where(pre > self.threshold[None], pre, 0)
         return code if self.k is None else kept(code, top_indices(code, self.k))
 
-    def decode(self, code: Float[Array, "n units"]) -> Float[Array, "n out"]:
-        """Returns the reconstruction of each code, in the units of the data."""
-        return code @ self.rows + self.offset[None]
+    def decode(self, code: Float[Array, "n units"], x: Float[Array, "n values"] | None = None) -> Float[Array, "n out"]:
+        """Returns the reconstruction of each code, in the units of the data.
+
+        Args:
+            code: the codes.
+            x: the examples that they are of, which a dictionary with a skip connection needs.
+
+        Raises:
+            InputError: where these are missing.
+        """
+        made = code @ self.rows + self.offset[None]
+        if self.skip is None:
+            return made
+        if x is None:
+            raise InputError("this dictionary adds a part of the example itself: give decode the examples too")
+        return made + x @ self.skip
+
+    def reconstruct(self, x: Float[Array, "n values"]) -> Float[Array, "n out"]:
+        """Encodes each example, given in the units of the data, and decodes it again."""
+        return self.decode(self.encode(x), x)
 
 
 def freeze(trained: Trained) -> FrozenDictionary:
@@ -86,6 +107,7 @@ def _frozen(model: Dictionary, variables: Any, scale: float) -> FrozenDictionary
         rows=unit_rows(out["kernel"]),
         offset=scale * out["bias"],
         k=plain.k,
+        transcodes=not model.subtract,
     )
 
 

@@ -2,13 +2,14 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num, Shaped
 
@@ -19,14 +20,18 @@ from aejax.data import (
     DataRecord,
     Preprocess,
     Schema,
+    StaticBinarise,
+    Stored,
     as_array,
     as_examples,
     as_stored,
     in_units,
+    load_again,
     numbers_of,
     scaled,
 )
 from aejax.experiment import Experiment
+from aejax.explore import Explorer
 from aejax.metrics import (
     AnomalyScore,
     NegativeLogLikelihood,
@@ -39,12 +44,15 @@ from aejax.metrics import (
     per_value,
 )
 from aejax.runs import Run
-from aejax.trained import codes, export, programs, saving
+from aejax.trained import codes, exploring, export, programs, saving
 
 log = logging.getLogger("aejax")
 
 MOST_FITTED = 10_000
 """Largest number of examples to whose codes a mixture is fitted."""
+
+_AT_ONCE = 2**26
+"""Bytes of a part on disk that are in memory at once while its loss is measured."""
 
 Labels = Shaped[np.ndarray, " n"] | Sequence[str]
 """Labels of examples: numbers, or names of the training data's classes."""
@@ -368,21 +376,65 @@ class Trained:
         """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part.
 
         Bits per dimension are given where the likelihood gives masses: see `metrics.is_mass`. `part` is `Examples`, an
-        array, or a pair of an array and its labels.
+        array, or a pair of an array and its labels. Of a large part on disk a little is in memory at once.
         """
         experiment, part = self.experiment, self._examples(part)
         loss, preprocess = as_arrays((experiment.loss, self.preprocess))
-        part = self._check(part.read())
-        placed = devices.place(part, preprocess)
         measures = (loss, ReconstructionError(loss.likelihood))
         key = jax.random.key(experiment.seed)
-        size = min(CHUNK, len(part))
-        metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.used, placed, key, size))
-        return metrics | per_value(metrics, self.shape, is_mass(experiment.loss.likelihood, self.preprocess, part))
+        size, sums, mass = min(CHUNK, len(part)), [], True
+        for piece, place in self._pieces(part, size):
+            held = self._check(piece.read())
+            mass = mass and is_mass(experiment.loss.likelihood, self.preprocess, held)
+            placed = devices.place(held, preprocess)
+            sums.append(devices.evaluate(experiment.model, measures, preprocess, self.used, placed, key, size, **place))
+            jax.block_until_ready(sums[-1])  # else all pieces would be in memory before the first is measured
+        metrics = means(jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *sums))
+        return metrics | per_value(metrics, self.shape, mass)
+
+    def _pieces(self, part: Examples, size: int) -> Iterator[tuple[Examples, dict[str, Any]]]:
+        """Yields a part on disk in pieces of batches, each with its place: see `core.outputs`; any other one whole."""
+        if not isinstance(part, Stored) or isinstance(self.preprocess, StaticBinarise) or part.nbytes <= _AT_ONCE:
+            yield part, {}
+            return
+        at_once, batches = max(1, _AT_ONCE * len(part) // (size * part.nbytes)), -(-len(part) // size)
+        for first in range(0, batches, at_once):
+            rows = np.arange(first * size, min(first + at_once, batches) * size) % len(part)
+            yield part.take(rows), {"first": np.int32(first), "size": np.int32(len(part))}
+
+    def explore(
+        self, examples: Any = None, *, most: int = 200, precision: Literal["float16", "float32"] = "float16"
+    ) -> Explorer:
+        """Makes a web page of this model, in which its encoder and decoder run by themselves; a notebook shows it.
+
+        Args:
+            examples: those whose codes are shown, as `Examples`, an array, or a pair of an array and its labels; None:
+                the test part of the data that the model was trained on.
+            most: the largest number of examples that the page holds itself.
+            precision: how the page keeps weights and codes. float16, of three digits, halves the file; what it computes
+                then differs from `decode` by a few thousandths.
+
+        Returns:
+            The page, whose `save(path)` writes it: one HTML file that refers to nothing else.
+
+        Raises:
+            InputError: where the data are not there, and for a model with an operation that a page cannot run.
+        """
+        if most < 2:
+            raise InputError(f"the page is to hold {most} examples: give 2 or more")
+        if examples is None:
+            part = load_again(self.experiment.data, self.data, remedy="give examples").test
+        else:
+            part = self._examples(examples)
+        return exploring.explorer(self, part, most, precision == "float16")
+
+    def as_held(self, part: Examples) -> Examples:
+        """Returns examples as the device holds them: in the units of the training data, statically binarised if so."""
+        return self._check(part.read())
 
     def place(self, part: Examples) -> Examples:
         """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""
-        return devices.place(self._check(part.read()), as_arrays(self.preprocess))
+        return devices.place(self.as_held(part), as_arrays(self.preprocess))
 
     def _examples(self, given: Any) -> Examples:
         """Returns examples as they are, and reads arrays and data frames as the run's own data were read."""

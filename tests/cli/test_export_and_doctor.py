@@ -19,7 +19,7 @@ def aejax_(monkeypatch, *arguments):
 def test_what_is_exported_as_safetensors_is_taken_as_a_run(tmp_path, monkeypatch, capsys):
     trained = aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), DATASET, folder=tmp_path / "runs", figures=False)
     aejax_(monkeypatch, "export", trained.run.path, "--format", "safetensors", "--out", tmp_path / "model")
-    assert f"{tmp_path / 'model' / 'model.safetensors'}: " in capsys.readouterr().out
+    assert "model.safetensors (" in capsys.readouterr().out
     np.save(tmp_path / "x.npy", DATASET.test.x)
     aejax_(monkeypatch, "encode", tmp_path / "model", "--data", tmp_path / "x.npy", "--out", tmp_path / "z.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "z.npy"), trained.encode(DATASET.test.x))

@@ -41,6 +41,7 @@ def worked(folder, base, axes, **options):
     return made
 
 
+@pytest.mark.slow
 def test_the_best_trial_becomes_a_run_from_its_kept_state(base, tmp_path, drawn):
     made = worked(tmp_path / "sweep", base, {RATE: [1e-4, 1e-2, 1e-3]})
     best = summary.summarise(made).best_trial

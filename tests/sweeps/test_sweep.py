@@ -265,6 +265,7 @@ def test_no_clock_but_the_disk_s_decides_whether_a_worker_lives(base, tmp_path, 
     assert len(made.claim("slow", 9)) == 2
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_recorded_and_named(base, tmp_path):
     trials = plan.grid(base, {"optimizer": ["sgd"], "optimizer.learning_rate": [1e30, 1e-3], "epochs": [2]})
     made = worked(tmp_path / "sweep", trials)

@@ -103,7 +103,7 @@ def test_every_registered_model_but_dictionaries_is_converted_to_onnx(name, tmp_
 @needs_onnx
 @pytest.mark.filterwarnings("default")
 def test_what_jax2onnx_cannot_convert_is_said_and_nothing_is_written(tmp_path):
-    with pytest.raises(InputError, match="jax2onnx cannot convert this model .*use --format stablehlo"):
+    with pytest.raises(InputError, match=r"jax2onnx cannot convert this model .*use --format stablehlo"):
         untrained("dictionary-topk").export(tmp_path, "onnx")
     assert not list(tmp_path.iterdir())
 

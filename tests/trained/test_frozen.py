@@ -67,7 +67,14 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "preprocess", "unit"), SETTINGS)
+QUICK = [("top-k", MeanLength(), False), ("gated", MeanLength(), False)]
+"""What runs in the quick suite: a code that ranks, and one that folds its gate's threshold."""
+
+
+@pytest.mark.parametrize(
+    ("name", "preprocess", "unit"),
+    [pytest.param(*settings, marks=() if settings in QUICK else pytest.mark.slow) for settings in SETTINGS],
+)
 def test_frozen_weights_give_the_same_codes_and_reconstructions(name, preprocess, unit):
     run = trained(LATENTS[name], preprocess, unit)
     frozen = freeze(run)
@@ -106,3 +113,8 @@ def test_what_is_no_dictionary_in_one_unit_is_refused(tiny):
     refused("of SigmoidGaussian the raw output is not", loss=Loss(SigmoidGaussian()))
     with pytest.raises(InputError, match=r"Standardise does more than divide by one number.*mean-length"):
         freeze(dataclasses.replace(top, preprocess=Standardise().fit(PART.x)))
+
+
+def test_a_run_whose_data_were_scaled_by_their_length_is_loaded(tmp_path):
+    run = aejax.fit(experiment(LATENTS["rectified"], MeanLength()), dataset=DATASET, folder=tmp_path, figures=False)
+    np.testing.assert_array_equal(aejax.load(run.run.path).encode(PART.x), run.encode(PART.x))
