@@ -55,7 +55,7 @@ def kept(
     """
     chosen = jnp.take_along_axis(values, columns, axis=1)
     chosen = jax.nn.relu(chosen) if rectify else chosen
-    return jnp.zeros_like(values).at[jnp.arange(len(values))[:, None], columns].set(chosen, unique_indices=True)
+    return jnp.zeros_like(values).at[jnp.arange(values.shape[0])[:, None], columns].set(chosen, unique_indices=True)
 
 
 def least_of_batch(values: Float[Array, "batch columns"], k: int) -> Float[Array, ""]:

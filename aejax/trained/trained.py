@@ -44,7 +44,7 @@ from aejax.metrics import (
     per_value,
 )
 from aejax.runs import Run
-from aejax.trained import codes, exploring, programs, saving
+from aejax.trained import codes, exploring, export, programs, saving
 
 log = logging.getLogger("aejax")
 
@@ -293,6 +293,25 @@ class Trained:
             InputError: where `huggingface_hub` is not installed, and for a name of another form.
         """
         return saving.push(self, repository, test, private)
+
+    def export(self, folder: str | Path, form: export.Format = "stablehlo") -> list[Path]:
+        """Writes encoder and decoder as programs that run without aejax, for any number of examples.
+
+        A program takes float32 in the data's units (of grey levels, shares of white) and for a conditional model int32
+        labels, and gives what `encode` and `decode` do; export.json beside them says their shapes.
+
+        Args:
+            folder: the folder of the files, made where it is missing.
+            form: "stablehlo", which `jax.export.deserialize` reads, or "onnx" (`pip install "aejax[onnx]"`).
+
+        Returns:
+            The files.
+
+        Raises:
+            InputError: where a package is missing, the folder cannot be written, or a program does not give what
+                aejax gives.
+        """
+        return export.export(self, folder, form)
 
     def log_prob(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, samples: int = 100, seed: int = 0
