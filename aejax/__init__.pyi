@@ -2,6 +2,7 @@ from . import (
     core as core,
     data as data,
     devices as devices,
+    estimators as estimators,
     evaluation as evaluation,
     experiment as experiment,
     losses as losses,

@@ -51,4 +51,4 @@ for group in plan.groups(plan.grid(base, axes)):
         print(f"size {size:2} weight {weight:4}", *(f"{name} {value:7.2f}" for name, value in numbers.items()))
 if name == "mnist":
     write_study(HERE / "results" / "beta_and_size.json", found, EXPECTED, time.perf_counter() - start)
-    figures.save(along(rows, WEIGHT, "bound (nats)", by=SIZE), HERE / "figures" / "beta_and_size.png")
+    figures.save(along(rows, WEIGHT, "bound (nats)", by=SIZE), HERE.parent / "docs" / "figures" / "beta_and_size.png")

@@ -54,4 +54,6 @@ for group in plan.groups(plan.grid(base, axes)):
     print(f"size {size:2}: squared error {rows[-2].mean:6.2f}, PCA {pca:6.2f}")
 if name == "mnist":
     write_study(HERE / "results" / "code_size.json", found, EXPECTED, time.perf_counter() - start)
-    figures.save(along(rows, "size of the code", "squared error", by="by"), HERE / "figures" / "code_size.png")
+    figures.save(
+        along(rows, "size of the code", "squared error", by="by"), HERE.parent / "docs" / "figures" / "code_size.png"
+    )

@@ -54,4 +54,4 @@ for trial, outcome in zip(
 if name == "mnist":
     write_study(HERE / "results" / "noise_level.json", found, EXPECTED, time.perf_counter() - start)
     figure = along(rows, "noise in training", "squared error", by="on test")
-    figures.save(figure, HERE / "figures" / "noise_level.png")
+    figures.save(figure, HERE.parent / "docs" / "figures" / "noise_level.png")

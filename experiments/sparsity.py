@@ -63,4 +63,6 @@ for kind, trials in grids.items():
             print(f"{kind:6} {value:5g}: {active:6.1f} active units, squared error {error:.2f}")
 if name == "mnist":
     write_study(HERE / "results" / "sparsity.json", found, EXPECTED, time.perf_counter() - start)
-    figures.save(along(rows, "active units", "squared error", by="by"), HERE / "figures" / "sparsity.png")
+    figures.save(
+        along(rows, "active units", "squared error", by="by"), HERE.parent / "docs" / "figures" / "sparsity.png"
+    )

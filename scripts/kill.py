@@ -43,11 +43,14 @@ def command(name: str, folder: Path, epochs: int) -> list[str]:
 
 
 def bits(folder: Path) -> list[bytes]:
-    """Returns all that a run ends with but times: the newest state, the best, the rows and the test metrics."""
+    """Returns all that a run ends with but times: the newest state, the best if there is one, rows, test metrics."""
     (path,) = [path.parent for path in folder.rglob("experiment.json")]
-    rows = [json.dumps({k: v for k, v in row.items() if k not in TIMES}).encode() for row in aejax.load(path).history]
+    history = aejax.load(path).history
+    rows = [json.dumps({k: v for k, v in row.items() if k not in TIMES}).encode() for row in history]
+    best = [path / "checkpoints" / "best"] if any(row["split"] == "validation" for row in history) else []
+    states = [leaf for of in (path, *best) for leaf in _leaves(aejax.load(of))]
     test = json.dumps(json.loads((path / "result.json").read_text())["test"]).encode()
-    return [*_leaves(aejax.load(path)), *_leaves(aejax.load(path / "checkpoints" / "best")), *rows, test]
+    return [*states, *rows, test]
 
 
 def _leaves(trained: Trained) -> list[bytes]:

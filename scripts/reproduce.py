@@ -3,22 +3,29 @@
     python scripts/reproduce.py            every experiment
     python scripts/reproduce.py ae-keras   only that one
     python scripts/reproduce.py ae-keras --seeds 5   the mean and deviation over five seeds beside the figure
+    python scripts/reproduce.py --budget 3h   those not measured at this commit yet, the quickest first, for three hours
 
-Each experiment writes experiments/results/NAME.json; `python scripts/tables.py` puts the results into README.md
-and docs/results.md.
+With --budget nothing is begun that its last time says is not in time; what was stopped at this commit goes on. Each
+experiment writes experiments/results/NAME.json; `python scripts/tables.py` puts the results into README.md, into
+docs/results.md and into the ledger that `aejax results` shows.
 """
 
 import argparse
 import dataclasses
 import json
+import math
+import time
 from pathlib import Path
+from typing import Any
 
 import aejax
 from aejax.core import json_text
 from aejax.data import load
 from aejax.devices import enable_compilation_cache
 from aejax.evaluation import measure
+from aejax.experiment import Experiment, canonical, from_json, ledger
 from aejax.metrics import describe
+from aejax.runs import commit, listing
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results"
 SAMPLES = 5000
@@ -38,7 +45,8 @@ def reproduce(name: str, folder: Path, samples: int = SAMPLES, seeds: int = 1) -
         Whether the figure is met; None where its metric was not measured with so many samples.
     """
     experiment = aejax.get(name)
-    run = aejax.fit(experiment, folder=folder, samples=samples, show_progress=True).run
+    begun = unfinished(experiment, folder)
+    run = aejax.fit(experiment, folder=folder, resume=begun, samples=samples, show_progress=True).run
     assert run is not None
     result = json.loads((run.path / "result.json").read_text())
     if result["comparison"] is not None and seeds > 1:
@@ -56,6 +64,41 @@ def reproduce(name: str, folder: Path, samples: int = SAMPLES, seeds: int = 1) -
     return result["met"]
 
 
+def unfinished(experiment: Experiment, folder: Path) -> Path | None:
+    """Returns the newest run of an experiment in a folder that was stopped at this commit; None where there is none."""
+    if not (folder / experiment.name).is_dir():
+        return None
+    runs = [run for run in listing.find_runs(folder / experiment.name) if run.state in ("stopped", "failed")]
+    made = {run.path: json.loads((run.path / "experiment.json").read_text()) for run in runs}
+    own = [path for path, content in made.items() if content["provenance"][-1]["commit"] == commit()]
+    own = [path for path in own if canonical(from_json(made[path]["experiment"])) == canonical(experiment)]
+    return max(own, default=None)
+
+
+def left_to_do() -> list[str]:
+    """Returns the experiments that are not measured at this commit, the quickest first, those never measured last."""
+    seconds = {entry.name: entry.seconds for entry in ledger()}
+    names = [name for name in aejax.names() if aejax.get(name).expected]
+    names = [name for name in names if name not in seconds or kept(name).get("commit") != commit()]
+    return sorted(names, key=lambda name: seconds.get(name, math.inf))
+
+
+def kept(name: str) -> dict[str, Any]:
+    """Returns the committed result of an experiment."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def parse_hours(text: str) -> float:
+    """Returns the seconds of a time as `3h`, `90m` or `30s`. Raises `argparse.ArgumentTypeError` for any other text."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in UNITS or not number.replace(".", "", 1).isdigit():
+        raise argparse.ArgumentTypeError(f"the time is {text!r}: give a number and h, m or s, as 3h")
+    return float(number) * UNITS[unit]
+
+
+UNITS = {"h": 3600, "m": 60, "s": 1}
+
+
 def main() -> None:
     """Trains the experiments of the command line, and exits with 1 where a figure is not met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -63,11 +106,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the run directories")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="of each example for a likelihood")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, whose mean is compared")
+    parser.add_argument("--budget", type=parse_hours, metavar="3h", help="the time that all may take: see above")
     arguments = parser.parse_args()
     enable_compilation_cache()
     names = arguments.names or [name for name in aejax.names() if aejax.get(name).expected]
-    met = {name: reproduce(name, arguments.out, arguments.samples, arguments.seeds) for name in names}
-    unknown, missed = ([name for name in names if met[name] is state] for state in (None, False))
+    if arguments.budget is not None:
+        names = [name for name in left_to_do() if name in names]
+    start, met = time.monotonic(), {}
+    took = {entry.name: entry.seconds for entry in ledger()}
+    for name in names:
+        left = math.inf if arguments.budget is None else arguments.budget - (time.monotonic() - start)
+        if took.get(name, 0.0) * arguments.seeds < left:
+            met[name] = reproduce(name, arguments.out, arguments.samples, arguments.seeds)
+    if len(met) < len(names):
+        print(f"left for another time: {', '.join(name for name in names if name not in met)}")
+    unknown, missed = ([name for name in met if met[name] is state] for state in (None, False))
     if unknown:
         print(f"not compared, because the figure's metric was not measured: {', '.join(unknown)}")
     if missed:

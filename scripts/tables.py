@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and docs/results.md from the committed results.
+"""Writes the tables of README.md and docs/results.md, and the ledger that `aejax results` shows, from the results.
 
 python scripts/tables.py           rewrites them in place
 python scripts/tables.py --check   exits with 1 where a page is not what the results say
@@ -7,16 +7,19 @@ python scripts/tables.py --check   exits with 1 where a page is not what the res
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import aejax
-from aejax.experiment import Expected, from_json
+from aejax.experiment import Entry, Expected, from_json
+from aejax.experiment.ledger import FILE
 from aejax.experiment.zoo import iwae
 from aejax.metrics import describe, labelled
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+LEDGER = ROOT / "aejax" / "experiment" / FILE
 TITLES = {"aejax": "aejax", "keras-jax": "Keras on JAX", "keras-tensorflow": "Keras on TensorFlow", "torch": "PyTorch"}
 
 
@@ -382,7 +385,44 @@ def stream_speed() -> str:
     for title, key in (("share of the speed in memory", "share_of_throughput"), ("waiting", "input_wait_share")):
         rows.append(f"| {title} | {' | '.join(f'{100 * bench[name][key]:.3g} %' for name in names)} |")
     buffer = f"through a buffer of {1000 * bench['buffer_gigabytes']:.0f} MB"
-    return "\n".join([*rows, "", f"Measured on {_machine(bench)}, {buffer}."])
+    return "\n".join([*rows, "", *_reading(bench), f"Measured on {_machine(bench)}, {buffer}."])
+
+
+def _reading(bench: dict[str, Any]) -> list[str]:
+    """Returns a table of how fast rows come from files to the step's input, where that was measured."""
+    found = bench.get("rows of 384 float16")
+    if found is None:
+        return []
+    rows = ["| 1.5 million rows of 384 float16, shuffled in windows of 128 MB | rows a second |", "|---|---|"]
+    rows.append(f"| the files are in the page cache | {found['cached_rows_per_second']:,.0f} |")
+    cold, share = found["cold_rows_per_second"], found["share_of_sequential"]
+    rows.append(f"| they are not | {cold:,.0f}, {share:.2f} of reading them from end to end |")
+    return [*rows, ""]
+
+
+def windows() -> str:
+    """Returns a table of what shuffling within windows gives up, on digits sorted by class."""
+    study = _bench("window_shuffle")
+    what = f"`ae-keras` on MNIST sorted by class, {study['epochs']} epochs, {study['seeds']} seeds"
+    rows = [f"| {what} | loss on test, nats | above a whole shuffle |", "|---|---|---|"]
+    for name, row in study["rows"].items():
+        called = "shuffled whole" if name == "whole" else f"in windows of {name}"
+        above = "" if name == "whole" else f"{row['above_whole']:.2f} ± {row['standard_error']:.2f}"
+        rows.append(f"| {called} | {row['mean']:.2f} ± {row['deviation']:.2f} | {above} |")
+    return "\n".join([*rows, "", "± a standard deviation of seeds, and of the difference a standard error."])
+
+
+def one_pass() -> str:
+    """Returns a table of one pass over many small rows from disk."""
+    if not (ROOT / "scripts" / "results" / "one_pass.json").exists():
+        return "`python scripts/one_pass.py` trains in one pass over 2^27 rows of 16 bytes; it has not been run yet."
+    found = _bench("one_pass")
+    peaks, same = found["peak_megabytes"], "the same" if found["same_bits"] else "other"
+    rows = [f"| one pass over {found['rows']:,} rows of {found['bytes_a_row']} bytes, a linear model | |", "|---|---|"]
+    rows.append(f"| rows a second, start and measuring included | {found['rows_per_second']:,.0f} |")
+    rows += [f"| most memory, {name} | {peak:,.0f} MB |" for name, peak in peaks.items()]
+    rows.append(f"| killed {found['kills']} times on the way | ends with {same} bits |")
+    return "\n".join([*rows, "", f"Measured on {_machine(found)}."])
 
 
 def _bench(name: str) -> dict[str, Any]:
@@ -403,6 +443,8 @@ def fill(text: str) -> str:
         "vae": vae_speed,
         "sweep": sweep_speed,
         "stream": stream_speed,
+        "windows": windows,
+        "one pass": one_pass,
     }
     for name, table in tables.items():
         if f"<!-- {name} -->\n" in text:
@@ -411,14 +453,40 @@ def fill(text: str) -> str:
     return text
 
 
+def ledger() -> str:
+    """Returns the content of the ledger, which `aejax results` shows: see `aejax.experiment.Entry`."""
+    found = []
+    for name in _compared():
+        result = _result(name)
+        row, known = compared(result), describe(result["expected"]["metric"])
+        hardware = result["hardware"]
+        entry = Entry(
+            name=name,
+            better=None if known is None else known.better,
+            source=result["expected"]["source"],
+            tag=result["expected"]["tag"],
+            seconds=round(result["train_seconds"], 1),
+            commit=result.get("commit"),
+            processor=f"{hardware['device']}, {hardware['cores']} cores",
+            jax=result["versions"]["jax"],
+            **{key: value for key, value in row.items() if key != "met"},
+        )
+        found.append(asdict(entry))
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+def written() -> dict[Path, str]:
+    """Returns the pages with their tables, and the ledger, as the results say that they should be."""
+    return {page: fill(page.read_text()) for page in PAGES} | {LEDGER: ledger()}
+
+
 def main() -> None:
     """Rewrites the tables of the pages, or with --check exits with 1 where they are not what the results say."""
-    for page in PAGES:
-        text = page.read_text()
+    for page, text in written().items():
         if sys.argv[1:] != ["--check"]:
-            page.write_text(fill(text))
-        elif fill(text) != text:
-            sys.exit(f"the tables of {page.relative_to(ROOT)} are not what the results say: run scripts/tables.py")
+            page.write_text(text)
+        elif page.read_text() != text:
+            sys.exit(f"{page.relative_to(ROOT)} is not what the results say: run scripts/tables.py")
 
 
 if __name__ == "__main__":

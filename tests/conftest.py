@@ -54,8 +54,10 @@ class Tiny(NamedTuple):
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One folder of prepared data for all workers of a run, and for what they start: each set is made once."""
+    folder = tmp_path_factory.getbasetemp()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AEJAX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("AEJAX_CACHE", str((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "data"))
         yield
 
 

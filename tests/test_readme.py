@@ -40,6 +40,23 @@ def test_the_readme_s_python_runs_as_it_stands(tmp_path):
     assert 60 < float(done.stdout.split()[0]) < 100
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # a minute of a processor, of which there may be few
+def test_the_python_of_the_page_on_estimators_runs_and_comes_to_what_it_says(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "estimators.md").read_text(), re.DOTALL)
+    (tmp_path / "blocks.py").write_text("\n".join(blocks))
+    done = subprocess.run(
+        [sys.executable, "blocks.py"], cwd=tmp_path, capture_output=True, text=True, env=os.environ, timeout=800
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    search, roc_auc, share = done.stdout.splitlines()[:3]
+    assert search.startswith("{'autoencodertransformer__n_components': 16} 0.8")
+    assert float(roc_auc) > 0.9
+    assert float(share) == pytest.approx(0.1, abs=0.003)
+    assert 0.8 < float(done.stdout.splitlines()[-1]) < 1
+
+
 def test_every_extra_that_the_readme_names_is_one_and_those_for_accelerators_are_jax_s():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = set(re.findall(r'"\.\[(\w+)\]"', README))

@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.util
 import json
 import math
@@ -6,14 +7,16 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
 import aejax
+from aejax.core import InputError
 from aejax.data import load, pack
-from aejax.experiment import Expected
+from aejax.experiment import Expected, ledger
 from tests.helpers.small import DATASET, EXPERIMENT
 
 ROOT = Path(__file__).parents[1]
@@ -33,9 +36,10 @@ def script(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.py")), ids=lambda path: path.stem)
 def test_every_experiment_runs(path, tmp_path):
-    done = subprocess.run(
-        [sys.executable, path], cwd=tmp_path, capture_output=True, text=True, env=os.environ, timeout=200
-    )
+    """On 600 examples of a part and one epoch of each training: what it finds, the committed results say."""
+    command = [sys.executable, "-m", "tests.helpers.briefly", path]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env, timeout=200)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 
@@ -284,6 +288,26 @@ def test_the_streaming_benchmark_s_contenders_train_alike(tmp_path):
     assert losses[0] == losses[1] < 250
 
 
+@pytest.mark.slow
+def test_a_pass_over_rows_from_disk_ends_with_the_same_bits_however_often_it_is_killed(tmp_path, monkeypatch):
+    one_pass = script("one_pass")
+    for name, value in {"BATCH": 64, "SAVE": 20, "BUFFER": 0.0003, "WINDOW": 0.1, "CHUNK": 5000}.items():
+        monkeypatch.setattr(one_pass, name, value)
+    found = one_pass.measured(tmp_path, 2**15)  # half a megabyte
+    assert found["same_bits"]
+    assert found["peak_megabytes"]["all rows"] > 100
+
+
+@pytest.mark.slow
+def test_what_windows_give_up_is_measured(tmp_path, monkeypatch):
+    arguments = "--data mnist-5k --epochs 1 --seeds 2 --windows 0.4 --out"
+    monkeypatch.setattr(sys, "argv", ["window_shuffle.py", *arguments.split(), str(tmp_path / "result.json")])
+    script("window_shuffle").main()
+    rows = json.loads((tmp_path / "result.json").read_text())["rows"]
+    assert rows.keys() == {"whole", "0.4 MB"}
+    assert abs(rows["0.4 MB"]["above_whole"]) < 20  # of 420 nats
+
+
 def test_the_gpu_benchmark_says_that_there_is_no_gpu(capsys, monkeypatch):
     for name in (
         "XLA_PYTHON_CLIENT_PREALLOCATE",
@@ -327,3 +351,43 @@ def test_a_dictionary_is_trained_in_turns_beside_its_peer(tmp_path, monkeypatch)
     first = final()
     epoch(4)
     assert final() < first < 1.2
+
+
+def test_with_a_budget_the_quickest_go_first_what_is_measured_is_left_out_and_the_rest_is_named(monkeypatch, capsys):
+    reproduce = script("reproduce")
+    seconds = {"long": 900.0, "short": 1.0, "done": 2.0}
+    monkeypatch.setattr(reproduce, "ledger", lambda: [SimpleNamespace(name=n, seconds=s) for n, s in seconds.items()])
+    monkeypatch.setattr(reproduce.aejax, "names", lambda: dict.fromkeys(["never", *seconds]))
+    monkeypatch.setattr(reproduce.aejax, "get", lambda name: SimpleNamespace(expected=True))
+    commits = {"long": "old", "short": "old", "done": reproduce.commit()}
+    monkeypatch.setattr(reproduce, "kept", lambda name: {"commit": commits[name]})
+    assert reproduce.left_to_do() == ["short", "long", "never"]
+    trained = []
+    monkeypatch.setattr(reproduce, "reproduce", lambda name, *_: trained.append(name) or True)
+    monkeypatch.setattr(reproduce, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "--budget", "10m"])
+    reproduce.main()
+    assert trained == ["short", "never"]
+    assert "left for another time: long\n" in capsys.readouterr().out
+
+
+def test_a_stopped_run_of_the_same_settings_and_commit_goes_on(tiny, tmp_path):
+    reproduce = script("reproduce")
+    assert reproduce.unfinished(tiny.experiment, tmp_path) is None
+    run = aejax.fit(tiny.experiment, tiny.dataset, folder=tmp_path, figures=False).run.path
+    assert reproduce.unfinished(tiny.experiment, tmp_path) is None
+    (run / "result.json").unlink()
+    (run / "state.json").unlink()
+    assert reproduce.unfinished(tiny.experiment, tmp_path) == run
+    assert reproduce.unfinished(dataclasses.replace(tiny.experiment, seed=1), tmp_path) is None
+
+
+def test_every_entry_with_a_figure_is_in_the_ledger_as_its_result_says():
+    tables = script("tables")
+    assert tables.LEDGER.read_text() == tables.ledger()
+    assert [entry.name for entry in ledger()] == MEASURED
+    (entry,) = ledger("vae-flax")
+    result = json.loads((RESULTS / "vae-flax.json").read_text())
+    assert (entry.measured, entry.published) == (result["test"]["loss_nats"], 104.0)
+    with pytest.raises(InputError, match="vae-flax"):
+        ledger("vae-flux")

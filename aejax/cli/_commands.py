@@ -23,18 +23,20 @@ from aejax.cli._experiments import (
     ListCommand,
     MetricsCommand,
     ProbeCommand,
+    ResultsCommand,
     ShowCommand,
     TrainCommand,
 )
 from aejax.cli._export import ExportCommand, ImportCommand
 from aejax.cli._features import FeaturesCommand
-from aejax.cli._generation import InterpolateCommand, SampleCommand
+from aejax.cli._generation import ExploreCommand, InterpolateCommand, SampleCommand
 from aejax.cli._runs import RunsCommand, RunsNoteCommand
 from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "list": ListCommand,
     "metrics": MetricsCommand,
+    "results": ResultsCommand,
     "show": ShowCommand,
     "train": TrainCommand,
     "sweep": SweepCommand,
@@ -53,6 +55,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "probe": ProbeCommand,
     "figures": FiguresCommand,
     "features": FeaturesCommand,
+    "explore": ExploreCommand,
     "export": ExportCommand,
     "import": ImportCommand,
     "data": DataCommand,

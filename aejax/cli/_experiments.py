@@ -1,14 +1,17 @@
 """Holds the commands on experiments and their runs: list, show, train, measure, draw."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from aejax.cli._common import Split, examples, load_run, own_data, paragraph, print_names
+from aejax.cli._common import Split, check_out, examples, load_run, own_data, paragraph, print_names
 from aejax.core import InputError, require_known
 from aejax.experiment import registry
+
+if TYPE_CHECKING:
+    from aejax.experiment import Entry
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,41 @@ class MetricsCommand:
             source = f" Source: {metric.source}." if metric.source else ""
             print(f"{name}  ({metric.unit}; {better})")
             print(paragraph(f"{metric.meaning[0].upper()}{metric.meaning[1:]}. Of {metric.of}.{source}"))
+
+
+@dataclass(frozen=True)
+class ResultsCommand:
+    """Shows what the registered experiments measured when they were last trained in full, beside their figures."""
+
+    names: Positional[tuple[str, ...]] = ()
+    """Experiments; by default all that have a figure."""
+    out: Path | None = None
+    """Also write all that is known of them to a .csv, .json or .parquet file."""
+
+    def __call__(self) -> None:
+        """Prints a row for each experiment, and writes the file that is asked for."""
+        from aejax.core import print_table
+        from aejax.experiment import ledger
+        from aejax.metrics import labelled
+        from aejax.runs import lines
+
+        if self.out is not None:
+            check_out(self.out, lines.ENDS)
+        entries = ledger(*self.names)
+        heads = ["experiment", "metric on test", "published", "baseline", "measured", "seeds", "reached"]
+        heads += ["time", "commit", "processor"]
+        print_table(heads, [_result_cells(entry, labelled(entry.metric, entry.better)) for entry in entries])
+        if self.out is not None:
+            lines.write_lines(self.out, [asdict(entry) for entry in entries])
+            print(self.out)
+
+
+def _result_cells(entry: "Entry", metric: str) -> list[str]:
+    figures = ["" if figure is None else f"{figure:g} ({entry.tag})" for figure in (entry.published, entry.baseline)]
+    apart = "" if entry.deviation is None else f" ± {entry.deviation:.2g}"
+    reached = "yes" if entry.reached else f"no, by {entry.short_by:.3g}"
+    made = [f"{entry.seconds:.0f} s", entry.commit or "", entry.processor]
+    return [entry.name, metric, *figures, f"{entry.measured:.4g}{apart}", f"{entry.seeds}", reached, *made]
 
 
 @dataclass(frozen=True)
@@ -106,7 +144,7 @@ class EvalCommand:
         trained = load_run(self.run)
         given = examples(trained, self.data, self.split, None, self.labels, self.outlier, whole=False)
         part = given.examples.within()
-        metrics = suite.measure(trained, part, self.samples)
+        metrics = suite.measure(trained, part, self.samples, of=given.examples)
         if self.outlier or suite.flags_outliers(trained.experiment, self.data or ""):
             metrics |= suite.measure_detection(trained, part)
         report.show(trained, metrics, given.called, len(part), own=given.own)

@@ -44,6 +44,32 @@ class SampleCommand:
 
 
 @dataclass(frozen=True)
+class ExploreCommand:
+    """Makes a web page in which the model can be tried out: one file, in which its encoder and decoder run."""
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    out: Path | None = None
+    """The file to write, .html; by default RUN/explore.html."""
+    examples: int = 200
+    """The largest number of test examples that the page holds itself."""
+    precision: Literal["float16", "float32"] = "float16"
+    """How the page keeps weights and codes: float16 halves the file, and its values differ by a few thousandths."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
+
+    def __call__(self) -> None:
+        """Writes the page, and prints its path and size."""
+        if self.out is not None:
+            check_out(self.out, (".html",))
+        trained = load_run(self.run)
+        test = own_data(trained, self.trained_on).test
+        page = trained.explore(test, most=self.examples, precision=self.precision)
+        path = page.save(self.out or trained.run.path / "explore.html")
+        print(f"{path}: {path.stat().st_size / 1000:,.0f} kB, opens in any browser")
+
+
+@dataclass(frozen=True)
 class InterpolateCommand:
     """Decodes what lies between the codes of two examples: the first and the second, the third and the fourth, ..."""
 
@@ -110,7 +136,8 @@ def _write(path: Path, trained: Any, drawn: Any, columns: int | None) -> None:
     if path.suffix == ".npy":
         save_array(path, "x", drawn)
         return
-    from aejax.evaluation import figures, shown_limits
+    from aejax.evaluation import figures
+    from aejax.trained.shown import shown_limits
 
     flat = drawn if columns is None else drawn.reshape(-1, *drawn.shape[2:])
     figures.save(figures.image_grid(flat, columns, limits=shown_limits(trained, flat)), path)

@@ -215,9 +215,9 @@ class Optimizer:
         """Returns the state that is used outside training: with the average as its parameters, where one is kept.
 
         Statistics of the batch, as those of batch normalisation, stay those of the latest parameters. `state` may have
-        an axis of members.
+        an axis of members; one without an optimiser's state has the average already.
         """
-        return replace(state, params=state.opt_state.params) if self.average.kept else state
+        return replace(state, params=state.opt_state.params) if self.average.kept and state.opt_state else state
 
     def _updates(self) -> Any:
         """Returns the number of updates of the whole run."""

@@ -72,7 +72,9 @@ from .split import (
 from .stored import (
     Rows as Rows,
     Stored as Stored,
+    blank as blank,
     chunks as chunks,
+    take_rows as take_rows,
 )
 from .synthetic import (
     SyntheticFeatures as SyntheticFeatures,

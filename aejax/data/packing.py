@@ -47,17 +47,22 @@ class Packing:
     ) -> None:
         self._folder, self._dtype, self._writers = folder, dtype, dict[str, _Shard]()
         self._index: dict[str, Any] = {"format": _packed.FORMAT, "source": source, "done": False, "whole": []}
+        about = {"classes": list(schema.classes), "columns": list(schema.columns)}
         try:
             if not folder.exists():
-                folder.mkdir()
+                self._index |= about
+                # It is there with its index or not at all: what a killed writer leaves can be gone on with.
+                hidden = folder.with_name(f".{folder.name}.new")
+                hidden.mkdir(exist_ok=True)
+                _write_whole(hidden / _packed.INDEX, json_text(self._index, indent=2))
+                hidden.rename(folder)
             elif not _packed.is_packed(folder):
                 raise InputError(f"{folder} cannot be made: name a folder that is not there yet")
             else:
-                self._index |= _opened(folder, source)
+                self._index |= _opened(folder, source) | about
                 for left in folder.glob(".*.npy"):
                     left.unlink()
-            self._index |= {"classes": list(schema.classes), "columns": list(schema.columns)}
-            self._write_index()
+                self._write_index()
         except OSError as error:
             raise _unwritable(folder, error) from error
         self._lines = _packed.shards(folder)
@@ -261,7 +266,10 @@ def _checked(given: Mapping[str, Any]) -> tuple[Examples, np.ndarray | None]:
 def _exactly(values: Any, where: str) -> np.ndarray:
     """Returns examples checked as any others, in the narrow type that they came in."""
     kind = str(getattr(values, "dtype", ""))
-    found = as_single(examples(as_array(values, where), where), where)
+    found = examples(as_array(values, where), where)
+    if found.dtype == np.uint8:
+        return found
+    found = as_single(found, where)
     return found.astype(_packed.TYPES[kind]) if kind in ("float16", "bfloat16") else found
 
 
@@ -294,10 +302,10 @@ def pack_parts(
                 for chunk in _after(chunks, packing.rows(name)):
                     packing.write(name, chunk)
                 packing.close(name)
-            packing.end()
             kinds = {(str(part.x.dtype), part.x.row_shape) for part in _packed.read(folder).parts.values()}
             if len(kinds) > 1:
                 raise InputError(f"the parts differ in shape or type ({kinds}): make them alike")
+            packing.end()  # last: until then, a writer that is killed can be gone on with
             return {name: packing.rows(name) for name in parts}
     except InputError:
         if new:

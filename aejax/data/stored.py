@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -16,6 +17,12 @@ from aejax.core import BUFFER, Examples, InputError
 _log = logging.getLogger("aejax")
 
 _CHUNK = 2**22  # bytes in memory at once during a pass over a whole part
+
+_SPAN = 2**21  # the most bytes that one call reads, unless a row has more
+
+_GAP = 2**13  # bytes between two wanted rows that are read and thrown away: another call would take as long
+
+_ALIGNMENT = 64  # bytes; JAX on a CPU takes memory that begins at a multiple of it as it is, and copies all other
 
 
 class Shard(NamedTuple):
@@ -73,9 +80,9 @@ class Stripes:
 class Rows:
     """Stands for rows of files, which are read when they are indexed; in all else it is like an array.
 
-    Rows that follow each other in a file are read by one call. A mapped file would be no faster when it has more rows
-    than fit in memory, its pages would count as memory of the process, and it would end the process if it were cut
-    short meanwhile.
+    Rows that follow each other in a file, or nearly so, are read by one call. A mapped file would be no faster when it
+    has more rows than fit in memory, its pages would count as memory of the process, and it would end the process if it
+    were cut short meanwhile.
     """
 
     shards: tuple[Shard, ...]
@@ -101,7 +108,7 @@ class Rows:
     @property
     def nbytes(self) -> int:
         """Returns how many bytes an array of all rows takes."""
-        return math.prod(self.shape) * self.dtype.itemsize
+        return len(self.index) * self._row_bytes
 
     def __len__(self) -> int:
         """Returns the number of rows."""
@@ -113,36 +120,84 @@ class Rows:
         Raises `InputError` where a file has become shorter, has changed since it was opened, or cannot be read.
         """
         index = np.asarray(self.index[which])
-        out = np.empty((*index.shape, *self.row_shape), self.dtype)
-        self._read(index.reshape(-1), out.reshape(-1).view(np.uint8).data)
+        out = blank((*index.shape, *self.row_shape), self.dtype)
+        self._read(index.reshape(-1), out)
         return out
 
     def read_into(self, out: np.ndarray, which: np.ndarray) -> None:
         """Reads the given rows into an array of as many, as indexing does."""
-        self._read(self.index[which], out.reshape(-1).view(np.uint8).data)
+        self._read(self.index[which], out)
 
-    def _read(self, rows: np.ndarray, into: memoryview) -> None:
+    def expect(self, which: np.ndarray) -> None:
+        """Asks the system to bring rows that will be read soon into its cache, and does not wait for them.
+
+        A disk is at its fastest where it has several requests at once. Some systems cannot be asked.
+        """
+        if hasattr(os, "posix_fadvise"):
+            with contextlib.ExitStack() as stack:
+                for file, place, length, _, _ in self._spans(stack, self.index[which]):
+                    os.posix_fadvise(file, place, length, os.POSIX_FADV_WILLNEED)
+
+    def _read(self, rows: np.ndarray, out: np.ndarray) -> None:
         if not len(rows):
             return
-        size = math.prod(self.row_shape) * self.dtype.itemsize
-        ends = np.cumsum([shard.rows for shard in self.shards])
-        of = np.searchsorted(ends, rows, side="right")
-        begins = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
-        begins = np.union1d(begins, np.flatnonzero(np.diff(of, prepend=-1))) if len(ends) > 1 else begins
-        ends_at = size * np.append(begins[1:], len(rows))
-        starts = np.array([shard.start for shard in self.shards]) - size * (ends - [s.rows for s in self.shards])
-        places = starts[of[begins]] + size * rows[begins]
-        read = 0
+        size, into = self._row_bytes, out.reshape(-1).view(np.uint8)
+        memory, around = into.data, np.empty(max(_SPAN, size), np.uint8)
         with contextlib.ExitStack() as stack:
-            files = {number: self._opened(stack, self.shards[number]) for number in np.unique(of).tolist()}
-            numbers = (files[number] for number in of[begins].tolist())
-            runs = zip(numbers, (size * begins).tolist(), ends_at.tolist(), places.tolist(), strict=True)
+            spans = self._spans(stack, rows)
             try:
-                read = sum(os.preadv(file, (into[start:end],), place) for file, start, end, place in runs)
+                for file, place, length, begin, end in spans:
+                    whole = length == end - begin
+                    if os.preadv(file, (memory[begin:end] if whole else around[:length].data,), place) != length:
+                        raise InputError(f"{self.path} has become shorter while it was read: pack the data again")
+                    if not whole:
+                        wanted = rows[begin // size : end // size]
+                        found = around[:length].reshape(-1, size)
+                        take_rows(found, wanted - wanted[0], into[begin:end].reshape(-1, size))
             except OSError as error:
                 raise _unreadable(self.path, error) from error
-        if read != len(into):
-            raise InputError(f"{self.path} has become shorter while it was read: pack the data again")
+
+    def _spans(self, stack: contextlib.ExitStack, rows: np.ndarray) -> Iterator[tuple[int, int, int, int, int]]:
+        """Opens the files of rows until a stack is closed, and cuts the rows into spans, each of which one call reads.
+
+        Yields of each its file, where it lies there and how many bytes it has, and between which bytes of the memory of
+        all rows its own are. It has more where there are others between its own.
+        """
+        size, step = self._row_bytes, np.diff(rows)
+        begins = np.append(0, np.flatnonzero((step < 1) | (step > 1 + _GAP // size)) + 1)
+        begins = self._cut(rows, begins, max(1, _SPAN // size))
+        ends = np.append(begins[1:], len(rows))
+        first = rows[begins]
+        of = self._shard(first)
+        files = {number: self._opened(stack, self.shards[number]) for number in np.unique(of).tolist()}
+        places, lengths = self._starts[of] + size * first, size * (rows[ends - 1] + 1 - first)
+        numbers = (files[number] for number in of.tolist())
+        bounds = (each.tolist() for each in (places, lengths, size * begins, size * ends))
+        return zip(numbers, *bounds, strict=True)
+
+    def _cut(self, rows: np.ndarray, begins: np.ndarray, most: int) -> np.ndarray:
+        """Cuts ascending spans at the ends of files, and such as reach over too many rows of the file.
+
+        Args:
+            rows: the numbers of the rows.
+            begins: where each span begins among them.
+            most: the most rows that a span may reach over.
+
+        Returns:
+            Where each of the spans that this makes begins.
+        """
+        ends = np.append(begins[1:], len(rows))
+        first, last = rows[begins], rows[ends - 1]
+        shards = self._shard(first), self._shard(last)
+        cuts = [begins]
+        for span in np.flatnonzero((last - first >= most) | (shards[0] != shards[1])).tolist():
+            borders = self._ends[shards[0][span] : shards[1][span]], np.arange(first[span], last[span] + 1, most)
+            cuts.append(begins[span] + np.searchsorted(rows[begins[span] : ends[span]], np.concatenate(borders)))
+        return np.unique(np.concatenate(cuts)) if len(cuts) > 1 else begins
+
+    def _shard(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the number of the shard that each row lies in."""
+        return np.searchsorted(self._ends, rows, side="right")
 
     def _opened(self, stack: contextlib.ExitStack, shard: Shard) -> int:
         try:
@@ -155,6 +210,21 @@ class Rows:
         if now != shard.stamp:
             raise InputError(f"{shard.path} has changed while it was read: pack the data again")
         return number
+
+    @property
+    def _row_bytes(self) -> int:
+        return math.prod(self.row_shape) * self.dtype.itemsize
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        """The number of the row after the last one of each shard."""
+        return np.cumsum([shard.rows for shard in self.shards])
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """The place in each shard's file at which the first row of all would lie, if it were in it."""
+        before = np.append(0, self._ends[:-1])
+        return np.array([shard.start for shard in self.shards]) - self._row_bytes * before
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Reads all rows into an array."""
@@ -172,6 +242,24 @@ class Rows:
     def max(self) -> float:
         """Returns a bound above which no value of the file lies."""
         return self.high
+
+
+def blank(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Returns an array whose values are not set, in memory that JAX on a CPU takes as it is."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % _ALIGNMENT
+    return memory[begin : begin + size].view(dtype).reshape(shape)
+
+
+def take_rows(array: np.ndarray, which: np.ndarray, out: np.ndarray) -> None:
+    """Copies the rows of an array at the given places into another one.
+
+    Each is copied as one value, whatever its type, which is twice as fast. Places are not checked.
+    """
+    row = np.dtype((np.void, array.nbytes // len(array)))
+    array, out = (each.reshape(len(each), -1).view(row).reshape(-1) for each in (array, out))
+    np.take(array, which, out=out, mode="clip")
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
@@ -198,8 +286,14 @@ class Stored(Examples):
 
     def blank(self, size: int) -> Examples:
         """Returns examples like these, so many, whose values are not set."""
-        arrays = (None if held is None else np.empty((size, *held.shape[1:]), held.dtype) for held in self._arrays)
+        arrays = (None if held is None else blank((size, *held.shape[1:]), held.dtype) for held in self._arrays)
         return Examples(*arrays)
+
+    def expect(self, which: np.ndarray) -> None:
+        """Asks the system to bring examples that will be read soon into its cache, and does not wait for them."""
+        for held in self._arrays:
+            if isinstance(held, Rows):
+                held.expect(which)
 
     def read_into(self, out: Examples, which: np.ndarray) -> None:
         """Reads the examples at the given places into arrays in memory."""

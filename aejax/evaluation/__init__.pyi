@@ -1,6 +1,3 @@
-from ._shown import (
-    shown_limits as shown_limits,
-)
 from .contexts import (
     Text as Text,
 )

@@ -17,6 +17,7 @@ from aejax.experiment import Experiment
 from aejax.losses import Corruption
 from aejax.metrics import SSIM_WINDOW, psnr_db, ssim, value_range
 from aejax.trained import Trained
+from aejax.trained.shown import shown_limits
 
 FACTORS = (0.5, 1.0, 1.5)
 """The levels of noise, as multiples of the one in training: below it, at it, and beyond all that training has seen."""
@@ -88,7 +89,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
         rows,
         title=f"{_shown.counted(part, dataset.test)}, with the noise of training times {_said(FACTORS)}, and denoised",
         note=f"{figures.ERRORS}, to the clean example",
-        limits=_shown.shown_limits(trained, clean),
+        limits=shown_limits(trained, clean),
         below=below,
     )
     return {"denoising": figure}

@@ -9,6 +9,7 @@ from aejax.evaluation import _shown, figures
 from aejax.experiment import Experiment
 from aejax.models import traits
 from aejax.trained import Trained, codes
+from aejax.trained.shown import shown_limits
 
 SAMPLES, PAIRS, STEPS, SIDE = 64, 5, 8, 20
 """Number of samples, of interpolated pairs, of steps between the two of a pair, and of images on the plane's side."""
@@ -38,7 +39,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     where = "the prior" if like is None else "a mixture fitted to codes of training examples"
     made = trained.sample(SAMPLES, like=like)
     title = f"{SAMPLES} samples: codes drawn from {where}, decoded to their means"
-    drawn["samples"] = figures.image_grid(made, title=title, limits=_shown.shown_limits(trained, made))
+    drawn["samples"] = figures.image_grid(made, title=title, limits=shown_limits(trained, made))
     if len(test) > 1:
         drawn["interpolations"] = interpolations(trained, dataset, "arc" if like is None else "line")
     if model.latent.size == 2:
@@ -60,7 +61,7 @@ def traversals(trained: Trained, part: Examples) -> Figure:
         title=f"One test example with one dimension of its code changed: {len(dimensions)} of {z.shape[1]} dimensions",
         note=f"the most active dimensions on top; above each image its value, from the {low:.0%} to the {high:.0%} "
         "quantile of all test codes",
-        limits=_shown.shown_limits(trained, made),
+        limits=shown_limits(trained, made),
         above=dict(zip(labels, values, strict=True)),
     )
 
@@ -86,7 +87,7 @@ def interpolations(trained: Trained, dataset: Dataset, path: codes.Route) -> Fig
         dict(zip(labels, ways, strict=True)),
         title=f"From one test example to another through their codes, along {'an arc' if path == 'arc' else 'a line'}",
         note="originals at both ends; between them, decoded codes at so much of the way",
-        limits=_shown.shown_limits(trained, ways),
+        limits=shown_limits(trained, ways),
         above={labels[0]: heads},
     )
 
@@ -96,7 +97,7 @@ def plane(trained: Trained, like: Examples | None, where: str) -> Figure:
     ticks, grid = codes.plane(trained.draw_codes(MOST, like=like), SIDE)
     made = trained.decode(grid)
     title = f"What codes decode to, at even quantiles of {where}"
-    return figures.image_plane(made, ticks[:, 0], ticks[:, 1], title=title, limits=_shown.shown_limits(trained, made))
+    return figures.image_plane(made, ticks[:, 0], ticks[:, 1], title=title, limits=shown_limits(trained, made))
 
 
 def classes(trained: Trained, dataset: Dataset, number: int) -> Figure:
@@ -105,4 +106,4 @@ def classes(trained: Trained, dataset: Dataset, number: int) -> Figure:
     names = dataset.classes if len(dataset.classes) == number else [str(label) for label in range(number)]
     rows = {name: trained.decode(z, np.full(len(z), label)) for label, name in enumerate(names)}
     title = "Ten codes drawn from the prior, a column each, decoded as each class"
-    return figures.image_rows(rows, title=title, limits=_shown.shown_limits(trained, np.stack(list(rows.values()))))
+    return figures.image_rows(rows, title=title, limits=shown_limits(trained, np.stack(list(rows.values()))))

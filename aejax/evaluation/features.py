@@ -13,12 +13,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from aejax.core import Examples, InputError, json_text, spread
-from aejax.evaluation import _features_script, _shown, _sparsity, figures, pages
+from aejax.evaluation import _features_script, _sparsity, figures, pages
 from aejax.evaluation.activations import UnitUse, codes_at, unit_use
 from aejax.evaluation.contexts import Text
 from aejax.metrics import DENSE
 from aejax.models import parameters_at
 from aejax.trained import Trained
+from aejax.trained.shown import shown_limits
 
 STRONGEST = 10
 """Number of examples that are shown of each unit."""
@@ -146,7 +147,7 @@ def _shower(
     rows = rows[rows >= 0]
     x = trained.seen(part.take(rows).read().x) if len(rows) else np.zeros((0, *trained.shape))
     drawable, columns = figures.is_drawable(trained.shape), trained.schema.columns
-    limits = _shown.shown_limits(trained, x) if drawable and len(x) else (0.0, 1.0)
+    limits = shown_limits(trained, x) if drawable and len(x) else (0.0, 1.0)
     moved = _rows(trained)
 
     def shown(unit: int) -> dict[str, Any]:

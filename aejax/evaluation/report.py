@@ -8,18 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from aejax.core import json_text, print_table
+from aejax.core import BUFFER, json_text, print_table
 from aejax.data import Dataset
 from aejax.evaluation import suite
 from aejax.evaluation.figures.style import save
 from aejax.experiment import Expected, Experiment, to_json
 from aejax.metrics import Better, at_ceiling, describe, labelled
-from aejax.runs import Profile, hardware, span, stopping, versions, write_atomically
+from aejax.runs import Profile, made_with, span, stopping, write_atomically
 from aejax.trained import Trained
 
 
 def finish(
-    trained: Trained, dataset: Dataset, samples: int = suite.SAMPLES, *, figures: bool = True, shown: bool = True
+    trained: Trained,
+    dataset: Dataset,
+    samples: int = suite.SAMPLES,
+    *,
+    buffer: float = BUFFER,
+    figures: bool = True,
+    shown: bool = True,
 ) -> dict[str, Any]:
     """Measures a trained run on test, and writes its result and figures.
 
@@ -27,6 +33,7 @@ def finish(
         trained: the trained model, with its run directory.
         dataset: the data that it was trained on.
         samples: the number of importance samples of each example for a likelihood.
+        buffer: gigabytes; of a part on disk that takes more, all but the loss is of as many examples as fit.
         figures: draw figures.
         shown: print the metrics, and where all of it is.
 
@@ -38,13 +45,14 @@ def finish(
     again = f"stopped after training: aejax train {trained.experiment.name} --resume {run.path} measures and draws"
     with stopping.in_time(lambda: again, grace=0), run.writing():
         with span("evaluation"):
-            metrics = suite.measure(trained, dataset.test, samples)
-        content = result(trained, metrics, len(dataset.test))
+            held = dataset.within(buffer)
+            metrics = suite.measure(trained, held.test, samples, of=dataset.test)
+        content = result(trained, metrics, len(held.test))
         run.write_result(content)
         if shown:
-            show(trained, metrics, "test", len(dataset.test))
+            show(trained, metrics, "test", len(held.test))
         if figures:
-            draw(trained, dataset, run.path / "figures")
+            draw(trained, held, run.path / "figures")
     if shown:
         print(f"{run.path}: {'figures, ' if figures else ''}metrics.jsonl, result.json and checkpoints")
     return content
@@ -76,8 +84,7 @@ def result(trained: Trained, metrics: dict[str, float], examples: int) -> dict[s
         "epochs": rows[-1]["epoch"] if rows else 0,
         "train_seconds": sum(row["seconds"] for row in rows),
         "examples_per_second": float(np.median([row["examples_per_second"] for row in rows])) if rows else None,
-        "hardware": hardware(),
-        "versions": versions(),
+        **made_with(),
     }
 
 
@@ -99,8 +106,7 @@ def write_study(path: Path, test: dict[str, float], expected: Expected, seconds:
         "met": expected.met_by(test[expected.metric]),
         "seed": seed,
         "train_seconds": seconds,
-        "hardware": hardware(),
-        "versions": versions(),
+        **made_with(),
     }
     path.write_text(json_text(content, indent=2) + "\n")
 

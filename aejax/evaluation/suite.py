@@ -25,11 +25,11 @@ from aejax.evaluation import (
     disentanglement,
     figures,
 )
-from aejax.evaluation._shown import flags_outliers as flags_outliers
 from aejax.experiment import Experiment
 from aejax.metrics import Score, detection_metrics
 from aejax.models import parameters_at
 from aejax.trained import Trained
+from aejax.trained.shown import flags_outliers as flags_outliers, shown_limits
 
 log = logging.getLogger("aejax")
 
@@ -54,13 +54,14 @@ class Evaluation:
     """Estimates metrics of one part by a number of samples of each example: the more samples, the more exact."""
 
 
-def measure(trained: Trained, part: Examples, samples: int = SAMPLES) -> dict[str, float]:
+def measure(trained: Trained, part: Examples, samples: int = SAMPLES, of: Examples | None = None) -> dict[str, float]:
     """Measures a part of the data by every evaluation that suits the experiment.
 
     Args:
         trained: the trained model.
         part: the examples.
         samples: the number of samples of each example, for metrics that are estimated; with 0 they are left out.
+        of: the part on disk of which `part` is as much as fits in memory: the loss is measured on all of it.
 
     Returns:
         The metrics, by name.
@@ -75,6 +76,8 @@ def measure(trained: Trained, part: Examples, samples: int = SAMPLES) -> dict[st
                 if not metrics:  # the first measures what any model has: what it refuses is no part for the model
                     raise
                 log.warning("some metrics are left out: %s", error)
+        if of is not None and len(of) > len(part):
+            metrics |= trained.evaluate(of)
     if not all(map(math.isfinite, metrics.values())):
         _warn_of_examples(trained, part)
     return metrics
@@ -116,7 +119,7 @@ def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
         drawn["reconstructions"] = draw_reconstructions(trained, dataset)
     many = test.at_most(MOST_CODES)
     size = trained.experiment.model.latent.size
-    called, note = _shown.classes(trained, dataset, many.label)
+    called, note = _shown.classes(trained, dataset.classes, many.label, figures.MOST_CLASSES)
     what = f"Codes of {_shown.counted(many, test)}"
     title = what if size <= 2 else f"{what}: PCA of {size} dimensions"
     drawn["codes"] = figures.code_scatter(trained.encode(many.x, many.label), called, title=title, note=note)
@@ -148,7 +151,7 @@ def draw_reconstructions(trained: Trained, dataset: Dataset) -> Figure:
     few = dataset.test.at_most(10).read()
     given = trained.target(few)
     made = trained.reconstruct(few.x, few.label)
-    ends = _shown.shown_limits(trained, given)
+    ends = shown_limits(trained, given)
     (given, note), (made, _) = (_shown.in_drawn_units(trained, x) for x in (given, made))
     names = _shown.names(trained, dataset, few.label)
     return figures.image_rows(

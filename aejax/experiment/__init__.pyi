@@ -10,6 +10,10 @@ from .experiment import (
 from .flags import (
     train_command as train_command,
 )
+from .ledger import (
+    Entry as Entry,
+    ledger as ledger,
+)
 from .own_code import (
     import_code as import_code,
     import_from_environment as import_from_environment,
@@ -29,4 +33,8 @@ from .serialization import (
     dumps as dumps,
     from_json as from_json,
     to_json as to_json,
+)
+from .variation import (
+    replace_at as replace_at,
+    vary as vary,
 )

@@ -67,6 +67,10 @@ from .reconstruction import (
     is_mass as is_mass,
     per_value as per_value,
 )
+from .scales import (
+    BEYOND as BEYOND,
+    robust_range as robust_range,
+)
 from .sparsity import (
     DENSE as DENSE,
     CodeStatistics as CodeStatistics,

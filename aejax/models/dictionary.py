@@ -116,7 +116,7 @@ class Dictionary(Autoencoder):
 
         `params` are the model's parameters.
         """
-        return params["decoder"]["skip"] if self.decoder.skip else None
+        return parameters_at(params, ("decoder", "skip"))["kernel"] if self.decoder.skip else None
 
     def rows(self) -> tuple[Float[Array, "units values"], Float[Array, " values"]]:
         """Returns the rows that decode, each of length 1, and the decoder's bias."""

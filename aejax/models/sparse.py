@@ -158,8 +158,7 @@ class UnitNormDecoder(BiasedDecoder):
         """
         made = _UnitRows(math.prod(shape), self.length, name="out")(z, columns)
         if self.skip and x is not None:
-            straight = self.param("skip", nn.initializers.zeros, (x.shape[1], math.prod(shape)))
-            made = made + product(x, straight)
+            made = made + nn.Dense(math.prod(shape), use_bias=False, kernel_init=nn.initializers.zeros, name="skip")(x)
         return made.reshape(-1, *shape)
 
     @nn.nowrap

@@ -7,6 +7,7 @@ from .array_file import (
 )
 from .checkpoints import (
     Saving as Saving,
+    placed as placed,
 )
 from .files import (
     locked as locked,
@@ -22,6 +23,7 @@ from .metric_log import (
 from .provenance import (
     commit as commit,
     hardware as hardware,
+    made_with as made_with,
     versions as versions,
 )
 from .run import (
@@ -29,6 +31,7 @@ from .run import (
     NEWEST as NEWEST,
     Run as Run,
     read_experiment as read_experiment,
+    write_experiment as write_experiment,
 )
 from .status import (
     NO_NOTES as NO_NOTES,

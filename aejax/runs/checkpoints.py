@@ -147,7 +147,7 @@ class Checkpoints:
         for step in steps:
             try:
                 arrays = self._read(step, like)
-                return jax.tree.map(_placed, fill_parts(like, arrays), dict(like))
+                return jax.tree.map(placed, fill_parts(like, arrays), dict(like))
             except Exception as error:  # damage can raise any exception, and all of them mean the same
                 where = self.folder.parent
                 log.warning("the checkpoint of step %d in %s is damaged (%s)", step, where, first_line(error))
@@ -164,7 +164,7 @@ class Checkpoints:
         return self.folder / f"{step}{SUFFIX}"
 
 
-def _placed(leaf: Any, like: Any) -> jax.Array:
+def placed(leaf: Any, like: Any) -> jax.Array:
     """Places an array on the devices where another one is, or on the default one where that has no place."""
     sharding = getattr(like, "sharding", None)
     return jnp.asarray(leaf) if sharding is None else jax.device_put(leaf, sharding)

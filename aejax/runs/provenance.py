@@ -14,7 +14,12 @@ import jax
 
 def provenance(step: int) -> dict[str, Any]:
     """Returns what the steps of a run after `step` are made with: versions, hardware and commit."""
-    return {"step": step, "versions": versions(), "hardware": hardware(), "commit": commit()}
+    return {"step": step, **made_with()}
+
+
+def made_with() -> dict[str, Any]:
+    """Returns what this process makes results with: hardware, versions and commit."""
+    return {"hardware": hardware(), "versions": versions(), "commit": commit()}
 
 
 def versions() -> dict[str, str]:

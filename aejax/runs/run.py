@@ -96,7 +96,7 @@ class Run:
         try:
             path = _new_folder(Path(folder) / experiment.name)
             made = [provenance(0) | {**(origin or {})}]
-            _write_experiment(path, experiment, shape, steps_per_epoch, start, data, made, [])
+            write_experiment(path, experiment, shape, steps_per_epoch, start, data, made, [])
             write_state(path, "stopped")
             add_notes(path, notes)
         except OSError as error:
@@ -119,7 +119,7 @@ class Run:
         if step < last["step"] or now | {"step": last["step"]} != last:
             self.provenance.append(now)
         made_with = (self.params, self.data, self.provenance, self.lengthened)
-        _write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, *made_with)
+        write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, *made_with)
         write_state(self.path, "stopped")
 
     def _change_of_rate(self, experiment: Experiment, step: int) -> dict[str, Any] | None:
@@ -316,7 +316,7 @@ def _experiment_in(content: dict[str, Any], file: Path) -> Experiment:
     return experiment
 
 
-def _write_experiment(
+def write_experiment(
     path: Path,
     experiment: Experiment,
     shape: tuple[int, ...],
@@ -326,6 +326,18 @@ def _write_experiment(
     made_with: list[dict[str, Any]],
     lengthened: list[dict[str, Any]],
 ) -> None:
+    """Writes experiment.json.
+
+    Args:
+        path: the folder.
+        experiment: the experiment as it was given, not resolved.
+        shape: the shape of one example.
+        steps_per_epoch: the number of steps in an epoch.
+        params: what training began from, or what the folder holds in place of checkpoints.
+        data: what the model was trained on; None: unknown.
+        made_with: the provenance of each part of training.
+        lengthened: what resuming for more steps changed of the learning rate.
+    """
     content = {
         "experiment": to_json(experiment),
         "changed": registry.changes(experiment),

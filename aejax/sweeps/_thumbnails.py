@@ -9,9 +9,9 @@ from jaxtyping import Float
 from PIL import Image
 
 from aejax.core import Examples
-from aejax.evaluation import shown_limits
 from aejax.evaluation.figures import is_drawable, panels
 from aejax.trained import Trained
+from aejax.trained.shown import shown_limits
 
 COUNT = 8
 """Largest number of examples in a row."""

@@ -24,13 +24,11 @@ from aejax.metrics import Better
 from aejax.runs import (
     Run,
     checkpoint_template,
-    commit,
     fill_parts,
-    hardware,
+    made_with,
     named_arrays,
     read_arrays,
     read_json,
-    versions,
     write_arrays,
     write_atomically,
 )
@@ -174,7 +172,7 @@ def _parts(trained: Trained) -> dict[str, Any]:
 
 def _write(sweep: Sweep, trial: Trial, trained: Trained) -> None:
     rows = np.frombuffer(json_text(trained.history).encode(), np.uint8)
-    made = {"versions": versions(), "hardware": hardware(), "commit": commit()}
+    made = made_with()
     try:
         _file(sweep, trial.id).parent.mkdir(exist_ok=True)
         parts = named_arrays({**_parts(trained), "rows": rows})

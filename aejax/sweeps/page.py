@@ -92,11 +92,13 @@ def _settings_table(summary: Summary) -> str:
     heads = [*short(paths), summary.label, *(["± 95 %"] if several else []), *counted]
     lines = []
     for row in rows:
-        values = [row.mean, *([row.half_width] if several else [])]
+        width = [_cell(row.half_width)] if several else []
         counts = [len(row.values), *([row.failed] if failed else []), *([row.missing] if missing else [])]
-        cells = [*(_setting(row.settings[path]) for path in paths), *map(_cell, values), *map(_cell, counts)]
+        mean = _cell(row.mean, summary.mean_text(row))
+        cells = [*(_setting(row.settings[path]) for path in paths), mean, *width, *map(_cell, counts)]
         lines.append((cells, row is summary.best))
-    return _table(heads, lines)
+    remark = f"<p class=note>{html.escape(summary.remark)}.</p>" if summary.remark else ""
+    return _table(heads, lines) + remark
 
 
 def _trials_table(summary: Summary) -> str:
@@ -110,11 +112,11 @@ def _trials_table(summary: Summary) -> str:
     return _table([*columns, _COMMAND], lines)
 
 
-def _cell(value: object) -> str:
-    """Returns a cell that shows a value, and sorts numbers by all their digits."""
+def _cell(value: object, shown: str | None = None) -> str:
+    """Returns a cell that shows a value, or a text in place of it, and sorts numbers by all their digits."""
     if isinstance(value, float):
         exact = "" if math.isnan(value) else str(value)
-        return f'<td data-value="{exact}">{number(value)}</td>'
+        return f'<td data-value="{exact}">{number(value) if shown is None else shown}</td>'
     return f"<td>{html.escape(str(value))}</td>"
 
 

@@ -6,23 +6,20 @@ import itertools
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aejax.core import InputError, json_text, nearest, setting_path
+from aejax.core import InputError, json_text, setting_path
 from aejax.data import DataRecord, Dataset, load
 from aejax.experiment import (
     Experiment,
     canonical,
-    choose_parts,
-    from_json,
-    part_choices,
     part_name,
-    registry,
     to_json,
     train_command,
+    vary,
 )
 from aejax.runs import checkpoint_template
 from aejax.training import Selection, by_structure
@@ -143,43 +140,6 @@ def _check_comparison(trials: Sequence[Trial], selection: Selection) -> None:
             raise InputError(f"{why}, so that trials cannot be ended by comparing it: give --patience, which does not")
 
 
-def vary(base: Experiment, settings: Mapping[str, Any]) -> Experiment:
-    """Returns the experiment with settings changed, each by its path. Raises `InputError` as `replace_at` does."""
-    experiment = registry.get(str(settings["experiment"])) if "experiment" in settings else base
-    # An exchanged part has other settings, so it comes before its settings: the shorter path first.
-    for path in sorted(settings, key=lambda path: path.count(".")):
-        if path != "experiment":
-            experiment = replace_at(experiment, path, settings[path])
-    return experiment
-
-
-def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
-    """Returns the experiment with one setting changed.
-
-    Args:
-        experiment: the experiment to vary.
-        path: the path of the setting, or of a part that is exchanged; its words are joined by `-` or `_`.
-        value: the new value, or the name of the new part.
-
-    Raises:
-        InputError: for an unknown path, or a value of a wrong type.
-    """
-    path = setting_path(path)
-    if path in {part for part, _ in part_choices(experiment)}:
-        changed, _ = choose_parts(experiment, [f"--{path}", str(value)])
-        return changed
-    content = to_json(experiment)
-    *parents, last = path.split(".")
-    inner = content
-    for name in parents:
-        inner = inner.get(name) if isinstance(inner, dict) else None
-    if not isinstance(inner, dict) or last not in inner or last == "class" or isinstance(inner[last], dict):
-        guess = nearest(path, known := list(_paths(content))) or f"it has {', '.join(known)}"
-        raise InputError(f"{experiment.name} has no setting {path!r}: {guess}")
-    inner[last] = list(value) if isinstance(value, tuple) else value
-    return dataclasses.replace(from_json(content), expected=experiment.expected)
-
-
 def settings_at(trial: Trial, paths: Iterable[str]) -> dict[str, Any]:
     """Returns a trial's value at each path: that of its axis, or the one that its experiment has where it has none."""
     content = to_json(trial.experiment)
@@ -254,14 +214,6 @@ def folder_name(axes: Mapping[str, Any], search: str = "") -> str:
     about = json_text([sorted(swept), fixed, search, ranges], sort_keys=True)
     mark = hashlib.sha256(about.encode()).hexdigest()[:6]
     return f"{'search-' if search else ''}{called}-{mark}"
-
-
-def _paths(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for name, value in content.items():
-        if isinstance(value, dict):
-            yield from _paths(value, f"{prefix}{name}.")
-        elif name not in ("class", "expected", "name"):
-            yield f"{prefix}{name}"
 
 
 def _items(values: str) -> list[str]:

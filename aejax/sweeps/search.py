@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from aejax.core import BUFFER, InputError, json_text
 from aejax.data import DataRecord, load
-from aejax.experiment import Experiment, to_json
+from aejax.experiment import Experiment, to_json, vary
 from aejax.metrics import Better
 from aejax.sweeps import claims, execution, models, plan
 from aejax.sweeps._study import Claimed, Study
@@ -118,7 +118,7 @@ class Search:
     def trial(self, params: Mapping[str, Any]) -> Trial:
         """Returns the trial of a proposal, which has a value for each axis by path."""
         settings = {path: value_of(axis, params[path]) for path, axis in self.space.items()}
-        experiment = plan.vary(self.base, settings)
+        experiment = vary(self.base, settings)
         return Trial(settings, experiment, plan.identity(experiment))
 
     def tell(self, number: int, result: Result) -> None:
@@ -231,7 +231,7 @@ def _opened(
     there = Sweep.open(folder)
     there.require_same(records)
     for trial in there.trials:
-        own = trial.settings.keys() == space.keys() and plan.identity(plan.vary(base, trial.settings))
+        own = trial.settings.keys() == space.keys() and plan.identity(vary(base, trial.settings))
         if own != plan.identity(trial.experiment):
             raise InputError(f"{folder} holds a sweep of other settings: choose another --out, or remove it")
     return there

@@ -25,7 +25,7 @@ from typing import Any
 
 from aejax.core import InputError, json_text
 from aejax.data import NO_RECORD, Data, DataRecord, Dataset, load_again
-from aejax.experiment import Experiment, canonical, from_json, to_json
+from aejax.experiment import Experiment, canonical, from_json, to_json, vary
 from aejax.runs import commit, locked, read_json, versions, write_atomically
 from aejax.sweeps import claims, plan
 from aejax.sweeps.objective import Objective, why_unranked
@@ -266,7 +266,7 @@ class Sweep:
         whole = [replace(trial, settings=plan.settings_at(trial, paths)) for trial in (*self.trials, *new)]
         for trial in whole[: len(self.trials)]:
             try:
-                same = plan.identity(plan.vary(new[0].experiment, trial.settings)) == _identity(trial)
+                same = plan.identity(vary(new[0].experiment, trial.settings)) == _identity(trial)
             except InputError:
                 same = False
             if not same:

@@ -12,7 +12,7 @@ import numpy as np
 
 from aejax.core import InputError, print_table, short_paths
 from aejax.experiment import Experiment
-from aejax.metrics import Better, direction, labelled, named_in
+from aejax.metrics import Better, at_ceiling, direction, labelled, named_in
 from aejax.runs import write_lines
 from aejax.sweeps.objective import proposals, why_unranked
 from aejax.sweeps.plan import Trial
@@ -98,6 +98,27 @@ class Summary:
     def label(self) -> str:
         """The metric's name with an arrow that says which values are better."""
         return labelled(self.metric, self.better)
+
+    @cached_property
+    def examples(self) -> int | None:
+        """The fewest examples of the part in any data set of the sweep; None where an older version counted none."""
+        counts = [record.rows[self.part] for record in self.sweep.records.values() if self.part in record.rows]
+        return min(counts, default=None)
+
+    def at_ceiling(self, row: SummaryRow) -> bool:
+        """Tells whether a setting's mean is near the most that the metric's estimate can be with so many examples."""
+        return bool(self.examples and row.values and at_ceiling({self.metric: row.mean}, self.examples))
+
+    def mean_text(self, row: SummaryRow) -> str:
+        """Returns a setting's mean as it is shown, with ≥ where the truth may be anything above it."""
+        return f"≥ {number(row.mean)}" if self.at_ceiling(row) else number(row.mean)
+
+    @property
+    def remark(self) -> str:
+        """What is to be known of the settings whose mean is at the metric's ceiling; nothing where none is."""
+        if not any(map(self.at_ceiling, self.rows)):
+            return ""
+        return f"≥: {self.examples} examples cannot show more {self.metric}, nor tell such settings apart"
 
     @property
     def best(self) -> SummaryRow | None:
@@ -229,7 +250,7 @@ def show(summary: Summary) -> None:
     columns: dict[str, list[str]] = {
         name: [text(row.settings[path]) for row in rows] for name, path in zip(short(paths), paths, strict=True)
     }
-    columns["mean"] = [number(row.mean) for row in rows]
+    columns["mean"] = [summary.mean_text(row) for row in rows]
     if any(len(row.values) > 1 for row in rows):
         choose = max if summary.better == "higher" else min
         columns["±95%"] = [number(row.half_width) for row in rows]
@@ -240,6 +261,8 @@ def show(summary: Summary) -> None:
     columns |= {name: list(map(str, counted)) for name, counted in counts.items() if any(counted)}
     shared = fixed(rows)
     _print_columns(columns, f"{summary.part} {summary.label}, over seeds" + (f"\n{shared}" if shared else ""))
+    if summary.remark:
+        print(summary.remark)
     if summary.best is None:
         print(f"no setting is called the best: {summary.unranked or 'none has the metric yet'}")
         return

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -16,8 +17,11 @@ from aejax import core
 from aejax.core import CHUNK, Examples, Mean, Metrics, unseen
 from aejax.data import Preprocess
 from aejax.losses import Likelihood
-from aejax.metrics import AnomalyScore, Detector, Prepared, view
+from aejax.metrics import AnomalyScore, Detector, NegativeLogLikelihood, Prepared, view
 from aejax.models import Autoencoder
+
+_DECODED = 2**15
+"""Largest number of codes that are decoded at once to estimate densities, but at least one for each example."""
 
 
 def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:
@@ -143,6 +147,28 @@ def draw_codes(model: Autoencoder, variables: Any, n: int, key: Array) -> Array:
 def score(model: Autoencoder, score: AnomalyScore, preprocess: Preprocess, variables: Any, batch: Examples) -> Array:
     """Scores how unlike the training data examples are by their reconstruction."""
     return core.apply(score, model, variables, {}, _seen(preprocess, batch))[0]
+
+
+@partial(jax.jit, static_argnums=0)
+def log_prob(
+    model: Autoencoder,
+    measure: NegativeLogLikelihood,
+    preprocess: Preprocess,
+    variables: Any,
+    key: Array,
+    batch: Examples,
+) -> Array:
+    """Estimates the log-density of each example in the data's units, with one draw of noise for all of them."""
+    seen = _seen(preprocess, batch)
+    few = dataclasses.replace(measure, rows=max(_DECODED // len(batch), 1))
+
+    def nats(example: Examples) -> Array:
+        one = jax.tree.map(lambda leaf: leaf[None], example)
+        values, _ = core.apply(few, model, variables, {"latent": key, "corruption": key}, one)
+        return values[few.name][0]
+
+    _, slope = jax.jvp(preprocess.invert, (seen.x,), (jnp.ones_like(seen.x),))  # it acts on each value by itself
+    return -jax.vmap(nats)(seen) - jnp.sum(jnp.log(jnp.abs(slope)).reshape(len(batch), -1), axis=1)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -50,7 +50,7 @@ def thaw(frozen: FrozenDictionary, name: str = "dictionary") -> Trained:
     experiment = Experiment(model, loss, Data(ARRAYS), name=name, steps=1)
     resolved = experiment.resolve_for((values,), 1)
     decoder = {"out": {"kernel": frozen.rows, "bias": frozen.offset}}
-    params = {"latent": own, "decoder": decoder | ({} if frozen.skip is None else {"skip": frozen.skip})}
+    params = {"latent": own, "decoder": decoder | ({} if frozen.skip is None else {"skip": {"kernel": frozen.skip}})}
     settings = as_arrays((resolved.loss, resolved.optimizer))
     state = jax.jit(core.init, static_argnums=0)(
         resolved.model, *settings, resolved.model.blank((values,)), jax.random.key(0)

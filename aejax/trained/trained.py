@@ -2,12 +2,14 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num, Shaped
 
@@ -18,16 +20,21 @@ from aejax.data import (
     DataRecord,
     Preprocess,
     Schema,
+    StaticBinarise,
+    Stored,
     as_array,
     as_examples,
     as_stored,
     in_units,
+    load_again,
     numbers_of,
     scaled,
 )
 from aejax.experiment import Experiment
+from aejax.explore import Explorer
 from aejax.metrics import (
     AnomalyScore,
+    NegativeLogLikelihood,
     Prepared,
     ReconstructionError,
     Reference,
@@ -38,12 +45,15 @@ from aejax.metrics import (
 )
 from aejax.models import traits
 from aejax.runs import Run
-from aejax.trained import codes, programs
+from aejax.trained import codes, exploring, programs, saving
 
 log = logging.getLogger("aejax")
 
 MOST_FITTED = 10_000
 """Largest number of examples to whose codes a mixture is fitted."""
+
+_AT_ONCE = 2**26
+"""Bytes of a part on disk that are in memory at once while its loss is measured."""
 
 Labels = Shaped[np.ndarray, " n"] | Sequence[str]
 """Labels of examples: numbers, or names of the training data's classes."""
@@ -69,6 +79,8 @@ class Trained:
     """What the model was trained on, in whose units examples are read; None where an older version did not say."""
     reference: Reference | None = None
     """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
+    given: Experiment | None = None
+    """The experiment before it was resolved, which files say; None where that is not known."""
 
     @property
     def schema(self) -> Schema:
@@ -79,6 +91,11 @@ class Trained:
     def used(self) -> core.State:
         """The state that the model is used with: with the average of the parameters, where the optimiser keeps one."""
         return self.experiment.optimizer.averaged(self.state)
+
+    @property
+    def for_use(self) -> "Trained":
+        """The model to use and no more: the parameters that `used` has, no optimiser's state, and no run directory."""
+        return dataclasses.replace(self, state=dataclasses.replace(self.used, opt_state=()), run=None)
 
     def encode(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, seed: int | None = None
@@ -252,6 +269,65 @@ class Trained:
             score = partial(programs.score, experiment.model, AnomalyScore(likelihood, kind))
         return as_scores(programs.in_chunks(partial(score, preprocess, self.used.variables), batch))
 
+    def save(self, folder: str | Path, *, test: Any = None) -> Path:
+        """Saves the model as files that can be given away: see `aejax.trained.saving`; `aejax.load` reads them.
+
+        They hold no optimiser's state, no history and no path of this machine, but of a model with a detector the rows
+        of the training part that it compares with.
+
+        Args:
+            folder: the folder, new, empty, or of a saved model.
+            test: test examples as `evaluate` takes them, on which the model is measured and shown for its card; None:
+                what its run has measured and drawn.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: where it cannot be written.
+        """
+        return saving.save(self, folder, test)
+
+    def push(self, repository: str, *, test: Any = None, private: bool = False) -> str:
+        """Saves the model to the Hugging Face hub, from where `aejax.load("hf:OWNER/NAME")` has it.
+
+        Args:
+            repository: OWNER/NAME, made where it is missing; logging in is the hub's: `hf auth login`.
+            test: as that of `save`.
+            private: whether a new repository is private.
+
+        Returns:
+            The address of what was written.
+
+        Raises:
+            InputError: where `huggingface_hub` is not installed, and for a name of another form.
+        """
+        return saving.push(self, repository, test, private)
+
+    def log_prob(
+        self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, samples: int = 100, seed: int = 0
+    ) -> Float[np.ndarray, " n"]:
+        """Estimates the log-density of each example in nats, in the data's units: a lower bound on average.
+
+        It is that of `metrics.NegativeLogLikelihood`, less the logarithm of what preprocessing multiplies volumes by;
+        values that are clipped count as what they are clipped to. All examples share the noise of the codes: an
+        estimate does not depend on what else is estimated.
+
+        Args:
+            x: the examples, in the data's units.
+            label: the labels of the examples, which a conditional model needs.
+            samples: the number of codes for each example.
+            seed: the seed of the codes.
+
+        Raises:
+            InputError: for a model without a prior or a posterior with a density, and for what `encode` refuses.
+        """
+        batch = self._check(Examples(x, self._numbers(label)))
+        likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
+        measure, key = NegativeLogLikelihood(likelihood, samples), derive(jax.random.key(seed), Stream.LATENT)
+        function = partial(programs.log_prob, self.experiment.model, measure, preprocess, self.used.variables, key)
+        return programs.in_chunks(function, batch)
+
     def seen(self, x: Num[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n *shape"]:
         """Returns examples in the data's units, grey levels in [0, 1], as the model sees them but for standardising.
 
@@ -291,21 +367,65 @@ class Trained:
         """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part.
 
         Bits per dimension are given where the likelihood gives masses: see `metrics.is_mass`. `part` is `Examples`, an
-        array, or a pair of an array and its labels.
+        array, or a pair of an array and its labels. Of a large part on disk a little is in memory at once.
         """
         experiment, part = self.experiment, self._examples(part)
         loss, preprocess = as_arrays((experiment.loss, self.preprocess))
-        part = self._check(part.read())
-        placed = devices.place(part, preprocess)
         measures = (loss, ReconstructionError(loss.likelihood))
         key = jax.random.key(experiment.seed)
-        size = min(CHUNK, len(part))
-        metrics = means(devices.evaluate(experiment.model, measures, preprocess, self.used, placed, key, size))
-        return metrics | per_value(metrics, self.shape, is_mass(experiment.loss.likelihood, self.preprocess, part))
+        size, sums, mass = min(CHUNK, len(part)), [], True
+        for piece, place in self._pieces(part, size):
+            held = self._check(piece.read())
+            mass = mass and is_mass(experiment.loss.likelihood, self.preprocess, held)
+            placed = devices.place(held, preprocess)
+            sums.append(devices.evaluate(experiment.model, measures, preprocess, self.used, placed, key, size, **place))
+            jax.block_until_ready(sums[-1])  # else all pieces would be in memory before the first is measured
+        metrics = means(jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *sums))
+        return metrics | per_value(metrics, self.shape, mass)
+
+    def _pieces(self, part: Examples, size: int) -> Iterator[tuple[Examples, dict[str, Any]]]:
+        """Yields a part on disk in pieces of batches, each with its place: see `core.outputs`; any other one whole."""
+        if not isinstance(part, Stored) or isinstance(self.preprocess, StaticBinarise) or part.nbytes <= _AT_ONCE:
+            yield part, {}
+            return
+        at_once, batches = max(1, _AT_ONCE * len(part) // (size * part.nbytes)), -(-len(part) // size)
+        for first in range(0, batches, at_once):
+            rows = np.arange(first * size, min(first + at_once, batches) * size) % len(part)
+            yield part.take(rows), {"first": np.int32(first), "size": np.int32(len(part))}
+
+    def explore(
+        self, examples: Any = None, *, most: int = 200, precision: Literal["float16", "float32"] = "float16"
+    ) -> Explorer:
+        """Makes a web page of this model, in which its encoder and decoder run by themselves; a notebook shows it.
+
+        Args:
+            examples: those whose codes are shown, as `Examples`, an array, or a pair of an array and its labels; None:
+                the test part of the data that the model was trained on.
+            most: the largest number of examples that the page holds itself.
+            precision: how the page keeps weights and codes. float16, of three digits, halves the file; what it computes
+                then differs from `decode` by a few thousandths.
+
+        Returns:
+            The page, whose `save(path)` writes it: one HTML file that refers to nothing else.
+
+        Raises:
+            InputError: where the data are not there, and for a model with an operation that a page cannot run.
+        """
+        if most < 2:
+            raise InputError(f"the page is to hold {most} examples: give 2 or more")
+        if examples is None:
+            part = load_again(self.experiment.data, self.data, remedy="give examples").test
+        else:
+            part = self._examples(examples)
+        return exploring.explorer(self, part, most, precision == "float16")
+
+    def as_held(self, part: Examples) -> Examples:
+        """Returns examples as the device holds them: in the units of the training data, statically binarised if so."""
+        return self._check(part.read())
 
     def place(self, part: Examples) -> Examples:
         """Places a part on the device for evaluation. Raises `InputError` for examples that the model does not take."""
-        return devices.place(self._check(part.read()), as_arrays(self.preprocess))
+        return devices.place(self.as_held(part), as_arrays(self.preprocess))
 
     def _examples(self, given: Any) -> Examples:
         """Returns examples as they are, and reads arrays and data frames as the run's own data were read."""

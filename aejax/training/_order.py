@@ -7,6 +7,7 @@ together. No number of an example is held outside the window.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Int
@@ -76,13 +77,16 @@ class WindowedOrder:
         """
         count = self.steps_of(window) * self.width
         begin = window * self.length * self.batch_size + lane * count
-        at = np.arange(begin, begin + count)
-        slots, which = np.unique(at // self.block, return_inverse=True)
         whole = self.size // self.block
-        blocks = permuted(np.minimum(slots, whole - 1), whole, self._words(epoch, 1))
+        slots = np.arange(begin // self.block, (begin + count - 1) // self.block + 1)
+        blocks = permuted(np.minimum(slots, whole - 1), whole, _words((*self._key(epoch), 1)))
         blocks = np.where(slots < whole, blocks, whole)
-        start = int(self._words(epoch, 0)[0]) % self.size
-        return (start + blocks[which] * self.block + at % self.block) % self.size
+        # The examples of each block follow each other: from one to the next block the places jump.
+        jumps = (blocks - slots) * self.block + int(_words((*self._key(epoch), 0))[0]) % self.size
+        borders = np.clip(slots * self.block, begin, None), np.clip((slots + 1) * self.block, None, begin + count)
+        places = np.arange(begin, begin + count) + np.repeat(jumps, borders[1] - borders[0])
+        places[places >= self.size] -= self.size
+        return places
 
     def shuffled(self, epoch: int, window: int, lane: int) -> Int[np.ndarray, "steps width"]:
         """Returns which of a lane's examples each step of a window takes."""
@@ -94,8 +98,10 @@ class WindowedOrder:
     def _key(self, epoch: int) -> tuple[int, ...]:
         return self.seed & 0xFFFFFFFF, self.seed >> 32 & 0xFFFFFFFF, epoch
 
-    def _words(self, epoch: int, use: int) -> Int[np.ndarray, " six"]:
-        return np.random.RandomState([*self._key(epoch), use]).randint(0, 2**64, 6, np.uint64)
+
+@lru_cache(maxsize=4)
+def _words(key: tuple[int, ...]) -> Int[np.ndarray, " six"]:
+    return np.random.RandomState(key).randint(0, 2**64, 6, np.uint64)
 
 
 def permuted(place: Int[np.ndarray, " n"], size: int, words: Int[np.ndarray, " rounds"]) -> Int[np.ndarray, " n"]:

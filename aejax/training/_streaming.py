@@ -15,18 +15,19 @@ from jaxtyping import Array, Int, Key
 
 from aejax import devices
 from aejax.core import CHUNK, Batches, Examples, InputError
-from aejax.data import Dataset, Preprocess, StaticBinarise, Stored
+from aejax.data import Dataset, Preprocess, StaticBinarise, Stored, blank, take_rows
 from aejax.devices import Parallel
 from aejax.experiment import Experiment
 from aejax.runs import span
 from aejax.training._order import WindowedOrder
 from aejax.training._sources import Chunk, ResidentSource, Source, piece
+from aejax.training.engine import one_ahead
 
 _READ = 2  # chunks that are read at once, and how many are read ahead
 
 _CHUNKS = 8  # chunks that memory holds: two are trained on, one is next, and one being read takes up to three
 
-_WINDOWS = 3  # windows that memory holds: one is trained on, one is read, one is given up when both are done
+_WINDOWS = 2  # windows that memory holds: one is trained on, one is read
 
 _LONGEST = 2**24  # bytes of a chunk: a longer one is no faster, and training waits for the first to be read
 
@@ -112,7 +113,7 @@ class StreamedSource:
         """Yields the batches from step `start` to before step `stop` in chunks, and waits for each to be read."""
         if self._next != start:
             length = self._steps_in(self.batch_size)
-            chunks = TrainingChunks(self._order(), self.parallel, length, start, self.last)
+            chunks = TrainingChunks(self._order(start), self.parallel, length, start, self.last)
             self._next, self._rest, self._reader = start, None, _ahead(chunks)
         while self._next < stop:
             chunk = next(self._reader) if self._rest is None else self._rest
@@ -145,11 +146,11 @@ class StreamedSource:
         held = _shapes(part, max(1, self._steps_in(size)) * size) if size else None
         return Batches(train), held
 
-    def _order(self) -> "Order":
+    def _order(self, start: int) -> "Order":
         if not self._windowed:
             return Shuffled(self._train, self.parallel, self.seed, self.batch_size)
         order = WindowedOrder.of(len(self._train), self._bytes, self.batch_size, self.window, self.seed)
-        return Windows(self._train, self.parallel, order, self.last)
+        return Windows(self._train, self.parallel, order, start, self.last)
 
     def _steps_in(self, batch_size: int) -> int:
         """Returns the number of batches of this size in a chunk."""
@@ -292,15 +293,25 @@ class Window(NamedTuple):
 class Windows:
     """Reads data window by window, each in whole blocks, the next one while one is trained on; a window is a segment.
 
-    A host reads the lanes that its columns of the batches come from.
+    A host reads the lanes that its columns of the batches come from. The memory of a window all of whose batches were
+    gathered takes the one after the next: fresh memory would take as long to get as the window to read.
     """
 
     part: Stored
     parallel: Parallel
     order: WindowedOrder
+    first: int
+    """The first step that is left of the run."""
     last: int
     """The step of the run up to which windows are read ahead."""
     _reads: dict[int, Future[Window]] = field(default_factory=dict)
+    """The windows that are read or being read, by their numbers in the run."""
+    _left: dict[int, int] = field(default_factory=dict)
+    """The number of steps of each whose batches were not gathered yet."""
+    _free: list[Examples] = field(default_factory=list)
+    """The memory of windows that no batches are left of."""
+    _newest: int = -1
+    """The highest number of a window that was begun to be read."""
     _pool: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "aejax-window"))
     _lock: Any = field(default_factory=threading.Lock)
 
@@ -322,49 +333,78 @@ class Windows:
             start: the first step.
             stop: the step after the last one.
         """
-        held = self._window(epoch * self._an_epoch + start // self.order.length)
+        number = epoch * self._an_epoch + start // self.order.length
+        held = self._window(number).result()
         begin = start - start % self.order.length
         at = held.order[start - begin : stop - begin]
-        return jax.tree.map(lambda leaf: _gathered(leaf, at), held.examples)
+        batches = jax.tree.map(lambda leaf: _gathered(leaf, at), held.examples)
+        self._leave(number, held, stop - start)
+        return batches
 
     @property
     def _an_epoch(self) -> int:
         """The number of windows of an epoch."""
         return -(-self.order.steps // self.order.length)
 
-    def _window(self, number: int) -> Window:
-        """Returns a window by its number in the run; the one after it is being read from then on."""
-        ended = -(-self.last // self.order.steps) * self._an_epoch
+    def _window(self, number: int) -> Future[Window]:
+        """Returns a window by its number in the run, and has the one after it read while there is room for it."""
         with self._lock:
-            for done in [before for before in self._reads if before < number - 1]:
-                del self._reads[done]
-            for ahead in (number, number + 1):
-                if ahead not in self._reads and ahead < max(ended, number + 1):
-                    self._reads[ahead] = self._pool.submit(self._read, *divmod(ahead, self._an_epoch))
-            read = self._reads[number]
-        return read.result()
+            if number not in self._reads:
+                self._begin(number)
+            self._go_on()
+            return self._reads[number]
 
-    def _read(self, epoch: int, number: int) -> Window:
-        """Reads the lanes of a window that this host needs."""
+    def _leave(self, number: int, held: Window, steps: int) -> None:
+        """Counts steps whose batches were gathered; after the last of a window another one takes its memory."""
+        with self._lock:
+            self._left[number] -= steps
+            if not self._left[number]:
+                del self._reads[number], self._left[number]
+                self._free.append(held.examples)
+                self._go_on()
+
+    def _go_on(self) -> None:
+        """Begins to read the window after the newest one, where the run has it and there is room for it."""
+        windows = -(-self.last // self.order.steps) * self._an_epoch
+        if len(self._reads) < _WINDOWS and self._newest + 1 < windows:
+            self._begin(self._newest + 1)
+
+    def _begin(self, number: int) -> None:
+        self._newest = max(self._newest, number)
+        epoch, window = divmod(number, self._an_epoch)
+        begin = epoch * self.order.steps + window * self.order.length
+        self._left[number] = begin + self.order.steps_of(window) - max(begin, self.first)
+        memory = self._free.pop() if self._free else None
+        self._reads[number] = self._pool.submit(self._read, epoch, window, memory)
+
+    def _read(self, epoch: int, number: int, memory: Examples | None) -> Window:
+        """Reads the lanes of a window that this host needs, each while the next one is on its way from the disk."""
         width, steps = self.order.width, self.order.steps_of(number)
         columns = self.parallel.share(np.arange(self.order.batch_size)[None])[0]
         lanes = np.unique(columns // width)
         count = steps * width
-        examples = self.part.blank(count * len(lanes))
+        if memory is None:
+            memory = self.part.blank(self.order.length * width * len(lanes))
         order = np.empty((steps, len(lanes), width), np.int32)
-        for place, lane in enumerate(lanes.tolist()):
+        expected = (self._expected(self.order.lane(epoch, number, lane)) for lane in lanes.tolist())
+        for place, (lane, which) in enumerate(zip(lanes.tolist(), one_ahead(expected), strict=True)):
             here = slice(place * count, (place + 1) * count)
-            self.part.read_into(jax.tree.map(itemgetter(here), examples), self.order.lane(epoch, number, lane))
+            self.part.read_into(jax.tree.map(itemgetter(here), memory), which)
             order[:, place] = self.order.shuffled(epoch, number, lane) + place * count
         chosen = np.searchsorted(lanes, columns // width) * width + columns % width
-        return Window(examples, order.reshape(steps, -1)[:, chosen])
+        return Window(memory, order.reshape(steps, -1)[:, chosen])
+
+    def _expected(self, which: np.ndarray) -> np.ndarray:
+        """Asks for examples ahead of reading them, and returns their places."""
+        self.part.expect(which)
+        return which
 
 
 def _gathered(array: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Returns the rows of an array at the given places, each of which is copied as one value: twice as fast."""
-    row = np.dtype((np.void, array.nbytes // len(array)))
-    rows = array.reshape(len(array), -1).view(row).reshape(-1)
-    return np.take(rows, at).view(array.dtype).reshape(*at.shape, *array.shape[1:])
+    """Returns the rows of an array at the given places, in memory that no other array has."""
+    out = blank((*at.shape, *array.shape[1:]), array.dtype)
+    take_rows(array, at.reshape(-1), out.reshape(-1, *array.shape[1:]))
+    return out
 
 
 @dataclass(frozen=True)

@@ -90,5 +90,5 @@ def fit(
         notes=Notes(name, tuple(tags), note),
     )
     if trained.run is not None:
-        finish(trained, dataset.within(buffer), samples, figures=figures, shown=show_progress)
+        finish(trained, dataset, samples, buffer=buffer, figures=figures, shown=show_progress)
     return trained

@@ -85,7 +85,7 @@ def train(
                     engine.state = window.state
                     break
     state = engine.state if parallel.tensor > 1 else jax.device_put(parallel.to_host(engine.state))
-    return Trained(experiment, dataset.shape, preprocess, state, history, run, record, reference)
+    return Trained(experiment, dataset.shape, preprocess, state, history, run, record, reference, given)
 
 
 def _check_patience(patience: int | None, dataset: Dataset) -> None:

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -274,6 +276,32 @@ def test_batches_targets_and_keys_are_packed_row_by_row_in_the_types_they_come_i
     assert few.read().y is not None
 
 
+@pytest.mark.parametrize("dtype", _packed.TYPES)
+def test_batches_of_every_type_are_kept_in_it(tmp_path, dtype):
+    x = RNG.integers(0, 256, (9, 3)).astype(_packed.TYPES[dtype])
+    pack([x[:4], x[4:]], tmp_path / "packed")
+    part = _packed.read(tmp_path / "packed").parts["train"].x
+    assert part.dtype == dtype
+    np.testing.assert_array_equal(part, x)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("gap", [0, 1, 6, 20, 10**6])
+@pytest.mark.parametrize("span", [1, 18, 10**6])
+def test_rows_of_several_files_are_read_with_those_between_them_in_calls_of_any_length(
+    tmp_path, monkeypatch, gap, span
+):
+    monkeypatch.setattr("aejax.data.stored._GAP", gap)
+    monkeypatch.setattr("aejax.data.stored._SPAN", span)
+    given = batches(45)
+    pack(given, tmp_path / "packed")
+    part, x = _packed.read(tmp_path / "packed").parts["train"], joined(given, "x")
+    for which in (np.arange(45), np.arange(1, 45, 4), np.sort(RNG.permutation(45)[:30]), RNG.integers(0, 45, 99)):
+        part.expect(which)
+        np.testing.assert_array_equal(part.x[which], x[which])
+        np.testing.assert_array_equal(part.take(which).x[5:], x[which][5:])
+
+
 @pytest.mark.usefixtures("small_shards")
 @pytest.mark.parametrize("as_function", [False, True])
 def test_a_writer_that_is_stopped_goes_on_after_its_last_whole_shard(tmp_path, as_function):
@@ -328,6 +356,86 @@ def test_a_source_that_was_packed_in_part_goes_on_and_another_is_refused(tmp_pat
         pack(str(tmp_path / "other.npz"), tmp_path / "packed")
     assert pack(source, tmp_path / "packed") == {"train": 50}
     same(_packed.read(tmp_path / "packed").parts["train"].read(), read_examples(source))
+
+
+WRITERS = """
+import json, os, signal, sys, traceback
+from pathlib import Path
+import numpy as np
+from aejax.data import pack, packing
+
+packing._SHARD = 10 * 3 * 2
+folder, left_alone = Path(sys.argv[1]), Path(sys.argv[2])
+given = [{"x": np.full((7, 3), at, np.float16), "key": np.arange(7) + at} for at in range(6)]
+
+
+def as_function(done):
+    whole = {name: np.concatenate([batch[name] for batch in given]) for name in given[0]}
+    return [{name: array[done:] for name, array in whole.items()}]
+
+
+WAYS = {"batches": given, "function": as_function, "file": str(folder / "x.npy")}
+np.save(folder / "x.npy", np.arange(40, dtype=np.float32).reshape(20, 2))
+
+
+def write(way, out, last):
+    # Ends the process before its operation of number `last` on the disk.
+    def hear(event, arguments):
+        nonlocal last
+        there = arguments and str(out.name) in str(arguments[0])
+        if there and event in ("open", "os.rename", "os.remove", "os.mkdir", "fsync"):
+            last -= 1
+            if last < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    fsync = os.fsync
+    os.fsync = lambda file: (hear("fsync", (out,)), fsync(file))
+    sys.addaudithook(hear)
+    pack(WAYS[way], out)
+    os._exit(0)
+
+
+def ended(way, out, last=10**6):
+    if not (child := os.fork()):
+        try:
+            write(way, out, last)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def content(out):
+    return {path.name: path.read_bytes().hex() for path in out.iterdir()}
+
+
+kills = {}
+for way in WAYS:
+    assert ended(way, left_alone / way) == 0
+    last = 0
+    while (code := ended(way, out := folder / f"{way}{last}", last)) == -signal.SIGKILL:
+        code = ended(way, out, last // 2)  # and once more while it goes on, unless that comes to its end
+        assert code == 0 or (code, ended(way, out)) == (-signal.SIGKILL, 0), (way, last)
+        assert content(out) == content(left_alone / way), (way, last)
+        last += 1
+    assert code == 0
+    kills[way] = last
+print(json.dumps(kills))
+"""
+
+
+@pytest.mark.slow
+def test_a_writer_killed_before_any_operation_on_the_disk_ends_with_the_same_bytes_once_it_goes_on(tmp_path):
+    for name in ("killed", "alone"):
+        (tmp_path / name).mkdir()
+    command = [sys.executable, "-c", WRITERS, tmp_path / "killed", tmp_path / "alone"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    kills = json.loads(done.stdout)
+    assert min(kills.values()) > 20
+    part = _packed.read(tmp_path / "alone" / "batches").parts["train"]
+    assert (len(part), len(part.x.shards)) == (42, 5)
+    assert _packed.verify(tmp_path / "alone" / "batches") == 10
 
 
 def test_a_checksum_tells_a_shard_that_has_changed(folder):

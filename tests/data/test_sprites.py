@@ -2,10 +2,11 @@ import jax
 import numpy as np
 import pytest
 
-from aejax.data import FACTORS, Data, Dataset, cache, load, sprites
+from aejax.data import FACTORS, Data, Dataset, cache, catalog, load, sprites
 
 CENTRE = {"shape": 0, "scale": 1.0, "rotation": 0.0, "x": 0.0, "y": 0.0}
 SHAPES = [0, 1, 2]
+PARTS = ("train", "validation", "test")
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +15,7 @@ def dataset() -> Dataset:
 
 
 def whole(dataset, name):
-    return np.concatenate([getattr(dataset.part(part), name) for part in ("train", "validation", "test")])
+    return np.concatenate([getattr(dataset.part(part), name) for part in PARTS])
 
 
 def image(**factors) -> np.ndarray:
@@ -103,7 +104,8 @@ def test_the_split_is_the_one_that_results_were_measured_on(dataset):
 
 
 @pytest.mark.slow
-def test_it_is_loaded_by_name_and_its_own_parts_are_kept(dataset):
+def test_it_is_loaded_by_name_and_its_own_parts_are_kept(dataset, monkeypatch):
+    monkeypatch.setitem(catalog._EMBEDDED, "sprites", lambda: {name: dataset.part(name) for name in PARTS})
     loaded = load(Data("sprites", validation=0.5))
     assert cache.path("sprites").exists()
     np.testing.assert_array_equal(loaded.validation.x, dataset.validation.x)

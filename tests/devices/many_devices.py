@@ -86,10 +86,13 @@ def test_windows_of_a_stream_are_dealt_out_as_to_one_device(normed, tmp_path, st
     np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (300, 4, 4, 1), np.uint8))
     pack(str(tmp_path / "x.npy"), tmp_path / "packed")
     experiment = dataclasses.replace(normed, data=Data(str(tmp_path / "packed"), window=3.2e-4))  # of two steps
-    layouts = [Parallel(strategy, count) for count in (1, 2, 8)]
+    layouts = [Parallel(strategy, count) for count in (1, 2, 4, 8)]
     one, *others = (losses(aejax.fit(experiment, parallel=layout, buffer=2.1e-6)) for layout in layouts)
     for other in others:
         np.testing.assert_allclose(other, one, rtol=TOLERANCE)
+    begun = loop.train(dataclasses.replace(experiment, epochs=2), folder=tmp_path, parallel=layouts[1], buffer=2.1e-6)
+    resumed = loop.train(experiment, resume=begun.run.path, parallel=layouts[3], buffer=2.1e-6)
+    np.testing.assert_allclose(losses(resumed), one, rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("strategy", ["jit", "pmap"])

@@ -14,8 +14,8 @@ from aejax import core
 from aejax.core import Batches, Examples, as_arrays, blank_example
 from aejax.experiment import get
 
-QUICK = ("vae-conv",)
-SLOW = (
+NAMES = (
+    "vae-conv",
     "ae-keras",
     "ae-conv",
     "cae",
@@ -50,7 +50,8 @@ def traced(name):
     yield jax.jit(core.train_members, static_argnames="model").trace(model, *pairs, preprocess, members, batches, keys)
 
 
-@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_training_evaluation_and_a_population_lower_for_accelerators(name):
     for program in traced(name):
         for platform in ("cuda", "tpu"):

@@ -100,6 +100,7 @@ def test_denoising_is_measured_at_levels_in_and_out_of_training_s(trained, tiny)
     assert metrics["denoised_at_1x_psnr_db"] > metrics["noisy_at_1x_psnr_db"]
 
 
+@pytest.mark.slow
 def test_images_in_minus_one_to_one_are_measured_in_their_range(tiny):
     """The same model of the same images on another scale: every ratio is the same, and not 6.02 dB lower."""
     loss = Loss(Gaussian(), corruption=GaussianNoise(0.4))

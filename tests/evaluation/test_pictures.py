@@ -8,7 +8,7 @@ import pytest
 import aejax
 from aejax.core import Examples
 from aejax.data import Data, Dataset, Standardise
-from aejax.evaluation import _shown, report, shown_limits, suite
+from aejax.evaluation import _shown, report, suite
 from aejax.losses import KL, Gaussian, Loss, Reconstruction
 from aejax.metrics import Detector
 from aejax.models import GaussianLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
@@ -95,16 +95,16 @@ def test_labels_that_are_no_classes_do_not_colour(tiny):
     label = np.arange(300, dtype=np.int32)
     model = _named(tiny.experiment)
     dataset = Dataset("generated", part(3), part(3), part(3))
-    called, note = _shown.classes(model, dataset, label)
+    called, note = classes(model, dataset.classes, label, 20)
     assert called is None
     assert "300 different ones" in note
     sprites = _named(dataclasses.replace(tiny.experiment, data=Data("sprites")))
-    called, note = _shown.classes(sprites, dataset, np.array([0, 15360, 46079]))
+    called, note = classes(sprites, dataset.classes, np.array([0, 15360, 46079]), 20)
     assert called.tolist() == [0, 1, 2]
     assert note == "colours: shape"
     outliers = _named(dataclasses.replace(tiny.experiment, detector=Detector()))
-    assert _shown.classes(outliers, dataset, np.array([1, 0]))[0].tolist() == ["outlier", "normal"]
-    assert _shown.classes(model, dataset, None) == (None, "")
+    assert classes(outliers, dataset.classes, np.array([1, 0]), 20)[0].tolist() == ["outlier", "normal"]
+    assert classes(model, dataset.classes, None, 20) == (None, "")
 
 
 @pytest.mark.parametrize(

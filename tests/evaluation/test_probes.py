@@ -162,6 +162,7 @@ def test_fine_tuning_without_a_step_is_refused(tiny, size):
         fine_tune(trained, tiny.dataset, batch_size=size)
 
 
+@pytest.mark.slow
 def test_fine_tuning_learns_the_labels_and_leaves_the_autoencoder_alone(tiny):
     trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)
     before = jax.tree.map(np.array, trained.state.params)

@@ -8,7 +8,8 @@ from aejax.core import InputError
 from aejax.experiment import Experiment, registry
 
 WITHOUT_FIGURE = {f"dictionary-{kind}" for kind in ("l1", "topk", "batchtopk", "matryoshka", "jumprelu", "gated")}
-"""Entries on data of our own, for which nothing is published; no figure is made up for them."""
+WITHOUT_FIGURE |= {"ae-tabular", "vae-tabular"}
+"""Entries on data of our own and on tables of any kind, for which nothing is published; no figure is made up."""
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ import pytest
 import aejax
 from aejax.cli import _training
 from aejax.core import InputError, setting_path
-from aejax.experiment import dumps, from_json, to_json
+from aejax.experiment import dumps, from_json, replace_at, to_json
 from aejax.runs import Run, read_experiment
 from aejax.sweeps import grid, parse_axis
-from aejax.sweeps.plan import replace_at
 from aejax.sweeps.space import parse_search_axis
 
 BASE = aejax.get("ae-keras")

@@ -29,7 +29,8 @@ def assert_close(ours, theirs):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), ours, theirs)
 
 
-@pytest.mark.parametrize("model", [ONE, pytest.param(TWO, marks=pytest.mark.slow)], ids=["one layer", "two layers"])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [ONE, TWO], ids=["one layer", "two layers"])
 def test_piwae_moves_the_encoder_by_miwae_and_decoder_and_prior_by_iwae(model):
     variables, part = built(model, Loss(Bernoulli(), {"bound": ImportanceWeighted(samples=3, bounds=2)}))
     value, partial = gradient(model, PartiallyImportanceWeighted(samples=3, bounds=2), variables, part)

@@ -75,7 +75,8 @@ def variables_of(rbm):
     return {"params": {"latent": {"code": code}, "decoder": {"out": {"bias": rbm.visible}}}}
 
 
-@pytest.mark.parametrize("kind", [pytest.param("sigmoid", marks=pytest.mark.slow), "linear"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sigmoid", "linear"])
 def test_the_gradient_after_many_steps_is_that_of_the_exact_likelihood(kind):
     rbm = drawn(KINDS[kind], 0.4)
     data = jnp.asarray(np.random.default_rng(2).integers(0, 2, (3, VISIBLE)), jnp.float32)

@@ -53,7 +53,7 @@ def noise(rng):
     return rng.normal(size=(len(GRID), 6)).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", QUICK)
 def test_perfect_codes_score_high_rotated_ones_lower_and_noise_as_chance(name, rng):
     high, lower, chance = (SCORES[name](codes, GRID) for codes in (perfect(rng), rotated(rng), noise(rng)))
     votes = name.endswith("vae_score")  # for which a direction of its own for each factor is nearly enough

@@ -127,7 +127,11 @@ def test_it_takes_exactly_the_asked_number_of_samples(monkeypatch, samples, rows
     assert max(drawn) <= most
 
 
-@pytest.mark.parametrize("model", [ONE, TWO, CONDITIONAL], ids=["one layer", "two layers", "conditional, mixture"])
+@pytest.mark.parametrize(
+    "model",
+    [ONE, *(pytest.param(model, marks=pytest.mark.slow) for model in (TWO, CONDITIONAL))],
+    ids=["one layer", "two layers", "conditional, mixture"],
+)
 def test_it_is_the_integral_over_the_codes_by_an_independent_sum(model):
     variables = jax.tree.map(lambda leaf: 0.3 * leaf, built(model))  # posteriors wide enough for every code
     # draws from the prior, without any posterior

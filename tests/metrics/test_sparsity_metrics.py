@@ -114,12 +114,13 @@ def test_it_suits_experiments_that_ask_for_sparse_codes(tiny):
     assert all(suits(experiment) for experiment in (*sparse, with_term(CodeL1()), with_term(KLSparsity())))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoder", "latent"),
     [
         (MLPEncoder(), TopK(6, 2, alpha=1.5)),
-        pytest.param(MLPEncoder(), Plain(6, "sigmoid"), marks=pytest.mark.slow),
-        pytest.param(ConvEncoder((2,)), SpatialWinnerTakeAll(8, 2), marks=pytest.mark.slow),
+        (MLPEncoder(), Plain(6, "sigmoid")),
+        (ConvEncoder((2,)), SpatialWinnerTakeAll(8, 2)),
     ],
 )
 def test_the_suite_measures_the_codes_of_inference_and_draws_them(tiny, encoder, latent):

@@ -112,7 +112,8 @@ def test_units_are_active_by_the_variance_of_their_mean():
     assert active_units(steps[:, None] * np.sqrt(3 * np.array([[0.02, 0.0099, 0.0101, 0]]))).tolist() == [1, 0, 1, 0]
 
 
-@pytest.mark.parametrize("model", [ONE, pytest.param(TWO, marks=pytest.mark.slow)], ids=["one layer", "two layers"])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [ONE, TWO], ids=["one layer", "two layers"])
 def test_the_suite_measures_a_variational_model_and_names_the_number_of_samples(tiny, model):
     experiment = experiment_of(tiny, model, beta=3.0, epochs=1)
     trained, test = aejax.fit(experiment, dataset=tiny.dataset), tiny.dataset.test

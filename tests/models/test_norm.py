@@ -116,7 +116,11 @@ def experiment_of(tiny, model=BATCH, epochs=2):
     return dataclasses.replace(tiny.experiment, model=model, epochs=epochs)
 
 
-@pytest.mark.parametrize(("model", "places"), MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize(
+    ("model", "places"),
+    [pytest.param(*case, marks=[pytest.mark.slow] * (name == "conv")) for name, case in MODELS.items()],
+    ids=MODELS,
+)
 def test_training_updates_the_running_averages_of_every_hidden_layer(tiny, model, places):
     trained = aejax.fit(experiment_of(tiny, model), dataset=tiny.dataset)
     for place in places.split():

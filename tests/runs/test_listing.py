@@ -13,11 +13,11 @@ import pytest
 
 import aejax
 from aejax.core import DivergedError, InputError, Stopped
+from aejax.experiment import replace_at
 from aejax.runs import Notes, Run, add_notes, read_notes
 from aejax.runs.lines import write_lines
 from aejax.runs.listing import as_lines, differences, find_runs, ordered, select
 from aejax.runs.status import read_state
-from aejax.sweeps.plan import replace_at
 from aejax.training import fit, loop
 from tests.helpers.small import DATASET, EXPERIMENT, stop_after
 

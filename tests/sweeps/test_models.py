@@ -12,6 +12,7 @@ import aejax
 from aejax.core import InputError
 from aejax.data import load
 from aejax.evaluation import report
+from aejax.experiment import replace_at
 from aejax.sweeps import Objective, Sweep, best_run, models, plan, run_sweep, summary
 from aejax.training import EarlyStopping
 
@@ -23,7 +24,7 @@ def base(tiny, tmp_path):
     """The tiny experiment on 60 images in a file, of which some are held out."""
     parts = {f"x_{name}": getattr(tiny.dataset, name).x for name in ("train", "validation", "test")}
     np.savez(tmp_path / "data.npz", **parts)
-    return plan.replace_at(tiny.experiment, "data", str(tmp_path / "data.npz"))
+    return replace_at(tiny.experiment, "data", str(tmp_path / "data.npz"))
 
 
 @pytest.fixture
@@ -40,6 +41,7 @@ def worked(folder, base, axes, **options):
     return made
 
 
+@pytest.mark.slow
 def test_the_best_trial_becomes_a_run_from_its_kept_state(base, tmp_path, drawn):
     made = worked(tmp_path / "sweep", base, {RATE: [1e-4, 1e-2, 1e-3]})
     best = summary.summarise(made).best_trial
@@ -110,7 +112,7 @@ def test_the_best_so_far_are_kept_by_the_metric_of_the_sweep(base, tmp_path):
 
 def test_without_validation_there_is_no_best_to_make_a_run_of(base, tmp_path):
     np.savez(tmp_path / "two.npz", x_train=load(base.data).train.x, x_test=load(base.data).test.x)
-    two = plan.replace_at(plan.replace_at(base, "data", str(tmp_path / "two.npz")), "data.validation", 0.0)
+    two = replace_at(replace_at(base, "data", str(tmp_path / "two.npz")), "data.validation", 0.0)
     made = worked(tmp_path / "sweep", two, {RATE: [1e-2, 1e-3]})
     assert not (made.folder / "models").exists()
     with pytest.raises(InputError, match="is the best: the data hold no validation part out"):

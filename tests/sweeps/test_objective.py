@@ -9,6 +9,7 @@ import pytest
 
 import aejax
 from aejax.core import InputError
+from aejax.experiment import replace_at, vary
 from aejax.losses import CodeL1
 from aejax.sweeps import Objective, Sweep, measuring, plan
 from aejax.sweeps.objective import _untrained, moving, proposals
@@ -113,7 +114,7 @@ def test_a_grid_over_data_is_trained_and_a_search_over_them_is_refused():
 
 def test_trials_are_not_ended_by_comparing_losses_that_measure_different_things(tiny, tmp_path):
     np.save(tmp_path / "x.npy", tiny.dataset.train.x)
-    base = plan.replace_at(tiny.experiment, "data", str(tmp_path / "x.npy"))
+    base = replace_at(tiny.experiment, "data", str(tmp_path / "x.npy"))
     weights = plan.grid(base, {"loss.terms.reconstruction.weight": [0.5, 1.0], "epochs": [9]})
     with pytest.raises(InputError, match="cannot be ended by comparing it: give --patience"):
         plan.check(weights, SuccessiveHalving((2,)))
@@ -127,7 +128,7 @@ def test_what_measures_is_the_quickest_that_gives_the_metric(tiny, caplog):
         return way, {*way(trained, tiny.dataset.test)}
 
     experiment = dataclasses.replace(aejax.get("vae-flax"), batch_size=8)
-    experiment = plan.vary(experiment, {"model.latent.size": 2, "model.encoder.hidden": (4,), "epochs": 1})
+    experiment = vary(experiment, {"model.latent.size": 2, "model.encoder.hidden": (4,), "epochs": 1})
     trained = aejax.fit(experiment, tiny.dataset)
     assert metrics("loss_nats")[0] is Trained.evaluate
     assert metrics("squared_error")[0] == Trained.evaluate

@@ -15,6 +15,7 @@ from PIL import Image
 
 import aejax
 from aejax.core import InputError
+from aejax.data import DataRecord
 from aejax.sweeps import Objective, Result, Sweep, figures, page, plan, summary
 from tests.helpers.pictures import pixels
 
@@ -174,6 +175,24 @@ def test_a_seed_alone_beside_settings_of_two_has_no_interval(tiny, tmp_path, cap
     text = page.sweep_page(found, {})
     assert "± 95 %" in text
     assert "nan" not in capsys.readouterr().out + text
+
+
+def test_a_mean_at_the_ceiling_of_its_estimate_is_marked(tiny, tmp_path, capsys):
+    """The 11 examples of validation cannot show more than log 11 = 2.398 nats of mutual information."""
+    trials = plan.grid(tiny.experiment, {"model.latent.size": [1, 2]})
+    sweep = Sweep.create(tmp_path / "sweep", trials, {"tiny": DataRecord.of(tiny.dataset)})
+    while sweep.claim("me", 99):
+        pass
+    for trial, value in zip(trials, (0.5, 2.39), strict=True):
+        metrics = {"validation": {"mutual_information_nats": value}, "test": {}}
+        assert sweep.record("me", trial, Result(trial.id, trial.settings, None, None, 1.0, metrics))
+    found = summary.summarise(sweep, "mutual_information_nats", better="higher")
+    summary.show(found)
+    said = "≥: 11 examples cannot show more mutual_information_nats, nor tell such settings apart"
+    for text in (capsys.readouterr().out, page.sweep_page(found, {})):
+        assert text.count("≥ 2.390") == 1
+        assert "≥ 0.5" not in text
+        assert said in text
 
 
 def test_the_page_says_of_each_trial_what_it_came_to_and_what_trains_it(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import aejax
 from aejax.core import InputError
 from aejax.core.optimizers import SGD
-from aejax.experiment import Expected
+from aejax.experiment import Expected, vary
 from aejax.losses import Gaussian
 from aejax.sweeps import plan
 from aejax.sweeps.space import Range
@@ -162,4 +162,4 @@ def test_a_trial_s_value_at_any_path_makes_the_same_trial_again(tiny):
     assert settings["optimizer"] == "sgd"
     assert settings["loss.likelihood"] == "bernoulli"
     assert settings["data"] == "mnist-5k"
-    assert plan.identity(plan.vary(tiny.experiment, settings)) == trial.id
+    assert plan.identity(vary(tiny.experiment, settings)) == trial.id

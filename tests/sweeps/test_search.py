@@ -20,8 +20,8 @@ import pytest
 from aejax import training
 from aejax.cli._sweeps import SweepSearchCommand, SweepShowCommand
 from aejax.core import InputError
-from aejax.experiment import to_json
-from aejax.sweeps import Result, Search, Sweep, claims, parse_search_axis, plan, run_search
+from aejax.experiment import replace_at, to_json
+from aejax.sweeps import Result, Search, Sweep, claims, parse_search_axis, run_search
 from aejax.sweeps.space import Range
 from aejax.training import population
 from tests.helpers import pretended
@@ -42,7 +42,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def base(tiny, data):
-    return plan.replace_at(dataclasses.replace(tiny.experiment, epochs=1), "data", str(data))
+    return replace_at(dataclasses.replace(tiny.experiment, epochs=1), "data", str(data))
 
 
 @pytest.fixture
@@ -94,6 +94,7 @@ def test_a_range_without_numbers_is_refused(values):
         parse_search_axis(f"seed={values}")
 
 
+@pytest.mark.slow
 def test_groups_of_one_structure_train_together_and_validation_is_told(base, tmp_path, trained):
     search = searched(base, SPACE, tmp_path / "sweep", trials=20)
     assert sum(map(len, trained)) == 20
@@ -108,6 +109,7 @@ def test_groups_of_one_structure_train_together_and_validation_is_told(base, tmp
         assert results[own.id].settings == own.settings == trial.params
 
 
+@pytest.mark.slow
 def test_later_groups_are_better_for_what_was_told(base, tmp_path, trained):
     search = searched(base, {LR: SPACE[LR]}, tmp_path / "sweep", trials=40, width=10)
     by_chance = 7 / 3  # the mean of the square of what is uniform in [-3, 1]

@@ -18,6 +18,7 @@ from aejax import devices, training
 from aejax.cli._sweeps import SweepCommand as Command, SweepShowCommand as Show
 from aejax.core import InputError
 from aejax.data import load
+from aejax.experiment import replace_at
 from aejax.sweeps import Objective, Result, Sweep, claims, plan, run_sweep, summary
 from aejax.sweeps.plan import Trial
 from aejax.training import SuccessiveHalving, population
@@ -39,7 +40,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def base(tiny, data):
-    return plan.replace_at(dataclasses.replace(tiny.experiment, epochs=1), "data", str(data))
+    return replace_at(dataclasses.replace(tiny.experiment, epochs=1), "data", str(data))
 
 
 def worked(folder, trials, objective=None, **options):
@@ -264,6 +265,7 @@ def test_no_clock_but_the_disk_s_decides_whether_a_worker_lives(base, tmp_path, 
     assert len(made.claim("slow", 9)) == 2
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_recorded_and_named(base, tmp_path):
     trials = plan.grid(base, {"optimizer": ["sgd"], "optimizer.learning_rate": [1e30, 1e-3], "epochs": [2]})
     made = worked(tmp_path / "sweep", trials)

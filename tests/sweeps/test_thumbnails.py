@@ -32,6 +32,7 @@ def test_vectors_have_no_strip(tiny):
     assert _thumbnails.thumbnails(vectors, Examples(np.zeros((3, 6), np.uint8))) is None
 
 
+@pytest.mark.slow
 def test_pictures_of_data_from_minus_one_keep_their_dark_half(tiny):
     x = np.random.default_rng(0).uniform(-1, 1, (40, 4, 4, 1)).astype(np.float32)
     part = Examples(x)

@@ -67,7 +67,14 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "preprocess", "unit"), SETTINGS)
+QUICK = [("top-k", MeanLength(), False), ("gated", MeanLength(), False)]
+"""What runs in the quick suite: a code that ranks, and one that folds its gate's threshold."""
+
+
+@pytest.mark.parametrize(
+    ("name", "preprocess", "unit"),
+    [pytest.param(*settings, marks=() if settings in QUICK else pytest.mark.slow) for settings in SETTINGS],
+)
 def test_frozen_weights_give_the_same_codes_and_reconstructions(name, preprocess, unit):
     run = trained(LATENTS[name], preprocess, unit)
     frozen = freeze(run)

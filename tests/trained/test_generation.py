@@ -87,6 +87,7 @@ def test_ways_and_traversals_are_decoded_codes(vae):
     np.testing.assert_allclose(moved[0, -1], vae.decode(z[None])[0], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("steps", "changes"), [(4, 2), (5, 3)])
 def test_a_conditional_way_has_the_labels_of_both_its_ends(conditional, steps, changes):
     x, label = DATASET.test.x, DATASET.test.label
@@ -143,6 +144,7 @@ def test_labels_may_be_the_names_of_the_training_data_s_classes(conditional):
         conditional.encode(x, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
@@ -162,6 +164,7 @@ def test_the_suite_draws_what_the_model_can_generate(kind, names, request):
         assert len(places(drawn["classes"])) == 30
 
 
+@pytest.mark.slow
 def test_vectors_have_no_pictures_of_this_kind():
     part = lambda n: Examples(np.random.default_rng(n).normal(size=(n, 5)).astype(np.float32))  # noqa: E731
     dataset = Dataset("vectors", part(20), part(0), part(6))

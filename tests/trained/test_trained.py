@@ -8,9 +8,9 @@ import pytest
 import aejax
 from aejax import core
 from aejax.core import Examples, InputError
-from aejax.data import Dataset, StaticBinarise
+from aejax.data import Data, Dataset, StaticBinarise, Stored, pack, read_examples
 from aejax.losses import Gaussian, Loss
-from aejax.trained import programs
+from aejax.trained import programs, trained as module
 from tests.helpers.small import DATASET, EXPERIMENT
 
 
@@ -63,6 +63,18 @@ def test_evaluation_equals_numpy(trained):
     assert metrics["reconstruction_nats_per_pixel"] == pytest.approx(nats / 16, rel=1e-5)
     assert "reconstruction_bits_per_dim" not in metrics  # of grey levels, whose cross-entropy is no length of a code
     assert metrics["squared_error"] == pytest.approx(((x - p) ** 2).sum(axis=1).mean(), rel=1e-5)
+
+
+def test_the_loss_of_a_part_on_disk_is_that_of_it_in_memory_of_which_a_little_is_held(trained, tmp_path, monkeypatch):
+    pack([DATASET.train.x], tmp_path / "packed")
+    part = read_examples(str(tmp_path / "packed"), like=Data("generated"))
+    monkeypatch.setattr(module, "CHUNK", 7)  # six batches, the last one filled up
+    whole = trained.evaluate(Examples(DATASET.train.x))
+    monkeypatch.setattr(module, "_AT_ONCE", 2 * 7 * 16)
+    read, held = Stored.read, []
+    monkeypatch.setattr(Stored, "read", lambda part: held.append(len(part)) or read(part))
+    assert trained.evaluate(part) == whole
+    assert held == [14, 14, 14]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +131,7 @@ def test_means_over_a_part_have_the_shape_of_one_example_and_count_each_once(tra
     assert found["first"] == pytest.approx(expected[0, 0, 0], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_statically_binarised_run_sees_binary_images_wherever_it_is_used(tmp_path):
     data = dataclasses.replace(EXPERIMENT.data, preprocess=StaticBinarise())
     trained = aejax.fit(dataclasses.replace(EXPERIMENT, data=data), dataset=DATASET)
@@ -142,6 +155,7 @@ def test_a_model_reads_other_units_as_those_of_its_training_data(trained):
         trained.encode([[1, 2], [3]])
 
 
+@pytest.mark.slow
 def test_rows_of_numbers_are_scored_alike_as_float32_and_as_uint8():
     rows = np.random.default_rng(0).integers(0, 16, (60, 5)).astype(np.float32)
     part = Examples(rows)

@@ -58,9 +58,8 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(whole, tmp_path):
     assert resumed.preprocess.scale == whole.preprocess.scale > 2
 
 
-@pytest.mark.parametrize(
-    "experiment", [BATCH, pytest.param(JUMPS, marks=pytest.mark.slow)], ids=["batch-top-k", "jump-relu"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", [BATCH, JUMPS], ids=["batch-top-k", "jump-relu"])
 def test_members_of_a_population_are_runs_alone(whole, experiment):
     terms = {**experiment.loss.terms, "aux": AuxK(0.5, window=9.0)}
     if "l0" in terms:

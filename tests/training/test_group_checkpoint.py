@@ -62,7 +62,8 @@ def assert_same_bits(outcomes, others):
         jax.tree.map(np.testing.assert_array_equal, one.trained.state, other.trained.state)
 
 
-@pytest.mark.parametrize("selection", [pytest.param(None, marks=pytest.mark.slow), SuccessiveHalving((2, 4))])
+@pytest.mark.slow
+@pytest.mark.parametrize("selection", [None, SuccessiveHalving((2, 4))])
 def test_a_killed_population_goes_on_where_it_was(tiny, members, tmp_path, selection):
     members[1] = dataclasses.replace(members[1], optimizer=Adam(1e25))  # it fails before the kill
     options = {"dataset": tiny.dataset, "selection": selection}

@@ -129,6 +129,7 @@ def test_a_run_that_goes_on_ends_with_the_same_bits_and_primes_no_more(whole, tm
     assert without_times(resumed.history) == without_times(whole.history)
 
 
+@pytest.mark.slow
 def test_members_of_a_population_are_runs_alone(whole):
     others = dataclasses.replace(EXPERIMENT.optimizer, rates={"slow": Rate("^latent", 0.0)})
     members = fit_many([EXPERIMENT, dataclasses.replace(EXPERIMENT, optimizer=others, seed=3)], dataset=DATASET)
@@ -144,6 +145,7 @@ def test_rows_have_length_one_in_training(whole):
     np.testing.assert_allclose(rows, 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_validation_and_use_are_by_the_average_and_training_is_not(whole):
     latest = fit(
         dataclasses.replace(EXPERIMENT, optimizer=dataclasses.replace(EXPERIMENT.optimizer, average=TailAverage(1e-9))),

@@ -16,6 +16,7 @@ LIKELIHOODS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda likelihood: type(likelihood).__name__)
 def test_a_variational_autoencoder_learns_and_its_code_tells_examples_apart(tiny, likelihood):
     experiment = dataclasses.replace(

@@ -49,6 +49,7 @@ def test_an_epoch_has_each_example_once_in_whole_batches(size, batch, held):
     np.testing.assert_array_equal(epoch(order, 1), found[1])
 
 
+@pytest.mark.slow
 def test_what_an_epoch_leaves_out_is_any_example_as_often():
     size, batch = 103, 10
     order = [WindowedOrder.of(size, 1, batch, 60 / 1e6, seed) for seed in range(250)]

@@ -138,6 +138,7 @@ def test_an_observer_sees_the_rows_of_all_members_by_the_places_of_their_experim
         assert own == outcome.trained.history
 
 
+@pytest.mark.slow
 def test_a_population_is_split_to_fit_memory_and_ends_the_same(tiny, monkeypatch):
     monkeypatch.setattr(devices, "lanes", lambda: 1)
     members = variants(tiny.experiment, (1e-3, 1e-2, 3e-3, 1e-1))
@@ -174,6 +175,7 @@ def test_what_fills_up_the_last_group_takes_no_part_in_a_selection(tiny, monkeyp
     assert [outcome.stopped_after for outcome in outcomes] == [1, None, None]
 
 
+@pytest.mark.slow
 def test_a_selection_is_asked_with_the_validation_losses_so_far(tiny, monkeypatch):
     members, asked = variants(tiny.experiment, epochs=3), []
     monkeypatch.setattr(population, "_at_once", lambda *_: (1, len(members)))
@@ -327,6 +329,7 @@ def test_the_compiled_program_takes_at_least_what_its_budget_says(tiny, monkeypa
     assert own.lanes * own.members == 4
 
 
+@pytest.mark.slow
 def test_experiments_of_several_structures_end_in_their_order_as_they_would_alone(tiny):
     sizes = (2, 3, 2, 3)
     members = [

@@ -34,7 +34,7 @@ def stack(model):
 
 @pytest.mark.parametrize(
     ("model", "recipe"),
-    [pytest.param(*way, marks=[pytest.mark.slow] * (name == "autoencoders")) for name, way in WAYS.items()],
+    [pytest.param(*way, marks=[pytest.mark.slow] * (name != "RBMs, tied")) for name, way in WAYS.items()],
     ids=WAYS,
 )
 def test_unrolled_layers_encode_and_decode_as_one_after_the_other(tiny, model, recipe):
@@ -75,6 +75,7 @@ def test_codes_of_a_data_set_keep_its_labels_and_its_empty_parts(tiny):
     assert codes.validation.x.shape == (0, 3)
 
 
+@pytest.mark.slow
 def test_an_rbm_learns_the_probabilities_of_its_data(tiny):
     """Two kinds of vectors: most of what a reconstruction can gain over independent pixels is gained."""
     rng = np.random.default_rng(0)

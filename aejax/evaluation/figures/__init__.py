@@ -16,7 +16,7 @@ from aejax.evaluation.figures.images import (
     weights,
 )
 from aejax.evaluation.figures.scatter import MOST_CLASSES, code_scatter
-from aejax.evaluation.figures.style import robust_range, save, sign
+from aejax.evaluation.figures.style import save, sign
 from aejax.evaluation.figures.units import activation_density, activation_histogram, code_usage, latent_units, matrix
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "matrix",
     "panels",
     "reconstructions",
-    "robust_range",
     "save",
     "sign",
     "squared_errors",

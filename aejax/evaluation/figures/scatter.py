@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from aejax.core import InputError
-from aejax.evaluation.figures.style import CLASSES, LABEL, LINES, TICK, canvas, head, robust_range
+from aejax.evaluation.figures.style import CLASSES, LABEL, LINES, TICK, canvas, head
+from aejax.metrics import robust_range
 
 MOST_CLASSES = 2 * len(CLASSES)  # each colour with two markers; more labels are a continuous quantity
 

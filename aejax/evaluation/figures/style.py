@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from aejax.metrics import BEYOND
+
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito: safe for colour-blind readers
 
 # Tol's "muted" (SRON/EPS/TN/09-002), safe for colour-blind readers, and a near-black
@@ -27,9 +29,6 @@ NARROWEST = 4.5
 
 DPI = 150
 """Pixels an inch."""
-
-BEYOND = 0.005
-"""Share of values that a robust scale leaves beyond it."""
 
 
 def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **shared: Any) -> tuple[Figure, list[Axes]]:
@@ -73,27 +72,13 @@ def robust_limit(values: ArrayLike) -> tuple[float, str]:
 
     At most `BEYOND` of the values do, so that no outlier takes the contrast of all others.
     """
-    size = np.abs(_finite(values))
+    size = np.abs(np.asarray(values, float))
+    size = size[np.isfinite(size)]
     largest = float(size.max(initial=0)) or 1.0
     limit = float(np.quantile(size, 1 - BEYOND, method="higher")) if size.size else 0.0
     if limit in (0.0, largest):
         return largest, ""
     return limit, f"the scale ends at ±{limit:.3g}: {np.mean(size > limit):.1%} lie beyond it, up to {largest:.3g}"
-
-
-def robust_range(values: ArrayLike) -> tuple[float, float]:
-    """Returns the ends of a scale beyond each of which at most `BEYOND` of the values lie."""
-    finite = _finite(values)
-    if not finite.size:
-        return 0.0, 1.0
-    low = float(np.quantile(finite, BEYOND, method="lower"))
-    high = float(np.quantile(finite, 1 - BEYOND, method="higher"))
-    return low, high if high > low else low + 1
-
-
-def _finite(values: ArrayLike) -> np.ndarray:
-    array = np.asarray(values, float)
-    return array[np.isfinite(array)]
 
 
 def save(figure: Figure, path: str | Path) -> None:

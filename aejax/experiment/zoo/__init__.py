@@ -32,6 +32,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "anomalies in tables: what a denoising autoencoder leaves of a row, and its distances to others, joined",
         "aejax.experiment.zoo.dae:tabular",
     ),
+    "ae-tabular": (
+        "a table of numbers of any kind: its columns standardised, a code of 8 between hidden layers",
+        "aejax.experiment.zoo.ae:tabular",
+    ),
     "sae-keras": (
         "Keras' sparse autoencoder: 784-32-784 with an L1 penalty on the codes",
         "aejax.experiment.zoo.sae:keras",
@@ -77,6 +81,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
     "vq-vae-mnist": (
         "a VQ-VAE: 7 x 7 codes, each one of 256, in place of an image",
         "aejax.experiment.zoo.vae:vector_quantised",
+    ),
+    "vae-tabular": (
+        "the density of a table of numbers: a normal distribution of each column, of learned width, given a code of 8",
+        "aejax.experiment.zoo.vae:tabular",
     ),
     "vae-sprites": ("a plain VAE on sprites, 1024-256-128-10 and back", "aejax.experiment.zoo.vae:sprites"),
     "beta-vae-sprites": (

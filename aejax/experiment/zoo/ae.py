@@ -1,7 +1,7 @@
 """Builds plain autoencoders on MNIST. All train on the 60,000 images and are measured on the 10,000 test images."""
 
 from aejax.core import Adam, AdamW, Cosine, WarmupCosine
-from aejax.data import Data
+from aejax.data import Data, Standardise
 from aejax.experiment.experiment import Expected, Experiment
 from aejax.losses import Bernoulli, ContractiveLayer, Gaussian, Loss, Reconstruction, WeightL2
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder
@@ -132,4 +132,16 @@ def contractive() -> Experiment:
             "PCA with 64 components, exactly; the squared norm of its Jacobian is 64, ours is to be less in both",
             "C",
         ),
+    )
+
+
+def tabular() -> Experiment:
+    """Builds an autoencoder for tables of numbers, whatever their units; `aejax.estimators` take it by default."""
+    return Experiment(
+        model=Autoencoder(MLPEncoder((64,), "silu"), Plain(8), MLPDecoder((64,), "silu")),
+        loss=Loss(Gaussian()),
+        data=Data("wbc", preprocess=Standardise()),
+        optimizer=Adam(3e-3, Cosine()),
+        batch_size=32,
+        steps=1000,
     )

@@ -3,9 +3,9 @@
 import dataclasses
 
 from aejax.core import Adam, Cosine
-from aejax.data import Data, StaticBinarise
+from aejax.data import Data, Standardise, StaticBinarise
 from aejax.experiment.experiment import Expected, Experiment
-from aejax.losses import KL, Bernoulli, Commitment, Gaussian, Loss, Reconstruction
+from aejax.losses import KL, Bernoulli, Commitment, Gaussian, GaussianLearnedScale, Loss, Reconstruction
 from aejax.models import (
     Autoencoder,
     ConditionalAutoencoder,
@@ -162,4 +162,20 @@ def conv() -> Experiment:
         batch_size=128,
         epochs=10,
         expected=Expected("loss_nats", 104.0, 0.0, "Flax's own VAE example, which is dense", "V"),
+    )
+
+
+def tabular() -> Experiment:
+    """Builds a VAE for the density of tables of numbers, whatever their units.
+
+    The width of each column is learned, from a twentieth of its standard deviation on: without that, columns of few
+    levels would have a density without bounds.
+    """
+    return Experiment(
+        model=VariationalAutoencoder(MLPEncoder((64,), "silu"), GaussianLatent(8), MLPDecoder((64,), "silu")),
+        loss=Loss(GaussianLearnedScale(0.05), ELBO),
+        data=Data("wbc", preprocess=Standardise()),
+        optimizer=Adam(3e-3, Cosine()),
+        batch_size=32,
+        steps=2000,
     )

@@ -1,0 +1,88 @@
+"""Encoders and decoders of all registered experiments give in node what `Trained` gives."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import aejax
+from aejax.core import Examples
+from aejax.data import Binarise, Data, MeanLength, Preprocess, Standardise, scaled
+from aejax.experiment import Experiment
+from aejax.experiment.zoo import ENTRIES
+from aejax.explore import Arrays
+from aejax.losses import Categorical, Cauchy, Gaussian, GaussianLearnedScale, Loss
+from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain
+from aejax.trained.exploring import encoder_and_decoder
+from tests.helpers.node import needs_node, run
+from tests.helpers.untrained import untrained
+
+SHAPES = {"wbc": (30,), "synthetic-dictionary": (64,), "sprites": (32, 32, 1)}
+
+COLOUR = Autoencoder(ConvEncoder((4, 6)), Plain(5), ConvDecoder((6, 4)))
+TABLE = Autoencoder(MLPEncoder((8,), "gelu", "layer"), Plain(4, "sigmoid"), MLPDecoder((8,), "elu"))
+VARIANTS = {
+    "colour, levels": (COLOUR, Categorical(8), Preprocess(), (10, 9, 3)),
+    "colour, learned scale": (COLOUR, GaussianLearnedScale(), Binarise(), (10, 9, 3)),
+    "table, clipped": (TABLE, Cauchy(), Standardise(clip=2.0), (7,)),
+    "table, scaled": (TABLE, Gaussian(), MeanLength(), (7,)),
+}
+
+
+def computation(name):
+    """What a page computes with: many entries differ in their loss or their schedule alone."""
+    experiment = aejax.get(name)
+    return experiment.model, type(experiment.loss.likelihood), type(experiment.data.preprocess), experiment.data.name
+
+
+DISTINCT = {computation(name): name for name in ENTRIES}.values()
+
+
+def compare(trained, half, tolerance):
+    rng, classes = np.random.default_rng(1), trained.experiment.model.classes
+    x = rng.random((3, *trained.shape), np.float32)
+    label = np.asarray([0, 3, 1], np.int32) % classes if classes else None
+    z = trained.encode(x, label)
+    arrays = Arrays(half)
+    seen = scaled(trained.as_held(Examples(x)).x)
+    encoder, decoder, shape = encoder_and_decoder(trained, arrays)
+    given = [[] if label is None else [np.asarray([each])] for each in (label if classes else range(3))]
+    calls = [(0, [each, *more]) for each, more in zip(seen, given, strict=True)]
+    calls += [(1, [each, *more]) for each, more in zip(z, given, strict=True)]
+    found = run([encoder, decoder], calls, arrays)
+    made = trained.decode(z, label)
+    assert made.shape[1:] == tuple(shape)
+    for want, outs in zip([*([] if half else z), *made], found[3 if half else 0 :], strict=True):
+        np.testing.assert_allclose(outs[0], want.ravel(), atol=tolerance * max(1, np.abs(want).max()))
+    return found
+
+
+@needs_node
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DISTINCT)
+def test_a_registered_model_gives_in_node_what_it_gives_here(name):
+    experiment = aejax.get(name)
+    trained = untrained(experiment, SHAPES.get(experiment.data.name, (28, 28, 1)))
+    compare(trained, half=False, tolerance=2e-5)
+    compare(trained, half=True, tolerance=5e-3)
+
+
+@needs_node
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+def test_other_likelihoods_units_and_layers_do_so_too(name):
+    model, likelihood, preprocess, shape = VARIANTS[name]
+    experiment = Experiment(model, Loss(likelihood), Data("small", preprocess=preprocess))
+    compare(untrained(experiment, shape), half=False, tolerance=2e-5)
+
+
+@needs_node
+@pytest.mark.slow
+def test_a_normal_posterior_has_its_scales_on_the_page():
+    experiment = dataclasses.replace(aejax.get("vae-keras"), data=Data("small"))
+    model = experiment.model.clone(encoder=MLPEncoder((6,)), decoder=MLPDecoder((6,)))
+    trained = untrained(dataclasses.replace(experiment, model=model), (4, 4, 1))
+    found = compare(trained, half=False, tolerance=2e-5)
+    x = np.random.default_rng(1).random((3, 4, 4, 1), np.float32)
+    scale = trained.apply(lambda model, batch: model.encode(batch).scale, x)
+    np.testing.assert_allclose([outs[1] for outs in found[:3]], scale, atol=1e-5)
