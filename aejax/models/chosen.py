@@ -90,7 +90,7 @@ def sum_of_rows(
         factor = jax.lax.dynamic_index_in_dim(values, turn, axis=1)
         return total + (factor * rows[_column(columns, turn)]).astype(jnp.float32)
 
-    zero = jnp.zeros((len(values), rows.shape[1]), jnp.float32)
+    zero = jnp.zeros((values.shape[0], rows.shape[1]), jnp.float32)
     return jax.lax.fori_loop(0, columns.shape[1], add, zero, unroll=_UNROLLED)
 
 
