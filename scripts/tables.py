@@ -13,7 +13,7 @@ from typing import Any
 
 import aejax
 from aejax.experiment import Entry, Expected, from_json
-from aejax.experiment.ledger import FILE
+from aejax.experiment.results import FILE
 from aejax.experiment.zoo import iwae
 from aejax.metrics import describe, labelled
 

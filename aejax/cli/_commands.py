@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aejax.cli._data import DataCheckCommand, DataCommand, DataListCommand, DataPackCommand, DataPrepareCommand
+from aejax.cli._doctor import DoctorCommand
 from aejax.cli._examples import (
     CompressCommand,
     DecodeCommand,
@@ -59,6 +60,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": ExportCommand,
     "import": ImportCommand,
     "data": DataCommand,
+    "doctor": DoctorCommand,
 }
 
 DATA_COMMANDS: dict[str, Callable[..., Any]] = {

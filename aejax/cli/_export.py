@@ -1,4 +1,4 @@
-"""Holds the commands that hand trained models over to other libraries, and take theirs."""
+"""Holds the commands that hand trained models over to others and to other libraries, and take theirs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,20 +23,44 @@ def _dictionary(trained: Any, name: str, out: Path) -> str:
     return f"{units:,} units of {values:,} values"
 
 
-FORMATS: dict[str, Callable[[Any, str, Path], str]] = {"saelens": _dictionary, "sparsify": _dictionary}
+def _weights(trained: Any, name: str, out: Path) -> str:
+    """Writes the weights, the settings and a model card."""
+    return _listed(sorted(trained.save(out).iterdir()))
+
+
+def _programs(trained: Any, name: str, out: Path) -> str:
+    """Writes encoder and decoder as programs."""
+    return _listed(trained.export(out, name))
+
+
+def _listed(paths: list[Path]) -> str:
+    return ", ".join(f"{path.name} ({path.stat().st_size:,} bytes)" for path in paths)
+
+
+FORMATS: dict[str, Callable[[Any, str, Path], str]] = {
+    "safetensors": _weights,
+    "stablehlo": _programs,
+    "onnx": _programs,
+    "saelens": _dictionary,
+    "sparsify": _dictionary,
+}
 """What writes each format: it is given the model, the format's name and the place, and says what it has written."""
 
 
 @dataclass(frozen=True)
 class ExportCommand:
-    """Writes a trained model in a form of another library, which then needs nothing of aejax."""
+    """Writes a trained model for others: its weights and a card, programs without aejax, files of other libraries."""
 
     run: Positional[Path]
-    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
-    format: Literal["saelens", "sparsify"]
-    """The form: of a dictionary, a folder that SAELens or sparsify loads, with all that it does in plain weights."""
+    """A run directory, runs/NAME/ID, its best checkpoint, runs/NAME/ID/checkpoints/best, a saved model, or
+    hf:OWNER/NAME."""
     out: Path
     """The folder to write."""
+    format: Literal["safetensors", "stablehlo", "onnx", "saelens", "sparsify"] = "stablehlo"
+    """safetensors: the weights, the settings and a model card, which every command takes as it takes a run; stablehlo:
+    encoder and decoder for `jax.export.deserialize`, on CPU, CUDA and TPU; onnx: the same for runtimes of ONNX; saelens
+    and sparsify: of a dictionary, a folder that these load, with all that it does in plain weights. Programs take any
+    number of examples, and are compared with aejax's own output before they are kept."""
 
     def __call__(self) -> None:
         """Writes it, and prints what is where."""

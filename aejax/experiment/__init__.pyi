@@ -10,10 +10,6 @@ from .experiment import (
 from .flags import (
     train_command as train_command,
 )
-from .ledger import (
-    Entry as Entry,
-    ledger as ledger,
-)
 from .own_code import (
     import_code as import_code,
     import_from_environment as import_from_environment,
@@ -25,6 +21,10 @@ from .registry import (
     get as get,
     names as names,
     register as register,
+)
+from .results import (
+    Entry as Entry,
+    ledger as ledger,
 )
 from .serialization import (
     as_first_written as as_first_written,

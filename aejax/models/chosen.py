@@ -66,8 +66,8 @@ class Chosen:
 
     def dense(self) -> Float[Array, "batch units"]:
         """Returns the code of all units, zero where they are not chosen."""
-        rows = jnp.arange(len(self.values))[:, None]
-        empty = jnp.zeros((len(self.values), self.units), self.values.dtype)
+        batch = self.values.shape[0]  # of an exported program it is a symbol
+        rows, empty = jnp.arange(batch)[:, None], jnp.zeros((batch, self.units), self.values.dtype)
         return empty.at[rows, self.columns].set(self.values, unique_indices=True)
 
 
@@ -90,7 +90,7 @@ def sum_of_rows(
         factor = jax.lax.dynamic_index_in_dim(values, turn, axis=1)
         return total + (factor * rows[_column(columns, turn)]).astype(jnp.float32)
 
-    zero = jnp.zeros((len(values), rows.shape[1]), jnp.float32)
+    zero = jnp.zeros((values.shape[0], rows.shape[1]), jnp.float32)
     return jax.lax.fori_loop(0, columns.shape[1], add, zero, unroll=_UNROLLED)
 
 

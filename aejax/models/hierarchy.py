@@ -71,7 +71,7 @@ class Chain:
 
     def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """Returns the log-density of all layers together, in nats."""
-        total, layer, start = jnp.zeros(len(z)), self.first, 0
+        total, layer, start = jnp.zeros(z.shape[0]), self.first, 0
         for following in (*self.following, None):
             part = z[:, start : start + layer.mean.shape[1]]
             total, start = total + layer.log_prob(part), start + part.shape[1]
@@ -160,7 +160,7 @@ class HierarchicalPrior(Prior):
 
         Raises `InputError` where the code's size is not the sum of `sizes`.
         """
-        return self._chain(len(z)).log_prob(self._reversed(z, self.sizes))
+        return self._chain(z.shape[0]).log_prob(self._reversed(z, self.sizes))
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
         """Draws codes from the highest layer down, each layer given the one above.

@@ -94,8 +94,7 @@ class VectorQuantised(Latent):
         Raises `InputError` for settings that do not fit together or do not fit the features.
         """
         self._check(features.shape[1])
-        batch = len(features)
-        parts = features.reshape(batch * self.slots, -1)
+        parts = features.reshape(-1, features.shape[1] // self.slots)
         vectors = nn.Dense(self.dimension, kernel_init=glorot, name="code")(parts)
         placed = self.variable("codebook", "placed", self._begin)
         codebook = placed.value
@@ -107,7 +106,7 @@ class VectorQuantised(Latent):
             if not self.is_initializing():
                 placed.value += move
         code = codebook[index]
-        return Quantised(vectors.reshape(batch, -1), code.reshape(batch, -1), index.reshape(batch, -1))
+        return Quantised(vectors.reshape(-1, self.size), code.reshape(-1, self.size), index.reshape(-1, self.slots))
 
     @nn.nowrap
     def codebook(self, variables: Variables) -> Float[Array, "codes dimension"]:

@@ -86,8 +86,10 @@ class WinnerTakeAll(Latent):
         if not 0 < self.rate <= 1:
             raise InputError(f"the rate of WinnerTakeAll is {self.rate}: it must be above 0 and at most 1")
         rectified = _rectified(self.size, features)
+        if not train:
+            return Point(rectified)
         count = max(round(self.rate * len(features)), 1)
-        return Point(largest(rectified.T, count, count).T if train else rectified)
+        return Point(largest(rectified.T, count, count).T)
 
 
 @known
@@ -112,7 +114,7 @@ class SpatialWinnerTakeAll(Latent):
                 f"SpatialWinnerTakeAll has size={self.size} in maps={self.maps}, but the encoder gives "
                 f"{features.shape[1]} features: the size is theirs, and maps the encoder's last number of channels"
             )
-        places = nn.relu(features).reshape(len(features), -1, self.maps)
+        places = nn.relu(features).reshape(features.shape[0], -1, self.maps)
         highest = jax.lax.stop_gradient(places.max(axis=1, keepdims=True))
         return Point((jnp.where(places >= highest, places, 0) if train else places).reshape(features.shape))
 

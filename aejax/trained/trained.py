@@ -45,7 +45,7 @@ from aejax.metrics import (
 )
 from aejax.models import traits
 from aejax.runs import Run
-from aejax.trained import codes, exploring, programs, saving
+from aejax.trained import codes, exploring, export, programs, saving
 
 log = logging.getLogger("aejax")
 
@@ -130,11 +130,7 @@ class Trained:
         Raises:
             InputError: for codes of another size, and for labels that are missing or none of the model's.
         """
-        if traits.READS_INPUT in self.experiment.model.meets:
-            raise InputError(
-                f"the output of {self.experiment.name} is not of its codes alone, it has a part of the example itself: "
-                "reconstruct the examples (aejax reconstruct)"
-            )
+        self.require_of_codes()
         z = np.asarray(z, np.float32)
         size = self.experiment.model.latent.size
         if z.ndim != 2 or z.shape[1] != size or len(z) == 0 or not np.isfinite(z).all():
@@ -304,6 +300,25 @@ class Trained:
         """
         return saving.push(self, repository, test, private)
 
+    def export(self, folder: str | Path, form: export.Format = "stablehlo") -> list[Path]:
+        """Writes encoder and decoder as programs that run without aejax, for any number of examples.
+
+        A program takes float32 in the data's units (of grey levels, shares of white) and for a conditional model int32
+        labels, and gives what `encode` and `decode` do; export.json beside them says their shapes.
+
+        Args:
+            folder: the folder of the files, made where it is missing.
+            form: "stablehlo", which `jax.export.deserialize` reads, or "onnx" (`pip install "aejax[onnx]"`).
+
+        Returns:
+            The files.
+
+        Raises:
+            InputError: where a package is missing, the folder cannot be written, or a program does not give what
+                aejax gives.
+        """
+        return export.export(self, folder, form)
+
     def log_prob(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, samples: int = 100, seed: int = 0
     ) -> Float[np.ndarray, " n"]:
@@ -431,6 +446,14 @@ class Trained:
         """Returns examples as they are, and reads arrays and data frames as the run's own data were read."""
         x, label = given if isinstance(given, tuple) else (given, None)
         return as_examples(x, label, self.experiment.data, self.schema)
+
+    def require_of_codes(self) -> None:
+        """Raises `InputError` for a model whose output also depends on the example, so that codes alone have none."""
+        if traits.READS_INPUT in self.experiment.model.meets:
+            raise InputError(
+                f"the output of {self.experiment.name} is not of its codes alone, it has a part of the example itself: "
+                "reconstruct the examples (aejax reconstruct)"
+            )
 
     @cached_property
     def _prepared(self) -> Prepared:

@@ -12,6 +12,7 @@ from aejax.evaluation import _shown, report, suite
 from aejax.losses import KL, Gaussian, Loss, Reconstruction
 from aejax.metrics import Detector
 from aejax.models import GaussianLatent, MLPDecoder, MLPEncoder, VariationalAutoencoder
+from aejax.trained.shown import classes, shown_limits
 
 NAMES = ("aeroplane", "automobile", "an owl that is young")
 

@@ -1,0 +1,114 @@
+"""Exported programs give what aejax gives, for any number of examples, and run where there is no aejax."""
+
+import dataclasses
+import functools
+import importlib.util
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import aejax
+from aejax.core import InputError, as_arrays, blank_example, init
+from aejax.trained import Trained, export
+from tests.helpers.small import DATASET, EXPERIMENT
+
+pytest.importorskip("flatbuffers")
+needs_onnx = pytest.mark.skipif(importlib.util.find_spec("jax2onnx") is None, reason="jax2onnx is not installed")
+SHAPES = {"wbc": (30,), "sprites": (32, 32, 1), "synthetic-dictionary": (64,)}
+
+ALONE = """
+import sys
+sys.modules["aejax"] = sys.modules["flax"] = None  # neither can be imported
+import jax, numpy
+x = numpy.load("x.npy")
+for size in (1, len(x)):
+    program = jax.export.deserialize(open("encoder.stablehlo", "rb").read())
+    codes = numpy.asarray(program.call(x[:size]))
+numpy.save("codes.npy", codes)
+"""
+
+
+def untrained(name: str) -> Trained:
+    """A registered model with its initial parameters."""
+    experiment = aejax.get(name)
+    shape = SHAPES.get(experiment.data.name, (28, 28, 1))
+    resolved = experiment.resolve_for(shape, 10)
+    parts = as_arrays((resolved.loss, resolved.optimizer))
+    state = jax.jit(lambda key: init(resolved.model, *parts, blank_example(shape), key))(jax.random.key(0))
+    x = np.random.default_rng(0).uniform(size=(50, *shape)).astype(np.float32)
+    state = dataclasses.replace(state, opt_state=())
+    return Trained(resolved, shape, resolved.data.preprocess.fit(x), state)
+
+
+@functools.cache
+def trained() -> Trained:
+    return aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), DATASET)
+
+
+def test_an_encoder_and_a_decoder_take_any_number_of_examples(tmp_path):
+    paths = trained().export(tmp_path / "out")
+    encoder, decoder = (jax.export.deserialize(path.read_bytes()) for path in paths[:2])
+    for size in (1, 7):
+        x = DATASET.train.x[:size]
+        codes = np.asarray(encoder.call(x.astype(np.float32) / 255))
+        np.testing.assert_allclose(codes, trained().encode(x), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(np.asarray(decoder.call(codes)), trained().decode(codes), rtol=1e-5, atol=1e-6)
+    about = json.loads(paths[2].read_text())
+    assert about["encoder"]["inputs"] == {"x": {"dtype": "float32", "shape": ["n", 4, 4, 1]}}
+    assert about["decoder"]["output"] == {"dtype": "float32", "shape": ["n", 4, 4, 1]}
+    assert about["units"] == "values are grey levels in [0, 1]"
+
+
+def test_a_program_that_gives_other_values_is_not_kept(tmp_path, monkeypatch):
+    def wrong(call, inputs):
+        return b"", lambda x: np.asarray(call(jnp.asarray(x))) * 1.001
+
+    monkeypatch.setattr(export, "_stablehlo", wrong)
+    with pytest.raises(InputError, match="the exported encoder is off by 1"):
+        trained().export(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_script_without_aejax_runs_the_encoder(tmp_path):
+    trained().export(tmp_path)
+    x = DATASET.train.x.astype(np.float32) / 255
+    np.save(tmp_path / "x.npy", x)
+    done = subprocess.run([sys.executable, "-c", ALONE], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "codes.npy"), trained().encode(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", aejax.names())
+def test_every_registered_model_is_exported(name, tmp_path):
+    assert [path.name for path in untrained(name).export(tmp_path)] == [
+        *("encoder.stablehlo", "decoder.stablehlo", "export.json")
+    ]
+
+
+@needs_onnx
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("name", [name for name in aejax.names() if not name.startswith("dictionary-")])
+def test_every_registered_model_but_dictionaries_is_converted_to_onnx(name, tmp_path):
+    assert (tmp_path / "encoder.onnx") in untrained(name).export(tmp_path, "onnx")
+
+
+@needs_onnx
+@pytest.mark.filterwarnings("default")
+def test_what_jax2onnx_cannot_convert_is_said_and_nothing_is_written(tmp_path):
+    with pytest.raises(InputError, match=r"jax2onnx cannot convert this model .*use --format stablehlo"):
+        untrained("dictionary-topk").export(tmp_path, "onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax2onnx") is not None, reason="jax2onnx is installed")
+def test_without_jax2onnx_the_extra_is_named(tmp_path):
+    with pytest.raises(InputError, match=r'pip install "aejax\[onnx\]"'):
+        trained().export(tmp_path, "onnx")
