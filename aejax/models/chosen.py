@@ -66,8 +66,8 @@ class Chosen:
 
     def dense(self) -> Float[Array, "batch units"]:
         """Returns the code of all units, zero where they are not chosen."""
-        batch = self.values.shape[0]  # of an exported program it is a symbol
-        rows, empty = jnp.arange(batch)[:, None], jnp.zeros((batch, self.units), self.values.dtype)
+        rows = jnp.arange(self.values.shape[0])[:, None]
+        empty = jnp.zeros((self.values.shape[0], self.units), self.values.dtype)
         return empty.at[rows, self.columns].set(self.values, unique_indices=True)
 
 

@@ -45,7 +45,7 @@ from aejax.metrics import (
 )
 from aejax.models import traits
 from aejax.runs import Run
-from aejax.trained import codes, exploring, export, programs, saving
+from aejax.trained import _html, codes, exploring, export, programs, saving
 
 log = logging.getLogger("aejax")
 
@@ -81,6 +81,14 @@ class Trained:
     """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
     given: Experiment | None = None
     """The experiment before it was resolved, which files say; None where that is not known."""
+
+    def __repr__(self) -> str:
+        """Returns what it is in a line: experiment, model, shape, steps, run."""
+        return f"Trained({', '.join(_html.described(self).values())})"
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: settings, losses, and reconstructions where a run has drawn them."""
+        return _html.page(self)
 
     @property
     def schema(self) -> Schema:
