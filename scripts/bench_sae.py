@@ -39,11 +39,13 @@ def aejax(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]
     training = Training(model, loss, path, setting["batch"], learning_rate=setting["rate"], clip_norm=1.0)
 
     def final() -> float:
+        import jax.numpy as jnp
+
         from aejax import core
 
         x = np.load(path)[: 8 * setting["batch"]]
         bound = lambda model, batch: model.decode(model.encode(batch).mean, batch)  # noqa: E731
-        made, _ = core.apply(bound, training.program.model, training.state.variables, {}, Examples(x))
+        made, _ = core.apply(bound, training.program.model, training.state.variables, {}, Examples(jnp.asarray(x)))
         return _unexplained(x, np.asarray(made))
 
     return training.epoch, final, {}

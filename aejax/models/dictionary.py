@@ -108,7 +108,7 @@ class Dictionary(Autoencoder):
         return self._decoded(chosen.values, batch, train, chosen.columns)
 
     def _decoded(self, code: Array, batch: Examples, train: bool, *columns: Array) -> Float[Array, "batch *raw"]:
-        return self.raw(code, train, batch.x.reshape(len(batch), -1) if self.decoder.skip else None, *columns)
+        return self.raw(code, train, batch.x.reshape(batch.x.shape[0], -1) if self.decoder.skip else None, *columns)
 
     @nn.nowrap
     def straight(self, params: Any) -> Float[Array, "features values"] | None:

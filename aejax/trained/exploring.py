@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from aejax import core
-from aejax.core import Examples, InputError, as_arrays, spread, unseen
+from aejax.core import Examples, as_arrays, spread, unseen
 from aejax.explore import Arrays, Explorer, write
 from aejax.models import traits
 from aejax.trained import codes
@@ -43,11 +43,7 @@ def explorer(trained: "Trained", part: Examples, most: int, half: bool) -> Explo
         InputError: for a model that a page cannot run, or codes that are not finite.
     """
     arrays, model = Arrays(half), trained.experiment.model
-    if traits.READS_INPUT in model.meets:
-        raise InputError(
-            f"the output of {trained.experiment.name} is not of its codes alone, it has a part of the example itself: "
-            "a page cannot decode codes that are moved in it"
-        )
+    trained.require_of_codes()
     encoder, decoder, out_shape = encoder_and_decoder(trained, arrays)
     many = part.at_most(max(CLOUD, most)).read()
     few = spread(len(many), most, many.label)

@@ -70,6 +70,7 @@ def _write(content: bytes, file: IO[bytes]) -> None:
 
 
 def _check(trained: "Trained") -> None:
+    trained.require_of_codes()
     if trained.data is not None and trained.data.offset:
         raise InputError(
             "this model was trained on values that float32 cannot tell apart, and a program takes float32: train on "

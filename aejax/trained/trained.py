@@ -138,11 +138,7 @@ class Trained:
         Raises:
             InputError: for codes of another size, and for labels that are missing or none of the model's.
         """
-        if traits.READS_INPUT in self.experiment.model.meets:
-            raise InputError(
-                f"the output of {self.experiment.name} is not of its codes alone, it has a part of the example itself: "
-                "reconstruct the examples (aejax reconstruct)"
-            )
+        self.require_of_codes()
         z = np.asarray(z, np.float32)
         size = self.experiment.model.latent.size
         if z.ndim != 2 or z.shape[1] != size or len(z) == 0 or not np.isfinite(z).all():
@@ -458,6 +454,14 @@ class Trained:
         """Returns examples as they are, and reads arrays and data frames as the run's own data were read."""
         x, label = given if isinstance(given, tuple) else (given, None)
         return as_examples(x, label, self.experiment.data, self.schema)
+
+    def require_of_codes(self) -> None:
+        """Raises `InputError` for a model whose output also depends on the example, so that codes alone have none."""
+        if traits.READS_INPUT in self.experiment.model.meets:
+            raise InputError(
+                f"the output of {self.experiment.name} is not of its codes alone, it has a part of the example itself: "
+                "reconstruct the examples (aejax reconstruct)"
+            )
 
     @cached_property
     def _prepared(self) -> Prepared:

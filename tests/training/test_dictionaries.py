@@ -137,6 +137,9 @@ def test_a_transcoder_of_another_width_skips_what_is_linear(tmp_path):
     np.testing.assert_array_equal(again.reconstruct(x), made)
     with pytest.raises(InputError, match=r"a part of the example itself.*aejax reconstruct"):
         trained.decode(trained.encode(x))
+    for refused in (lambda: trained.export(tmp_path / "programs"), lambda: trained.explore(dataset.test)):
+        with pytest.raises(InputError, match="not of its codes alone"):
+            refused()
     assert aejax.evaluation.measure(trained, dataset.test)["fvu"] < 0.05
 
 
