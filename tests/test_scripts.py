@@ -323,6 +323,7 @@ def test_the_gpu_benchmark_says_that_there_is_no_gpu(capsys, monkeypatch):
     assert "no GPU" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_killing_script_kills_as_often_as_asked_and_compares_what_is_left(tmp_path, monkeypatch, capsys):
     kill = script("kill")
     program = "import pathlib, time; time.sleep({}); pathlib.Path('{}').write_text('{}')"
@@ -371,6 +372,7 @@ def test_with_a_budget_the_quickest_go_first_what_is_measured_is_left_out_and_th
     assert "left for another time: long\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_stopped_run_of_the_same_settings_and_commit_goes_on(tiny, tmp_path):
     reproduce = script("reproduce")
     assert reproduce.unfinished(tiny.experiment, tmp_path) is None

@@ -92,13 +92,17 @@ class DenoiseCommand(ReconstructCommand):
     """Removes noise from examples: writes what a denoising model reconstructs of them."""
 
 
+_ENOUGH = 100
+"""Number of validation examples from which on one in a hundred can be flagged."""
+
+
 @dataclass(frozen=True)
 class ScoreCommand(_OverExamples):
     """Scores how unlike the training data each example is, and counts those above a threshold."""
 
-    threshold: str = "fpr=0.01"
+    threshold: str | None = None
     """How the threshold is chosen on the validation part of the run's own data: fpr=RATE flags at most that share of
-    it, quantile=Q is that quantile of its scores."""
+    it, quantile=Q is that quantile of its scores. By default fpr=0.01 where that part is large enough, else none."""
     kind: Literal["squared_error", "nats", "detector"] | None = None
     """The score: the squared error of the reconstruction, its negative log-likelihood in nats, or the surprise
     among rows of the training part; by default the last where the experiment has a detector, else the first."""
@@ -122,25 +126,32 @@ class ScoreCommand(_OverExamples):
         from aejax.metrics import flagged, parse_threshold
 
         check_out(self.out, WRITTEN)
-        choose = parse_threshold(self.threshold)
+        asked = self.threshold or "fpr=0.01"
+        choose = parse_threshold(asked)
         trained = load_run(self.run)
         normal = own_data(trained, self.trained_on).validation.within()
-        if len(normal) == 0:
+        if self.threshold is not None and len(normal) == 0:
             raise InputError(
                 f"{self.run} held out no validation part to choose a threshold on: train one that does, with "
                 "--data.validation 0.1"
             )
         part = self._examples(trained)
         scores = trained.score(part.x, self.kind, part.label)
-        threshold = choose(trained.score(normal.x, self.kind, normal.label))
-        above, bad = flagged(scores, threshold), np.flatnonzero(~np.isfinite(scores))
+        bad = np.flatnonzero(~np.isfinite(scores))
         classes = ("normal", "outlier") if self.outlier else trained.schema.classes
-        beside = {"index": np.arange(len(scores)), **labels_beside(part, classes), "flagged": above}
+        beside = {"index": np.arange(len(scores)), **labels_beside(part, classes)}
+        if self.threshold is None and len(normal) < _ENOUGH:
+            said = f"no threshold: {len(normal)} validation examples are too few for {asked}; give --threshold fpr=RATE"
+        else:
+            threshold = choose(trained.score(normal.x, self.kind, normal.label))
+            beside["flagged"] = flagged(scores, threshold)
+            share = beside["flagged"].mean()
+            said = f"threshold {threshold:.6g} ({asked} of validation): {share:.2%} of {len(scores)} flagged"
         save_array(self.out, "score", scores, beside)
-        share = above.mean()
-        print(f"threshold {threshold:.6g} ({self.threshold} of validation): {share:.2%} of {len(scores)} flagged")
+        print(said)
         if len(bad):
-            print(f"{len(bad)} of them have no finite score and count as flagged, the first is number {bad[0]}")
+            counted = " and count as flagged" if "flagged" in beside else ""
+            print(f"{len(bad)} of them have no finite score{counted}, the first is number {bad[0]}")
         if self.outlier or suite.flags_outliers(trained.experiment, self.data):
             for name, value in suite.measure_detection(trained, part, self.kind).items():
                 print(f"{name.replace('_', ' ')} {value:.4f}")

@@ -103,7 +103,8 @@ class _Training:
                     time.sleep(1)
                     show([], None)
             cluster.check(jobs)
-        print(f"{folder}: {finished()} of {total} trials have a result; `aejax sweep show {folder}`")
+        again = registry.with_imports(f"aejax sweep show {folder}", self.name)
+        print(f"{folder}: {finished()} of {total} trials have a result; `{again}`")
 
 
 @dataclass(frozen=True)

@@ -316,7 +316,11 @@ class Stored(Examples):
         """Reads the examples into memory; if they take more than so many gigabytes, as many as fit, spread evenly."""
         fitting = len(self) if self.nbytes <= 1e9 * gigabytes else int(len(self) * 1e9 * gigabytes / self.nbytes)
         if fitting < len(self):
-            _log.warning("of the %d examples in %s, %d that fit in memory are used", len(self), self.x.path, fitting)
+            _log.warning(
+                "of the %d examples in %s, what is measured and drawn takes the %d that fit in the buffer; training "
+                "takes all",
+                *(len(self), self.x.path, fitting),
+            )
         return self.at_most(fitting).read()
 
 

@@ -91,6 +91,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
         note=f"{figures.ERRORS}, to the clean example",
         limits=shown_limits(trained, clean),
         below=below,
+        names=trained.schema.columns,
     )
     return {"denoising": figure}
 

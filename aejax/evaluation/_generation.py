@@ -24,6 +24,17 @@ def suits(experiment: Experiment) -> bool:
     return model.prior is not None or (traits.DENSE in model.meets and model.latent.size <= codes.MOST_FULL)
 
 
+def why_not(trained: Trained) -> str:
+    """Says why a model of images whose codes could be drawn has no such figures; nothing where it has them."""
+    model = trained.experiment.model
+    if suits(trained.experiment) or traits.DENSE not in model.meets or not figures.is_drawable(trained.shape):
+        return ""
+    return (
+        f"samples, interpolations and traversals are drawn of codes of up to {codes.MOST_FULL} numbers, and this one "
+        f"has {model.latent.size}: `aejax sample --from posterior` and `aejax interpolate` draw them of any"
+    )
+
+
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws traversals, samples and interpolations, and for a code of two dimensions its plane.
 

@@ -47,4 +47,4 @@ def names(trained: Trained, dataset: Dataset, label: Int[np.ndarray, " n"] | Non
     called, _ = classes(trained, dataset.classes, label, figures.MOST_CLASSES)
     if called is None or factors_of(trained.experiment.data.name) is not None:
         return []
-    return [str(name) if len(str(name)) <= LONGEST else f"{str(name)[: LONGEST - 1]}…" for name in called]
+    return [figures.shortened(str(name), LONGEST) for name in called]

@@ -12,7 +12,7 @@ from aejax.core import BUFFER, json_text, print_table
 from aejax.data import Dataset
 from aejax.evaluation import suite
 from aejax.evaluation.figures.style import save
-from aejax.experiment import Expected, Experiment, to_json
+from aejax.experiment import Expected, Experiment, to_json, with_imports
 from aejax.metrics import Better, at_ceiling, describe, labelled
 from aejax.runs import Profile, made_with, span, stopping, write_atomically
 from aejax.trained import Trained
@@ -42,7 +42,8 @@ def finish(
     """
     run = trained.run
     assert run is not None
-    again = f"stopped after training: aejax train {trained.experiment.name} --resume {run.path} measures and draws"
+    resumed = with_imports(f"aejax train {trained.experiment.name} --resume {run.path}", trained.experiment.name)
+    again = f"stopped after training: {resumed} measures and draws"
     with stopping.in_time(lambda: again, grace=0), run.writing():
         with span("evaluation"):
             held = dataset.within(buffer)

@@ -106,6 +106,9 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
             drawn |= evaluation.draw(trained, dataset)
         except ValueError as error:  # of codes that are not finite, for one
             log.warning("some figures are left out: %s", first_line(error))
+    why = _generation.why_not(trained)
+    if why:
+        log.warning("%s", why)
     for figure in drawn.values():
         figures.sign(figure, _shown.source(trained, dataset))
     return drawn
@@ -161,6 +164,7 @@ def draw_reconstructions(trained: Trained, dataset: Dataset) -> Figure:
         limits=ends,
         above={"original": names} if names else None,
         below={"reconstruction": figures.squared_errors(given, made)},
+        names=trained.schema.columns,
     )
 
 

@@ -15,12 +15,14 @@ from .own_code import (
     import_from_environment as import_from_environment,
     origins as origins,
     require_code as require_code,
+    require_names as require_names,
 )
 from .registry import (
     code_of as code_of,
     get as get,
     names as names,
     register as register,
+    with_imports as with_imports,
 )
 from .results import (
     Entry as Entry,

@@ -171,7 +171,8 @@ def _check_levels(experiment: "Experiment", dataset: Dataset) -> None:
 
 
 def _check_shape(experiment: "Experiment", dataset: Dataset) -> None:
-    target = tuple(dataset.train.target.shape[1:])
+    train = dataset.train
+    target = tuple((train.x if train.y is None else train.y).shape[1:])
     shape = experiment.loss.likelihood.raw_shape(target)
     if target != tuple(dataset.shape) and experiment.model.shape == ():
         raise InputError(

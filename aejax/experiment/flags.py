@@ -37,9 +37,7 @@ def train_command(experiment: Experiment) -> str | None:
         flags += _flag(path, value)
     if differences(from_json(content), experiment):
         return None
-    code = registry.code_of(experiment.name)
-    own = [] if code is None else ["--import", code]
-    return shlex.join(["aejax", "train", experiment.name, *flags, *own])
+    return registry.with_imports(shlex.join(["aejax", "train", experiment.name, *flags]), experiment.name)
 
 
 def _exchanged(made: Experiment, wanted: Experiment) -> list[str]:

@@ -69,6 +69,18 @@ def origins(value: Any) -> dict[str, str]:
     return {cls.__name__: origin_of(cls) for cls in sorted(own, key=lambda cls: cls.__name__)}
 
 
+def require_names(value: Any) -> None:
+    """Raises `InputError` unless every class of an experiment has a name by which files may say it."""
+    from aejax.core import is_known  # here, as it imports jax
+
+    for name, origin in origins(value).items():
+        if not is_known(name):
+            raise InputError(
+                f"the class {name} of {origin} has no name by which it can be saved: write @aejax.known above "
+                "it, or @aejax.configurable above one that is no Linen module"
+            )
+
+
 def require_code(origins: Mapping[str, str], whose: str) -> None:
     """Raises `InputError` unless all the classes are known, if need be from packages that declare experiments.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import shlex
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,12 @@ def code_of(name: str) -> str | None:
         module = build.split(":")[0]
         return None if module.split(".")[0] == "aejax" else module
     return origin_of(build)
+
+
+def with_imports(command: str, name: str) -> str:
+    """Returns a command on an experiment or what was made with it, with the --import that it needs, if any."""
+    code = code_of(name)
+    return command if code is None else f"{command} --import {shlex.quote(code)}"
 
 
 def _entries() -> dict[str, tuple[str, str | Build]]:

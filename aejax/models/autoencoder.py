@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.core import Examples, Trainable, known
+from aejax.core import Examples, InputError, Trainable, known
 from aejax.models import traits
 from aejax.models.layers import ParamPath
 from aejax.models.traits import Part, Trait
@@ -215,7 +215,14 @@ class Autoencoder(Part, Trainable):
 
     def features(self, batch: Examples, train: bool = False) -> Float[Array, "batch features"]:
         """Returns what the latent is given: the encoder's features of the examples, in the model's precision."""
-        return _in(self.precision, lambda encoder, x: encoder(x, train), self.encoder, batch.x)
+        found = _in(self.precision, lambda encoder, x: encoder(x, train), self.encoder, batch.x)
+        if found.shape[:-1] != batch.x.shape[:1]:
+            count, *shape = batch.x.shape
+            raise InputError(
+                f"the encoder {type(self.encoder).__name__} returned shape {found.shape} for {count} examples of shape "
+                f"{tuple(shape)}: an encoder returns [batch, features], so reshape what it has"
+            )
+        return found
 
     def raw(self, z: Float[Array, "batch code"], train: bool, *more: Any) -> Float[Array, "batch *raw"]:
         """Returns the decoder's output, computed in the model's precision.
@@ -230,7 +237,13 @@ class Autoencoder(Part, Trainable):
             return decoder(z, self.shape, train, *more)
 
         again = nn.remat(decode) if self.remat and not self.is_initializing() else decode
-        return _in(self.precision, again, self.decoder, z, *more)
+        made = _in(self.precision, again, self.decoder, z, *more)
+        if made.shape != (z.shape[0], *self.shape):
+            raise InputError(
+                f"the decoder {type(self.decoder).__name__} returned shape {made.shape} for {z.shape[0]} codes, not "
+                f"{(z.shape[0], *self.shape)}: a decoder returns [batch, *shape] of the shape that it is given"
+            )
+        return made
 
 
 def _in(precision: Precision, function: Callable[..., Array], module: nn.Module, *args: Any) -> Array:

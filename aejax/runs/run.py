@@ -26,7 +26,7 @@ import numpy as np
 
 from aejax.core import DISK_ERRORS, DiskError, InputError, json_text, named_leaves
 from aejax.data import DataRecord
-from aejax.experiment import Experiment, from_json, origins, registry, require_code, to_json
+from aejax.experiment import Experiment, from_json, origins, registry, require_code, require_names, to_json
 from aejax.runs.checkpoints import Checkpoints
 from aejax.runs.files import locked, read_json, write_atomically
 from aejax.runs.metric_log import TensorBoardMirror, validation_losses, whole_rows
@@ -90,8 +90,9 @@ class Run:
             notes: what the user says of the run.
 
         Raises:
-            InputError: where the folder cannot be written.
+            InputError: where the folder cannot be written, and for a class that has no name to be saved by.
         """
+        require_names(experiment)
         start = FRESH if params is None else f"given, crc32 {_checksum_of_arrays(params):08x}"
         try:
             path = _new_folder(Path(folder) / experiment.name)
@@ -161,9 +162,8 @@ class Run:
 
     def _disk_error(self, what: str) -> DiskError:
         name = self.experiment.name
-        return DiskError(
-            f"{what}; what was saved before is whole: make room, then aejax train {name} --resume {self.path} goes on"
-        )
+        again = registry.with_imports(f"aejax train {name} --resume {self.path}", name)
+        return DiskError(f"{what}; what was saved before is whole: make room, then {again} goes on")
 
     def _close(self) -> None:
         try:

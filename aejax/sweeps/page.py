@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from aejax.evaluation import pages
+from aejax.experiment import with_imports
 from aejax.sweeps import plan
 from aejax.sweeps.store import Sweep
 from aejax.sweeps.summary import Summary, fixed, number, settings_text, short, text, trial_columns, varied
@@ -79,8 +80,8 @@ def _best(summary: Summary) -> str:
     said = settings_text(trial.settings, paths) or trial.experiment.name
     best = f"{summary.label} of {summary.part} {number(summary.best.mean)}"
     command = f"<pre>{html.escape(trial.command)}</pre>" if trial.command else ""
-    folder = html.escape(str(summary.sweep.folder))
-    run = f"<p class=note><code>aejax sweep best {folder}</code> makes a run of it.</p>"
+    best_run = html.escape(with_imports(f"aejax sweep best {summary.sweep.folder}", trial.experiment.name))
+    run = f"<p class=note><code>{best_run}</code> makes a run of it.</p>"
     return f"<p><b>Best: {html.escape(said)}</b>, {html.escape(best)}, trial <code>{trial.id}</code></p>{command}{run}"
 
 

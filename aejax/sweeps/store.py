@@ -25,7 +25,7 @@ from typing import Any
 
 from aejax.core import InputError, json_text
 from aejax.data import NO_RECORD, Data, DataRecord, Dataset, load_again
-from aejax.experiment import Experiment, canonical, from_json, to_json, vary
+from aejax.experiment import Experiment, canonical, from_json, origins, require_code, to_json, vary
 from aejax.runs import commit, locked, read_json, versions, write_atomically
 from aejax.sweeps import claims, plan
 from aejax.sweeps.objective import Objective, why_unranked
@@ -105,6 +105,11 @@ class Sweep:
         """Reads the sweep of a folder. Raises `InputError` where there is none."""
         try:
             content = read_json(folder / "sweep.json")
+            code = content.get("code", {})
+        except (OSError, ValueError, AttributeError) as error:
+            raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
+        require_code(code if isinstance(code, dict) else {}, str(folder))
+        try:
             trials = [Trial(item["settings"], from_json(item["experiment"]), item["id"]) for item in content["trials"]]
             if not all(isinstance(trial.experiment, Experiment) for trial in trials):
                 raise ValueError("a trial has no experiment")
@@ -320,6 +325,7 @@ class Sweep:
                 {"id": trial.id, "settings": trial.settings, "experiment": to_json(trial.experiment)}
                 for trial in self.trials
             ],
+            "code": {name: where for trial in self.trials for name, where in origins(trial.experiment).items()},
             "data": {name: record.to_json() for name, record in self.records.items()},
             **({} if self.objective is None else {"objective": vars(self.objective)}),
             "made": self.made,

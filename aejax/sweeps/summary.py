@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aejax.core import InputError, print_table, short_paths
-from aejax.experiment import Experiment
+from aejax.experiment import Experiment, with_imports
 from aejax.metrics import Better, at_ceiling, direction, labelled, named_in
 from aejax.runs import write_lines
 from aejax.sweeps.objective import proposals, why_unranked
@@ -268,7 +268,8 @@ def show(summary: Summary) -> None:
         return
     show_best(summary)
     print(f"      {summary.best_trial.command or 'made in Python, so that no command trains it alone'}")
-    print(f"      aejax sweep best {summary.sweep.folder}")
+    again = with_imports(f"aejax sweep best {summary.sweep.folder}", summary.best_trial.experiment.name)
+    print(f"      {again}")
 
 
 def show_best(summary: Summary, remark: str = "") -> None:

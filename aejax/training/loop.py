@@ -11,7 +11,7 @@ import numpy as np
 from aejax.core import BUFFER, DivergedError, InputError, Stopped
 from aejax.data import DataRecord, Dataset, settled
 from aejax.devices import ALL_DEVICES, Parallel, Program, hosts
-from aejax.experiment import Experiment
+from aejax.experiment import Experiment, with_imports
 from aejax.runs import NO_NOTES, Notes, Run, Saving, stopping, validation_losses
 from aejax.trained import Trained
 from aejax.training._beginning import begin, opened, started
@@ -139,8 +139,8 @@ def _how_to_go_on(policy: CheckpointPolicy, experiment: Experiment) -> str:
         where = f"in epoch {policy.step // policy.steps_per_epoch + 1} of {experiment.epochs}"
     else:
         where = f"after step {policy.step:,} of {last:,}"
-    again = f"aejax train {experiment.name} --resume {policy.run.path} goes on"
-    return f"stopped {where}; {policy.rescue()}: {again}"
+    again = with_imports(f"aejax train {experiment.name} --resume {policy.run.path}", experiment.name)
+    return f"stopped {where}; {policy.rescue()}: {again} goes on"
 
 
 def _require_finite(window: Window, policy: CheckpointPolicy) -> None:

@@ -16,6 +16,7 @@ def aejax_(monkeypatch, *arguments):
     main()
 
 
+@pytest.mark.slow
 def test_what_is_exported_as_safetensors_is_taken_as_a_run(tmp_path, monkeypatch, capsys):
     trained = aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), DATASET, folder=tmp_path / "runs", figures=False)
     aejax_(monkeypatch, "export", trained.run.path, "--format", "safetensors", "--out", tmp_path / "model")

@@ -146,6 +146,7 @@ def test_images_are_rows_that_are_laid_out():
         made.fit(100 * images)
 
 
+@pytest.mark.slow
 def test_the_threshold_is_the_quantile_of_the_training_rows():
     made = fitted(AutoencoderDetector)
     assert (made.predict(X) == -1).sum() == 30

@@ -55,6 +55,7 @@ def test_every_picture_names_the_experiment_the_run_the_data_and_what_it_shows(d
         assert part_named, name
 
 
+@pytest.mark.slow
 def test_a_latent_unit_is_found_in_the_traversals_by_its_number_and_place(drawn):
     _, figures = drawn
     units = [label.get_text() for label in figures["latent_units"].axes[-1].get_xticklabels()]
@@ -63,6 +64,7 @@ def test_a_latent_unit_is_found_in_the_traversals_by_its_number_and_place(drawn)
     assert (np.diff(values, axis=1) > 0).all()
 
 
+@pytest.mark.slow
 def test_the_ends_of_interpolations_are_labelled_by_what_they_are(drawn):
     _, figures = drawn
     heads = texts(figures["interpolations"])
@@ -72,6 +74,7 @@ def test_the_ends_of_interpolations_are_labelled_by_what_they_are(drawn):
     assert all(set(row.split(": ")[1].split(" to ")) <= short for row in rows(figures["interpolations"]))
 
 
+@pytest.mark.slow
 def test_examples_of_sorted_data_are_of_all_classes_and_named(drawn):
     _, figures = drawn
     said = texts(figures["reconstructions"])
@@ -82,6 +85,7 @@ def test_examples_of_sorted_data_are_of_all_classes_and_named(drawn):
     assert [text.get_text() for text in legend.get_texts()] == sorted(NAMES)
 
 
+@pytest.mark.slow
 def test_the_test_part_is_in_the_loss_of_a_run_that_has_been_measured(drawn):
     trained, figures = drawn
     result = trained.run.result()

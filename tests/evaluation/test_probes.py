@@ -62,6 +62,7 @@ def test_the_examples_of_a_probe_are_from_all_of_the_data(in_order, capsys):
         ProbeCommand(in_order.run.path, most=1)()
 
 
+@pytest.mark.slow
 def test_the_codes_of_a_posterior_are_from_all_of_the_data(in_order, monkeypatch):
     monkeypatch.setattr(trained_module, "MOST_FITTED", 90)
     train = load(in_order.experiment.data).train
@@ -191,6 +192,7 @@ def test_fine_tuning_starts_from_all_that_was_learned(tiny):
     assert len(set(losses)) == 4
 
 
+@pytest.mark.slow
 def test_fine_tuning_corrupts_the_input_in_training_alone(tiny):
     """Of nothing but zeros a classifier learns how common the classes are, and no image tells it more."""
     trained = aejax.fit(tiny.experiment, dataset=tiny.dataset)

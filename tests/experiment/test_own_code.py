@@ -11,6 +11,7 @@ import pytest
 from aejax.core import InputError, settings
 from aejax.experiment import from_json, import_code, origins, registry, require_code, to_json
 from aejax.runs import Run
+from aejax.sweeps import Sweep, plan
 
 WIDE = """
 import dataclasses
@@ -151,3 +152,24 @@ def test_the_command_line_trains_and_loads_it(file, tmp_path):
     assert f"give --import {file}" in refused.stderr
     assert aejax("eval", run, f"--import={file}").returncode == 0
     assert aejax("eval", run, AEJAX_IMPORT=str(file)).returncode == 0
+
+
+def test_a_class_without_a_name_is_refused_before_a_folder_is_made(file, tmp_path):
+    import_code(str(file))
+    experiment = dataclasses.replace(registry.get("own-OwnTestWide"), name="own")
+    forget("OwnTestWide")
+    with pytest.raises(InputError, match=f"the class OwnTestWide of {file} has no name .*: write @aejax.known above"):
+        Run.create(tmp_path / "runs", experiment, (4, 4, 1), 5)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_asks_for_its_classes_and_its_commands_import_them(file, tmp_path):
+    import_code(str(file))
+    experiment = registry.get("own-OwnTestWide")
+    assert registry.with_imports("aejax eval x", experiment.name) == f"aejax eval x --import {file}"
+    assert registry.with_imports("aejax eval x", "ae-keras") == "aejax eval x"
+    Sweep.create(tmp_path / "sweep", plan.grid(experiment, {"seed": [0, 1]}))
+    assert len(Sweep.open(tmp_path / "sweep").trials) == 2
+    forget("OwnTestWide")
+    with pytest.raises(InputError, match=f"sweep was made with the class OwnTestWide of .*: give --import {file}"):
+        Sweep.open(tmp_path / "sweep")

@@ -80,6 +80,7 @@ def test_stratified_estimates_of_the_aggregate_density_are_right_on_average_over
     np.testing.assert_allclose(np.mean(estimates), density.mean(), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_total_correlation_of_correlated_codes_is_minus_half_the_log_determinant():
     correlation, noise, n = 0.8, 0.3, 3000
     covariance = np.array([[1, correlation], [correlation, 1]])

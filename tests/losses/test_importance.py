@@ -43,6 +43,7 @@ def test_piwae_moves_the_encoder_by_miwae_and_decoder_and_prior_by_iwae(model):
         assert not np.allclose(*(np.concatenate([g.ravel() for g in jax.tree.leaves(t[name])]) for t in (tight, loose)))
 
 
+@pytest.mark.slow
 def test_ciwae_lies_between_the_elbo_and_the_bound_in_value_and_gradient():
     variables, part = built(ONE, Loss(Bernoulli(), {"bound": ImportanceWeighted(samples=3, bounds=2)}))
     elbo, bound = (

@@ -131,6 +131,7 @@ def test_the_suite_measures_a_variational_model_and_names_the_number_of_samples(
     assert {"latent_units"} <= set(suite.draw(trained, tiny.dataset))
 
 
+@pytest.mark.slow
 def test_bits_are_given_of_black_and_white_images_alone(tiny):
     trained = aejax.fit(experiment_of(tiny, ONE, epochs=1), dataset=tiny.dataset)
     assert "nll_2_bits_per_dim" not in _variational.estimate(trained, tiny.dataset.test, 2)
@@ -163,6 +164,7 @@ def test_an_estimate_of_many_batches_is_the_mean_over_all_examples(tiny, monkeyp
     assert estimated == pytest.approx(part.x[:, 0, 0, 0].mean() / 255, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_pixels_are_drawn_where_the_model_was_trained_on_drawn_ones(tiny):
     data = dataclasses.replace(tiny.experiment.data, preprocess=Binarise())
     trained = aejax.fit(experiment_of(tiny, ONE, data=data, epochs=1), dataset=tiny.dataset)

@@ -1,13 +1,16 @@
+import dataclasses
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
+import aejax
 from aejax.core import Examples, InputError
-from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain
+from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, Decoder, Encoder, MLPDecoder, MLPEncoder, Plain
 from tests.helpers import compiled
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -143,3 +146,32 @@ def test_an_output_s_biases_start_where_they_are_told_to():
     params = decoder.init(jax.random.key(0), jnp.zeros((1, 2)), (2, 2))["params"]
     np.testing.assert_allclose(params["out"]["bias"], -1.9)
     np.testing.assert_array_equal(params["Stack_0"]["Dense_0"]["bias"], 0)
+
+
+class Unflattened(Encoder):
+    @nn.compact
+    def __call__(self, x, train=False):
+        return nn.Conv(4, (3, 3))(x)
+
+
+class Short(Decoder):
+    @nn.compact
+    def __call__(self, z, shape, train=False):
+        return nn.Dense(5)(z)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (
+            {"encoder": Unflattened()},
+            r"Unflattened returned shape \(1, 4, 4, 4\) for 1 examples of shape \(4, 4, 1\): an encoder "
+            r"returns \[batch, features\]",
+        ),
+        ({"decoder": Short()}, r"Short returned shape \(1, 5\) for 1 codes, not \(1, 4, 4, 1\): a decoder"),
+    ],
+)
+def test_a_part_of_another_shape_is_named_with_what_it_should_return(tiny, part, said):
+    experiment = dataclasses.replace(tiny.experiment, model=tiny.experiment.model.clone(**part))
+    with pytest.raises(InputError, match=said):
+        aejax.fit(experiment, tiny.dataset)

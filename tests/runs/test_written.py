@@ -37,6 +37,7 @@ def test_a_run_loads_and_encodes_as_it_did(folder):
     np.testing.assert_allclose(codes, np.load("bits.npz")["codes"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_to_where_it_would_have_come_without_a_stop(folder):
     """To the bits of the machine that wrote it, but for the rounding of another processor."""
     (run,) = (folder / "run" / "small").iterdir()

@@ -97,6 +97,7 @@ def test_a_folder_that_is_named_by_the_experiment_alone_is_gone_on_with_by_its_o
     assert (here / command.folder(axes, "by loss_nats")).parent == older
 
 
+@pytest.mark.slow
 def test_a_sweep_reads_its_data_once(here, monkeypatch, caplog):
     """It is planned, sized, measured and trained in two structures."""
     read = []

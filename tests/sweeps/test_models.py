@@ -74,6 +74,7 @@ def test_what_was_not_kept_is_trained_again_and_that_is_said(base, tmp_path, dra
     assert not list(made.folder.glob("again/*"))
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_trained_again(base, tmp_path, caplog):
     made = worked(tmp_path / "sweep", base, {RATE: [1e-2]})
     (path,) = (made.folder / "models").glob("*.safetensors")

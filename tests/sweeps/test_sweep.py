@@ -166,6 +166,7 @@ def test_a_claim_keeps_others_away_until_its_worker_is_dead(base, tmp_path, monk
     assert not made.record("another", mine[0], result)  # once is enough
 
 
+@pytest.mark.slow
 def test_further_values_and_seeds_are_added_and_only_they_are_trained(base, tmp_path, monkeypatch):
     rate, size = "optimizer.learning_rate", "model.latent.size"
     made = worked(tmp_path / "sweep", plan.grid(base, {rate: [1e-3]}))  # of the experiment's own seed

@@ -115,6 +115,7 @@ def test_what_is_no_dictionary_in_one_unit_is_refused(tiny):
         freeze(dataclasses.replace(top, preprocess=Standardise().fit(PART.x)))
 
 
+@pytest.mark.slow
 def test_a_run_whose_data_were_scaled_by_their_length_is_loaded(tmp_path):
     run = aejax.fit(experiment(LATENTS["rectified"], MeanLength()), dataset=DATASET, folder=tmp_path, figures=False)
     np.testing.assert_array_equal(aejax.load(run.run.path).encode(PART.x), run.encode(PART.x))

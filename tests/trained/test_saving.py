@@ -112,6 +112,7 @@ def test_no_file_says_where_on_this_machine_it_was_trained(tmp_path):
     assert "of secret.npy, uint8 from" in (folder / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_of_a_detector_the_rows_go_with_it_and_the_card_says_so(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
     small = vary(aejax.get("dae-tabular"), {"steps": 2, "model.latent.size": 4, "detector.rows": 16})

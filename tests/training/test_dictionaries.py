@@ -82,6 +82,7 @@ def test_a_stream_is_what_data_in_memory_are(tmp_path):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), streamed.state, resident.state)
 
 
+@pytest.mark.slow
 def test_a_transcoder_decodes_other_values_from_those_it_is_given():
     """y is x in other axes: a dictionary that saw y in place of x, or decoded x, could not have it."""
     turned = np.linalg.qr(np.random.default_rng(5).normal(size=(6, 6)))[0].astype(np.float32)

@@ -83,6 +83,7 @@ def test_a_killed_population_goes_on_where_it_was(tiny, members, tmp_path, selec
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_was_trained_on_other_data_is_not_gone_on_with(tiny, members, tmp_path, caplog):
     with pytest.raises(RuntimeError, match="killed"):
         list(population.fit_each(members, dataset=tiny.dataset, keep=tmp_path, observers=[killed_after(7)]))
@@ -176,7 +177,7 @@ def made_older(path, experiments, dataset, selection=None):
     return path
 
 
-@pytest.mark.parametrize("selection", [None, SuccessiveHalving((2, 4))])
+@pytest.mark.parametrize("selection", [None, pytest.param(SuccessiveHalving((2, 4)), marks=pytest.mark.slow)])
 def test_what_version_0_1_0_left_in_training_goes_on(tiny, members, tmp_path, selection):
     members[1] = dataclasses.replace(members[1], optimizer=Adam(1e25))  # it fails before the kill
     options = {"dataset": tiny.dataset, "selection": selection}

@@ -124,6 +124,7 @@ def test_a_member_that_has_failed_once_has_failed_though_later_batches_are_finit
         assert outcome.trained.history == []
 
 
+@pytest.mark.slow
 def test_an_observer_sees_the_rows_of_all_members_by_the_places_of_their_experiments(tiny, monkeypatch):
     monkeypatch.setattr(devices, "lanes", lambda: 2)
     seen, members = [], variants(tiny.experiment, (1e-3, 1e30, 3e-3), epochs=3)
@@ -168,6 +169,7 @@ def test_successive_halving_keeps_the_best_and_their_curves(tiny, monkeypatch):
     assert {number for number, end in enumerate(ends) if end == 2} == set(np.argsort(at_rung)[2:])
 
 
+@pytest.mark.slow
 def test_what_fills_up_the_last_group_takes_no_part_in_a_selection(tiny, monkeypatch):
     monkeypatch.setattr(population, "_at_once", lambda *_: (1, 4))
     members = variants(tiny.experiment, (1e-4, 1e-3, 3e-2), epochs=3)  # the last, the best, fills up the group
@@ -316,13 +318,12 @@ def test_the_memory_of_validation_counts(tiny):
     assert needed["many"] > needed["few"] + 3 * 4 * 1024  # a float for each example and member, at the very least
 
 
-def test_the_compiled_program_takes_at_least_what_its_budget_says(tiny, monkeypatch):
-    monkeypatch.setattr(budget, "load", lambda data: tiny.dataset)
+def test_the_compiled_program_takes_at_least_what_its_budget_says(tiny):
     trials = plan.grid(tiny.experiment, {"seed": [0, 1, 2, 3]})
     members = [trial.experiment.resolve(tiny.dataset) for trial in trials]
     shared = Population.of(members[0], tiny.dataset, False, BUFFER)
     compiled = shared.memory(members) / len(members)
-    own = budget.Budget.of(trials, 32, None)
+    own = budget.Budget.of(trials, 32, None, read=lambda data: tiny.dataset)
     params = 16 * 8 + 8 + 8 * 3 + 3 + 3 * 8 + 8 + 8 * 16 + 16
     assert 4 * 7 * params <= own.member_bytes < min(compiled, 4 * 7 * params + 100)
     assert own.data_bytes == (40 + 11) * (16 + 4)  # a byte for each pixel, four for a label

@@ -32,11 +32,8 @@ def stack(model):
     return Experiment(model, Loss(), Data("tiny"), Adam(1e-2), batch_size=8, epochs=1, name="stack")
 
 
-@pytest.mark.parametrize(
-    ("model", "recipe"),
-    [pytest.param(*way, marks=[pytest.mark.slow] * (name != "RBMs, tied")) for name, way in WAYS.items()],
-    ids=WAYS,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "recipe"), WAYS.values(), ids=WAYS)
 def test_unrolled_layers_encode_and_decode_as_one_after_the_other(tiny, model, recipe):
     experiment = stack(model)
     parts = pretraining.layers(experiment, [recipe] * 2, tiny.dataset)

@@ -16,7 +16,7 @@ from aejax.evaluation.figures.images import (
     weights,
 )
 from aejax.evaluation.figures.scatter import MOST_CLASSES, code_scatter
-from aejax.evaluation.figures.style import save, sign
+from aejax.evaluation.figures.style import save, shortened, sign
 from aejax.evaluation.figures.units import activation_density, activation_histogram, code_usage, latent_units, matrix
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "panels",
     "reconstructions",
     "save",
+    "shortened",
     "sign",
     "squared_errors",
     "weights",

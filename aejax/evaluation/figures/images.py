@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from aejax.core import InputError, spread
-from aejax.evaluation.figures.style import LABEL, LINES, OFF, TICK, canvas, head, plain, robust_limit
+from aejax.evaluation.figures.style import LABEL, LINES, OFF, TICK, canvas, head, plain, robust_limit, shortened
 
 Limits = tuple[float, float]
 """The values that are drawn black and white, or as no light and full light."""
@@ -29,6 +29,9 @@ MOST_UNITS = 100
 
 MOST_PANELS = 16
 """Largest number of channels that are drawn as panels."""
+
+_MOST_NAMES, _LONGEST_NAME = 40, 18
+"""Largest number of names at an axis, and of letters of one."""
 
 _CELL, _GAP, _TEXT = 0.8, 0.08, 7  # inches an image is wide; space between images in that width; points of a text
 
@@ -79,6 +82,7 @@ def image_rows(
     limits: Limits = (0, 1),
     above: Mapping[str, Sequence[str]] | None = None,
     below: Mapping[str, Sequence[str]] | None = None,
+    names: Sequence[str] = (),
 ) -> Figure:
     """Draws labelled rows of images, the first on top, example i in column i.
 
@@ -91,6 +95,8 @@ def image_rows(
         limits: the values that are black and white; others are drawn as the nearer one.
         above: the texts above the images of a row, by its label: one for each.
         below: the texts below them.
+        names: the names of the values of vectors, such as a table's columns: up to 40 stand at the axis, and their
+            values are points without lines between them.
 
     Raises:
         InputError: where the shapes differ.
@@ -98,7 +104,7 @@ def image_rows(
     arrays = {label: np.asarray(row) for label, row in rows.items()}
     _check_rows(arrays)
     if all(array.ndim == 2 for array in arrays.values()):
-        return _vector_panels(arrays, title, note, above or {}, below or {})
+        return _vector_panels(arrays, title, note, above or {}, below or {}, names)
     tiles = np.stack([_tiles(array, limits) for array in arrays.values()])
     texts = [(list((above or {}).get(label, ())), list((below or {}).get(label, ()))) for label in arrays]
     figure, axes, centres = _sheet(tiles, limits, texts, "gray", tiles.shape[0] * tiles.shape[1])
@@ -349,30 +355,38 @@ def _vector_panels(
     note: str,
     above: Mapping[str, Sequence[str]],
     below: Mapping[str, Sequence[str]],
+    names: Sequence[str],
 ) -> Figure:
     count, size = next(iter(rows.values())).shape
+    named = len(names) == size and size <= _MOST_NAMES
     if not count or not size:
         raise InputError(f"Vectors of shape {(count, size)} cannot be drawn; pass [n, d], n and d > 0.")
     columns = min(count, 5)
     lines = -(-count // columns)
-    figure, panels = canvas(0.6 + 1.9 * columns, 0.9 + 1.4 * lines, lines, columns, sharex=True, sharey=True)
+    wide, tall = (max(1.9, 0.16 * size), 0.9) if named else (1.9, 0)  # a name stands upright at the lowest panels
+    figure, panels = canvas(0.6 + wide * columns, 0.9 + 1.4 * lines + tall, lines, columns, sharex=True, sharey=True)
     style: dict[str, Any] = {
         "marker": "o" if size <= 50 else "",
         "markersize": 3,
-        "linewidth": 1,
+        "linewidth": 0 if named else 1,
         "alpha": 0.8,
     }
     for number, (axes, *vectors) in enumerate(zip(panels, *rows.values(), strict=False)):
         plain(axes)
         for label, vector, colour in zip(rows, vectors, cycle(LINES), strict=False):
             axes.plot(vector, color=colour, label=label, **style)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        if named:
+            axes.set_xticks(range(size), [shortened(name, _LONGEST_NAME) for name in names], rotation=90)
+            axes.grid(axis="x", linewidth=0.4, color=OFF)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         said = [texts[number] for texts in (*above.values(), *below.values())]
         axes.set_title("  ".join(said), fontsize=TICK)
     for axes in panels[count:]:
         axes.set_visible(False)
     for axes in panels[max(count - columns, 0) : count]:
-        axes.set_xlabel("number of the value", fontsize=LABEL)
+        if not named:
+            axes.set_xlabel("number of the value", fontsize=LABEL)
         axes.tick_params(labelbottom=True)
     for axes in panels[::columns]:
         axes.set_ylabel("value", fontsize=LABEL)

@@ -98,3 +98,8 @@ def _wrapped(figure: Figure, text: str, size: float) -> str:
     """Breaks lines where the figure ends: letters are about half as wide as they are high."""
     letters = int(72 * figure.get_figwidth() / (0.54 * size))
     return "\n".join(textwrap.fill(line, letters) for line in text.splitlines())
+
+
+def shortened(name: str, most: int) -> str:
+    """Returns a name of at most so many letters, the last of them an ellipsis where it is longer."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
