@@ -63,7 +63,8 @@ def contest(
 
     Args:
         script: the script whose `--work` runs a contender.
-        setting: the setting, which names its `contenders`.
+        setting: the setting, which names its `contenders`, and of those with an environment of their own the Python
+            in `pythons`.
         path: the path of the data.
         rounds: the number of turns that are counted.
         within: the factor by which the losses may differ.
@@ -128,7 +129,8 @@ def environment(name: str) -> dict[str, str]:
 @contextlib.contextmanager
 def _started(script: str, name: str, path: Path, setting: dict[str, Any]) -> Iterator[subprocess.Popen]:
     """Starts a contender's process, which does not outlive the context; its `stderr` is a file."""
-    command = [sys.executable, script, "--work", name, str(path), json.dumps(setting)]
+    python = setting.get("pythons", {}).get(name, sys.executable)
+    command = [python, script, "--work", name, str(path), json.dumps(setting)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with (
         tempfile.TemporaryFile("w+", errors="replace") as errors,

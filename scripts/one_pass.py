@@ -8,6 +8,7 @@ over half of the rows and of one over all are compared.
 """
 
 import argparse
+import glob
 import json
 import random
 import shutil
@@ -72,7 +73,8 @@ def trained(data: Path, folder: Path, until: float) -> tuple[bool, float, float]
         process = subprocess.Popen(command(data, folder), stdout=said, stderr=said)
         while process.poll() is None:
             peak = max(peak, _peak_megabytes(process.pid))
-            saved = [int(path.stem) for path in folder.glob("*/*/checkpoints/[0-9]*.safetensors")]
+            # Not by pathlib, which raises where a folder goes meanwhile.
+            saved = [int(Path(path).stem) for path in glob.glob(f"{folder}/*/*/checkpoints/[0-9]*.safetensors")]
             if max(saved, default=0) >= until:
                 time.sleep(random.uniform(0, 1))
                 process.kill()

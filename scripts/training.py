@@ -14,18 +14,21 @@ from aejax.training import source_for
 
 
 class Training:
-    """Trains a model on the examples in a .npy file by Adam at 1e-3, on one device.
+    """Trains a model on the examples in a .npy file by Adam, on one device.
 
     Args:
         model: the model.
         loss: its loss.
         path: the .npy file.
         batch: the batch size.
+        optimizer: the settings of Adam, if others than its defaults.
     """
 
-    def __init__(self, model: Any, loss: Any, path: str, batch: int) -> None:
+    def __init__(self, model: Any, loss: Any, path: str, batch: int, **optimizer: float) -> None:
         x = np.load(path)
-        self.experiment = Experiment(model, loss, Data(path), Adam(), batch).resolve_for(x.shape[1:], len(x) // batch)
+        self.experiment = Experiment(model, loss, Data(path), Adam(**optimizer), batch).resolve_for(
+            x.shape[1:], len(x) // batch
+        )
         parallel = Parallel(devices=1).resolve(self.experiment)
         self.program = Program.of(self.experiment, Scale(), parallel)
         dataset = Dataset(path, Examples(x), Examples(x[:0]), Examples(x[:0]))

@@ -341,6 +341,18 @@ def test_the_killing_script_kills_as_often_as_asked_and_compares_what_is_left(tm
         kill.main()
 
 
+@pytest.mark.slow
+def test_a_dictionary_is_trained_in_turns_beside_its_peer(tmp_path, monkeypatch):
+    bench = script("bench_sae")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32))
+    small = {**bench.SETTING, "units": 64, "k": 2, "batch": 8, "steps": 8, "rate": 1e-2, "dead_after_steps": 1}
+    epoch, final, _ = bench.aejax(str(tmp_path / "x.npy"), small)
+    epoch()
+    first = final()
+    epoch(4)
+    assert final() < first < 1.2
+
+
 def test_with_a_budget_the_quickest_go_first_what_is_measured_is_left_out_and_the_rest_is_named(monkeypatch, capsys):
     reproduce = script("reproduce")
     seconds = {"long": 900.0, "short": 1.0, "done": 2.0}

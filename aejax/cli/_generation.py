@@ -50,7 +50,7 @@ class ExploreCommand:
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
     out: Path | None = None
-    """The file to write, .html; by default RUN/explore.html."""
+    """The file to write, .html; by default explore.html in the folder of the run."""
     examples: int = 200
     """The largest number of test examples that the page holds itself."""
     precision: Literal["float16", "float32"] = "float16"
@@ -65,7 +65,7 @@ class ExploreCommand:
         trained = load_run(self.run)
         test = own_data(trained, self.trained_on).test
         page = trained.explore(test, most=self.examples, precision=self.precision)
-        path = page.save(self.out or trained.run.path / "explore.html")
+        path = page.save(self.out or (trained.run.path if trained.run else self.run) / "explore.html")
         print(f"{path}: {path.stat().st_size / 1000:,.0f} kB, opens in any browser")
 
 

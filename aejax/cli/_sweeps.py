@@ -131,7 +131,7 @@ class SweepCommand(_Training):
 
     def __call__(self) -> None:
         """Prints the plan, and trains under a progress bar of trials."""
-        from aejax.sweeps import Objective, check, grid, groups, parse_axis, read_axes
+        from aejax.sweeps import Objective, Reader, check, grid, groups, parse_axis, read_axes
 
         self.check()
         base = registry.get(self.name)
@@ -150,16 +150,16 @@ class SweepCommand(_Training):
         metric = (self.metric, better) if self.metric or asked is None else (asked.metric, better or asked.better)
         objective = Objective.of([trial.experiment for trial in (*trials, *before)], *metric)
         selection = self._selection()
-        records = check(trials, selection, self.width)
+        read = Reader()
+        records = check(trials, selection, self.width, read)
 
-        from aejax.data import load
         from aejax.devices import enable_compilation_cache
         from aejax.sweeps import budget, measuring
 
         enable_compilation_cache()
         first = trials[0].experiment
-        measure = measuring(objective, first, load(first.data), self.measure_all)
-        budget.show(groups(trials), self.width, selection, self.buffer)
+        measure = measuring(objective, first, read(first.data), self.measure_all)
+        budget.show(groups(trials), self.width, selection, self.buffer, read)
         if self.plan:
             return
         sweep = Folder.create(folder, trials, records, objective=objective, command=self.typed())
@@ -169,7 +169,7 @@ class SweepCommand(_Training):
                 f"{folder}: {len(there.finished())} of its {len(before)} trials have a result, {new} new ones are added"
             )
         options: dict[str, Any] = {"width": self.width, "shared_order": self.shared_order, "buffer": self.buffer}
-        options |= {"selection": selection, "measure": measure, "keep": self.keep}
+        options |= {"selection": selection, "measure": measure, "keep": self.keep, "read": read}
         total = len(sweep.trials)
         self.run(
             folder, total, lambda: len(sweep.finished()), lambda show: run_sweep(sweep, observers=[show], **options)

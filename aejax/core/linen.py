@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from aejax.core import _convolutions  # noqa: F401 - a model's convolutions run fast inside a loop from here on
-from aejax.core.examples import Examples
+from aejax.core.examples import Examples, blank_example
 
 T = TypeVar("T")
 
@@ -41,6 +41,14 @@ class Trainable(nn.Module):
     def project(self, params: Any) -> Any:
         """Returns the module's own parameters, brought to where they must lie: at first, and after each update."""
         return self._handed(params, lambda part, own: part.project(own))
+
+    @nn.nowrap
+    def blank(self, shape: tuple[int, ...]) -> Examples:
+        """Returns one example of zeros, enough to create a fresh state.
+
+        `shape` is the shape of one example.
+        """
+        return blank_example(shape)
 
     @property
     def _inner(self) -> dict[str, "Trainable"]:

@@ -4,7 +4,7 @@ Every command and function that reads data for a run after it began calls `load_
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +33,13 @@ MOVED = "say by --trained-on PATH where that lies now"
 """What to do where a run's own data are not where they lay, in a command that has the flag."""
 
 
-def load_again(data: Data, record: DataRecord | None, given: str | None = None, remedy: str = MOVED) -> Dataset:
+def load_again(
+    data: Data,
+    record: DataRecord | None,
+    given: str | None = None,
+    remedy: str = MOVED,
+    read: Callable[[Data], Dataset] | None = None,
+) -> Dataset:
     """Loads the data that a run was trained on, from where they lay then, or from where they lie now.
 
     Args:
@@ -41,12 +47,14 @@ def load_again(data: Data, record: DataRecord | None, given: str | None = None, 
         record: what the run was trained on; None for a run of an older version, which nothing can be compared with.
         given: where the data lie now; None: where they lay.
         remedy: what to do where they are not there; it ends the message.
+        read: what reads them; None: `load`, without what is said of data that are read for the first time.
 
     Raises:
         InputError: where the data are not there, or are not those that the run was trained on.
     """
     place = _place(data.name, record, remedy) if given is None else given
-    dataset = load(dataclasses.replace(data, name=place), again=True)
+    data = dataclasses.replace(data, name=place)
+    dataset = load(data, again=True) if read is None else read(data)
     require_same(dataset, record, remedy)
     return dataset
 

@@ -84,6 +84,11 @@ class Dataset:
 
         return dataset_of(x, labels, validation, test, data)
 
+    def __repr__(self) -> str:
+        """Returns what it is in a line: name, size of each part, shape and type of an example."""
+        sizes = ", ".join(f"{len(self.part(name)):,} {name}" for name in PARTS)
+        return f"Dataset({self.name!r}, {sizes}, {list(self.shape)} {self.train.x.dtype})"
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Returns the shape of one example."""

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 
 from aejax import core
-from aejax.core import Examples, as_arrays, blank_example
+from aejax.core import Examples, as_arrays
 from aejax.experiment import Experiment
 
 
@@ -22,8 +22,8 @@ def lowered_step(experiment: Experiment, shape: tuple[int, ...]) -> jax.stages.L
     """Lowers the program of one step of a resolved experiment, for examples of `shape`."""
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     key = jax.eval_shape(lambda: jax.random.key(0))
-    state = jax.eval_shape(lambda key: core.init(experiment.model, loss, optimizer, blank_example(shape), key), key)
-    one = blank_example(shape)
+    one = experiment.model.blank(shape)
+    state = jax.eval_shape(lambda key: core.init(experiment.model, loss, optimizer, one, key), key)
     batch: Examples = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((experiment.batch_size, *leaf.shape[1:]), leaf.dtype), one
     )

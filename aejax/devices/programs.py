@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Int, Key
 
 from aejax import core
-from aejax.core import BATCH_AXIS, Batches, Examples, Metrics, Model, Optimizer, as_arrays, blank_example
+from aejax.core import BATCH_AXIS, Batches, Examples, Metrics, Model, Optimizer, as_arrays
 from aejax.data import Preprocess
 from aejax.devices.parallel import Parallel
 from aejax.experiment import Experiment
@@ -163,7 +163,7 @@ class Program:
         return self.parallel, self.model, self.loss, self.optimizer, self.preprocess
 
     def _fresh(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
-        return *self._training, blank_example(shape), self.key
+        return *self._training, self.model.blank(shape), self.key
 
 
 @partial(jax.jit, static_argnames=("parallel", "model"))

@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from aejax import core, devices
-from aejax.core import CHUNK, Adam, Cosine, InputError, Optimizer, as_arrays, blank_example, means
+from aejax.core import CHUNK, Adam, Cosine, InputError, Optimizer, as_arrays, means
 from aejax.data import Dataset, permutation
 from aejax.evaluation._progress import track
 from aejax.losses import Clean, Corruption, CrossEntropy
@@ -200,7 +200,7 @@ def fine_tune(
     recipe = dataclasses.replace(optimizer or Adam(1e-3, Cosine()), horizon=float(steps))
     loss, recipe, preprocess = as_arrays((CrossEntropy(corruption or Clean()), recipe, trained.preprocess))
     key = jax.random.key(seed)
-    state = _started(trained, devices.init(model, loss, recipe, blank_example(trained.shape), key), recipe)
+    state = _started(trained, devices.init(model, loss, recipe, model.blank(trained.shape), key), recipe)
     for _ in range(epochs):
         state, _ = devices.epoch(model, loss, recipe, preprocess, state, placed["train"], key, batch_size=batch_size)
     size = min(CHUNK, len(dataset.test))

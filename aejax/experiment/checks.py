@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from aejax import core
-from aejax.core import Examples, InputError, blank_example
-from aejax.data import Dataset, chunks
+from aejax.core import Examples, InputError
+from aejax.data import Dataset, MeanLength, chunks
 from aejax.models import require
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
     """
     _check_positive(experiment)
     _check_seed(experiment)
-    for against_data in (_check_batch, _check_norm, _check_support, _check_labels, _check_levels, _check_shape):
+    shapes = (_check_shape, _check_targets)
+    for against_data in (_check_batch, _check_norm, _check_support, _check_labels, _check_levels, *shapes):
         against_data(experiment, dataset)
     _check_needs(experiment)
 
@@ -43,7 +44,7 @@ def check_rates(resolved: "Experiment", shape: tuple[int, ...]) -> None:
         shape: the shape of one example.
     """
     if resolved.optimizer.rates:
-        settings = (resolved.model, resolved.loss, resolved.optimizer, blank_example(shape))
+        settings = (resolved.model, resolved.loss, resolved.optimizer, resolved.model.blank(shape))
         jax.eval_shape(lambda key: core.init(*settings, key), jax.random.key(0))
 
 
@@ -170,11 +171,29 @@ def _check_levels(experiment: "Experiment", dataset: Dataset) -> None:
 
 
 def _check_shape(experiment: "Experiment", dataset: Dataset) -> None:
-    shape = experiment.loss.likelihood.raw_shape(dataset.shape)
+    target = tuple(dataset.train.target.shape[1:])
+    shape = experiment.loss.likelihood.raw_shape(target)
+    if target != tuple(dataset.shape) and experiment.model.shape == ():
+        raise InputError(
+            f"{dataset.name} has targets of shape {target} for examples of shape {tuple(dataset.shape)}: give "
+            f"--model.shape {' '.join(map(str, shape))} to a model that decodes other values than it encodes"
+        )
     if experiment.model.shape not in ((), shape):
         raise InputError(
             f"model.shape is {experiment.model.shape}, but the examples of {dataset.name} need {shape}: "
             "leave it out, and it is taken from the data"
+        )
+
+
+def _check_targets(experiment: "Experiment", dataset: Dataset) -> None:
+    """Checks that targets of their own, which nothing preprocesses, are in the units of the model's output."""
+    preprocess = experiment.data.preprocess
+    if (dataset.train.y is not None and type(preprocess) is MeanLength) or (
+        dataset.train.y is not None and preprocess.centres
+    ):
+        raise InputError(
+            f"{dataset.name} has targets y, which are used as they are, but {type(preprocess).__name__} would turn the "
+            "model's output into the units of x: scale x and y in the file, and give --data.preprocess scale"
         )
 
 

@@ -46,6 +46,11 @@ class Page {
     this.label = 0;
     this.parts = [];
     this.say();
+    if (this.size <= 2) {  // the plane is the code itself
+      $("code").append(...$("plane").children);
+      $("plane").remove();
+      document.body.classList.add("flat");
+    }
     this.parts.push(new Input(this), new Output(this), new Code(this), new Plane(this), new Thumbs(this));
     this.morph = new Morph(this);
     this.parts.push(this.morph);
@@ -293,18 +298,17 @@ class Input {
 class Output {
   constructor(page) {
     this.page = page;
-    const { classes, out_shape: shape, columns, offset, shape: own } = page.content;
+    const { classes, out_shape: shape, columns, offset } = page.content;
     this.isImage = shape.length === 3;
     $("output").querySelector(".picture").hidden = !this.isImage;
-    const same = String(shape) === String(own);
-    if (!this.isImage) this.rows = new Values($("output-values"), page, same ? columns : [], same ? offset : [], false);
+    if (!this.isImage) this.rows = new Values($("output-values"), page, columns, offset, false);
     this.chips = (classes ?? []).map((name, label) =>
       made("button", { className: "chip", textContent: name, onclick: () => page.setLabel(label) }));
     $("classes").append(...this.chips);
     $("classes").hidden = !classes;
     if (this.isImage) new IntersectionObserver(([seen]) => {
-      $("mini").hidden = seen.isIntersecting;
-    }, { threshold: 0.4 }).observe($("shown"));
+      $("mini").hidden = seen.isIntersecting || seen.boundingClientRect.top > 0;
+    }, { threshold: 0.3 }).observe($("shown"));
   }
 
   show() {
@@ -323,8 +327,9 @@ class Output {
 class Values {
   constructor(box, page, columns, offset, given) {
     Object.assign(this, { page, given, offset });
-    this.few = page.values <= 100 && (given || page.content.out_shape.length === 1 && page.content.out_shape[0] <= 100);
-    if (this.few) this.rows(box, given ? page.values : page.content.out_shape[0], columns);
+    const same = given || String(page.content.out_shape) === String(page.content.shape);
+    this.few = page.values <= 100 && same;
+    if (this.few) this.rows(box, page.values, columns);
     else this.chart(box);
   }
 
@@ -395,23 +400,24 @@ class Code {
     this.page = page;
     const { order, low, high, histogram, sparse, samples } = page.content;
     [this.order, this.low, this.high, this.histogram] = [order, low, high, histogram].map(page.array);
-    this.count = Math.min(page.size, 12);
+    this.least = page.isImage ? 12 : 18;
+    this.count = Math.min(page.size, this.least);
     this.local = sparse;
     $("sample").hidden = samples === null;
     $("sample").addEventListener("click", () => page.sample());
     $("back").addEventListener("click", () => page.set(page.posterior.mean.slice(), true));
-    $("more").hidden = page.size <= 12;
+    $("more").hidden = page.size <= this.least;
     $("more").addEventListener("click", () => {
-      this.count = this.count >= Math.min(page.size, 96) ? 12 : Math.min(page.size, 2 * this.count, 96);
+      this.count = this.count >= Math.min(page.size, 96) ? this.least : Math.min(page.size, 2 * this.count, 96);
       $("more").textContent = this.count >= Math.min(page.size, 96) ? "fewer" : "more";
       this.show();
     });
-    $("here").hidden = page.size <= 12;
+    $("here").hidden = page.size <= this.least;
     $("here").addEventListener("click", () => {
       this.local = !this.local;
       this.show();
     });
-    $("code-note").textContent = page.size > 12 ? `${page.size} numbers` : "";
+    $("code-note").textContent = page.size > this.least ? `${page.size} numbers` : "";
     this.rows = [];
   }
 
@@ -498,9 +504,9 @@ class Plane {
     this.flat = false;
     this.off = new Set();
     this.places = page.examples.map(example => this.project(example.code));
-    const percent = share.map(each => `${Math.round(100 * each)} %`).join(" and ");
-    $("plane-title").textContent = "Plane of codes";
-    $("plane-note").textContent = `${count} test examples` + (page.size > 2 ? `; by PCA, ${percent} of the variance` : "");
+    const percent = share.map(each => `${Math.round(100 * each)} %`).join(" + ");
+    $("plane-title").textContent = page.size <= 2 ? "" : "Plane of codes";
+    $("plane-note").textContent = `${count} test examples` + (page.size > 2 ? `; PCA, ${percent} of the variance` : "");
     $("tapestry").hidden = page.content.out_shape.length !== 3;
     $("flat").hidden = page.size <= 2;
     this.window();

@@ -5,6 +5,9 @@ from .aggregate import (
     TotalCorrelation as TotalCorrelation,
     mixture_log_density as mixture_log_density,
 )
+from .annealing import (
+    AnnealedLp as AnnealedLp,
+)
 from .classification import (
     CrossEntropy as CrossEntropy,
 )

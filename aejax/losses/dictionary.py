@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from aejax.core import InputError, batch_mean, batch_sum, configurable, positive, static
 from aejax.losses.likelihoods import flat
 from aejax.losses.terms import Forward, Term
-from aejax.models import SparseCode, Trait, kept, product, top_indices, traits
+from aejax.models import Chosen, SparseCode, Trait, product, top_indices, traits
 
 _LONGEST = 2**30
 """The most examples without activity that are counted: a unit that has been silent for longer stays at it."""
@@ -99,9 +99,11 @@ class AuxK(DeadUnits):
         k = min(residual.shape[1] // 2 or 1 if self.k is None else self.k, len(dead))
 
         def error() -> Float[Array, " batch"]:
-            chosen = top_indices(jnp.where(dead[None], code.pre, -jnp.inf), k)
-            revived = kept(jnp.where(dead[None], code.pre, 0), chosen, rectify=False)
-            return jnp.sum(jnp.square(_decoded(forward, revived, rows) - residual), axis=1)
+            columns = top_indices(jnp.where(dead[None], code.pre, -jnp.inf), k)
+            values = jnp.take_along_axis(jnp.where(dead[None], code.pre, 0), columns, axis=1)
+            revived = Chosen(values, columns, len(rows))
+            made = revived.times(rows, forward.model.precision)
+            return jnp.sum(jnp.square(made - residual), axis=1)
 
         squared = jax.lax.cond(jnp.any(dead), error, lambda: jnp.zeros(len(residual)))
         if self.normaliser == "dead":

@@ -80,7 +80,7 @@ class Loss(Part):
         given = replace(batch, x=self.corruption(batch.x, model.make_rng("corruption")))
         posterior = model.encode(given, train)
         code, log_posterior = _drawn(model, posterior)
-        raw = model.decode(code, batch, train)
+        raw = model.decode_drawn(posterior, code, given, train)
         return Forward(model, batch, given, posterior, code, raw, self.likelihood, train, step, log_posterior)
 
 

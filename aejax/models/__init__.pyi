@@ -7,6 +7,11 @@ from .autoencoder import (
     Posterior as Posterior,
     Prior as Prior,
 )
+from .chosen import (
+    Chosen as Chosen,
+    shifted_product as shifted_product,
+    sum_of_rows as sum_of_rows,
+)
 from .classifier import (
     Classifier as Classifier,
 )
@@ -54,7 +59,6 @@ from .quantised import (
     VectorQuantised as VectorQuantised,
 )
 from .selection import (
-    kept as kept,
     least_of_batch as least_of_batch,
     top_indices as top_indices,
 )

@@ -175,8 +175,11 @@ class Autoencoder(Part, Trainable):
 
     @nn.nowrap
     def resolve(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:
-        """Returns the model for examples of `shape`, for which the decoder's output has the shape `raw_shape`."""
-        return self.clone(shape=raw_shape)
+        """Returns the model for examples of `shape`, for which the decoder's output has the shape `raw_shape`.
+
+        A shape of the output that is set already stays: that of targets of another shape.
+        """
+        return self if self.shape else self.clone(shape=raw_shape)
 
     def encode(self, batch: Examples, train: bool = False) -> Posterior:
         """Returns the posterior over codes.
@@ -197,13 +200,24 @@ class Autoencoder(Part, Trainable):
         """
         return self.raw(code, train)
 
+    def decode_drawn(
+        self, posterior: Posterior, code: Float[Array, "batch latent"], batch: Examples, train: bool = False
+    ) -> Float[Array, "batch *raw"]:
+        """Returns what `decode` does with a code that was drawn from a posterior, whose form may make it quicker.
+
+        Args:
+            posterior: the posterior that the code was drawn from.
+            code: the code.
+            batch: the examples that are decoded.
+            train: whether the model is being trained.
+        """
+        return self.decode(code, batch, train)
+
     def features(self, batch: Examples, train: bool = False) -> Float[Array, "batch features"]:
         """Returns what the latent is given: the encoder's features of the examples, in the model's precision."""
         return _in(self.precision, lambda encoder, x: encoder(x, train), self.encoder, batch.x)
 
-    def raw(
-        self, z: Float[Array, "batch code"], train: bool, *more: tuple[Float[Array, "_ _"], ...]
-    ) -> Float[Array, "batch *raw"]:
+    def raw(self, z: Float[Array, "batch code"], train: bool, *more: Any) -> Float[Array, "batch *raw"]:
         """Returns the decoder's output, computed in the model's precision.
 
         Args:
@@ -228,4 +242,5 @@ def _in(precision: Precision, function: Callable[..., Array], module: nn.Module,
 
 
 def _half(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), tree)
+    floating = lambda leaf: jnp.issubdtype(leaf.dtype, jnp.floating)  # noqa: E731
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16) if floating(leaf) else leaf, tree)

@@ -1,7 +1,10 @@
 """Defines dictionaries: sparse autoencoders, and transcoders, of the activations of another network."""
 
+import dataclasses
+import math
 from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -32,7 +35,8 @@ class Dictionary(Autoencoder):
     decoder: UnitNormDecoder = UnitNormDecoder(start="mean", length=0.1)
     """The rows, one for each unit, and the bias."""
     subtract: bool = True
-    """Whether the decoder's bias is subtracted from what is encoded; not of a transcoder, which decodes other values.
+    """Whether the decoder's bias is subtracted from what is encoded; not of a transcoder, which decodes other values
+    (of another shape, if `shape` says so).
     """
     tied_start: bool = True
     """Whether the encoder's initial weights are the decoder's, transposed."""
@@ -40,7 +44,16 @@ class Dictionary(Autoencoder):
     @property
     def meets(self) -> tuple[Trait, ...]:
         """The traits of all parts, and the decoder's rows."""
-        return (*super().meets, traits.ROWS)
+        return (*super().meets, traits.ROWS, *((traits.READS_INPUT,) if self.decoder.skip else ()))
+
+    @nn.nowrap
+    def blank(self, shape: tuple[int, ...]) -> Examples:
+        """Returns one example of zeros, with a target of zeros where that is of another shape.
+
+        `shape` is the shape of one example.
+        """
+        one = super().blank(shape)
+        return one if self.shape in ((), shape) else dataclasses.replace(one, y=jnp.zeros((1, *self.shape)))
 
     def encode(self, batch: Examples, train: bool = False) -> SparseCode:
         """Returns the code.
@@ -58,11 +71,52 @@ class Dictionary(Autoencoder):
                 "--model.no-subtract --model.no-tied-start, or an encoder without hidden layers"
             )
         out = self._out()
-        features = self.features(batch, train)
-        if self.subtract:
-            features = features - out["bias"][None]
-        features = features.astype(jnp.dtype(self.precision))
-        return self.latent(features, train, self.lengths(), self._start(out["kernel"]))
+        if self.subtract and len(out["bias"]) != math.prod(batch.x.shape[1:]):
+            raise InputError(
+                f"the decoder's bias of {len(out['bias'])} values cannot be subtracted from examples of "
+                f"{math.prod(batch.x.shape[1:])}: a transcoder is given --model.no-subtract --model.no-tied-start"
+            )
+        features, shift = self.features(batch, train), out["bias"] if self.subtract else None
+        return self.latent(features, train, self.lengths(), self._start(out["kernel"]), shift, self.precision)
+
+    def decode(
+        self, code: Float[Array, "batch units"], batch: Examples, train: bool = False
+    ) -> Float[Array, "batch *raw"]:
+        """Returns the reconstruction.
+
+        Args:
+            code: the codes.
+            batch: the examples, of which a skip connection takes `x`.
+            train: whether the model is being trained.
+        """
+        return self._decoded(code, batch, train)
+
+    def decode_drawn(
+        self, posterior: Any, code: Float[Array, "batch units"], batch: Examples, train: bool = False
+    ) -> Float[Array, "batch *raw"]:
+        """Returns what `decode` does, by the sum over chosen rows alone where these are few.
+
+        Args:
+            posterior: the posterior that the code was drawn from.
+            code: the code.
+            batch: the examples that are decoded.
+            train: whether the model is being trained.
+        """
+        chosen = posterior.chosen
+        if chosen is None or not chosen.few or self.is_initializing():
+            return self._decoded(code, batch, train)
+        return self._decoded(chosen.values, batch, train, chosen.columns)
+
+    def _decoded(self, code: Array, batch: Examples, train: bool, *columns: Array) -> Float[Array, "batch *raw"]:
+        return self.raw(code, train, batch.x.reshape(len(batch), -1) if self.decoder.skip else None, *columns)
+
+    @nn.nowrap
+    def straight(self, params: Any) -> Float[Array, "features values"] | None:
+        """Returns the matrix of the skip connection; None where there is none.
+
+        `params` are the model's parameters.
+        """
+        return parameters_at(params, ("decoder", "skip"))["kernel"] if self.decoder.skip else None
 
     def rows(self) -> tuple[Float[Array, "units values"], Float[Array, " values"]]:
         """Returns the rows that decode, each of length 1, and the decoder's bias."""

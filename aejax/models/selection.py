@@ -43,21 +43,6 @@ def _in_two_stages(values: Float[Array, "rows columns"], k: int, size: int) -> I
     return jnp.take_along_axis(chosen, place // size, axis=1) * size + place % size
 
 
-def kept(
-    values: Float[Array, "rows columns"], columns: Int[Array, "rows k"], rectify: bool = True
-) -> Float[Array, "rows columns"]:
-    """Returns the values at some columns of each row, and zeros elsewhere; the gradient passes through them alone.
-
-    Args:
-        values: the rows.
-        columns: the columns that are kept, of which no row has one twice.
-        rectify: whether values below zero become zero.
-    """
-    chosen = jnp.take_along_axis(values, columns, axis=1)
-    chosen = jax.nn.relu(chosen) if rectify else chosen
-    return jnp.zeros_like(values).at[jnp.arange(values.shape[0])[:, None], columns].set(chosen, unique_indices=True)
-
-
 def least_of_batch(values: Float[Array, "batch columns"], k: int) -> Float[Array, ""]:
     """Returns the least of the k largest positive values for each example, taken over the whole batch together.
 

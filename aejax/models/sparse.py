@@ -15,6 +15,7 @@ from aejax.core import InputError, known, positive
 from aejax.models import traits
 from aejax.models._start import BiasedDecoder, Start
 from aejax.models.autoencoder import Latent
+from aejax.models.chosen import sum_of_rows
 from aejax.models.distributions import Point
 from aejax.models.layers import glorot, product
 
@@ -135,19 +136,32 @@ class UnitNormDecoder(BiasedDecoder):
     """
     length: float = positive(default=1.0)
     """Initial length of the rows of the parameter."""
+    skip: bool = False
+    """Whether a linear function of the example itself is added, which begins at zero: Paulo et al. 2025 (Transcoders
+    beat sparse autoencoders for interpretability)."""
 
     @nn.compact
     def __call__(
-        self, z: Float[Array, "batch latent"], shape: tuple[int, ...], train: bool = False
+        self,
+        z: Float[Array, "batch latent"],
+        shape: tuple[int, ...],
+        train: bool = False,
+        x: Float[Array, "batch features"] | None = None,
+        columns: Int[Array, "batch latent"] | None = None,
     ) -> Float[Array, "batch *shape"]:
         """Returns the raw parameters of the likelihood, `[batch, *shape]`.
 
         Args:
-            z: the codes.
+            z: the codes: of all units, or of those with the numbers `columns`.
             shape: the shape of the output for one example.
             train: whether the model is being trained; it makes no difference here.
+            x: the examples, flat, which a skip connection adds to the output.
+            columns: the numbers of the units; None: all units in order.
         """
-        return _UnitRows(math.prod(shape), self.length, name="out")(z).reshape(-1, *shape)
+        made = _UnitRows(math.prod(shape), self.length, name="out")(z, columns)
+        if self.skip and x is not None:
+            made = made + nn.Dense(math.prod(shape), use_bias=False, kernel_init=nn.initializers.zeros, name="skip")(x)
+        return made.reshape(-1, *shape)
 
     @nn.nowrap
     def project(self, params: Any) -> Any:
@@ -165,12 +179,22 @@ class _UnitRows(nn.Module):
     """Initial length of the rows of the kernel, before scaling."""
 
     @nn.compact
-    def __call__(self, z: Float[Array, "batch latent"]) -> Float[Array, "batch values"]:
-        """Returns the sum of scaled rows and the bias, in float32."""
-        kernel = self.param("kernel", lambda *given: self.length * unit_rows(glorot(*given)), (z.shape[1], self.size))
-        bias = self.param("bias", nn.initializers.zeros, (self.size,))
-        scaled = z / lengths(kernel.astype(jnp.float32))[None].astype(z.dtype)
-        return product(scaled, kernel) + bias.astype(jnp.float32)[None]
+    def __call__(
+        self, z: Float[Array, "batch latent"], columns: Int[Array, "batch latent"] | None = None
+    ) -> Float[Array, "batch values"]:
+        """Returns the sum of scaled rows and the bias, in float32.
+
+        Args:
+            z: the codes: of all units, or of those with the numbers `columns`.
+            columns: the numbers of the units; None: all units in order.
+        """
+        started = lambda key: self.length * unit_rows(glorot(key, (z.shape[1], self.size)))  # noqa: E731
+        kernel = self.param("kernel", started) if columns is None else self.get_variable("params", "kernel")
+        bias = self.param("bias", nn.initializers.zeros, (self.size,)).astype(jnp.float32)[None]
+        long = lengths(kernel.astype(jnp.float32))
+        if columns is not None:
+            return sum_of_rows(z / long[columns].astype(z.dtype), columns, kernel) + bias
+        return product(z / long[None].astype(z.dtype), kernel) + bias
 
 
 def largest(

@@ -91,6 +91,8 @@ GATES = Trait("gates", "model.latent", "use Gated")
 
 ROWS = Trait("a linear decoder of one row for each unit", "model", "use Dictionary")
 
+READS_INPUT = Trait("output that also depends on the example", "model", "give a Dictionary's decoder skip")
+
 DENSITY = Trait("a posterior with a density", "model.latent", "use GaussianLatent")
 
 NORMAL = Trait("a posterior whose dimensions are independent normals", "model.latent", "use GaussianLatent")

@@ -15,8 +15,9 @@ from jaxtyping import Array, Float, Int, Key
 from aejax.core import InputError, known, positive
 from aejax.models import traits
 from aejax.models.autoencoder import Latent
-from aejax.models.layers import glorot, product
-from aejax.models.selection import kept, least_of_batch, top_indices
+from aejax.models.chosen import Chosen, shifted_product
+from aejax.models.layers import glorot
+from aejax.models.selection import least_of_batch
 from aejax.models.surrogates import jump, step
 from aejax.models.traits import Trait
 
@@ -35,6 +36,8 @@ class SparseCode:
     active: Float[Array, "batch units"] | None = None
     """1 where a unit is active, else 0, with a gradient that moves the thresholds; None: there are none to be learned.
     """
+    chosen: Chosen | None = None
+    """The same code by the values and the numbers of a few units; None: any number of units may be active."""
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "batch units"]:
         """Returns the code itself."""
@@ -56,22 +59,31 @@ class PlainUnits:
 
 
 class Product(nn.Module):
-    """Applies a linear layer in the features' precision, and adds up in float32."""
+    """Applies a linear layer to features less what all share, and adds up in float32."""
 
     size: int
     start: Float[Array, "features units"] | None = None
     """The initial kernel; None: drawn as Glorot & Bengio 2010."""
 
     @nn.compact
-    def __call__(self, features: Float[Array, "batch features"]) -> tuple[Array, Array]:
-        """Returns the products without biases, `[batch, units]`, and the biases, `[units]`, both float32."""
+    def __call__(
+        self, features: Float[Array, "batch features"], shift: Float[Array, " features"], precision: str
+    ) -> tuple[Array, Array]:
+        """Returns the products without biases, `[batch, units]`, and the biases, `[units]`, both float32.
+
+        Args:
+            features: the features.
+            shift: what is subtracted from each.
+            precision: what the product is taken in.
+        """
         initial = glorot if self.start is None else lambda key, shape: jnp.asarray(self.start)
         kernel = self.param("kernel", initial, (features.shape[1], self.size))
-        return product(features, kernel), self.param("bias", nn.initializers.zeros, (self.size,))
+        made = shifted_product(features, shift, kernel, precision)
+        return made, self.param("bias", nn.initializers.zeros, (self.size,))
 
 
 class Units(Latent):
-    """Is a latent of many units, of which few are active: called as `latent(features, train, lengths, start)`."""
+    """Is a latent of many units, of which few are active: called by `Dictionary`."""
 
     dense = (("code",),)
     meets: ClassVar[tuple[Trait, ...]] = (traits.SPARSE, traits.UNITS)
@@ -85,16 +97,21 @@ class Units(Latent):
         train: bool = False,
         lengths: Float[Array, " units"] | None = None,
         start: Float[Array, "features units"] | None = None,
+        shift: Float[Array, " features"] | None = None,
+        precision: str = "float32",
     ) -> SparseCode:
         """Returns the code.
 
         Args:
-            features: what is encoded; the product is taken in its precision, and all else in float32.
+            features: what is encoded.
             train: whether the model is being trained.
             lengths: the length of each unit's decoder row, by which pre-activations are multiplied; None: 1 each.
             start: the initial kernel; None: drawn.
+            shift: what is subtracted from all features; None: nothing.
+            precision: what the product is taken in; all else is in float32.
         """
-        products, bias = Product(self.size, start, name="code")(features)
+        shift = jnp.zeros(features.shape[1]) if shift is None else shift
+        products, bias = Product(self.size, start, name="code")(features, shift, precision)
         return self.chosen(products, bias, jnp.ones(self.size) if lengths is None else lengths, train)
 
     def chosen(
@@ -157,7 +174,8 @@ class ExactTopK(Units):
         """Returns the k largest: see `Units.chosen`. Raises `InputError` for a k that is not within 1 and the size."""
         _check_k(self, self.k)
         pre = (products + bias[None]) * lengths[None]
-        return SparseCode(kept(pre, top_indices(pre, self.k)), pre)
+        chosen = Chosen.largest(pre, self.k)
+        return SparseCode(chosen.dense(), pre, chosen=chosen)
 
     @nn.nowrap
     def plain(self, variables: Any, lengths: Float[Array, " units"]) -> PlainUnits:

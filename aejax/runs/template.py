@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from aejax import core
-from aejax.core import Examples, as_arrays, blank_example
+from aejax.core import Examples, as_arrays
 from aejax.experiment import Experiment
 
 
@@ -17,7 +17,9 @@ def checkpoint_template(experiment: Experiment, shape: tuple[int, ...]) -> dict[
     """
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
     key = jax.random.key(0)
-    state = jax.eval_shape(lambda key: core.init(experiment.model, loss, optimizer, blank_example(shape), key), key)
+    state = jax.eval_shape(
+        lambda key: core.init(experiment.model, loss, optimizer, experiment.model.blank(shape), key), key
+    )
     blank = np.ones((2, *shape), np.float32)  # as zeros have no length to scale by
     preprocess = experiment.data.preprocess.fit(blank)
     reference = experiment.reference(Examples(blank), preprocess)

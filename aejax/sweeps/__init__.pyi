@@ -16,6 +16,9 @@ from .plan import (
     parse_axis as parse_axis,
     read_axes as read_axes,
 )
+from .reading import (
+    Reader as Reader,
+)
 from .result import (
     Result as Result,
 )

@@ -1,12 +1,12 @@
 """Estimates what a sweep will take before it runs: programs to compile, members side by side, memory."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aejax import training
 from aejax.core import BUFFER, nbytes, print_table
-from aejax.data import load
+from aejax.data import Data, Dataset, load
 from aejax.runs import checkpoint_template
 from aejax.sweeps.plan import Trial
 from aejax.training import Selection
@@ -28,7 +28,14 @@ class Budget:
     """Bytes of the data, which is on the device once."""
 
     @classmethod
-    def of(cls, trials: Sequence[Trial], width: int, selection: Selection | None, buffer: float = BUFFER) -> "Budget":
+    def of(
+        cls,
+        trials: Sequence[Trial],
+        width: int,
+        selection: Selection | None,
+        buffer: float = BUFFER,
+        read: Callable[[Data], Dataset] = load,
+    ) -> "Budget":
         """Estimates the budget without compiling: activations and all else on the way to the gradient are not counted.
 
         Args:
@@ -36,8 +43,9 @@ class Budget:
             width: how many trials are claimed at once, at most.
             selection: the selection that drops members early, if there is one.
             buffer: gigabytes of the training part that a group may hold, where the data are packed and it is larger.
+            read: what reads the data: `load`, or a `Reader`.
         """
-        dataset = load(trials[0].experiment.data)
+        dataset = read(trials[0].experiment.data)
         first = trials[0].experiment.resolve(dataset)
         claimed = min(width, len(trials))
         lanes, members = training.side_by_side(first, dataset.shape, claimed, selection)
@@ -54,7 +62,13 @@ class Budget:
         return self.data_bytes + self.lanes * self.members * self.member_bytes
 
 
-def show(groups: Sequence[Sequence[Trial]], width: int, selection: Selection | None, buffer: float = BUFFER) -> None:
+def show(
+    groups: Sequence[Sequence[Trial]],
+    width: int,
+    selection: Selection | None,
+    buffer: float = BUFFER,
+    read: Callable[[Data], Dataset] = load,
+) -> None:
     """Prints a row with the budget of each structure, and the settings that its trials share.
 
     Args:
@@ -62,13 +76,14 @@ def show(groups: Sequence[Sequence[Trial]], width: int, selection: Selection | N
         width: how many trials are claimed at once, at most.
         selection: the selection that drops members early, if there is one.
         buffer: gigabytes of a packed training part that a group may hold.
+        read: what reads the data of each: `load`, or a `Reader`.
     """
     total = sum(map(len, groups))
     title = f"{total} trials, {len(groups)} {'structure' if len(groups) == 1 else 'structures'}: each compiles once"
     heads = ("structure", "trials", "at once", "a member", "with data", "what they share")
     rows = []
     for number, group in enumerate(groups, 1):
-        budget = Budget.of(group, width, selection, buffer)
+        budget = Budget.of(group, width, selection, buffer, read)
         once = f"{budget.members}" if budget.lanes == 1 else f"{budget.lanes} x {budget.members}"
         memory = (f"{budget.member_bytes / 1e6:,.1f} MB", f"{budget.bytes / 1e6:,.0f} MB")
         shared = [

@@ -2,13 +2,13 @@
 
 import shutil
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import Any
 
 from aejax import training
 from aejax.core import BUFFER
-from aejax.data import Dataset
+from aejax.data import Data, Dataset
 from aejax.devices import peak_memory
 from aejax.runs import commit, hardware
 from aejax.sweeps import models
@@ -16,6 +16,7 @@ from aejax.sweeps._thumbnails import thumbnails
 from aejax.sweeps.claims import worker_name
 from aejax.sweeps.objective import MeasureTrained
 from aejax.sweeps.plan import Trial
+from aejax.sweeps.reading import Reader
 from aejax.sweeps.result import Result
 from aejax.sweeps.store import Sweep
 from aejax.trained import Trained
@@ -32,6 +33,7 @@ def run_sweep(
     measure: MeasureTrained = Trained.evaluate,
     keep: int = 1,
     observers: Sequence[Observer] = (),
+    read: Callable[[Data], Dataset] | None = None,
 ) -> None:
     """Claims, trains and records groups of trials until none is free.
 
@@ -45,13 +47,14 @@ def run_sweep(
         keep: of how many of the best trials so far the trained state is kept, see `models`.
         observers: called after every epoch of a group with the rows of its trials, and for each finished trial with
             what was measured of validation and test; each row has the trial's id as `trial`.
+        read: a `Reader` that may have the data already; None: one of its own.
     """
-    worker = worker_name()
+    worker, read = worker_name(), read or Reader()
     training = sweep.folder / "training"
     options: dict[str, Any] = {"shared_order": shared_order, "selection": selection, "observers": observers}
     options |= {"keep": training, "keep_thumbnails": True, "buffer": buffer}
     while claimed := sweep.claim(worker, width):
-        dataset = sweep.dataset(claimed[0].experiment.data)
+        dataset = sweep.dataset(claimed[0].experiment.data, read)
         with (
             sweep.touching(worker, claimed),
             closing(train_trials(claimed, dataset, worker, measure, **options)) as results,

@@ -6,13 +6,13 @@ import itertools
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aejax.core import InputError, json_text, setting_path
-from aejax.data import DataRecord, Dataset, load
+from aejax.data import Data, DataRecord, Dataset, load
 from aejax.experiment import (
     Experiment,
     canonical,
@@ -82,13 +82,19 @@ def groups(trials: Sequence[Trial]) -> list[list[Trial]]:
     return [[trials[place] for place in group] for group in places]
 
 
-def check(trials: Sequence[Trial], selection: Selection | None = None, width: int = 32) -> dict[str, DataRecord]:
+def check(
+    trials: Sequence[Trial],
+    selection: Selection | None = None,
+    width: int = 32,
+    read: Callable[[Data], Dataset] = load,
+) -> dict[str, DataRecord]:
     """Checks a plan before any of its trials trains.
 
     Args:
         trials: the trials.
         selection: the selection that is to end trials early, if there is one.
         width: how many trials of one structure are claimed at once, at most; a selection compares these.
+        read: what reads the data of each: `load`, or a `Reader`.
 
     Returns:
         Records of the trials' data: see `Sweep.records`.
@@ -97,27 +103,29 @@ def check(trials: Sequence[Trial], selection: Selection | None = None, width: in
         InputError: for any trial that its data or its model would refuse, and for a selection that could end none. Of
             one that could end only some, a warning tells.
     """
-    datasets: dict[str, Dataset] = {}
-    for group in groups(trials):
+    records: dict[str, DataRecord] = {}
+    for group in sorted(groups(trials), key=lambda group: canonical(group[0].experiment.data)):
         data = group[0].experiment.data
-        if canonical(data) not in datasets:
-            datasets[canonical(data)] = load(data)
-        dataset = datasets[canonical(data)]
+        dataset = read(data)
+        if canonical(data) not in records:
+            records[canonical(data)] = DataRecord.of(dataset)
         resolved = [trial.experiment.resolve(dataset) for trial in group]
         checkpoint_template(resolved[0], dataset.shape)  # a model may refuse its structure, which the trials share
     if selection is not None:
-        _check_selection(trials, selection, width)
+        _check_selection(trials, selection, width, records)
         _check_comparison(trials, selection)
-    return {name: DataRecord.of(dataset) for name, dataset in datasets.items()}
+    return records
 
 
-def _check_selection(trials: Sequence[Trial], selection: Selection, width: int) -> None:
+def _check_selection(
+    trials: Sequence[Trial], selection: Selection, width: int, records: Mapping[str, DataRecord]
+) -> None:
     idle: list[Trial] = []
     for group in groups(trials):
         first = group[0].experiment
         epochs = first.epochs
         if first.steps is not None:
-            epochs = math.ceil(first.steps / max(len(load(first.data).train) // first.batch_size, 1))
+            epochs = math.ceil(first.steps / max(records[canonical(first.data)].rows["train"] // first.batch_size, 1))
         for start in range(0, len(group), width):
             claimed = group[start : start + width]
             why = selection.why_idle(len(claimed), epochs)

@@ -10,18 +10,19 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from aejax.core import BUFFER, InputError, json_text
-from aejax.data import DataRecord, load
-from aejax.experiment import Experiment, to_json, vary
+from aejax.data import DataRecord
+from aejax.experiment import Experiment, canonical, to_json, vary
 from aejax.metrics import Better
 from aejax.sweeps import claims, execution, models, plan
 from aejax.sweeps._study import Claimed, Study
 from aejax.sweeps.objective import MeasureTrained, Objective, measuring
 from aejax.sweeps.plan import Trial
+from aejax.sweeps.reading import Reader
 from aejax.sweeps.result import Result
 from aejax.sweeps.space import Range, Space, distribution, value_of
 from aejax.sweeps.store import Sweep
@@ -46,6 +47,8 @@ class Search:
     """The metric of the validation part that is searched by."""
     measure: MeasureTrained
     """Measures each trained model."""
+    read: Reader = field(default_factory=Reader, repr=False, compare=False)
+    """Reads the data, which are then kept for the groups to come."""
 
     @classmethod
     def open(
@@ -87,7 +90,8 @@ class Search:
                 things of different trials; a storage that cannot be used, and a folder or a study that holds something
                 else or was begun with other data.
         """
-        objective, records, measure = _checked(base, space, metric, better, measure, measure_all)
+        read = Reader()
+        objective, records, measure = _checked(base, space, metric, better, measure, measure_all, read)
         there = _opened(base, space, folder, records, objective, command)
         settings = {path: repr(axis) for path, axis in space.items()}
         about = json_text([to_json(base), settings, objective.metric, *([better] if better else [])], sort_keys=True)
@@ -101,7 +105,7 @@ class Search:
                 sampler=sampler,
                 records=records,
             )
-        return cls(base, space, folder, study, trials, objective, measure)
+        return cls(base, space, folder, study, trials, objective, measure, read)
 
     def finished(self) -> int:
         """Returns how many trials are finished."""
@@ -178,7 +182,7 @@ def _train(search: Search, there: Sweep, claimed: Sequence[Claimed], keep: int, 
             numbers.setdefault(trial.id, []).append(number)
     options |= {"keep": search.folder / "training", "keep_thumbnails": True}
     for group in plan.groups(list(trials.values())):
-        dataset, worker = there.dataset(group[0].experiment.data), search.study.worker
+        dataset, worker = there.dataset(group[0].experiment.data, search.read), search.study.worker
         with closing(execution.train_trials(group, dataset, worker, search.measure, **options)) as results:
             for trial, result, trained in results:
                 models.keep_best(there, trial, trained, result, keep)
@@ -194,6 +198,7 @@ def _checked(
     better: Better | None,
     measure: MeasureTrained | None,
     everything: bool,
+    read: Reader,
 ) -> tuple[Objective, dict[str, DataRecord], MeasureTrained]:
     """Checks that the search can be made; returns what it searches by, records of its data, and what measures."""
     corners = [
@@ -205,13 +210,13 @@ def _checked(
     ]
     experiments = [trial.experiment for trial in corners]
     objective = Objective.of(experiments, metric, better, choosing=True)
-    records = plan.check(corners)
+    records = plan.check(corners, read=read)
     for data in {str(experiment.data): experiment.data for experiment in experiments}.values():
-        if not len(load(data).validation):
+        if not records[canonical(data)].rows["validation"]:
             raise InputError(
                 f"a search chooses on the validation part, but {data.name} holds none out: give data.validation=0.1"
             )
-    return objective, records, measuring(objective, experiments[0], load(experiments[0].data), everything, measure)
+    return objective, records, measuring(objective, experiments[0], read(experiments[0].data), everything, measure)
 
 
 def _opened(

@@ -17,7 +17,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -131,9 +131,14 @@ class Sweep:
                 unlike = self.records[name].unlike(record)
                 raise InputError(f"{self.folder} was begun with other data, {record.name} holds {unlike}: {_REMEDY}")
 
-    def dataset(self, data: Data) -> Dataset:
-        """Loads data of the sweep. Raises `InputError` where they are not those that it was begun with."""
-        return load_again(data, self.records.get(canonical(data)), remedy=_REMEDY)
+    def dataset(self, data: Data, read: Callable[[Data], Dataset] | None = None) -> Dataset:
+        """Loads data of the sweep. Raises `InputError` where they are not those that it was begun with.
+
+        Args:
+            data: which of them.
+            read: a `Reader`, which may have them already; None: they are read.
+        """
+        return load_again(data, self.records.get(canonical(data)), remedy=_REMEDY, read=read)
 
     def results(self) -> dict[str, Result]:
         """Returns the result of every finished trial, by the trial's id."""

@@ -8,16 +8,17 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from aejax import core
-from aejax.core import Examples, as_arrays, spread, unseen
+from aejax.core import Examples, InputError, as_arrays, spread, unseen
 from aejax.explore import Arrays, Explorer, write
 from aejax.models import traits
 from aejax.trained import codes
+from aejax.trained.shown import classes, shown_limits
 
 if TYPE_CHECKING:
     from aejax.trained.trained import Trained
 
 CLOUD = 1000
-"""Largest number of codes that are shown as points, and of which the range of each dimension is taken."""
+"""Least number of codes that are shown as points, and of which the ranges are taken; all, where there are fewer."""
 
 SAMPLES = 64
 """Number of codes that are drawn from the model's prior."""
@@ -42,8 +43,13 @@ def explorer(trained: "Trained", part: Examples, most: int, half: bool) -> Explo
         InputError: for a model that a page cannot run, or codes that are not finite.
     """
     arrays, model = Arrays(half), trained.experiment.model
+    if traits.READS_INPUT in model.meets:
+        raise InputError(
+            f"the output of {trained.experiment.name} is not of its codes alone, it has a part of the example itself: "
+            "a page cannot decode codes that are moved in it"
+        )
     encoder, decoder, out_shape = encoder_and_decoder(trained, arrays)
-    many = part.at_most(CLOUD).read()
+    many = part.at_most(max(CLOUD, most)).read()
     few = spread(len(many), most, many.label)
     means = codes.require_finite(trained.encode(many.x, many.label), "the examples")
     drawn = trained.encode(many.x, many.label, seed=0)
@@ -106,8 +112,6 @@ def encoder_and_decoder(trained: "Trained", arrays: Arrays) -> tuple[dict[str, A
 
 def _described(trained: "Trained", held: np.ndarray) -> dict[str, Any]:
     """Returns what is said of the model and its data."""
-    from aejax.trained.shown import shown_limits
-
     grey = held.dtype == np.uint8
     values = held.astype(np.float32) / (255 if grey else 1)
     white = trained.preprocess.in_use(np.full((1, *trained.shape), 96, np.uint8))
@@ -130,8 +134,6 @@ def _labels(trained: "Trained", label: Any, few: Int[np.ndarray, " few"], arrays
 
     `label` are the labels of all points, and `few` says which of these are examples of the page.
     """
-    from aejax.trained.shown import classes
-
     names = trained.schema.classes
     content: dict[str, Any] = {}
     count = trained.experiment.model.classes

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from aejax.core import InputError
 from aejax.data import MeanLength, Preprocess, Scale
-from aejax.models import Dictionary, kept, parameters_at, top_indices, traits
+from aejax.models import Chosen, Dictionary, parameters_at, traits
 from aejax.models.sparse import lengths, unit_rows
 from aejax.trained.trained import Trained
 
@@ -44,7 +44,7 @@ class FrozenDictionary:
         """Returns the code of each example, given in the units of the data: how far each row is followed."""
         pre = x @ self.kernel + self.bias[None]
         code = jnp.where(pre > self.threshold[None], pre, 0)
-        return code if self.k is None else kept(code, top_indices(code, self.k))
+        return code if self.k is None else Chosen.largest(code, self.k).dense()
 
     def decode(self, code: Float[Array, "n units"], x: Float[Array, "n values"] | None = None) -> Float[Array, "n out"]:
         """Returns the reconstruction of each code, in the units of the data.
@@ -107,6 +107,7 @@ def _frozen(model: Dictionary, variables: Any, scale: float) -> FrozenDictionary
         rows=unit_rows(out["kernel"]),
         offset=scale * out["bias"],
         k=plain.k,
+        skip=model.straight(variables["params"]),
         transcodes=not model.subtract,
     )
 

@@ -125,6 +125,18 @@ def decode(
     return preprocess.invert(values)
 
 
+@partial(jax.jit, static_argnums=0)
+def reconstruct(
+    model: Autoencoder, variables: Any, likelihood: Likelihood, preprocess: Preprocess, batch: Examples
+) -> Array:
+    """Encodes examples and decodes their mean codes, with the examples themselves, to the data's units."""
+
+    def mean(model: Autoencoder, batch: Examples) -> Array:
+        return likelihood.mean(model.decode(model.encode(batch).mean, batch), batch)
+
+    return preprocess.invert(core.apply(mean, model, variables, {}, _seen(preprocess, batch))[0])
+
+
 @partial(jax.jit, static_argnums=(0, 2))
 def draw_codes(model: Autoencoder, variables: Any, n: int, key: Array) -> Array:
     """Draws codes from the model's prior."""

@@ -1,6 +1,7 @@
 """Says how examples of a trained model are shown: on which scale, and by which names."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -8,10 +9,12 @@ from jaxtyping import Float, Int
 from aejax.data import factors_of
 from aejax.experiment import Experiment
 from aejax.metrics import robust_range, value_range
-from aejax.trained.trained import Trained
+
+if TYPE_CHECKING:
+    from aejax.trained.trained import Trained
 
 
-def shown_limits(trained: Trained, x: Float[np.ndarray, "n *shape"]) -> tuple[float, float]:
+def shown_limits(trained: "Trained", x: Float[np.ndarray, "n *shape"]) -> tuple[float, float]:
     """Returns the values that are drawn black and white: 0 and 1, or -1 and 1, where the data lie between these.
 
     Others are drawn on a scale of `x`, beyond each end of which few values lie.
@@ -30,7 +33,7 @@ def shown_limits(trained: Trained, x: Float[np.ndarray, "n *shape"]) -> tuple[fl
 
 
 def classes(
-    trained: Trained, names: Sequence[str], label: Int[np.ndarray, " n"] | None, most: int
+    trained: "Trained", names: Sequence[str], label: Int[np.ndarray, " n"] | None, most: int
 ) -> tuple[np.ndarray | None, str]:
     """Returns what examples are called by their labels, and a note; None where labels are no classes or too many.
 

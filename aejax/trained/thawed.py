@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aejax import core
-from aejax.core import as_arrays, blank_example
+from aejax.core import as_arrays
 from aejax.data import ARRAYS, Data, Scale
 from aejax.experiment import Experiment
 from aejax.losses import L0, Gaussian, Loss, Reconstruction
@@ -28,7 +28,7 @@ def thaw(frozen: FrozenDictionary, name: str = "dictionary") -> Trained:
         frozen: the plain weights, in the units of the data.
         name: the experiment's name.
     """
-    values, units = frozen.kernel.shape
+    (values, units), out = frozen.kernel.shape, frozen.rows.shape[1]
     latent: Units = Rectified(units)
     own: dict[str, Any] = {"code": {"kernel": frozen.kernel, "bias": frozen.bias}}
     if frozen.k is not None:
@@ -41,16 +41,20 @@ def thaw(frozen: FrozenDictionary, name: str = "dictionary") -> Trained:
         own["code"]["bias"] = frozen.bias + frozen.offset @ frozen.kernel
     model = Dictionary(
         latent=latent,
-        decoder=UnitNormDecoder(start="mean", renormalise=True),
+        decoder=UnitNormDecoder(start="mean", renormalise=True, skip=frozen.skip is not None),
+        shape=() if out == values else (out,),
         subtract=subtract,
         tied_start=subtract,
     )
     loss = Loss(Gaussian(), {"reconstruction": Reconstruction(), "l0": L0(monitored=True)})
     experiment = Experiment(model, loss, Data(ARRAYS), name=name, steps=1)
     resolved = experiment.resolve_for((values,), 1)
-    params = {"latent": own, "decoder": {"out": {"kernel": frozen.rows, "bias": frozen.offset}}}
+    decoder = {"out": {"kernel": frozen.rows, "bias": frozen.offset}}
+    params = {"latent": own, "decoder": decoder | ({} if frozen.skip is None else {"skip": {"kernel": frozen.skip}})}
     settings = as_arrays((resolved.loss, resolved.optimizer))
-    state = jax.jit(core.init, static_argnums=0)(resolved.model, *settings, blank_example((values,)), jax.random.key(0))
+    state = jax.jit(core.init, static_argnums=0)(
+        resolved.model, *settings, resolved.model.blank((values,)), jax.random.key(0)
+    )
     params = jax.tree.map(lambda own, like: jnp.asarray(own, like.dtype), params, state.params)
     return Trained(resolved, (values,), Scale(), dataclasses.replace(state, params=params))
 

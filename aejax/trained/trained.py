@@ -43,8 +43,9 @@ from aejax.metrics import (
     is_mass,
     per_value,
 )
+from aejax.models import traits
 from aejax.runs import Run
-from aejax.trained import codes, exploring, export, programs, saving
+from aejax.trained import _html, codes, exploring, export, programs, saving
 
 log = logging.getLogger("aejax")
 
@@ -80,6 +81,14 @@ class Trained:
     """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
     given: Experiment | None = None
     """The experiment before it was resolved, which files say; None where that is not known."""
+
+    def __repr__(self) -> str:
+        """Returns what it is in a line: experiment, model, shape, steps, run."""
+        return f"Trained({', '.join(_html.described(self).values())})"
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: settings, losses, and reconstructions where a run has drawn them."""
+        return _html.page(self)
 
     @property
     def schema(self) -> Schema:
@@ -129,6 +138,11 @@ class Trained:
         Raises:
             InputError: for codes of another size, and for labels that are missing or none of the model's.
         """
+        if traits.READS_INPUT in self.experiment.model.meets:
+            raise InputError(
+                f"the output of {self.experiment.name} is not of its codes alone, it has a part of the example itself: "
+                "reconstruct the examples (aejax reconstruct)"
+            )
         z = np.asarray(z, np.float32)
         size = self.experiment.model.latent.size
         if z.ndim != 2 or z.shape[1] != size or len(z) == 0 or not np.isfinite(z).all():
@@ -143,7 +157,11 @@ class Trained:
 
     def reconstruct(self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None) -> Float[np.ndarray, "n *shape"]:
         """Encodes each example and decodes it again. Labels and errors are those of `encode`."""
-        return self.decode(self.encode(x, label), label)
+        if traits.READS_INPUT not in self.experiment.model.meets:
+            return self.decode(self.encode(x, label), label)
+        likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
+        function = partial(programs.reconstruct, self.experiment.model, self.used.variables, likelihood, preprocess)
+        return self._with_offset(programs.in_chunks(function, self._check(Examples(x, self._numbers(label)))))
 
     def draw_codes(self, n: int, *, like: Any = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
         """Draws codes from the model's prior, or from the aggregate posterior of training examples.

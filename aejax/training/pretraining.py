@@ -17,7 +17,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from aejax import devices
-from aejax.core import Examples, InputError, as_arrays, blank_example
+from aejax.core import Examples, InputError, as_arrays
 from aejax.data import Data, Dataset
 from aejax.experiment import Experiment
 from aejax.losses import Bernoulli, ContrastiveDivergence, FreeEnergy, Loss, Reconstruction
@@ -101,7 +101,7 @@ def unroll(experiment: Experiment, dataset: Dataset, parts: Sequence[Trained]) -
 
 def _fresh(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    batch = blank_example(dataset.shape)
+    batch = experiment.model.blank(dataset.shape)
     return devices.init(experiment.model, loss, optimizer, batch, jax.random.key(experiment.seed)).params
 
 

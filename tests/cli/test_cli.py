@@ -88,6 +88,16 @@ def test_codes_on_disk_decode_to_the_reconstructions(trained, command, tmp_path)
     assert np.load(direct).shape == (500, 28, 28, 1)
 
 
+def test_a_run_becomes_a_page(trained, command, tmp_path):
+    code, out, _ = command("explore", trained, "--out", tmp_path / "page.html", "--examples", "9")
+    assert code == 0
+    assert out.startswith(f"{tmp_path / 'page.html'}: ")
+    assert '"count":9' in (tmp_path / "page.html").read_text()
+    code, _, err = command("explore", trained, "--out", tmp_path / "page.pdf")
+    assert code == 2
+    assert "give --out a name that ends in .html" in err.replace("\n", " ")
+
+
 def test_new_examples_are_written_as_an_array_or_a_picture(trained, command, tmp_path):
     code, _, err = command("sample", trained, "--out", tmp_path / "x.npy")
     assert code == 2

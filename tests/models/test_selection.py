@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from aejax.core import BATCH_AXIS
-from aejax.models import kept, least_of_batch, selection, top_indices
+from aejax.models import Chosen, least_of_batch, selection, top_indices
 
 ROUGH = st.tuples(st.integers(0, 100), st.sampled_from([1, 8]), st.sampled_from([2, 50]))
 """A seed, k, and the number of different values: with two, nearly all are tied."""
@@ -31,9 +31,9 @@ def test_groups_are_used_where_there_are_many_columns():
 
 def test_no_more_than_k_are_kept_where_values_are_equal_and_the_gradient_is_a_mask():
     values = jnp.asarray([[2.0, 2.0, 2.0, -1.0], [-1.0, 3.0, -2.0, -3.0]])
-    code = kept(values, top_indices(values, 2))
+    code = Chosen.largest(values, 2).dense()
     np.testing.assert_array_equal(code, [[2, 2, 0, 0], [0, 3, 0, 0]])
-    slope = jax.grad(lambda values: kept(values, top_indices(values, 2)).sum())(values)
+    slope = jax.grad(lambda values: Chosen.largest(values, 2).dense().sum())(values)
     np.testing.assert_array_equal(slope, np.asarray(code) > 0)
 
 

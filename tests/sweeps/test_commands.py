@@ -6,7 +6,8 @@ import pytest
 import aejax
 from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
 from aejax.core import InputError
-from aejax.sweeps import Sweep, find, plan
+from aejax.data import load
+from aejax.sweeps import Sweep, find, plan, reading
 
 RATE = "optimizer.learning-rate"
 WEIGHT = "loss.terms.kl.weight=0.5,1"
@@ -94,3 +95,13 @@ def test_a_folder_that_is_named_by_the_experiment_alone_is_gone_on_with_by_its_o
     for other in (axes | {"epochs": [2]}, {rate: [1e-3, 1e-2]}, axes | {"batch_size": [8, 16]}):
         assert (here / command.folder(other)).parent == older
     assert (here / command.folder(axes, "by loss_nats")).parent == older
+
+
+def test_a_sweep_reads_its_data_once(here, monkeypatch, caplog):
+    """It is planned, sized, measured and trained in two structures."""
+    read = []
+    monkeypatch.setattr(reading, "load", lambda data: read.append(data.name) or load(data))
+    axes = ("data=x.npy", "epochs=1", "batch-size=8", "model.encoder.hidden=[4]", "model.latent.size=2,3")
+    SweepCommand("ae-keras", axes, metric="squared_error")()
+    assert read == ["x.npy"]
+    assert caplog.text.count("held out by a fixed seed") == 1

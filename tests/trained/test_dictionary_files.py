@@ -159,7 +159,7 @@ def test_folders_that_are_damaged_or_of_no_format_are_refused(tmp_path):
         read_dictionary(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["topk", "jumprelu", "standard"])
+@pytest.mark.parametrize("name", ["topk", "jumprelu", "skip_transcoder"])
 def test_an_imported_dictionary_is_a_run_as_any_other(name, tmp_path):
     one = VARIANTS[name][0]
     run = keep(thaw(one, "mine"), tmp_path, "there")

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from aejax.core import Adam, Examples
-from aejax.data import Data, Dataset, MeanLength, pack
+import aejax
+from aejax.core import Adam, Examples, InputError
+from aejax.data import Data, Dataset, MeanLength, Scale, pack
 from aejax.devices import Parallel
 from aejax.experiment import Experiment
 from aejax.losses import AuxK, Gaussian, Loss, Matryoshka, Reconstruction, StepL0, TargetL0
@@ -102,3 +103,54 @@ def test_a_transcoder_decodes_other_values_from_those_it_is_given():
     guess, target = trained.reconstruct(parts[0].x), parts[0].y
     away = np.square(target - target.mean(axis=0, keepdims=True)).sum()
     assert np.square(target - guess).sum() / away < 0.2
+
+
+def transcoder(out, **settings):
+    parts = (DATASET.train, DATASET.validation, DATASET.test)
+    turn = np.random.default_rng(5).normal(size=(6, out)).astype(np.float32)
+    dataset = Dataset("generated", *(Examples(part.x, y=part.x @ turn + 50) for part in parts))
+    given = {"shape": (out,), "subtract": False, "tied_start": False, "latent": BatchTopK(24, 2, 0.9)} | settings
+    experiment = dataclasses.replace(
+        BATCH,
+        model=Dictionary(decoder=UnitNormDecoder(start="mean", length=0.1, skip=True), **given),
+        loss=Loss(Gaussian(), {"error": Reconstruction(), "aux": AuxK(window=50.0)}),
+        data=Data("generated"),
+        optimizer=Adam(3e-2),
+        epochs=60,
+    )
+    return experiment, dataset
+
+
+@pytest.mark.slow
+def test_a_transcoder_of_another_width_skips_what_is_linear(tmp_path):
+    experiment, dataset = transcoder(4)
+    trained = fit(experiment, dataset=dataset, parallel=ONE)
+    x, y = dataset.test.x, dataset.test.y
+    made = trained.reconstruct(x)
+    assert made.shape == y.shape
+    away = np.square(y - y.mean(axis=0, keepdims=True)).sum()
+    assert np.square(y - made).sum() / away < 0.05  # two of its units could not: x has six values
+    frozen = aejax.trained.freeze(trained)
+    assert frozen.transcodes
+    np.testing.assert_allclose(frozen.reconstruct(x), made, rtol=1e-4, atol=1e-3)
+    again = aejax.load(aejax.trained.keep(trained, tmp_path, "here").path)
+    np.testing.assert_array_equal(again.reconstruct(x), made)
+    with pytest.raises(InputError, match=r"a part of the example itself.*aejax reconstruct"):
+        trained.decode(trained.encode(x))
+    assert aejax.evaluation.measure(trained, dataset.test)["fvu"] < 0.05
+
+
+@pytest.mark.parametrize(
+    ("settings", "preprocess", "match"),
+    [
+        ({"shape": ()}, Scale(), r"targets of shape \(4,\) for examples of shape \(6,\): give --model.shape 4"),
+        ({"shape": (5,)}, Scale(), "model.shape is"),
+        ({"subtract": True}, Scale(), "bias of 4 values cannot be subtracted"),
+        ({}, MeanLength(), "targets y, which are used as they are, but MeanLength"),
+    ],
+)
+def test_settings_that_targets_do_not_fit_are_refused(settings, preprocess, match):
+    experiment, dataset = transcoder(4, **settings)
+    experiment = dataclasses.replace(experiment, data=Data("generated", preprocess=preprocess))
+    with pytest.raises(InputError, match=match):
+        fit(experiment, dataset=dataset, parallel=ONE)

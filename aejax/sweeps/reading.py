@@ -1,0 +1,26 @@
+"""Reads the data of a sweep."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from aejax.data import Data, Dataset, load
+from aejax.experiment import canonical
+
+
+class Reader:
+    """Reads data sets, and keeps the last one: what asks for it again, before a sweep or in it, need not wait."""
+
+    def __init__(self) -> None:
+        """Begins without any."""
+        self._name = ""
+        self._dataset: Dataset | None = None
+
+    def __call__(self, data: Data) -> Dataset:
+        """Returns the data set that `load` returns, which is to be left as it is."""
+        path = Path(data.name).expanduser()
+        # By its absolute path too it is the same file.
+        name = canonical(replace(data, name=str(path.resolve()))) if path.exists() else canonical(data)
+        if self._dataset is None or self._name != name:
+            self._dataset = None  # first, so that there are never two in memory
+            self._name, self._dataset = name, load(data)
+        return self._dataset
