@@ -1,13 +1,14 @@
 """Draws the outcome of a sweep: its metric along one axis, over two or over all of them, and every trial's curve."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -23,6 +24,12 @@ MOST_LINES, MOST_ROWS, MOST_TAGS = 8, 10, 12
 
 _LETTER = 0.075
 """Inches that a letter of a label takes."""
+
+
+_STYLES = ("-", "--", ":", "-.")
+
+_SHADES = ListedColormap(colormaps["viridis"](np.linspace(0, 0.88, 256)))
+"""Without the end that is hardly seen on white."""
 
 
 def draw_sweep(summary: Summary) -> dict[str, Figure]:
@@ -227,26 +234,29 @@ def _thumbnails_of(result: Any) -> dict[str, Any] | None:
 def curves(summary: Summary) -> Figure:
     """Draws the loss of every trial by epoch, of validation or else of training, coloured by the value of an axis.
 
-    That is the numeric axis of most values, or else the first whose values are few enough to be told apart.
+    That is the numeric axis of most values, or else the first whose values are few enough to be told apart. Lines are
+    dashed by the value of another axis of few values, where there is one.
     """
     figure, axes = _canvas()
     results, sweep = summary.sweep.results(), summary.sweep
     part = "validation" if any("validation" in result.curves for result in results.values()) else "train"
     drawn = [(trial, results[trial.id].curves[part]) for trial in sweep.trials if _has_curve(results, trial, part)]
-    colours = _colours(summary, figure, axes)
+    path, colours = _colours(summary, figure, axes)
+    dashes = _dashes(sweep.trials, axes, path)
     best = summary.best_trial.id if summary.best is not None else None
     for trial, values in drawn:
-        x, colour = range(1, len(values) + 1), colours(trial)
+        x, colour, dash = range(1, len(values) + 1), colours(trial), dashes(trial)
         if trial.id == best:
             axes.plot(x, values, color="black", linewidth=3.2, zorder=3)
-            axes.plot(x, values, color=colour, linewidth=1.6, label="best", zorder=4)
+            axes.plot(x, values, color=colour, linewidth=1.6, linestyle=dash, label="best", zorder=4)
         else:
-            axes.plot(x, values, color=colour, linewidth=0.9, alpha=max(0.5, 1 / len(drawn)))
+            axes.plot(x, values, color=colour, linewidth=0.9, linestyle=dash, alpha=max(0.5, 1 / len(drawn)))
     lasts = [min(values) for _, values in drawn]
     if lasts:
         # One diverging trial must not flatten the others.
-        high = np.quantile(np.concatenate([values for _, values in drawn]), 0.98)
-        axes.set_ylim(min(lasts) - 0.05 * abs(min(lasts)), max(high, min(lasts) + 1e-9))
+        high = np.quantile(np.concatenate([values for _, values in drawn]), 0.98, method="higher")
+        low, high = min(lasts), max(high, min(lasts) + 1e-9)
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -260,28 +270,48 @@ def _has_curve(results: Any, trial: Trial, part: str) -> bool:
     return trial.id in results and bool(results[trial.id].curves.get(part))
 
 
-def _colours(summary: Summary, figure: Figure, axes: Axes) -> Any:
-    """Returns a function from a trial to its colour, and draws the key to it."""
+def _dashes(trials: Sequence[Trial], axes: Axes, coloured: str | None) -> Callable[[Trial], str]:
+    """Returns a function from a trial to the style of its line, by an axis that has no colours, and draws the key."""
+    for path in (path for path in trials[0].settings if path not in (coloured, "seed")):
+        values = _distinct(trial.settings[path] for trial in trials)
+        if 1 < len(values) <= len(_STYLES):
+            for value, style in zip(values, _STYLES, strict=False):
+                label = f"{short([path])[0]} {text(value)}"
+                axes.plot([], [], color="0.4", linestyle=style, linewidth=0.9, label=label)
+            return partial(_style, path, values)
+    return lambda trial: "-"
+
+
+def _style(path: str, values: Sequence[Any], trial: Trial) -> str:
+    return _STYLES[values.index(trial.settings[path])]
+
+
+def _colour(path: str, values: Sequence[Any], trial: Trial) -> Any:
+    return colormaps["tab10"](values.index(trial.settings[path]))
+
+
+def _colours(summary: Summary, figure: Figure, axes: Axes) -> tuple[str | None, Any]:
+    """Returns the axis that has colours and a function from a trial to its colour, and draws the key to it."""
     rows, paths = summary.rows, varied(summary.rows)
     numeric = _numeric(rows, paths)
     if numeric:
         path = max(numeric, key=lambda path: len(_values(rows, path)))
         values = [float(value) for value in _values(rows, path)]
         norm = (LogNorm if _is_logarithmic(values) else Normalize)(values[0], values[-1])
-        shades = ScalarMappable(norm, colormaps["viridis"])
+        shades = ScalarMappable(norm, _SHADES)
         bar = figure.colorbar(shades, ax=axes, label=short([path])[0])
         if len(values) <= MOST_LINES:
             bar.set_ticks(values, labels=_names(values))
             bar.minorticks_off()
-        return lambda trial: shades.to_rgba(trial.settings[path])
+        return path, lambda trial: shades.to_rgba(trial.settings[path])
     for path in paths:
         values = _values(rows, path)
         if len(values) <= MOST_LINES:
-            named = {str(value): colormaps["tab10"](place) for place, value in enumerate(values)}
             for value in values:
-                axes.plot([], [], color=named[str(value)], label=f"{short([path])[0]} {text(value)}")
-            return lambda trial: named[str(trial.settings[path])]
-    return lambda trial: LINES[0]
+                colour = colormaps["tab10"](values.index(value))
+                axes.plot([], [], color=colour, label=f"{short([path])[0]} {text(value)}")
+            return path, partial(_colour, path, values)
+    return None, lambda trial: LINES[0]
 
 
 def _canvas(width: float = 5.5) -> tuple[Figure, Axes]:
@@ -297,11 +327,16 @@ def _tag(axes: Axes, x: float, y: float, said: str) -> None:
 
 
 def _values(rows: Sequence[SummaryRow], path: str) -> list[Any]:
-    """Returns the different values of an axis in order; they may be lists, which have no hash."""
+    """Returns the different values of an axis in order."""
+    return _distinct(row.settings[path] for row in rows)
+
+
+def _distinct(given: Iterable[Any]) -> list[Any]:
+    """Returns the different ones of some values in order; they may be lists, which have no hash."""
     found: list[Any] = []
-    for row in rows:
-        if row.settings[path] not in found:
-            found.append(row.settings[path])
+    for value in given:
+        if value not in found:
+            found.append(value)
     return sorted(found, key=_place)
 
 
