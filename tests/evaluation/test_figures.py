@@ -534,3 +534,16 @@ def test_of_many_units_it_is_said_how_many_are_drawn(rng):
     assert "100 of 1,000 units" in caption(figure)
     np.testing.assert_allclose(pixels(figure).reshape(100, 9), kernel.T[spread(1000, 100)])
     assert texts(figure) == [str(unit) for unit in spread(1000, 100)]
+
+
+def test_vectors_with_names_are_points_above_the_names(rng):
+    x = rng.normal(size=(3, 4))
+    names = ("a", "b", "a very long name of it", "d")
+    figure = figures.image_rows({"original": x, "reconstruction": x + 0.1}, names=names)
+    panel = figure.axes[0]
+    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["a", "b", "a very long name …", "d"]
+    assert [line.get_linewidth() for line in panel.lines] == [0, 0]
+    assert panel.lines[0].get_markerfacecolor() == "none"
+    unnamed = figures.image_rows({"original": x, "reconstruction": x}).axes[0]
+    assert unnamed.lines[0].get_linewidth() == 1
+    assert unnamed.get_xticklabels()[0].get_text() != "a"

@@ -373,8 +373,10 @@ def _vector_panels(
     }
     for number, (axes, *vectors) in enumerate(zip(panels, *rows.values(), strict=False)):
         plain(axes)
-        for label, vector, colour in zip(rows, vectors, cycle(LINES), strict=False):
-            axes.plot(vector, color=colour, label=label, **style)
+        for row, (label, vector, colour) in enumerate(zip(rows, vectors, cycle(LINES), strict=False)):
+            # The first row is rings, in which the points of the others are seen where they agree.
+            ring = {"markersize": 6, "markerfacecolor": "none"} if named and row == 0 else {}
+            axes.plot(vector, color=colour, label=label, **style | ring)
         if named:
             axes.set_xticks(range(size), [shortened(name, _LONGEST_NAME) for name in names], rotation=90)
             axes.grid(axis="x", linewidth=0.4, color=OFF)
