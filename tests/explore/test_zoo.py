@@ -1,4 +1,4 @@
-"""Encoders and decoders of all registered experiments give in node what `Trained` gives."""
+"""Encoders and decoders of every kind of registered experiment give in node what `Trained` gives."""
 
 import dataclasses
 
@@ -9,13 +9,13 @@ import aejax
 from aejax.core import Examples
 from aejax.data import Binarise, Data, MeanLength, Preprocess, Standardise, scaled
 from aejax.experiment import Experiment
-from aejax.experiment.zoo import ENTRIES
 from aejax.explore import Arrays
 from aejax.losses import Categorical, Cauchy, Gaussian, GaussianLearnedScale, Loss
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain
 from aejax.trained.exploring import encoder_and_decoder
 from tests.helpers.node import needs_node, run
 from tests.helpers.untrained import untrained
+from tests.helpers.zoo import KINDS
 
 SHAPES = {"wbc": (30,), "synthetic-dictionary": (64,), "sprites": (32, 32, 1)}
 
@@ -27,15 +27,6 @@ VARIANTS = {
     "table, clipped": (TABLE, Cauchy(), Standardise(clip=2.0), (7,)),
     "table, scaled": (TABLE, Gaussian(), MeanLength(), (7,)),
 }
-
-
-def computation(name):
-    """What a page computes with: many entries differ in their loss or their schedule alone."""
-    experiment = aejax.get(name)
-    return experiment.model, type(experiment.loss.likelihood), type(experiment.data.preprocess), experiment.data.name
-
-
-DISTINCT = {computation(name): name for name in ENTRIES}.values()
 
 
 def compare(trained, half, tolerance):
@@ -59,7 +50,7 @@ def compare(trained, half, tolerance):
 
 @needs_node
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DISTINCT)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_registered_model_gives_in_node_what_it_gives_here(name):
     experiment = aejax.get(name)
     trained = untrained(experiment, SHAPES.get(experiment.data.name, (28, 28, 1)))

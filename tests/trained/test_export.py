@@ -16,6 +16,7 @@ import aejax
 from aejax.core import InputError, as_arrays, blank_example, init
 from aejax.trained import Trained, export
 from tests.helpers.small import DATASET, EXPERIMENT
+from tests.helpers.zoo import KINDS
 
 pytest.importorskip("flatbuffers")
 needs_onnx = pytest.mark.skipif(importlib.util.find_spec("jax2onnx") is None, reason="jax2onnx is not installed")
@@ -85,8 +86,8 @@ def test_a_script_without_aejax_runs_the_encoder(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", aejax.names())
-def test_every_registered_model_is_exported(name, tmp_path):
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_registered_model_is_exported(name, tmp_path):
     assert [path.name for path in untrained(name).export(tmp_path)] == [
         *("encoder.stablehlo", "decoder.stablehlo", "export.json")
     ]
@@ -95,8 +96,8 @@ def test_every_registered_model_is_exported(name, tmp_path):
 @needs_onnx
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("name", [name for name in aejax.names() if not name.startswith("dictionary-")])
-def test_every_registered_model_but_dictionaries_is_converted_to_onnx(name, tmp_path):
+@pytest.mark.parametrize("name", [name for name in KINDS if not name.startswith("dictionary-")])
+def test_every_kind_of_registered_model_but_dictionaries_is_converted_to_onnx(name, tmp_path):
     assert (tmp_path / "encoder.onnx") in untrained(name).export(tmp_path, "onnx")
 
 

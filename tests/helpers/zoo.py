@@ -1,0 +1,28 @@
+"""Names registered experiments that stand for all: one for each way in which their models compute."""
+
+import dataclasses
+
+from flax import linen as nn
+
+import aejax
+from aejax.experiment.zoo import ENTRIES
+
+_LIKE = ("size", "hidden", "k", "classes", "shape", "activation", "start", "renormalise")
+"""Fields by which models differ in the sizes of arrays, in how they are trained, or in one operation for another."""
+
+
+def _computes(value):
+    """A value by its class and, of a module, by the fields that say what it computes."""
+    if not isinstance(value, nn.Module):
+        return value if isinstance(value, str | bool | type(None)) else type(value)
+    fields = [field.name for field in dataclasses.fields(value) if field.name not in ("parent", "name", *_LIKE)]
+    return type(value), tuple((name, _computes(getattr(value, name))) for name in fields)
+
+
+def kind(name):
+    experiment = aejax.get(name)
+    loss, preprocess = experiment.loss, experiment.data.preprocess
+    return repr((_computes(experiment.model), type(loss.likelihood), type(preprocess)))
+
+
+KINDS = list({kind(name): name for name in reversed(ENTRIES)}.values())[::-1]
