@@ -34,14 +34,17 @@ def script(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.py")), ids=lambda path: path.stem)
-def test_every_experiment_runs(path, tmp_path):
-    """On 600 examples of a part and one epoch of each training: what it finds, the committed results say."""
-    command = [sys.executable, "-m", "tests.helpers.briefly", path]
+@pytest.mark.parametrize("first", range(4))
+def test_every_experiment_runs(first, tmp_path):
+    """On 300 examples of a part and one epoch of each training: what it finds, the committed results say."""
+    paths = sorted((ROOT / "experiments").glob("*.py"))[first::4]
+    command = [sys.executable, "-m", "tests.helpers.briefly", *paths]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env, timeout=200)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env, timeout=290)
+    assert done.returncode == 0, done.stdout[-200:] + done.stderr
+    said = dict(part.split("\n", 1) for part in done.stdout.split("== ")[1:])
+    assert [*said] == [*map(str, paths)]
+    assert all(text.strip() for text in said.values())
 
 
 def test_the_article_s_section_5_takes_fewer_than_40_lines():

@@ -13,7 +13,7 @@ import aejax
 from aejax import core, devices
 from aejax.core import BUFFER, Adam, ExponentialAverage, InputError, Rate
 from aejax.core.optimizers import SGD
-from aejax.data import Data, Scale, pack
+from aejax.data import Data, Scale, load, pack
 from aejax.devices import Parallel, Program, programs
 from aejax.losses import GECO, KL, AuxK, Gaussian, KLSparsity, Loss, Reconstruction
 from aejax.models import (
@@ -90,8 +90,10 @@ def test_windows_of_a_stream_are_dealt_out_as_to_one_device(normed, tmp_path, st
     one, *others = (losses(aejax.fit(experiment, parallel=layout, buffer=2.1e-6)) for layout in layouts)
     for other in others:
         np.testing.assert_allclose(other, one, rtol=TOLERANCE)
-    begun = loop.train(dataclasses.replace(experiment, epochs=2), folder=tmp_path, parallel=layouts[1], buffer=2.1e-6)
-    resumed = loop.train(experiment, resume=begun.run.path, parallel=layouts[3], buffer=2.1e-6)
+    data = load(experiment.data)
+    shorter = dataclasses.replace(experiment, epochs=2)
+    begun = loop.train(shorter, data, folder=tmp_path, parallel=layouts[1], buffer=2.1e-6)
+    resumed = loop.train(experiment, data, resume=begun.run.path, parallel=layouts[3], buffer=2.1e-6)
     np.testing.assert_allclose(losses(resumed), one, rtol=TOLERANCE)
 
 

@@ -1,4 +1,7 @@
-"""Runs a script with less data and every training in it cut to one epoch: `python -m tests.helpers.briefly SCRIPT`."""
+"""Runs scripts on less data, with one epoch of every training: `python -m tests.helpers.briefly SCRIPT ...`.
+
+All run in one process, which imports and compiles once for them; each prints its name first.
+"""
 
 import dataclasses
 import runpy
@@ -10,7 +13,7 @@ import numpy as np
 from aejax.data import Data, Dataset, catalog
 from aejax.experiment import Experiment
 
-MOST = 600
+MOST = 300
 """Examples of a part that are left: enough for every score, batch and neighbourhood in the scripts."""
 load, steps_in = catalog.load, Experiment.steps_in
 
@@ -29,6 +32,8 @@ def one_epoch(experiment: Experiment, steps_per_epoch: int) -> int:
 if __name__ == "__main__":
     catalog.load = load_some
     Experiment.steps_in = one_epoch  # type: ignore[method-assign]
-    sys.argv = sys.argv[1:]
-    sys.path.insert(0, str(Path(sys.argv[0]).parent))  # as where it is run itself: scripts import one another
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    for script in sys.argv[1:]:
+        print(f"== {script}")
+        sys.argv = [script]
+        sys.path.insert(0, str(Path(script).parent))  # as where it is run itself: scripts import one another
+        runpy.run_path(script, run_name="__main__")

@@ -185,7 +185,7 @@ def hold_device(sign: Path) -> None:
 
 
 def hold_evaluation(sign: Path) -> None:
-    suite.measure = lambda *arguments: hang(sign)
+    suite.measure = lambda *arguments, **options: hang(sign)
 
 
 def main(folder: Path) -> None:

@@ -26,3 +26,15 @@ def kind(name):
 
 
 KINDS = list({kind(name): name for name in reversed(ENTRIES)}.values())[::-1]
+
+
+def small(name):
+    """A registered experiment with hidden layers of 12 units: the same operations on smaller arrays."""
+    experiment = aejax.get(name)
+    parts = {part: getattr(experiment.model, part) for part in ("encoder", "decoder")}
+    hidden = {
+        part: module.clone(hidden=(12,) * len(module.hidden))
+        for part, module in parts.items()
+        if hasattr(module, "hidden")
+    }
+    return dataclasses.replace(experiment, model=experiment.model.clone(**hidden))
