@@ -16,7 +16,7 @@ import aejax
 from aejax.core import InputError, as_arrays, blank_example, init
 from aejax.trained import Trained, export
 from tests.helpers.small import DATASET, EXPERIMENT
-from tests.helpers.zoo import KINDS
+from tests.helpers.zoo import KINDS, small
 
 pytest.importorskip("flatbuffers")
 needs_onnx = pytest.mark.skipif(importlib.util.find_spec("jax2onnx") is None, reason="jax2onnx is not installed")
@@ -35,8 +35,8 @@ numpy.save("codes.npy", codes)
 
 
 def untrained(name: str) -> Trained:
-    """A registered model with its initial parameters."""
-    experiment = aejax.get(name)
+    """A registered model, its hidden layers of 12 units, with its initial parameters."""
+    experiment = small(name)
     shape = SHAPES.get(experiment.data.name, (28, 28, 1))
     resolved = experiment.resolve_for(shape, 10)
     parts = as_arrays((resolved.loss, resolved.optimizer))
