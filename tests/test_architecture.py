@@ -138,3 +138,10 @@ def test_the_names_that_linen_gives_are_known_where_the_layers_are():
                 keys = [getattr(key, "value", None) for key in (node.value.slice, node.slice)]
                 known = keys[0] in ("encoder", "latent", "decoder") and isinstance(keys[1], str)
                 assert not known, f"{path}:{node.lineno} spells out {keys}"
+
+
+def test_the_pages_of_the_reference_are_what_the_packages_export():
+    command = [sys.executable, ROOT / "scripts" / "reference.py", "--check"]
+    assert subprocess.run(command, capture_output=True, text=True).stderr == ""
+    pages = {path.stem for path in (ROOT / "docs" / "reference").glob("*.md")}
+    assert pages == set(PACKAGES) - {"cli"}
