@@ -159,7 +159,11 @@ def test_a_run_without_validation_names_the_setting(command, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", ROWS)
     found = aejax.fit(experiment(0.0), folder="runs", figures=False).run.path
-    code, _, err = command("score", found, "--data", "x.npy", "--out", "s.npy")
+    code, out, _ = command("score", found, "--data", "x.npy", "--out", "s.npy")
+    assert code == 0
+    assert "no threshold: 0 validation examples are too few for fpr=0.01" in out
+    assert np.load("s.npy").shape == (len(ROWS),)
+    code, _, err = command("score", found, "--data", "x.npy", "--out", "s.npy", "--threshold", "fpr=0.01")
     assert code == 2
     assert "--data.validation 0.1" in err
     code, _, err = command("eval", found, "--split", "validation")
