@@ -81,6 +81,9 @@ from .population import (
     init_members as init_members,
     train_members as train_members,
 )
+from .pytrees import (
+    pytree as pytree,
+)
 from .settings import (
     Number as Number,
     as_arrays as as_arrays,

@@ -17,6 +17,7 @@ from aejax.core.keys import Stream, derive
 from aejax.core.linen import Model
 from aejax.core.mean import Metrics
 from aejax.core.optimizers import Optimizer
+from aejax.core.pytrees import pytree
 from aejax.core.train_step import Measure, State, step
 
 
@@ -31,7 +32,7 @@ class Stepping(Protocol):
 S = TypeVar("S", bound=Stepping)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Batches:
     """Holds the batches of consecutive steps, as places in a part or as the examples themselves."""

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Int, Int32, Num
 
+from aejax.core.pytrees import pytree
+
 if TYPE_CHECKING:
     Array = Any  # NumPy's and JAX's arrays share no static type
 else:
@@ -19,7 +21,7 @@ BUFFER = 1.0
 """Default limit, in gigabytes, on the examples that are read from disk into memory."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Examples:
     """Holds examples: a part of a data set in the host's memory, the same part on the device, or one batch of it.

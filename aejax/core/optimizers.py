@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from aejax.core.averages import Average, NoAverage
 from aejax.core.errors import InputError
+from aejax.core.pytrees import pytree
 from aejax.core.settings import configurable, positive, static
 from aejax.core.trees import named_leaves
 
@@ -118,7 +119,7 @@ class Rate:
     """What the learning rate of these parameters is multiplied by; 0: they stay as they are."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Averaging:
     """Holds the state of an optimiser that averages parameters."""

@@ -19,10 +19,11 @@ from aejax.core.examples import Examples, Preprocessing
 from aejax.core.linen import Model
 from aejax.core.mean import Metrics
 from aejax.core.optimizers import Optimizer
+from aejax.core.pytrees import pytree
 from aejax.core.train_step import Measure
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Members:
     """Holds the states of all members, each leaf with a leading axis of members.

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from aejax.core.errors import InputError
+from aejax.core.pytrees import pytree
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ def configurable(cls: type[T]) -> type[T]:
     """
     if not dataclasses.is_dataclass(cls) or "__dataclass_fields__" not in cls.__dict__:
         cls = dataclasses.dataclass(frozen=True)(cls)
-    return known(jax.tree_util.register_dataclass(cls))
+    return known(pytree(cls))
 
 
 def known(cls: type[T]) -> type[T]:

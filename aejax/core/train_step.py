@@ -18,6 +18,7 @@ from aejax.core.keys import Stream, derive, model_keys
 from aejax.core.linen import Model, Variables
 from aejax.core.mean import Mean, Metrics
 from aejax.core.optimizers import Optimizer
+from aejax.core.pytrees import pytree
 
 Measure = Callable[..., dict[str, Float[Array, " batch"]]]
 """The type of `measure(model, batch)`, which returns named values, one for each example.
@@ -26,7 +27,7 @@ A loss is a measure too. Training calls it as `loss(model, batch, True, step)` a
 """
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class State:
     """Holds everything that training changes, all of it arrays."""

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.core import InputError, configurable, static
+from aejax.core import InputError, configurable, pytree, static
 from aejax.losses.likelihoods import flat, softplus
 from aejax.losses.terms import Forward, Term
 from aejax.models import parameters_at, traits
@@ -56,7 +56,7 @@ class ContrastiveDivergence(Term):
         return free_energy(rbm, data) - free_energy(rbm, jax.lax.stop_gradient(chain))
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class RBM:
     """Holds the parameters of one machine."""

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from aejax.core import Examples, InputError, configurable, positive, static
+from aejax.core import Examples, InputError, configurable, positive, pytree, static
 from aejax.data import Preprocess, permutation
 from aejax.losses import Likelihood, flat
 from aejax.models import UNLABELLED, Autoencoder, Part, Trait
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Reference:
     """Holds a sample of the training part, as the model sees it: what a run keeps for its detector."""
@@ -32,7 +32,7 @@ class Reference:
         return Examples(self.x[: int(self.count)])
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class View:
     """Holds what a trained model makes of examples."""
@@ -189,7 +189,7 @@ class NeighbourDistance(DetectionScore):
         return _mean_nearest(apart, min(self.neighbours, len(compared) - 1))
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Prepared:
     """Holds what a detector has to know of the reference to score any example."""

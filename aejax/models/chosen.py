@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from aejax.core import pytree
 from aejax.models.layers import product
 from aejax.models.selection import top_indices
 
@@ -25,7 +26,7 @@ _UNROLLED = 4
 """Number of rows that are added in one turn of the loop."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Chosen:
     """Holds a code of which only some units of each example may be active, by their values and their numbers."""

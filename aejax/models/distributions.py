@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from aejax.core import pytree
 from aejax.models import traits
 
 LOG_2_PI = math.log(2 * math.pi)
 """The natural logarithm of 2 pi."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Point:
     """Puts all probability on one code for each example, as a deterministic autoencoder does."""
@@ -26,7 +27,7 @@ class Point:
         return self.mean
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Normal:
     """Represents a diagonal Gaussian over codes: the posterior of Kingma & Welling 2014, equation 9."""

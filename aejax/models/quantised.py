@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from aejax.core import InputError, Variables, known
+from aejax.core import InputError, Variables, known, pytree
 from aejax.models import traits
 from aejax.models.autoencoder import Latent
 from aejax.models.layers import glorot
@@ -21,7 +21,7 @@ A code that no vector is nearest to stays where it is, while the usual smoothing
 """
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Quantised:
     """Puts all probability on one choice of codes: the posterior of van den Oord et al. 2017, equation 1."""

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from aejax.core import InputError, known, positive
+from aejax.core import InputError, known, positive, pytree
 from aejax.models import traits
 from aejax.models.autoencoder import Latent
 from aejax.models.chosen import Chosen, shifted_product
@@ -22,7 +21,7 @@ from aejax.models.surrogates import jump, step
 from aejax.models.traits import Trait
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class SparseCode:
     """Puts all probability on one sparse code for each example, and keeps what its terms look at."""

@@ -3,19 +3,18 @@
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from aejax.core import InputError
+from aejax.core import InputError, pytree
 from aejax.data import MeanLength, Preprocess, Scale
 from aejax.models import Chosen, Dictionary, parameters_at, traits
 from aejax.models.sparse import lengths, unit_rows
 from aejax.trained.trained import Trained
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class FrozenDictionary:
     """Is a dictionary as plain weights, in the units of the data: every variant outside training is this one.
