@@ -199,7 +199,7 @@ def test_the_seed_alone_decides_the_first_state():
 # An epoch
 
 
-@jax.tree_util.register_dataclass
+@core.pytree
 @dataclasses.dataclass(frozen=True)
 class Reveal(Loss):
     """Says which examples it saw: example i holds 2 ** i in its first value, so that sums tell sets apart."""

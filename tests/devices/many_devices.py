@@ -121,7 +121,7 @@ def test_under_pmap_a_variational_run_is_as_good(tiny, vae):
     np.testing.assert_allclose(losses(mapped)[-20:].mean(), losses(one)[-20:].mean(), rtol=0.02)
 
 
-@jax.tree_util.register_dataclass
+@core.pytree
 @dataclasses.dataclass(frozen=True)
 class Noise(Loss):
     """Says what each example's noise was."""
