@@ -160,7 +160,7 @@ class SweepCommand(_Training):
         enable_compilation_cache()
         first = trials[0].experiment
         measure = measuring(objective, first, read(first.data), self.measure_all)
-        budget.show(groups(trials), self.width, selection, self.buffer, read)
+        budget.show(groups(trials), self.width, selection, read, self.buffer)
         if self.plan:
             return
         sweep = Folder.create(folder, trials, records, objective=objective, command=self.typed())

@@ -29,6 +29,11 @@ class Preprocess:
     binary: ClassVar[bool] = False
     """Whether a model sees zeros and ones alone."""
 
+    @property
+    def converts(self) -> bool:
+        """Whether a model sees and gives other units than the data's, from which `invert` converts back."""
+        return type(self).invert is not Preprocess.invert
+
     def fit(self, x: np.ndarray | Rows) -> Self:
         """Returns the preprocessing with what it learns from the training examples `[n, *shape]`."""
         return self

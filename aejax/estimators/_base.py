@@ -4,18 +4,18 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from aejax import training
 from aejax.core import Examples, InputError
 from aejax.data import Dataset
 from aejax.experiment import Experiment, get, vary
 from aejax.trained import Trained
-from aejax.training import fit
 
 ROWS = 256
 """Number of rows that go through the model at once: always as many, so that no row's result depends on the others."""
@@ -58,18 +58,27 @@ class ExperimentEstimator(BaseEstimator):
         self.example_shape = example_shape
         self.random_state = random_state
 
-    def _train(self, X: Any) -> np.ndarray:
-        """Trains on all rows, and returns them as they were checked.
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Trains on rows `[n, d]` of finite numbers, two at least.
 
-        Raises `ValueError` for rows that scikit-learn refuses, and `InputError` for what the experiment does.
+        Args:
+            X: the rows.
+            y: not used.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            ValueError: for rows that cannot be used; an `InputError` for settings that cannot, and of a density for an
+                experiment whose model has none.
         """
         x = validate_data(self, X, dtype=KINDS, ensure_min_samples=2)
         rows = self._laid_out(x)
         chosen = self._chosen()
         chosen = dataclasses.replace(chosen, batch_size=min(chosen.batch_size, len(x))).on_arrays()
         part, none = Examples(rows), Examples(rows[:0])
-        self.trained_ = fit(chosen, Dataset(chosen.data.name, part, none, none)).for_use
-        return x
+        self.trained_ = training.fit(chosen, Dataset(chosen.data.name, part, none, none)).for_use
+        return self
 
     def _chosen(self) -> Experiment:
         """Returns the registered experiment with the settings that were given, and the seed."""

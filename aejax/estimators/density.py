@@ -1,7 +1,7 @@
 """Defines the density that a variational autoencoder learns."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -65,23 +65,6 @@ class VAEDensity(DensityMixin, ExperimentEstimator):
             random_state=random_state,
         )
         self.samples = samples
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Trains on rows `[n, d]` of finite numbers, two at least.
-
-        Args:
-            X: the rows.
-            y: not used.
-
-        Returns:
-            The estimator itself.
-
-        Raises:
-            ValueError: for rows that cannot be used; an `InputError` for settings that cannot, and for an experiment
-                whose model has no density.
-        """
-        self._train(X)
-        return self
 
     def score_samples(self, X: Any) -> Float[np.ndarray, " n"]:
         """Returns the log-density of each row in nats, in the units of the rows of training.

@@ -82,7 +82,7 @@ class AutoencoderDetector(OutlierMixin, ExperimentEstimator):
         """
         if not 0 < self.contamination <= 0.5:
             raise InputError(f"contamination is {self.contamination}: give a share above 0 and at most 0.5")
-        self._train(X)
+        super().fit(X)
         self.offset_ = float(np.percentile(self.score_samples(X), 100 * self.contamination))
         return self
 

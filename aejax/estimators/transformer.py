@@ -1,7 +1,7 @@
 """Defines the transformer: rows to codes and back."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -59,22 +59,6 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             example_shape=example_shape,
             random_state=random_state,
         )
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Trains on rows `[n, d]` of finite numbers, two at least.
-
-        Args:
-            X: the rows.
-            y: not used.
-
-        Returns:
-            The estimator itself.
-
-        Raises:
-            ValueError: for rows that cannot be used; an `InputError` for settings that cannot.
-        """
-        self._train(X)
-        return self
 
     def transform(self, X: Any) -> Float[np.ndarray, "n latent"]:
         """Returns the code of each row."""

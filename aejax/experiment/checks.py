@@ -13,7 +13,7 @@ import numpy as np
 
 from aejax import core
 from aejax.core import Examples, InputError
-from aejax.data import Dataset, MeanLength, chunks
+from aejax.data import Dataset, chunks
 from aejax.models import require
 
 if TYPE_CHECKING:
@@ -189,9 +189,7 @@ def _check_shape(experiment: "Experiment", dataset: Dataset) -> None:
 def _check_targets(experiment: "Experiment", dataset: Dataset) -> None:
     """Checks that targets of their own, which nothing preprocesses, are in the units of the model's output."""
     preprocess = experiment.data.preprocess
-    if (dataset.train.y is not None and type(preprocess) is MeanLength) or (
-        dataset.train.y is not None and preprocess.centres
-    ):
+    if dataset.train.y is not None and preprocess.converts:
         raise InputError(
             f"{dataset.name} has targets y, which are used as they are, but {type(preprocess).__name__} would turn the "
             "model's output into the units of x: scale x and y in the file, and give --data.preprocess scale"

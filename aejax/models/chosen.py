@@ -5,14 +5,14 @@ units; its gradient touches the rows of active units alone: Gao et al. 2024 (Sca
 autoencoders), section 2 and appendix D.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from aejax.core import pytree
+from aejax.core import pytree, static
 from aejax.models.layers import product
 from aejax.models.selection import top_indices
 
@@ -35,7 +35,7 @@ class Chosen:
     """The values of these units, which may be zero."""
     columns: Int[Array, "batch k"]
     """The numbers of these units; no example has one twice."""
-    units: int = field(metadata={"static": True})
+    units: int = static()
     """The number of all units."""
 
     @classmethod

@@ -24,6 +24,7 @@ from .provenance import (
     commit as commit,
     hardware as hardware,
     made_with as made_with,
+    provenance as provenance,
     versions as versions,
 )
 from .run import (

@@ -326,7 +326,7 @@ def write_experiment(
     made_with: list[dict[str, Any]],
     lengthened: list[dict[str, Any]],
 ) -> None:
-    """Writes experiment.json.
+    """Writes the experiment.json of a folder: the settings, facts of the data and of the start, and the provenance.
 
     Args:
         path: the folder.

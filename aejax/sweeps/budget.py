@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aejax import training
 from aejax.core import BUFFER, nbytes, print_table
-from aejax.data import Data, Dataset, load
+from aejax.data import Data, Dataset
 from aejax.runs import checkpoint_template
 from aejax.sweeps.plan import Trial
 from aejax.training import Selection
@@ -33,8 +33,8 @@ class Budget:
         trials: Sequence[Trial],
         width: int,
         selection: Selection | None,
+        read: Callable[[Data], Dataset],
         buffer: float = BUFFER,
-        read: Callable[[Data], Dataset] = load,
     ) -> "Budget":
         """Estimates the budget without compiling: activations and all else on the way to the gradient are not counted.
 
@@ -42,8 +42,8 @@ class Budget:
             trials: the trials, of one structure.
             width: how many trials are claimed at once, at most.
             selection: the selection that drops members early, if there is one.
+            read: what reads the data, as a `Reader`.
             buffer: gigabytes of the training part that a group may hold, where the data are packed and it is larger.
-            read: what reads the data: `load`, or a `Reader`.
         """
         dataset = read(trials[0].experiment.data)
         first = trials[0].experiment.resolve(dataset)
@@ -66,8 +66,8 @@ def show(
     groups: Sequence[Sequence[Trial]],
     width: int,
     selection: Selection | None,
+    read: Callable[[Data], Dataset],
     buffer: float = BUFFER,
-    read: Callable[[Data], Dataset] = load,
 ) -> None:
     """Prints a row with the budget of each structure, and the settings that its trials share.
 
@@ -75,15 +75,15 @@ def show(
         groups: the trials of each structure.
         width: how many trials are claimed at once, at most.
         selection: the selection that drops members early, if there is one.
+        read: what reads the data of each, as a `Reader`.
         buffer: gigabytes of a packed training part that a group may hold.
-        read: what reads the data of each: `load`, or a `Reader`.
     """
     total = sum(map(len, groups))
     title = f"{total} trials, {len(groups)} {'structure' if len(groups) == 1 else 'structures'}: each compiles once"
     heads = ("structure", "trials", "at once", "a member", "with data", "what they share")
     rows = []
     for number, group in enumerate(groups, 1):
-        budget = Budget.of(group, width, selection, buffer, read)
+        budget = Budget.of(group, width, selection, read, buffer)
         once = f"{budget.members}" if budget.lanes == 1 else f"{budget.lanes} x {budget.members}"
         memory = (f"{budget.member_bytes / 1e6:,.1f} MB", f"{budget.bytes / 1e6:,.0f} MB")
         shared = [

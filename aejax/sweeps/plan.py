@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aejax.core import InputError, json_text, setting_path
-from aejax.data import Data, DataRecord, Dataset, load
+from aejax.data import Data, DataRecord, Dataset
 from aejax.experiment import (
     Experiment,
     canonical,
@@ -22,6 +22,7 @@ from aejax.experiment import (
     vary,
 )
 from aejax.runs import checkpoint_template
+from aejax.sweeps.reading import Reader
 from aejax.training import Selection, by_structure
 
 _log = logging.getLogger("aejax")
@@ -86,7 +87,7 @@ def check(
     trials: Sequence[Trial],
     selection: Selection | None = None,
     width: int = 32,
-    read: Callable[[Data], Dataset] = load,
+    read: Callable[[Data], Dataset] | None = None,
 ) -> dict[str, DataRecord]:
     """Checks a plan before any of its trials trains.
 
@@ -94,7 +95,7 @@ def check(
         trials: the trials.
         selection: the selection that is to end trials early, if there is one.
         width: how many trials of one structure are claimed at once, at most; a selection compares these.
-        read: what reads the data of each: `load`, or a `Reader`.
+        read: a `Reader` that may have the data already; None: one of its own.
 
     Returns:
         Records of the trials' data: see `Sweep.records`.
@@ -103,7 +104,7 @@ def check(
         InputError: for any trial that its data or its model would refuse, and for a selection that could end none. Of
             one that could end only some, a warning tells.
     """
-    records: dict[str, DataRecord] = {}
+    records, read = dict[str, DataRecord](), read or Reader()
     for group in sorted(groups(trials), key=lambda group: canonical(group[0].experiment.data)):
         data = group[0].experiment.data
         dataset = read(data)

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from aejax import core
-from aejax.core import Examples, as_arrays, spread, unseen
+from aejax.core import Examples, as_arrays, spread
 from aejax.explore import Arrays, Explorer, write
 from aejax.models import traits
-from aejax.trained import codes
+from aejax.trained import codes, programs
 from aejax.trained.shown import classes, shown_limits
 
 if TYPE_CHECKING:
@@ -77,13 +77,6 @@ def encode(model: Any, variables: Any, preprocess: Any, x: Array, label: Any) ->
     return core.apply(posterior, model, variables, {}, Examples(preprocess(x, None), label))[0]
 
 
-def decode(model: Any, variables: Any, likelihood: Any, preprocess: Any, z: Array, label: Any) -> Array:
-    """Returns the likelihood's mean of codes, in the data's units."""
-    batch = unseen(len(z), label)
-    raw, _ = core.apply(lambda model: model.decode(z, batch), model, variables, {})
-    return preprocess.invert(likelihood.mean(raw, batch))
-
-
 def encoder_and_decoder(trained: "Trained", arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any], list[int]]:
     """Returns the encoder and the decoder of one example as programs, and the shape of what is decoded."""
     model, variables = trained.experiment.model, trained.used.variables
@@ -98,7 +91,7 @@ def encoder_and_decoder(trained: "Trained", arrays: Arrays) -> tuple[dict[str, A
 
     def down(own: Any, z: Array, label: Any = None) -> Array:
         variables, likelihood, preprocess = own
-        return decode(model, variables, likelihood, preprocess, z, label)
+        return programs.decoded(model, variables, likelihood, preprocess, z, label, None)
 
     of_decoder = (variables, likelihood, preprocess)
     encoder = write("encoder", up, arrays, (variables, preprocess), x, *label)

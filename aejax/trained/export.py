@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 from aejax import core
 from aejax.core import Examples, InputError, first_line, import_extra, json_text
 from aejax.runs import versions, write_atomically
+from aejax.trained import programs
 
 if TYPE_CHECKING:
     from aejax.trained.trained import Trained
@@ -88,9 +89,7 @@ def _programs(trained: "Trained") -> dict[str, tuple[Call, Call, Callable[[int],
         return core.apply(lambda model, batch: model.encode(batch).mean, model, variables, {}, batch)[0]
 
     def decode(z: Float[Array, "batch latent"], label: Int[Array, " batch"] | None = None) -> Array:
-        batch = Examples(z[:, :0], label)  # `unseen`, of a symbolic number
-        raw, _ = core.apply(lambda model, z: model.decode(z, batch), model, variables, {}, z)
-        return preprocess.invert(likelihood.mean(raw, batch))
+        return programs.decoded(model, variables, likelihood, preprocess, z, label, None)
 
     def labelled(name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
         labels = [("label", np.arange(len(array), dtype=np.int32) % model.classes)] if model.classes else []

@@ -1,13 +1,13 @@
 """Freezes a trained dictionary: its input's scale, the lengths of its rows and its thresholds become plain weights."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from aejax.core import InputError, pytree
+from aejax.core import InputError, pytree, static
 from aejax.data import MeanLength, Preprocess, Scale
 from aejax.models import Chosen, Dictionary, parameters_at, traits
 from aejax.models.sparse import lengths, unit_rows
@@ -32,11 +32,11 @@ class FrozenDictionary:
     """The decoder's rows, each of length 1."""
     offset: Float[Array, " out"]
     """What is added to the sum of rows."""
-    k: int | None = field(default=None, metadata={"static": True})
+    k: int | None = static(default=None)
     """The largest number of active units of an example; None: any number."""
     skip: Float[Array, "values out"] | None = None
     """What is added of the example itself, by a matrix; None: nothing."""
-    transcodes: bool = field(default=False, metadata={"static": True})
+    transcodes: bool = static(default=False)
     """Whether other values are decoded than are encoded."""
 
     def encode(self, x: Float[Array, "n values"]) -> Float[Array, "n units"]:

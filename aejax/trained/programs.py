@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from aejax import core
-from aejax.core import CHUNK, Examples, Mean, Metrics, unseen
+from aejax.core import CHUNK, Examples, Mean, Metrics
 from aejax.data import Preprocess
 from aejax.losses import Likelihood
 from aejax.metrics import AnomalyScore, Detector, NegativeLogLikelihood, Prepared, view
@@ -118,10 +118,17 @@ def decode(
     row: Array,
 ) -> Array:
     """Decodes codes to the data's units: to the likelihood's mean, or with a key to draws from it."""
-    batch = unseen(len(z), label)
-    raw, _ = core.apply(lambda model, z: model.decode(z, batch), model, variables, {}, z)
     own = None if key is None else jax.random.fold_in(key, row[0])
-    values = likelihood.mean(raw, batch) if own is None else likelihood.sample(raw, batch, own)
+    return decoded(model, variables, likelihood, preprocess, z, label, own)
+
+
+def decoded(
+    model: Autoencoder, variables: Any, likelihood: Likelihood, preprocess: Preprocess, z: Array, label: Any, key: Any
+) -> Array:
+    """Returns what `decode` compiles, of one key for all codes or None: for programs that others run."""
+    batch = Examples(z[:, :0], label)  # as `unseen` makes them; here their number may be a symbol
+    raw, _ = core.apply(lambda model, z: model.decode(z, batch), model, variables, {}, z)
+    values = likelihood.mean(raw, batch) if key is None else likelihood.sample(raw, batch, key)
     return preprocess.invert(values)
 
 

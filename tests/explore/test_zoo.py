@@ -15,9 +15,7 @@ from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPE
 from aejax.trained.exploring import encoder_and_decoder
 from tests.helpers.node import needs_node, run
 from tests.helpers.untrained import untrained
-from tests.helpers.zoo import KINDS, small
-
-SHAPES = {"wbc": (30,), "synthetic-dictionary": (64,), "sprites": (32, 32, 1)}
+from tests.helpers.zoo import KINDS, shape_of, small
 
 COLOUR = Autoencoder(ConvEncoder((4, 6)), Plain(5), ConvDecoder((6, 4)))
 TABLE = Autoencoder(MLPEncoder((8,), "gelu", "layer"), Plain(4, "sigmoid"), MLPDecoder((8,), "elu"))
@@ -52,8 +50,7 @@ def compare(trained, half, tolerance):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_a_registered_model_gives_in_node_what_it_gives_here(name):
-    experiment = small(name)
-    trained = untrained(experiment, SHAPES.get(experiment.data.name, (28, 28, 1)))
+    trained = untrained(small(name), shape_of(name))
     compare(trained, half=False, tolerance=2e-5)
     compare(trained, half=True, tolerance=5e-3)
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from aejax.core import as_arrays, blank_example, init
@@ -16,11 +17,11 @@ def untrained(experiment, shape, dataset=None):
     experiment = experiment.resolve_for(shape, 10)
     train = rng.random((20, *shape), np.float32) if dataset is None else dataset.train.x
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))
-    state = init(experiment.model, loss, optimizer, blank_example(shape), jax.random.key(0))
+    state = jax.jit(lambda key: init(experiment.model, loss, optimizer, blank_example(shape), key))(jax.random.key(0))
 
     def moved(leaf):
         noise = rng.normal(0, 0.05, leaf.shape) if leaf.dtype == np.float32 else 0
-        return np.asarray(leaf + abs(noise), leaf.dtype)
+        return jnp.asarray(leaf + abs(noise), leaf.dtype)
 
     state = dataclasses.replace(
         state, params=jax.tree.map(moved, state.params), collections=jax.tree.map(moved, state.collections)

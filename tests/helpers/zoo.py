@@ -28,6 +28,12 @@ def kind(name):
 KINDS = list({kind(name): name for name in reversed(ENTRIES)}.values())[::-1]
 
 
+def shape_of(name):
+    """The shape of one example of the data that a registered experiment trains on."""
+    shapes = {"wbc": (30,), "synthetic-dictionary": (64,), "sprites": (32, 32, 1)}
+    return shapes.get(aejax.get(name).data.name, (28, 28, 1))
+
+
 def small(name):
     """A registered experiment with hidden layers of 12 units: the same operations on smaller arrays."""
     experiment = aejax.get(name)

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax.core import InputError, as_arrays, blank_example, init
+from aejax.core import InputError
 from aejax.trained import Trained, export
 from tests.helpers.small import DATASET, EXPERIMENT
-from tests.helpers.zoo import KINDS, small
+from tests.helpers.untrained import untrained
+from tests.helpers.zoo import KINDS, shape_of, small
 
 pytest.importorskip("flatbuffers")
 needs_onnx = pytest.mark.skipif(importlib.util.find_spec("jax2onnx") is None, reason="jax2onnx is not installed")
-SHAPES = {"wbc": (30,), "sprites": (32, 32, 1), "synthetic-dictionary": (64,)}
 
 ALONE = """
 import sys
@@ -34,16 +34,9 @@ numpy.save("codes.npy", codes)
 """
 
 
-def untrained(name: str) -> Trained:
-    """A registered model, its hidden layers of 12 units, with its initial parameters."""
-    experiment = small(name)
-    shape = SHAPES.get(experiment.data.name, (28, 28, 1))
-    resolved = experiment.resolve_for(shape, 10)
-    parts = as_arrays((resolved.loss, resolved.optimizer))
-    state = jax.jit(lambda key: init(resolved.model, *parts, blank_example(shape), key))(jax.random.key(0))
-    x = np.random.default_rng(0).uniform(size=(50, *shape)).astype(np.float32)
-    state = dataclasses.replace(state, opt_state=())
-    return Trained(resolved, shape, resolved.data.preprocess.fit(x), state)
+def model(name: str) -> Trained:
+    """A registered model with hidden layers of 12 units."""
+    return untrained(small(name), shape_of(name))
 
 
 @functools.cache
@@ -88,7 +81,7 @@ def test_a_script_without_aejax_runs_the_encoder(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_registered_model_is_exported(name, tmp_path):
-    assert [path.name for path in untrained(name).export(tmp_path)] == [
+    assert [path.name for path in model(name).export(tmp_path)] == [
         *("encoder.stablehlo", "decoder.stablehlo", "export.json")
     ]
 
@@ -98,14 +91,14 @@ def test_every_kind_of_registered_model_is_exported(name, tmp_path):
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", [name for name in KINDS if not name.startswith("dictionary-")])
 def test_every_kind_of_registered_model_but_dictionaries_is_converted_to_onnx(name, tmp_path):
-    assert (tmp_path / "encoder.onnx") in untrained(name).export(tmp_path, "onnx")
+    assert (tmp_path / "encoder.onnx") in model(name).export(tmp_path, "onnx")
 
 
 @needs_onnx
 @pytest.mark.filterwarnings("default")
 def test_what_jax2onnx_cannot_convert_is_said_and_nothing_is_written(tmp_path):
     with pytest.raises(InputError, match=r"jax2onnx cannot convert this model .*use --format stablehlo"):
-        untrained("dictionary-topk").export(tmp_path, "onnx")
+        model("dictionary-topk").export(tmp_path, "onnx")
     assert not list(tmp_path.iterdir())
 
 
