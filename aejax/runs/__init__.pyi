@@ -24,7 +24,7 @@ from .provenance import (
     commit as commit,
     hardware as hardware,
     made_with as made_with,
-    provenance as provenance,
+    provenance_after as provenance_after,
     versions as versions,
 )
 from .run import (

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 
-def provenance(step: int) -> dict[str, Any]:
+def provenance_after(step: int) -> dict[str, Any]:
     """Returns what the steps of a run after `step` are made with: versions, hardware and commit."""
     return {"step": step, **made_with()}
 

@@ -30,7 +30,7 @@ from aejax.experiment import Experiment, from_json, origins, registry, require_c
 from aejax.runs.checkpoints import Checkpoints
 from aejax.runs.files import locked, read_json, write_atomically
 from aejax.runs.metric_log import TensorBoardMirror, validation_losses, whole_rows
-from aejax.runs.provenance import hardware, provenance, versions
+from aejax.runs.provenance import hardware, provenance_after, versions
 from aejax.runs.status import NO_NOTES, Notes, add_notes, failures_recorded, write_state
 
 FRESH, NEWEST, BEST = "fresh", "newest", "best"
@@ -96,7 +96,7 @@ class Run:
         start = FRESH if params is None else f"given, crc32 {_checksum_of_arrays(params):08x}"
         try:
             path = _new_folder(Path(folder) / experiment.name)
-            made = [provenance(0) | {**(origin or {})}]
+            made = [provenance_after(0) | {**(origin or {})}]
             write_experiment(path, experiment, shape, steps_per_epoch, start, data, made, [])
             write_state(path, "stopped")
             add_notes(path, notes)
@@ -116,7 +116,7 @@ class Run:
         if change := self._change_of_rate(experiment, step):
             log.warning("%s", _said_of(change, self.path, type(experiment.optimizer.schedule).__name__))
             self.lengthened.append(change)
-        self.experiment, last, now = experiment, self.provenance[-1], provenance(step)
+        self.experiment, last, now = experiment, self.provenance[-1], provenance_after(step)
         if step < last["step"] or now | {"step": last["step"]} != last:
             self.provenance.append(now)
         made_with = (self.params, self.data, self.provenance, self.lengthened)

@@ -20,7 +20,7 @@ import numpy as np
 from aejax.core import DISK_ERRORS, InputError, as_arrays, import_extra, json_text
 from aejax.data import scaled
 from aejax.experiment import to_json
-from aejax.runs import named_arrays, provenance, write_arrays, write_atomically, write_experiment
+from aejax.runs import named_arrays, provenance_after, write_arrays, write_atomically, write_experiment
 from aejax.trained.card import model_card
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _parts(trained: "Trained") -> dict[str, Any]:
 
 def _describe(trained: "Trained", folder: Path) -> None:
     """Writes the experiment.json of a saved model: settings, data, and what each part of training was made with."""
-    made_with = [provenance(0)] if trained.run is None else trained.run.provenance
+    made_with = [provenance_after(0)] if trained.run is None else trained.run.provenance
     given = trained.given or trained.experiment
     write_experiment(folder, given, trained.shape, _steps(trained), ARRAYS, trained.data, made_with, [])
 
