@@ -26,6 +26,9 @@ class Dictionary(Autoencoder):
     code f and rows W of lengths |w| the reconstruction is f W + b. Here the code is f |w|, decoded by rows of length 1:
     how far each unit moves the reconstruction. So the units of an example are ranked, and their L1 norm is weighed, by
     f |w|, whether the rows' lengths are learned (`decoder.renormalise` is False) or held at 1.
+
+    A crosscoder is one of examples `[layers or models, values]`, with as many `decoder.parts`, that subtracts nothing:
+    each unit reads all of them and has a row for each, and |w| is the sum of these rows' lengths. Lindsey et al. 2024.
     """
 
     encoder: MLPEncoder = MLPEncoder()
@@ -121,11 +124,13 @@ class Dictionary(Autoencoder):
     def rows(self) -> tuple[Float[Array, "units values"], Float[Array, " values"]]:
         """Returns the rows that decode, each of length 1, and the decoder's bias."""
         out = self._out()
-        return unit_rows(out["kernel"]), out["bias"]
+        return unit_rows(out["kernel"], self.decoder.parts), out["bias"]
 
     def lengths(self) -> Float[Array, " units"]:
         """Returns the length of each row: 1 where they are held there."""
-        return jnp.ones(self.latent.size) if self.decoder.renormalise else lengths(self._out()["kernel"])
+        if self.decoder.renormalise:
+            return jnp.ones(self.latent.size)
+        return lengths(self._out()["kernel"], self.decoder.parts)
 
     def _start(self, kernel: Float[Array, "units values"]) -> Float[Array, "values units"] | None:
         """Returns the encoder's initial weights; None where they are drawn, or are there already."""
