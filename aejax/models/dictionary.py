@@ -97,7 +97,7 @@ class Dictionary(Autoencoder):
     def decode_drawn(
         self, posterior: Any, code: Float[Array, "batch units"], batch: Examples, train: bool = False
     ) -> Float[Array, "batch *raw"]:
-        """Returns what `decode` does, by the sum over chosen rows alone where these are few.
+        """Returns what `decode` does, by the sum over a few rows where few are chosen.
 
         Args:
             posterior: the posterior that the code was drawn from.
@@ -105,13 +105,11 @@ class Dictionary(Autoencoder):
             batch: the examples that are decoded.
             train: whether the model is being trained.
         """
-        chosen = posterior.chosen
-        if chosen is None or not chosen.few or self.is_initializing():
-            return self._decoded(code, batch, train)
-        return self._decoded(chosen.values, batch, train, chosen.columns)
+        return self._decoded(code, batch, train, posterior.chosen)
 
-    def _decoded(self, code: Array, batch: Examples, train: bool, *columns: Array) -> Float[Array, "batch *raw"]:
-        return self.raw(code, train, batch.x.reshape(batch.x.shape[0], -1) if self.decoder.skip else None, *columns)
+    def _decoded(self, code: Array, batch: Examples, train: bool, chosen: Any = None) -> Float[Array, "batch *raw"]:
+        x = batch.x.reshape(batch.x.shape[0], -1) if self.decoder.skip else None
+        return self.raw(code, train, x, chosen)
 
     @nn.nowrap
     def straight(self, params: Any) -> Float[Array, "features values"] | None:

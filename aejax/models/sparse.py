@@ -15,7 +15,7 @@ from aejax.core import InputError, known, positive
 from aejax.models import traits
 from aejax.models._start import BiasedDecoder, Start
 from aejax.models.autoencoder import Latent
-from aejax.models.chosen import sum_of_rows
+from aejax.models.chosen import Active, Chosen
 from aejax.models.distributions import Point
 from aejax.models.layers import glorot, product
 
@@ -150,16 +150,16 @@ class UnitNormDecoder(BiasedDecoder):
         shape: tuple[int, ...],
         train: bool = False,
         x: Float[Array, "batch features"] | None = None,
-        columns: Int[Array, "batch latent"] | None = None,
+        chosen: Chosen | Active | None = None,
     ) -> Float[Array, "batch *shape"]:
         """Returns the raw parameters of the likelihood, `[batch, *shape]`.
 
         Args:
-            z: the codes: of all units, or of those with the numbers `columns`.
+            z: the codes.
             shape: the shape of the output for one example.
             train: whether the model is being trained; it makes no difference here.
             x: the examples, flat, which a skip connection adds to the output.
-            columns: the numbers of the units; None: all units in order.
+            chosen: the same codes by a few units of each example; None: there are not so few.
 
         Raises:
             InputError: where the output cannot be cut into its parts.
@@ -169,7 +169,7 @@ class UnitNormDecoder(BiasedDecoder):
                 f"{math.prod(shape)} values cannot be cut into {self.parts} parts of equal size: --model.decoder.parts "
                 "is the number of layers or models"
             )
-        made = _UnitRows(math.prod(shape), self.length, self.parts, name="out")(z, columns)
+        made = _UnitRows(math.prod(shape), self.length, self.parts, name="out")(z, chosen)
         if self.skip and x is not None:
             made = made + nn.Dense(math.prod(shape), use_bias=False, kernel_init=nn.initializers.zeros, name="skip")(x)
         return made.reshape(-1, *shape)
@@ -193,20 +193,20 @@ class _UnitRows(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: Float[Array, "batch latent"], columns: Int[Array, "batch latent"] | None = None
+        self, z: Float[Array, "batch latent"], chosen: Chosen | Active | None = None
     ) -> Float[Array, "batch values"]:
         """Returns the sum of scaled rows and the bias, in float32.
 
         Args:
-            z: the codes: of all units, or of those with the numbers `columns`.
-            columns: the numbers of the units; None: all units in order.
+            z: the codes.
+            chosen: the same codes by a few units of each example; None: there are not so few.
         """
         started = lambda key: self.length * unit_rows(glorot(key, (z.shape[1], self.size)), self.parts)  # noqa: E731
-        kernel = self.param("kernel", started) if columns is None else self.get_variable("params", "kernel")
+        kernel = self.param("kernel", started)
         bias = self.param("bias", nn.initializers.zeros, (self.size,)).astype(jnp.float32)[None]
         long = lengths(kernel.astype(jnp.float32), self.parts)
-        if columns is not None:
-            return sum_of_rows(z / long[columns].astype(z.dtype), columns, kernel) + bias
+        if chosen is not None:
+            return chosen.times(kernel / long[:, None].astype(kernel.dtype), z.dtype) + bias
         return product(z / long[None].astype(z.dtype), kernel) + bias
 
 
