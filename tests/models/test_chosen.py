@@ -91,7 +91,7 @@ def test_a_step_of_batch_top_k_by_few_rows_is_the_step_by_all_of_them(outlier, m
     model = Dictionary(latent=BatchTopK(256, 2), shape=(D,))
     loss, optimizer = as_arrays((Loss(Gaussian(), terms), SGD(0.1, horizon=9.0)))
     made = []
-    for worth in (16, 10**9):
+    for worth in (24, 10**9):
         monkeypatch.setattr(units, "_WORTH", worth)
         jax.clear_caches()
         state = jax.jit(core.init, static_argnums=0)(model, loss, optimizer, Examples(x[:1]), jax.random.key(0))
