@@ -207,7 +207,9 @@ class BatchTopK(Units):
     k: int = 32
     """Mean number of active units of an example in training."""
     decay: float = 0.999
-    """The share of the running threshold that a step keeps."""
+    """The share of the running threshold that a step keeps. With 0.999 it follows only after some thousand steps: of a
+    shorter run, where thresholds still rise, more than k units are active outside training unless it is lower, as 0.99.
+    """
 
     def chosen(self, products: Array, bias: Array, lengths: Array, train: bool) -> SparseCode:
         """Returns the largest of the batch: see `Units.chosen`. Raises `InputError` for a k or a decay out of range."""
