@@ -143,6 +143,7 @@ def decoded_rows(terms):
     return {int(rows) for rows in products}
 
 
+@pytest.mark.slow
 def test_a_step_decodes_the_codes_of_the_bound_and_no_single_one_beside_them():
     bound = {"bound": ImportanceWeighted(samples=7)}
     rows = decoded_rows(bound)

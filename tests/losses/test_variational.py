@@ -75,6 +75,7 @@ def test_a_scale_stays_positive_and_finite_for_any_output_of_its_layer(kind):
     assert np.all((np.asarray(scale) > 1e-5) & np.isfinite(np.log(scale)))
 
 
+@pytest.mark.slow
 def test_two_layers_have_the_densities_of_their_conditionals_and_sample_by_them():
     loss = Loss(Bernoulli(), ELBO)
     variables, part = built(TWO, loss)
