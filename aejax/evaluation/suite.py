@@ -95,12 +95,12 @@ def _warn_of_examples(trained: Trained, part: Examples) -> None:
         )
 
 
-def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
+def draw(trained: Trained, dataset: Dataset) -> figures.Pictures:
     """Draws the figures of every evaluation that suits the experiment, by the name of their file.
 
-    What cannot be drawn is left out, with one line of warning.
+    A notebook shows them. What cannot be drawn is left out, with one line of warning.
     """
-    drawn: dict[str, Figure] = {}
+    drawn = figures.Pictures()
     for evaluation in (one for one in SUITE if one.suits(trained.experiment)):
         try:
             drawn |= evaluation.draw(trained, dataset)

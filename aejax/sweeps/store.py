@@ -13,6 +13,7 @@ that were claimed together with it, and they go on where they were.
 """
 
 import contextlib
+import html
 import logging
 import os
 import re
@@ -54,6 +55,20 @@ class Sweep:
     """By which metric trials are compared; None where an older version, which did not say, began the sweep."""
     made: list[dict[str, Any]] = field(default_factory=list)
     """How trials came into the plan: `date`, `commit`, `command` where there was one, and the number of `trials`."""
+
+    def __repr__(self) -> str:
+        """Returns what it is in a line: experiment, folder, and how many trials have a result."""
+        names = " and ".join(dict.fromkeys(trial.experiment.name for trial in self.trials))
+        return f"Sweep({names}, {self.folder}, {len(self.finished())} of {len(self.trials)} trials finished)"
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the results by setting, or the line before the first of them."""
+        from aejax.sweeps.summary import summarise  # here, as it reads sweeps
+
+        try:
+            return summarise(self)._repr_html_()
+        except InputError as error:
+            return f"<p>{html.escape(repr(self))}: {html.escape(str(error))}</p>"
 
     @classmethod
     def create(

@@ -46,6 +46,7 @@ from aejax.metrics import (
 from aejax.models import traits
 from aejax.runs import Run
 from aejax.trained import _html, codes, exploring, export, programs, saving
+from aejax.trained.history import History
 
 log = logging.getLogger("aejax")
 
@@ -71,8 +72,8 @@ class Trained:
     """The preprocessing, fitted on the training part."""
     state: core.State
     """The state of training: step, parameters, the optimiser's state, and collections."""
-    history: list[dict[str, Any]] = field(default_factory=list)
-    """The rows of metrics of each epoch, as in metrics.jsonl."""
+    history: History = field(default_factory=History)
+    """The rows of metrics of each epoch, as in metrics.jsonl; `history.to_pandas()` is a data frame of them."""
     run: Run | None = None
     """The run directory; None where nothing was written."""
     data: DataRecord | None = None

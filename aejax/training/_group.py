@@ -14,7 +14,7 @@ from aejax.data import DataRecord, Dataset, Preprocess
 from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.runs import Saving
-from aejax.trained import Trained
+from aejax.trained import History, Trained
 from aejax.training._priming import priming_examples
 from aejax.training._rows import rows_of
 from aejax.training._sources import ResidentSource, Source
@@ -186,7 +186,7 @@ class Group:
         population, experiment, rows = self.population, self.experiments[owner], self.rows[owner]
         shared = (population.dataset.shape, population.preprocess)
         reference = experiment.reference(population.dataset.train, population.preprocess)
-        trained = Trained(experiment, *shared, state, rows, data=population.data, reference=reference)
+        trained = Trained(experiment, *shared, state, History(rows), data=population.data, reference=reference)
         self.ended[owner] = Outcome(trained, failed_at, stopped_after)
 
     def outcomes(self) -> list[Outcome]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from aejax.evaluation.figures.shown import Picture
 from aejax.metrics import BEYOND
 
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito: safe for colour-blind readers
@@ -33,7 +34,7 @@ DPI = 150
 
 def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **shared: Any) -> tuple[Figure, list[Axes]]:
     """Makes a figure of so many inches with plain axes in rows and columns, and returns both."""
-    figure = Figure(figsize=(max(width, NARROWEST), height), dpi=DPI, layout="constrained")
+    figure = Picture(figsize=(max(width, NARROWEST), height), dpi=DPI, layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
     for axes in panels:
         plain(axes)
