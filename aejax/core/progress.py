@@ -92,9 +92,9 @@ class _NotebookBar:
             warnings.simplefilter("ignore")  # it asks for ipywidgets, and does without
             from tqdm.auto import tqdm
 
-        self.bar: Any = tqdm(
-            desc=progress.what, total=progress.total, initial=progress.done, leave=progress.stays, dynamic_ncols=True
-        )
+        form = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"  # without its own rate
+        start = {"desc": progress.what, "total": progress.total, "initial": progress.done}
+        self.bar: Any = tqdm(**start, leave=progress.stays, bar_format=form)
         self.bar.set_postfix_str(progress.status)
 
     def update(self, done: int, status: str) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from aejax.experiment import Expected, Experiment, to_json, with_imports
 from aejax.metrics import Better, at_ceiling, describe, labelled
 from aejax.runs import Profile, made_with, span, stopping, write_atomically
 from aejax.trained import Trained
+
+_FIRST = ("reconstructions", "picture", "denoising", "samples", "codes", "loss")
+"""The names of the figures that are looked at first."""
 
 
 def finish(
@@ -52,10 +55,11 @@ def finish(
         run.write_result(content)
         if shown:
             show(trained, metrics, "test", len(held.test))
-        if figures:
-            draw(trained, held, run.path / "figures")
+        pictures = in_order(draw(trained, held, run.path / "figures")) if figures else []
     if shown:
-        print(f"{run.path}: {'figures, ' if figures else ''}metrics.jsonl, result.json and checkpoints")
+        page = with_imports(f"aejax report {run.path}", trained.experiment.name)
+        first = f"open {pictures[0].relative_to(run.path)} first" if pictures else "no figures are drawn"
+        print(f"{run.path}: {first}; all of it on one page: {page}")
     return content
 
 
@@ -131,6 +135,12 @@ def draw(trained: Trained, dataset: Dataset, folder: Path) -> list[Path]:
     for name, figure in drawn.items():
         save(figure, folder / f"{name}.png")
     return [folder / f"{name}.png" for name in drawn]
+
+
+def in_order(pictures: Iterable[Path]) -> list[Path]:
+    """Returns files of figures in the order in which a reader looks at them: those of `_FIRST`, then by their names."""
+    places = {name: place for place, name in enumerate(_FIRST)}
+    return sorted(pictures, key=lambda file: (places.get(file.stem, len(places)), file.stem))
 
 
 def show(trained: Trained, metrics: dict[str, float], part: str, examples: int, own: bool = True) -> None:
