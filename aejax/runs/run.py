@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from aejax.core import DISK_ERRORS, DiskError, InputError, json_text, named_leaves
+from aejax.core import DISK_ERRORS, DiskError, InputError, json_text, named_leaves, similar
 from aejax.data import DataRecord
 from aejax.experiment import Experiment, from_json, origins, registry, require_code, require_names, to_json
 from aejax.runs.checkpoints import Checkpoints
@@ -243,9 +243,7 @@ class Run:
         try:
             return _object_in(self.path / name)
         except OSError:
-            raise InputError(
-                f"{self.path} is not a run directory (it has no readable {name}): give a folder like runs/NAME/ID"
-            ) from None
+            raise no_run(self.path, f" (it has no readable {name})") from None
 
     def _record(self, content: Any) -> DataRecord | None:
         """Returns what the run was trained on; None for one of an older version. Raises `InputError` for damage."""
@@ -288,11 +286,37 @@ def read_experiment(path: Path) -> Experiment:
     try:
         content = _object_in(file)
     except OSError as error:
-        raise InputError(
-            f"{file} cannot be read ({error.strerror}): give a run directory, or a file as `aejax show NAME` prints it"
-        ) from None
+        advice = _offered(path) or "give a run directory, or a file as `aejax show NAME` prints it"
+        raise InputError(f"{file} cannot be read ({error.strerror}): {advice}") from None
     whole = content if "class" not in content else {"experiment": content}
     return registry.without_others_figure(_experiment_in(whole, file))
+
+
+def no_run(path: Path, why: str = "") -> InputError:
+    """Returns the error of a path that is no run directory, which offers runs that it may mean; `why` goes on it."""
+    return InputError(f"{path} is not a run directory{why}: {_offered(path) or 'give a folder like runs/NAME/ID'}")
+
+
+def _offered(path: Path) -> str:
+    """Returns a question that offers three runs at most, or nothing: those in a folder, or of folders of like names."""
+    missing = [part for part in (path, *path.parents) if not part.is_dir()]
+    try:
+        if not missing:
+            runs = _runs_in(path)
+        else:
+            first = missing[-1]
+            near = similar(first.name, (part.name for part in first.parent.iterdir() if part.is_dir()))
+            folders = [first.parent / name for name in near]
+            runs = [run for folder in folders for run in _runs_in(folder / path.relative_to(first)) or _runs_in(folder)]
+    except OSError:  # a folder that may not be read offers nothing
+        return ""
+    return f"did you mean {' or '.join(map(str, runs[:3]))}?" if runs else ""
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """Returns the runs at a folder, in it, and in the folders in it: the newest first."""
+    files = [file for deep in ("", "*/", "*/*/") for file in folder.glob(f"{deep}experiment.json")]
+    return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
 
 
 def _object_in(file: Path) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Progress:
         done = history[-1][self.unit] if history else 0
         total = experiment.epochs if experiment.steps is None else last
         self.task = self.bar.add_task(experiment.name, total=total, completed=done, status="compiling")
+        self.compiled = False
 
     def __enter__(self) -> Self:
         """Starts drawing the bar."""
@@ -44,7 +45,12 @@ class Progress:
         self.bar.stop()
 
     def __call__(self, rows: list[dict[str, Any]], state: Any) -> None:
-        """Shows how far training came by the last rows: the losses of train and validation, and examples per second."""
+        """Shows how far training came by the last rows: the losses of train and validation, and examples per second.
+
+        The time of the first rows has that of compiling in it, and the bar says so.
+        """
         losses = " / ".join(f"{row['loss_nats']:.2f}" for row in rows)
         status = f"loss {losses} nats  {rows[0]['examples_per_second']:,.0f}/s"
+        status += "" if self.compiled else " with compiling"
         self.bar.update(self.task, completed=rows[0][self.unit], status=status)
+        self.compiled = True
