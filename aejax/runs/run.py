@@ -62,6 +62,7 @@ class Run:
         self.data: DataRecord | None = self._record(content.get("data"))
         self.provenance: list[dict[str, Any]] = content.get("provenance", [_provenance_of_older(content)])
         self.lengthened: list[dict[str, Any]] = content.get("lengthened", [])
+        self.windowed: bool | None = content.get("windowed")
         self._check()
 
     @classmethod
@@ -74,6 +75,7 @@ class Run:
         params: Any = None,
         data: DataRecord | None = None,
         origin: Mapping[str, Any] | None = None,
+        windowed: bool | None = None,
         notes: Notes = NO_NOTES,
     ) -> "Run":
         """Starts a run in a new folder below `folder`.
@@ -87,6 +89,7 @@ class Run:
                 to tell that the settings alone do not repeat the run.
             data: what the run is trained on, for everything that reads data later to compare; None: unknown.
             origin: entries of the provenance that say where a state was trained, when not here and now.
+            windowed: whether examples are shuffled within windows of data on disk; None: unknown.
             notes: what the user says of the run.
 
         Raises:
@@ -97,7 +100,7 @@ class Run:
         try:
             path = _new_folder(Path(folder) / experiment.name)
             made = [provenance_after(0) | {**(origin or {})}]
-            write_experiment(path, experiment, shape, steps_per_epoch, start, data, made, [])
+            write_experiment(path, experiment, shape, steps_per_epoch, start, data, made, [], windowed)
             write_state(path, "stopped")
             add_notes(path, notes)
         except OSError as error:
@@ -119,7 +122,7 @@ class Run:
         self.experiment, last, now = experiment, self.provenance[-1], provenance_after(step)
         if step < last["step"] or now | {"step": last["step"]} != last:
             self.provenance.append(now)
-        made_with = (self.params, self.data, self.provenance, self.lengthened)
+        made_with = (self.params, self.data, self.provenance, self.lengthened, self.windowed)
         write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, *made_with)
         write_state(self.path, "stopped")
 
@@ -263,6 +266,8 @@ class Run:
             )
         if not isinstance(self.lengthened, list):
             raise InputError(f"{self.path / 'experiment.json'} is damaged: its lengthened should be a list")
+        if not isinstance(self.windowed, bool | None):
+            raise InputError(f"{self.path / 'experiment.json'} is damaged: its windowed should be true or false")
         parts = self.provenance if isinstance(self.provenance, list) else []
         if not parts or not all(isinstance(part, dict) and type(part.get("step")) is int for part in parts):
             raise InputError(
@@ -349,6 +354,7 @@ def write_experiment(
     data: DataRecord | None,
     made_with: list[dict[str, Any]],
     lengthened: list[dict[str, Any]],
+    windowed: bool | None = None,
 ) -> None:
     """Writes the experiment.json of a folder: the settings, facts of the data and of the start, and the provenance.
 
@@ -361,6 +367,7 @@ def write_experiment(
         data: what the model was trained on; None: unknown.
         made_with: the provenance of each part of training.
         lengthened: what resuming for more steps changed of the learning rate.
+        windowed: whether examples are shuffled within windows of data on disk; None: unknown.
     """
     content = {
         "experiment": to_json(experiment),
@@ -372,6 +379,7 @@ def write_experiment(
         **({} if data is None else {"data": data.to_json()}),
         "provenance": made_with,
         "lengthened": lengthened,
+        **({} if windowed is None else {"windowed": windowed}),
     }
     write_atomically(path / "experiment.json", json_text(content, indent=2))
 
