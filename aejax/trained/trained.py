@@ -543,6 +543,14 @@ class Trained:
         label = self._check_label(batch.label, len(x))
         return dataclasses.replace(batch, x=self.preprocess.in_use(x), label=label)
 
+    @property
+    def grey(self) -> bool:
+        """Whether examples are grey levels, uint8 or in [0, 1]; with no record of the data, whether they must be.
+
+        Of any others the values are in the units of the training data.
+        """
+        return self._bounds() == (0, 1) if self.data is None else self.data.dtype == "uint8"
+
     def _bounds(self) -> tuple[float, float]:
         """Returns the least and the greatest value that likelihood and preprocessing have a meaning for."""
         lows, highs = zip(self.experiment.loss.likelihood.support, self.preprocess.domain, strict=True)
