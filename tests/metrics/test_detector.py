@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -123,20 +124,24 @@ def test_the_distance_of_codes_is_mahalanobis_s_by_ledoit_and_wolf_s_covariance(
 
 @pytest.mark.parametrize("codes", [np.ones((6, 3)), np.random.default_rng(0).normal(size=(5, 40)), np.arange(6.0)])
 def test_codes_of_any_number_in_any_space_have_a_distance(codes):
-    assert np.isfinite(own(GaussianDistance(), view(codes))).all()
-    assert np.isfinite(scored(GaussianDistance(), view(codes + 1), view(codes))).all()
+    @jax.jit
+    def distances(rows, seen):
+        score = GaussianDistance()
+        return score.own(rows, score.compared(rows)), score(seen, rows)
+
+    assert np.isfinite(np.concatenate(distances(view(codes), view(codes + 1)))).all()
 
 
 def test_in_robust_units_neither_columns_nor_one_outlier_outweigh_the_rest():
-    rows = np.random.default_rng(0).normal(size=(400, 2))
-    one = SampleDistance(4, space="scaled")
-    plain = scored(one, view([[1.0, 0.5]]), view(rows))
-    stretched = scored(one, view([[7.0, -1e3]]), view(rows * [7, -2e3]))  # a column of any unit and sign
-    np.testing.assert_allclose(stretched, plain, rtol=1e-4)
-    rows[0] = 30  # far beyond the four deviations to which values are cut
-    np.testing.assert_allclose(scored(one, view([[1.0, 0.5]]), view(rows)), plain, rtol=0.05)
-    constant = np.concatenate([rows, np.ones((400, 1))], axis=1)
-    assert np.isfinite(scored(one, view([[0.0, 0.0, 5.0]]), view(constant))).all()
+    rows, seen = np.random.default_rng(0).normal(size=(400, 3)), np.array([[1.0, 0.5, 5.0]])
+    rows[:, 2] = 1  # constant
+    measure = jax.jit(lambda seen, rows: SampleDistance(4, space="scaled")(view(seen), view(rows)))
+    plain = measure(seen, rows)
+    assert np.isfinite(plain).all()
+    units = [7, -2e3, 1]
+    np.testing.assert_allclose(measure(seen * units, rows * units), plain, rtol=1e-4)
+    rows[0, :2] = 30  # far beyond the four deviations to which values are cut
+    np.testing.assert_allclose(measure(seen, rows), plain, rtol=0.05)
 
 
 def test_a_run_that_recorded_other_scores_keeps_them():
