@@ -3,7 +3,7 @@
     pip install -e ".[bench]" && python scripts/bench_residual.py [PHOTOS]
 
 PHOTOS is whatever `aejax train --data` reads as colour images of 32 x 32, by default those of CIFAR-10 in ../shared;
-only the first 6,000 to train on are used. The layers are Linen's own, as a user writes them: `nn.Conv` and
+only the first 3,000 to train on are used. The layers are Linen's own, as a user writes them: `nn.Conv` and
 `nn.ConvTranspose` in one class, which aejax trains inside its compiled windows of steps, and plain Flax by a jitted
 step called in a loop. Where Pythae is installed, it trains the same network of PyTorch's layers by its own trainer. All
 minimise the squared error by Adam at 1e-3.
@@ -27,7 +27,7 @@ RESIDUAL = {
     "blocks": 2,
     "code": 64,
     "batch": 128,
-    "photos": 6000,
+    "photos": 3000,
     "contenders": ["aejax", "flax"] + ["pythae"] * (importlib.util.find_spec("pythae") is not None),
 }
 CIFAR = Path(__file__).parents[2] / "shared" / "data" / "cifar10-jpeg.tar.gz"
