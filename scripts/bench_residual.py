@@ -241,7 +241,7 @@ def main() -> None:
     """Runs the comparison and writes it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="?", help="folder or file of colour images of 32 x 32; by default CIFAR-10's")
-    parser.add_argument("--rounds", type=int, default=7, help="epochs of each contender that are counted")
+    parser.add_argument("--rounds", type=int, default=5, help="epochs of each contender that are counted")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
 
