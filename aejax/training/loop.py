@@ -14,7 +14,7 @@ from aejax.devices import ALL_DEVICES, Parallel, Program, hosts
 from aejax.experiment import Experiment, with_imports
 from aejax.runs import NO_NOTES, Notes, Run, Saving, stopping, validation_losses
 from aejax.trained import History, Trained
-from aejax.training._beginning import begin, opened, started
+from aejax.training._beginning import begin, opened, started, windowed_before
 from aejax.training._checkpointing import CheckpointPolicy
 from aejax.training._progress import TrainingProgress
 from aejax.training._rows import RowLog
@@ -53,12 +53,12 @@ def train(
     parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
     reference = experiment.reference(dataset.train, preprocess)
-    source = source_for(experiment, dataset, preprocess, parallel, buffer)
+    source = source_for(experiment, dataset, preprocess, parallel, buffer, windowed_before(resume))
     program, last = Program.of(experiment, preprocess, parallel), experiment.steps_in(source.steps)
     like = program.shapes(dataset.shape)
     parallel.check_divided(like)
     params = None if params is None or resume is not None else started(params, like.params)
-    run = opened(given, dataset, record, folder, resume, params, notes)
+    run = opened(given, dataset, record, source.windowed, folder, resume, params, notes)
     fitted = {"preprocess": program.preprocess} | ({} if reference is None else {"reference": reference})
     policy = CheckpointPolicy(run, fitted, saving or Saving(), source.steps)
 
