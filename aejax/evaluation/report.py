@@ -52,8 +52,8 @@ def finish(
         run.write_result(content)
         if shown:
             show(trained, metrics, "test", len(held.test))
-        if figures:
-            draw(trained, held, run.path / "figures")
+        drawn = draw(trained, held, run.path / "figures") if figures else []
+        run.mirror_result(metrics, int(trained.state.step), drawn)
     if shown:
         print(f"{run.path}: {'figures, ' if figures else ''}metrics.jsonl, result.json and checkpoints")
     return content

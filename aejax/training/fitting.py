@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aejax.core import BUFFER
+from aejax.core import BUFFER, InputError
 from aejax.data import Dataset, as_dataset
-from aejax.devices import ALL_DEVICES, Parallel
+from aejax.devices import ALL_DEVICES, Parallel, hosts
 from aejax.evaluation import SAMPLES, finish
 from aejax.experiment import Experiment
 from aejax.runs import Notes, Saving
+from aejax.tracking import Tracker, Tracking
 from aejax.trained import Trained
 from aejax.training._beginning import data_of
 from aejax.training.intervals import Intervals
@@ -36,6 +37,7 @@ def fit(
     name: str | None = None,
     tags: Sequence[str] = (),
     note: str | None = None,
+    track: Sequence[str | Tracker] = (),
 ) -> Trained:
     """Trains an experiment and returns the trained model; with a folder, also measures it on test and draws it there.
 
@@ -60,6 +62,8 @@ def fit(
         name: what the run is called in `aejax runs`.
         tags: words by which the run is found there.
         note: a remark on the run, shown there.
+        track: what the run is sent to: "wandb", "mlflow", or an `aejax.tracking.Tracker`. A run that is resumed goes on
+            with the tracked runs that it has, also where they are not given again.
 
     Raises:
         InputError: for settings, data or a run that cannot be used, before any training.
@@ -69,26 +73,38 @@ def fit(
             is not done within `stopping.GRACE` seconds of SIGTERM, the state at the last row of metrics is saved and
             the process ends with 143.
     """
-    if dataset is None:
-        dataset = data_of(experiment, resume)
-    elif not isinstance(dataset, Dataset):
-        experiment = experiment.on_arrays()
-        dataset = as_dataset(dataset, experiment.data)
-    trained = train(
-        experiment,
-        dataset,
-        folder=folder,
-        resume=resume,
-        params=params,
-        parallel=parallel,
-        saving=saving,
-        intervals=intervals,
-        patience=patience,
-        buffer=buffer,
-        show_progress=show_progress,
-        observers=observers,
-        notes=Notes(name, tuple(tags), note),
-    )
-    if trained.run is not None:
-        finish(trained, dataset, samples, buffer=buffer, figures=figures, shown=show_progress)
+    if track and folder is None and resume is None:
+        raise InputError("track needs a folder= for the run: what trackers get is what lies there")
+    with _tracking(track, resume) as tracking:
+        if dataset is None:
+            dataset = data_of(experiment, resume)
+        elif not isinstance(dataset, Dataset):
+            experiment = experiment.on_arrays()
+            dataset = as_dataset(dataset, experiment.data)
+        trained = train(
+            experiment,
+            dataset,
+            folder=folder,
+            resume=resume,
+            params=params,
+            parallel=parallel,
+            saving=saving,
+            intervals=intervals,
+            patience=patience,
+            buffer=buffer,
+            show_progress=show_progress,
+            observers=observers,
+            notes=Notes(name, tuple(tags), note),
+            tracking=tracking,
+        )
+        if trained.run is not None:
+            finish(trained, dataset, samples, buffer=buffer, figures=figures, shown=show_progress)
+            tracking.finish()
     return trained
+
+
+def _tracking(track: Sequence[str | Tracker], resume: str | Path | None) -> Tracking:
+    """Returns what sends the run to trackers: of several processes the first alone."""
+    if not hosts.first():
+        return Tracking()
+    return Tracking(track, None if resume is None else Path(resume))
