@@ -1,7 +1,7 @@
 """Reads data sets that come inside packages, this one or another, so that no network is needed.
 
-mnist-5k is 5,000 digits of MNIST: see `digits/LICENSE.md`. wbc is a benchmark of outlier detection (ODDS library, Rayana 2016),
-whose rows are some of scikit-learn's breast cancer data (Wolberg, Street & Mangasarian 1995).
+mnist-5k is 5,000 digits of MNIST: see `digits/LICENSE.md`. wbc is a benchmark of outlier detection (ODDS library,
+Rayana 2016), whose rows are some of scikit-learn's breast cancer data (Wolberg, Street & Mangasarian 1995).
 """
 
 import importlib.resources
@@ -21,10 +21,8 @@ def digits() -> dict[str, Examples]:
 
     Every digit is equally frequent in each part.
     """
-    with (
-        (importlib.resources.files("aejax.data") / "digits" / "mnist-5k.npz").open("rb") as file,
-        np.load(file) as kept,
-    ):
+    found = importlib.resources.files("aejax.data") / "digits" / "mnist-5k.npz"
+    with found.open("rb") as file, np.load(file) as kept:
         digits = Examples(kept["x"], kept["label"].astype(np.int32))
     return stratified(digits, {"train": 400, "validation": 50, "test": 50})
 

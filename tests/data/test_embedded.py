@@ -60,6 +60,7 @@ def test_the_split_is_the_one_that_results_were_measured_on():
     }
 
 
+@pytest.mark.slow
 def test_it_is_the_first_500_of_each_digit_of_mnist_s_training_files():
     if not MNIST.is_dir():
         pytest.skip("the files of MNIST are not at ../shared/data/mnist")
