@@ -128,8 +128,8 @@ def test_the_python_of_the_page_on_estimators_runs_and_comes_to_what_it_says(tmp
 
 def test_every_extra_that_a_page_names_is_one_and_those_for_accelerators_are_jax_s():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    named = set(re.findall(r'"\.\[(\w+)\]"', "".join(SAYS.values())))
-    assert {"cuda", "cuda12", "tpu"} <= named <= extras.keys()
+    named = {one for several in re.findall(r'"\.\[([\w,]+)\]"', "".join(SAYS.values())) for one in several.split(",")}
+    assert {"cuda", "cuda12", "tpu", "wandb", "mlflow"} <= named <= extras.keys()
     asked = {jaxs for name in named for jaxs in re.findall(r"^jax\[(\w+)\]", " ".join(extras[name]))}
     assert len(asked) == 3
     assert asked <= set(metadata("jax").get_all("Provides-Extra"))

@@ -1,5 +1,6 @@
 """Sends runs to MLflow."""
 
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -40,7 +41,8 @@ class MLflow:
 
     def open(self, run: ListedRun, id: str | None) -> Opened:
         """Begins a run of MLflow, or goes on with that of an id."""
-        # Of itself it tries for minutes to reach a server.
+        # Of itself it tries for minutes to reach a server, and says so each time.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         import mlflow

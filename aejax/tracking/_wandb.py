@@ -33,9 +33,8 @@ class WandB:
     def check(self) -> None:
         """Raises `InputError` where wandb is not installed, or is to send and nobody is logged in."""
         wandb = import_extra("wandb", "wandb")
-        settings = wandb.setup().settings
-        sends = settings.mode in ("online", "shared")
-        if sends and not (wandb.api.api_key or getattr(settings, "identity_token_file", None)):
+        sends = wandb.setup().settings.mode in ("online", "shared")
+        if sends and not wandb.login(prompt=False, verify=False):
             raise InputError(
                 "wandb is not logged in: type `wandb login`, or set WANDB_MODE=offline to keep the run on this machine"
             )
@@ -60,7 +59,7 @@ class WandB:
             settings=wandb.Settings(init_timeout=SECONDS, console="off"),
         )
         held = self.run.starting_step - 1  # of an earlier part that the server holds; offline it is sent whole
-        where = self.run.url or str(Path(self.run.dir).parent)
+        where = self.run.url or str(Path(self.run.dir).resolve().parent)
         return Opened(self.run.id, where, {"train": held, "validation": held})
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
