@@ -41,6 +41,7 @@ from .dictionary import (
 )
 from .importance import (
     CombinedImportanceWeighted as CombinedImportanceWeighted,
+    DoublyReparameterised as DoublyReparameterised,
     ImportanceWeighted as ImportanceWeighted,
     PartiallyImportanceWeighted as PartiallyImportanceWeighted,
     importance_log_weights as importance_log_weights,

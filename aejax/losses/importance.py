@@ -43,7 +43,10 @@ class ImportanceWeighted(Term):
         return self.samples * self.bounds
 
     def _mean_bound(self, weights: Float[Array, "draws batch"]) -> Float[Array, " batch"]:
-        return jnp.mean(log_mean_exp(weights.reshape(self.bounds, self.samples, -1)), axis=0)
+        return jnp.mean(log_mean_exp(self._bounds(weights)), axis=0)
+
+    def _bounds(self, weights: Float[Array, "draws batch"]) -> Float[Array, "bounds samples batch"]:
+        return weights.reshape(self.bounds, self.samples, -1)
 
 
 @configurable
@@ -79,16 +82,42 @@ class PartiallyImportanceWeighted(ImportanceWeighted):
 
         Raises `InputError` as `ImportanceWeighted` does.
         """
+        code, log_posterior = draw(forward, self._draws(), forward.model.make_rng("latent"))
+        tight = log_mean_exp(_for_the_generative_part(forward, code, log_posterior))
+        loose = self._mean_bound(_log_joint_through_codes(forward, code) - log_posterior)
+        return -(tight + loose - jax.lax.stop_gradient(loose))
+
+
+@configurable
+class DoublyReparameterised(ImportanceWeighted):
+    """Bounds as `ImportanceWeighted` does, in value and expected gradient, with less noise in the encoder's: DReG.
+
+    Tucker et al. 2019, equation 8: the encoder's gradient goes through the codes alone, each by the square of its
+    normalised weight, so that it vanishes where the posterior is exact. A posterior of several layers is one density
+    of all of them. It asks for one pass more through the decoder's gradient.
+    """
+
+    samples: int = static(default=5)
+    """K, the number of codes in each bound."""
+    sticking_the_landing: bool = static(default=False)
+    """Whether the weights are not squared, as by Roeder et al. 2017: biased for K above 1, the same for K = 1."""
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """Returns the negative of the bound for each example, in nats.
+
+        Raises `InputError` as `ImportanceWeighted` does.
+        """
         fixed = jax.lax.stop_gradient
-        model = forward.model
-        code, log_posterior = draw(forward, self._draws(), model.make_rng("latent"))
-        tight = log_mean_exp(log_joint(model, forward, fixed(code)) - fixed(log_posterior))
-        # The same joint again, with a gradient through the codes alone; equal numbers are computed once by XLA.
-        unbound, variables = model.unbind()
-        keys = {"dropout": model.make_rng("dropout")}
-        joint, _ = apply(log_joint, unbound, fixed(variables), keys, forward, code, mutable=True)
-        loose = self._mean_bound(joint - log_posterior)
-        return -(tight + loose - fixed(loose))
+        code, log_posterior = draw(forward, self._draws(), forward.model.make_rng("latent"))
+        log_weights = _for_the_generative_part(forward, code, log_posterior)
+        bound = self._mean_bound(log_weights)
+
+        scored = jax.vmap(density(forward).fixed().log_prob)(code.reshape(*log_weights.shape, -1))
+        through_codes = self._bounds(_log_joint_through_codes(forward, code) - scored)
+        share = jax.nn.softmax(fixed(self._bounds(log_weights)), axis=1)
+        share = share if self.sticking_the_landing else jnp.square(share)
+        encoding = jnp.mean(jnp.sum(share * through_codes, axis=1), axis=0)
+        return -(bound + encoding - fixed(encoding))
 
 
 def importance_log_weights(forward: Forward, samples: int, key: Key[Array, ""]) -> Float[Array, "samples batch"]:
@@ -135,6 +164,22 @@ def log_joint(model: Autoencoder, forward: Forward, code: Float[Array, "rows lat
     batch = tile(forward.batch, samples)
     raw = model.decode(code, batch, forward.train)
     return (forward.likelihood.log_prob(batch.target, raw) + model.prior_log_prob(code)).reshape(samples, -1)
+
+
+def _for_the_generative_part(
+    forward: Forward, code: Float[Array, "rows latent"], log_posterior: Float[Array, "samples batch"]
+) -> Float[Array, "samples batch"]:
+    """Returns the log-weights with a gradient of the decoder and the prior alone."""
+    fixed = jax.lax.stop_gradient
+    return log_joint(forward.model, forward, fixed(code)) - fixed(log_posterior)
+
+
+def _log_joint_through_codes(forward: Forward, code: Float[Array, "rows latent"]) -> Float[Array, "samples batch"]:
+    """Returns `log_joint` with a gradient through the codes alone; equal numbers are computed once by XLA."""
+    unbound, variables = forward.model.unbind()
+    keys = {"dropout": forward.model.make_rng("dropout")}
+    joint, _ = apply(log_joint, unbound, jax.lax.stop_gradient(variables), keys, forward, code, mutable=True)
+    return joint
 
 
 def tile(tree: T, samples: int) -> T:

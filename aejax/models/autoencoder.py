@@ -52,6 +52,12 @@ class Density(Posterior, Protocol):
     def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """Returns log q(z | x) of one code for each example, in nats."""
 
+    def fixed(self) -> "Density":
+        """Returns the same density without a gradient of its parameters, so that `log_prob` has that of a code alone.
+
+        What it returns may be used inside a transformation of JAX.
+        """
+
 
 class Block(Part, Trainable):
     """Is one of the three parts of an autoencoder between example, code and output."""

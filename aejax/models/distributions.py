@@ -60,6 +60,10 @@ class Normal:
         """Returns the log-density of one code for each example, in nats."""
         return jnp.sum(normal_log_density(z, self.mean, self.scale), axis=1)
 
+    def fixed(self) -> "Normal":
+        """Returns the same distribution without a gradient of its parameters."""
+        return jax.lax.stop_gradient(self)
+
     def log_prob_each(self, z: Float[Array, "n latent"]) -> Float[Array, "n batch"]:
         """Returns the log-density of every code under every row's distribution, `[n, batch]`, in nats."""
 

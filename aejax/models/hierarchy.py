@@ -7,15 +7,14 @@ know of the layers: the latent, the prior, and a decoder that reads the lowest l
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.core import InputError, known
+from aejax.core import InputError, Variables, known
 from aejax.models import traits
 from aejax.models.autoencoder import Decoder, EncodeInputs, Latent, Prior
 from aejax.models.distributions import Normal
@@ -24,20 +23,40 @@ from aejax.models.layers import Activation, Stack
 from aejax.models.mlp import MLPDecoder
 from aejax.models.traits import Trait
 
-Conditional = Callable[[Float[Array, "batch _"]], Normal]
-"""The type of a function from a draw of one layer to the distribution of the next."""
+
+class Ladder(nn.Module):
+    """Computes the distribution of each layer given the one before, by hidden layers and a Gaussian for every pair."""
+
+    sizes: tuple[int, ...]
+    """Sizes of the stochastic layers, in the order in which each is given to the next."""
+    hidden: tuple[int, ...]
+    """Sizes of the deterministic layers between two stochastic ones."""
+    activation: Activation
+    """The function after each deterministic layer, by name."""
+
+    def setup(self) -> None:
+        """Makes the layers."""
+        self.stacks = [Stack(self.hidden, self.activation) for _ in self.sizes[1:]]
+        self.gaussians = [GaussianLatent(size) for size in self.sizes[1:]]
+
+    def __call__(self, number: int, z: Float[Array, "batch _"]) -> Normal:
+        """Returns the distribution of layer `number`, of 1 and above, given a draw of the layer before."""
+        return self.gaussians[number - 1](self.stacks[number - 1](z))
 
 
 @dataclass(frozen=True)
 class Chain:
     """Chains layers: the first is normal, and each following one is normal given the one before it.
 
-    The functions to the following layers are bound to the variables of a model, so that a chain is used where it was
-    made, and is no pytree: no transformation may take it elsewhere.
+    A ladder that is bound to the variables of a model is used where it was made, so that a chain is no pytree: no
+    transformation may take it elsewhere.
     """
 
     first: Normal
-    following: tuple[Conditional, ...]
+    ladder: Ladder
+    """What gives the distribution of each following layer."""
+    variables: Variables | None = None
+    """The ladder's variables; None where it is bound to a model's."""
 
     @property
     def mean(self) -> Float[Array, "batch latent"]:
@@ -59,8 +78,8 @@ class Chain:
         """
         part, total = self.first.sample_and_log_prob(jax.random.fold_in(key, 0), samples)
         parts = [part]
-        for number, following in enumerate(self.following, 1):
-            layer = following(parts[-1].reshape(-1, parts[-1].shape[-1]))
+        for number in range(1, len(self.ladder.sizes)):
+            layer = self._following(number, parts[-1].reshape(-1, parts[-1].shape[-1]))
             part, own = layer.sample_and_log_prob(jax.random.fold_in(key, number))
             parts.append(part.reshape(*total.shape, -1))
             total = total + own.reshape(total.shape)
@@ -71,43 +90,31 @@ class Chain:
 
     def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """Returns the log-density of all layers together, in nats."""
-        total, layer, start = jnp.zeros(z.shape[0]), self.first, 0
-        for following in (*self.following, None):
-            part = z[:, start : start + layer.mean.shape[1]]
-            total, start = total + layer.log_prob(part), start + part.shape[1]
-            if following is not None:
-                layer = following(part)
+        ends = list(itertools.accumulate(self.ladder.sizes))[:-1]
+        parts = jnp.split(z, ends, axis=1)
+        total = self.first.log_prob(parts[0])
+        for number, (below, part) in enumerate(itertools.pairwise(parts), 1):
+            total = total + self._following(number, below).log_prob(part)
         return total
+
+    def fixed(self) -> "Chain":
+        """Returns the same distribution without a gradient of its parameters; that of a code goes through all layers.
+
+        Raises `ValueError` for a chain whose ladder is not bound.
+        """
+        ladder, variables = self.ladder.unbind()
+        return Chain(self.first.fixed(), ladder, jax.lax.stop_gradient(variables))
 
     def _walk(self, choose: Callable[[int, Normal], Float[Array, "batch _"]]) -> Float[Array, "batch latent"]:
         parts = [choose(0, self.first)]
-        for number, following in enumerate(self.following, 1):
-            parts.append(choose(number, following(parts[-1])))
+        for number in range(1, len(self.ladder.sizes)):
+            parts.append(choose(number, self._following(number, parts[-1])))
         return jnp.concatenate(parts, axis=1)
 
-
-class Ladder(nn.Module):
-    """Computes the distribution of each layer given the one before, by hidden layers and a Gaussian for every pair."""
-
-    sizes: tuple[int, ...]
-    """Sizes of the stochastic layers, in the order in which each is given to the next."""
-    hidden: tuple[int, ...]
-    """Sizes of the deterministic layers between two stochastic ones."""
-    activation: Activation
-    """The function after each deterministic layer, by name."""
-
-    def setup(self) -> None:
-        """Makes the layers."""
-        self.stacks = [Stack(self.hidden, self.activation) for _ in self.sizes[1:]]
-        self.gaussians = [GaussianLatent(size) for size in self.sizes[1:]]
-
-    def __call__(self, number: int, z: Float[Array, "batch _"]) -> Normal:
-        """Returns the distribution of layer `number + 1`, given a draw of layer `number`."""
-        return self.gaussians[number](self.stacks[number](z))
-
-    def following(self) -> tuple[Conditional, ...]:
-        """Returns the functions from each layer to the distribution of the next."""
-        return tuple(partial(self, number) for number in range(len(self.sizes) - 1))
+    def _following(self, number: int, z: Float[Array, "batch _"]) -> Normal:
+        if self.variables is None:
+            return self.ladder(number, z)
+        return cast(Normal, self.ladder.apply(self.variables, number, z))
 
 
 @known
@@ -137,7 +144,7 @@ class HierarchicalLatent(Latent):
 
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Chain:
         """Returns the posterior over codes of `size`."""
-        return Chain(self.first(features), self.ladder.following())
+        return Chain(self.first(features), self.ladder)
 
 
 @known
@@ -177,7 +184,7 @@ class HierarchicalPrior(Prior):
 
     def _chain(self, rows: int) -> Chain:
         top = jnp.zeros((rows, self.sizes[-1]))
-        return Chain(Normal(top, jnp.ones_like(top)), self.ladder.following())
+        return Chain(Normal(top, jnp.ones_like(top)), self.ladder)
 
     def _reversed(self, z: Float[Array, "batch latent"], sizes: tuple[int, ...]) -> Float[Array, "batch latent"]:
         if z.shape[1] != sum(sizes):

@@ -59,6 +59,7 @@ def test_training_leaves_a_whole_run_directory(trained):
     assert [set(part) for part in content["provenance"]] == [{"step", "versions", "hardware", "commit"}]
 
 
+@pytest.mark.slow
 def test_tensorboard_mirrors_the_metrics(trained):
     assert any(path.stat().st_size > 100 for path in (trained / "tensorboard").iterdir())
 

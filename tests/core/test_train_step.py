@@ -350,6 +350,7 @@ def test_resumed_from_the_middle_training_ends_with_the_same_bits():
     same(epochs(start, 4, loss, optimizer), resumed)
 
 
+@pytest.mark.slow
 def test_learning_rates_under_vmap_are_the_runs_alone():
     loss, optimizer, start = begun()
     rates = jnp.asarray([0.01, 0.1, 0.5])

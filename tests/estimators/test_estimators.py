@@ -185,6 +185,7 @@ def test_the_density_is_in_the_units_of_the_rows_and_integrates_to_one():
     np.testing.assert_array_equal(drawn, made.sample(2000, random_state=0))
 
 
+@pytest.mark.slow
 def test_of_a_linear_decoder_the_density_is_the_normal_one_in_closed_form():
     """z ~ N(0, 1) and u | z ~ N(w z + b, I) in standardised units: u ~ N(b, w w' + I) (Tipping & Bishop 1999).
 

@@ -98,6 +98,7 @@ def test_codes_that_share_one_posterior_say_nothing_and_have_no_total_correlatio
     np.testing.assert_allclose(made, 0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_examples_that_are_told_apart_carry_the_logarithm_of_their_number():
     value = of_pass(MutualInformation(examples=16.0), 100.0 * np.arange(16)[:, None] * np.ones((1, 2)), 0.5)
     np.testing.assert_allclose(value.mean(), np.log(16), rtol=1e-5)
@@ -117,6 +118,7 @@ def test_the_number_of_examples_is_the_data_s_and_has_no_default():
     assert part.resolve(9).resolve(10) == part.resolve(9)
 
 
+@pytest.mark.slow
 def test_posteriors_whose_dimensions_depend_on_each_other_are_refused():
     model = VariationalAutoencoder(MLPEncoder(), HierarchicalLatent((2, 1)), BottomDecoder(MLPDecoder(), 2))
     for part in PARTS:

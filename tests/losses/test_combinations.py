@@ -60,7 +60,8 @@ LATENTS = {
 }
 UNITS = {name for name, latent in LATENTS.items() if isinstance(latent, Units)}
 TERMS = {cls.__name__: cls() for cls in known_subclasses(Term)} | {"DIP II": DIP(kind="II")}
-RATES = ("KL", "Capacity", "ImportanceWeighted", "CombinedImportanceWeighted", "PartiallyImportanceWeighted")
+WEIGHTED = ("ImportanceWeighted", "CombinedImportanceWeighted", "PartiallyImportanceWeighted", "DoublyReparameterised")
+RATES = ("KL", "Capacity", *WEIGHTED)
 SINGLE = ("FreeBits", "MutualInformation", "TotalCorrelation", "DimensionwiseKL")
 NEEDED = {
     "KLSparsity": {"sigmoid"},

@@ -77,6 +77,7 @@ def test_a_conditional_model_s_code_is_differentiated_by_the_example_alone(term,
     np.testing.assert_allclose(got, by_jacobian(model, variables, part.x, part.label), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_estimate_is_unbiased_and_fresh_for_every_key():
     one, many = contractive(Contractive()), contractive(Contractive(samples=4000))
     model, variables, part = built(one, DEEP)

@@ -63,6 +63,7 @@ def test_value_and_gradient_are_finite_where_codes_meet_and_where_they_are_far(k
     assert np.isfinite(slope).all()
 
 
+@pytest.mark.slow
 def test_the_gradient_of_imq_draws_far_codes_to_the_prior():
     codes = jnp.asarray([[30.0, 0.0], [-30.0, 0.0]])
     slope = jax.jit(jax.grad(lambda codes: MMD()(passed(codes)).mean()))(codes)

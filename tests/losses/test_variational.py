@@ -75,6 +75,7 @@ def test_a_scale_stays_positive_and_finite_for_any_output_of_its_layer(kind):
     assert np.all((np.asarray(scale) > 1e-5) & np.isfinite(np.log(scale)))
 
 
+@pytest.mark.slow
 def test_two_layers_have_the_densities_of_their_conditionals_and_sample_by_them():
     loss = Loss(Bernoulli(), ELBO)
     variables, part = built(TWO, loss)
@@ -82,10 +83,10 @@ def test_two_layers_have_the_densities_of_their_conditionals_and_sample_by_them(
     def measured(model, part):
         posterior = model.encode(part)
         z = posterior.sample(jax.random.key(3))
-        above = model.latent.ladder(0, z[:, :3])
-        below = model.prior.ladder(0, z[:, 3:])
+        above = model.latent.ladder(1, z[:, :3])
+        below = model.prior.ladder(1, z[:, 3:])
         own = posterior.log_prob(z), model.prior_log_prob(z), posterior.mean
-        return own, (posterior.first, above, below, model.latent.ladder(0, posterior.first.mean)), z
+        return own, (posterior.first, above, below, model.latent.ladder(1, posterior.first.mean)), z
 
     own, (first, above, below, middle), z = compiled.apply(measured, TWO, variables, {}, part)[0]
     log = lambda normal, z: stats.norm(normal.mean, normal.scale).logpdf(z).sum(axis=1)  # noqa: E731
@@ -93,7 +94,7 @@ def test_two_layers_have_the_densities_of_their_conditionals_and_sample_by_them(
     np.testing.assert_allclose(own[1], log(below, z[:, :3]) + stats.norm.logpdf(z[:, 3:]).sum(axis=1), rtol=1e-4)
     np.testing.assert_allclose(own[2], np.concatenate([first.mean, middle.mean], axis=1), rtol=1e-5)
     drawn = compiled.apply(lambda model: model.sample_prior(jax.random.key(0), 4000), TWO, variables, {})[0]
-    mean = compiled.apply(lambda model, z: model.prior.ladder(0, z), TWO, variables, {}, drawn[:, 3:])[0]
+    mean = compiled.apply(lambda model, z: model.prior.ladder(1, z), TWO, variables, {}, drawn[:, 3:])[0]
     standardised = (drawn[:, :3] - mean.mean) / mean.scale
     np.testing.assert_allclose([np.mean(standardised), np.std(standardised)], [0, 1], atol=0.05)
 

@@ -161,6 +161,7 @@ def run_folder(tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_the_command_writes_scores_and_says_what_share_is_flagged(run_folder, command, tmp_path):
     run, data = run_folder(0.5), tmp_path / "x.npz"
     loaded = aejax.load(run)

@@ -98,6 +98,7 @@ def test_with_another_posterior_it_comes_to_the_closed_form(rows):
     np.testing.assert_allclose(many, exact, atol=0.02)
 
 
+@pytest.mark.slow
 def test_more_samples_give_a_tighter_bound_on_average():
     variables, exact = linear(off=0.6, wider=0.6)
     many = Examples(jnp.repeat(REAL.x, 2000, axis=0))
@@ -168,6 +169,7 @@ def numpy_log_weights(params, x, z):
     return likelihood + stats.norm.logpdf(z).sum(axis=2) - posterior.logpdf(z).sum(axis=2)
 
 
+@pytest.mark.slow
 def test_an_example_s_estimate_does_not_depend_on_the_others_of_its_batch():
     variables, exact = linear(off=0.3)
     measure = NegativeLogLikelihood(Gaussian(S), 20_000)

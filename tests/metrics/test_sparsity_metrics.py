@@ -64,6 +64,7 @@ def test_sparsity_of_known_codes():
     assert (above["l0"], above["dead_units"]) == (0.5, 3)
 
 
+@pytest.mark.slow
 def test_streamed_sums_are_those_of_the_whole_part():
     rng = np.random.default_rng(2)
     codes = np.maximum(rng.normal(-1, 1, (30, 9)), 0).astype(np.float32)

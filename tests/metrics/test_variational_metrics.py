@@ -151,6 +151,7 @@ def test_a_published_likelihood_is_compared_with_one_of_as_many_samples_only(tin
         assert ("nll_5000_nats 80, which was not measured" in capsys.readouterr().out) == (met is None)
 
 
+@pytest.mark.slow
 def test_an_estimate_of_many_batches_is_the_mean_over_all_examples(tiny, monkeypatch):
     trained = aejax.fit(experiment_of(tiny, ONE, epochs=1), dataset=tiny.dataset)
     part = tiny.dataset.test  # ten examples: batches of four, four and two

@@ -70,6 +70,7 @@ def test_a_prior_s_density_is_the_mixture_s_and_integrates_to_one(prior):
     np.testing.assert_allclose(np.trapezoid(np.exp(log_density), grid), 1, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", PRIORS, ids=["mixture", "vamp"])
 def test_draws_have_the_mixture_s_mean_and_covariance(prior):
     model, variables, _ = built(prior, latent=2)
@@ -133,6 +134,7 @@ def test_the_gradient_of_the_rate_reaches_pseudo_inputs_and_encoder_by_two_ways(
     assert np.abs(gradient["latent"]["scale"]["kernel"]).max() > 0
 
 
+@pytest.mark.slow
 def test_pseudo_inputs_meet_the_encoder_as_in_evaluation():
     model, variables, part = built(VampPrior(3), norm="batch", dropout=0.5)
     z = jnp.zeros((2, 1))

@@ -69,6 +69,7 @@ def test_the_nearest_code_is_the_one_that_brute_force_finds(codes, dimension, se
     np.testing.assert_array_equal(jax.jit(nearest)(vectors, book), distances(vectors, book).argmin(1))
 
 
+@pytest.mark.slow
 @EITHER
 def test_each_slot_holds_its_nearest_code_exactly(learning):
     latent = dataclasses.replace(STILL, learning=learning)
@@ -83,6 +84,7 @@ def test_each_slot_holds_its_nearest_code_exactly(learning):
     assert len(set(index)) == 5
 
 
+@pytest.mark.slow
 def test_the_slots_of_a_convolutional_encoder_are_the_places_of_its_maps():
     model = Autoencoder(ConvEncoder((4, 3)), VectorQuantised(4, 2, 6), ConvDecoder((2, 2)), (7, 8, 1))
     x = jnp.asarray(RNG.uniform(size=(5, 7, 8, 1)), jnp.float32)
@@ -190,6 +192,7 @@ def test_a_dead_code_moves_to_a_feature_of_the_batch_once_its_time_is_up(learnin
     assert unused == [[1, 1], [2, 2], [0, 0], [0, 0]]
 
 
+@pytest.mark.slow
 def test_the_first_batch_places_the_codes_that_it_leaves_unused_by_its_key():
     latent = VectorQuantised(2, 3, 30, decay=0.0)
     start = initial(latent, FEATURES)

@@ -190,6 +190,7 @@ def test_tags_are_added_and_a_name_takes_the_place_of_another(tmp_path):
     assert read_notes(tmp_path) == Notes()
 
 
+@pytest.mark.slow
 def test_training_says_how_it_ended(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         stop_after(patch, 2)

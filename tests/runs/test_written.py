@@ -54,6 +54,7 @@ def test_a_file_of_codes_decodes_to_what_it_did(folder):
     np.testing.assert_allclose(decoded, np.load("bits.npz")["decoded"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_adds_files_to_its_folders_and_none_is_lost(folder):
     (run,) = (folder / "run" / "small").iterdir()
     before = json.loads((run / "experiment.json").read_text())

@@ -32,6 +32,7 @@ def test_workers_share_a_sweep(tmp_path, capsys):
     assert len({result.provenance["worker"] for result in results}) == 2
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_preempted_starts_anew(tmp_path):
     (job,) = cluster.submit(Waits(tmp_path), 1, tmp_path / "jobs")
     with cluster.running([job]):

@@ -83,6 +83,7 @@ def test_a_damaged_state_is_trained_again(base, tmp_path, caplog):
     assert "is damaged" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_trial_that_ended_early_is_trained_again_to_where_it_ended(base, tmp_path):
     axes = {RATE: [1e-30], "epochs": [9]}  # which changes nothing
     made = worked(tmp_path / "sweep", base, axes, selection=EarlyStopping(2), keep=0)

@@ -192,6 +192,7 @@ def test_further_values_and_seeds_are_added_and_only_they_are_trained(base, tmp_
     assert len(Sweep.open(tmp_path / "sweep").trials) == 4
 
 
+@pytest.mark.slow
 def test_a_worker_of_the_shorter_plan_leaves_what_others_are_training(base, tmp_path):
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0]}))
     Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}))
@@ -243,6 +244,7 @@ def test_without_validation_nothing_is_the_best_and_it_is_said_why(base, tmp_pat
         found.best_trial  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_living_worker_s_claims_do_not_grow_old(base, tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "LEASE", 0.6)
     made = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0]}))

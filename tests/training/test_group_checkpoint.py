@@ -94,6 +94,7 @@ def test_what_was_trained_on_other_data_is_not_gone_on_with(tiny, members, tmp_p
     assert any("was trained on other data: its trials start again" in message for message in caplog.messages)
 
 
+@pytest.mark.slow
 def test_who_no_longer_waits_for_a_population_stops_it_and_it_is_kept(tiny, members, tmp_path):
     undisturbed = list(population.fit_each(members, dataset=tiny.dataset))
     stopped = population.fit_each(members, dataset=tiny.dataset, keep=tmp_path)
@@ -125,6 +126,7 @@ def test_a_group_that_was_begun_goes_on_when_others_of_its_population_have_ended
     assert_same_bits(rest, undisturbed[2:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "options"),
     [({"optimizer": SGD(1e-3)}, {}), ({}, {"selection": EarlyStopping(5)}), ({"epochs": 8}, {})],

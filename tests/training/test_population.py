@@ -318,6 +318,7 @@ def test_the_memory_of_validation_counts(tiny):
     assert needed["many"] > needed["few"] + 3 * 4 * 1024  # a float for each example and member, at the very least
 
 
+@pytest.mark.slow
 def test_the_compiled_program_takes_at_least_what_its_budget_says(tiny):
     trials = plan.grid(tiny.experiment, {"seed": [0, 1, 2, 3]})
     members = [trial.experiment.resolve(tiny.dataset) for trial in trials]

@@ -108,6 +108,7 @@ def test_what_cannot_be_pretrained_is_refused(tiny, model, count, message):
         pretraining.layers(stack(model), [LAYER] * count, tiny.dataset)
 
 
+@pytest.mark.slow
 def test_parameters_of_another_model_are_no_start(tiny):
     params = aejax.fit(stack(FREE), dataset=tiny.dataset).state.params
     other = stack(FREE.clone(latent=Plain(2, "sigmoid")))

@@ -60,7 +60,7 @@ def test_rows_inside_an_epoch_are_no_epochs_where_epochs_are_timed_and_counted()
     assert report.result(trained, {}, 1)["epochs"] == 3
 
 
-@pytest.mark.parametrize("kept", [2, 5, 6, 9, 12])
+@pytest.mark.parametrize("kept", [5, *(pytest.param(step, marks=pytest.mark.slow) for step in (2, 6, 9, 12))])
 def test_a_run_resumed_from_any_step_ends_with_the_same_bits(tmp_path, kept):
     saving = Saving(save_steps=1, keep=100)
     whole = loop.train(STEPS, folder=tmp_path, dataset=DATASET, saving=saving)
