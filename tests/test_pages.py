@@ -95,7 +95,7 @@ def test_the_python_of_the_page_on_trackers_runs(tmp_path):
     assert live == later
     assert live.splitlines()[0] == "ae-keras 0.001"
     assert live.splitlines()[-1] == "done"
-    assert [line.split()[0] for line in live.splitlines()[1:-2]] == ["train", "test"]
+    assert [line.split()[0] for line in live.splitlines()[1:-2]] == ["train", "validation", "test"]
 
 
 @pytest.mark.slow

@@ -102,5 +102,6 @@ class TensorBoardMirror:
 
         if self._writer is None:
             self.folder.mkdir(exist_ok=True)
-            self._writer = EventsWriter(str(self.folder / "events"))
+            part = len([*self.folder.iterdir()])  # else one that is opened in the same second takes its name
+            self._writer = EventsWriter(str(self.folder / "events"), f".{part}")
         return self._writer

@@ -9,9 +9,13 @@ import sys
 import threading
 
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 import aejax
+from aejax.cli import main
 from aejax.core import InputError, Stopped
+from aejax.evaluation import finish
 from aejax.runs import Run
 from aejax.runs.files import locked
 from aejax.tracking import Opened, TensorBoard, Tracking, replay, sending
@@ -198,3 +202,36 @@ def test_a_tracker_that_cannot_be_used_any_more_is_warned_of_when_a_run_goes_on(
     (plain / "tracking.json").write_text("damaged")
     assert not Tracking(resumed=plain).trackers
     (plain / "tracking.json").unlink()
+
+
+def on_the_board(run):
+    """What TensorBoard reads of a run: (tag, step, number or size of the picture)."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = []
+    for file in sorted((run / "tensorboard").iterdir()):
+        content = file.read_bytes()
+        while content:
+            size = int.from_bytes(content[:8], "little")
+            event = Event.FromString(content[12 : 12 + size])
+            content = content[16 + size :]
+            for value in event.summary.value:
+                image = (value.image.width, value.image.height)
+                found.append((value.tag, event.step, image if value.HasField("image") else value.simple_value))
+    return found
+
+
+def test_the_board_has_test_metrics_and_figures_and_is_written_again_the_same(tmp_path, monkeypatch, capsys):
+    trained = loop.train(FEW, DATASET, folder=tmp_path)
+    monkeypatch.setattr("aejax.evaluation.suite.measure", lambda *_, **__: {"loss_nats": 1.0})
+    monkeypatch.setattr("aejax.evaluation.suite.draw", lambda *_: {"loss": Figure((3, 2), dpi=20)})
+    finish(trained, DATASET, shown=False)
+    live = on_the_board(trained.run.path)
+    assert ("loss_nats/test", 15, 1.0) in live
+    ((tag, step, size),) = [event for event in live if event[0].startswith("figures/")]
+    with Image.open(trained.run.path / "figures" / "loss.png") as figure:
+        assert (tag, step, size) == ("figures/loss", 15, figure.size)
+    monkeypatch.setattr(sys, "argv", ["aejax", "track", str(trained.run.path), "--to", "tensorboard"])
+    main()
+    assert capsys.readouterr().out == f"tensorboard: {trained.run.path / 'tensorboard'}\n"
+    assert on_the_board(trained.run.path) == live
