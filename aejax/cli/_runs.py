@@ -121,6 +121,29 @@ class RunsNoteCommand:
         print_table(("", self.run.name), rows)
 
 
+@dataclass(frozen=True)
+class TrackCommand:
+    """Sends a run to trackers: its settings, all rows of metrics so far, and once it is done test metrics and figures.
+
+    What a tracked run holds already is not sent again, so that of a run in training the same command later sends the
+    rest. Where runs go is what the trackers' own variables say, as WANDB_PROJECT, WANDB_MODE=offline,
+    MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME; by default it is the project or experiment aejax. `aejax train
+    --track` sends a run while it trains.
+    """
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+    to: tuple[Literal["wandb", "mlflow", "tensorboard"], ...]
+    """The trackers; tensorboard writes the folder of that name in the run directory anew."""
+
+    def __call__(self) -> None:
+        """Sends the run, and prints where it is found."""
+        from aejax.tracking import replay
+
+        for name, where in replay(self.run, self.to).items():
+            print(f"{name}: {where}")
+
+
 def _cells(runs: list[Any], column: str) -> list[str]:
     return [run.shown(column) for run in runs]
 

@@ -57,6 +57,7 @@ def finish(
         if shown:
             show(trained, metrics, "test", len(held.test))
         pictures = in_order(draw(trained, held, run.path / "figures", shown)) if figures else []
+        run.mirror_result(metrics, int(trained.state.step), pictures)
     if shown:
         page = with_imports(f"aejax report {run.path}", trained.experiment.name)
         first = f"open {pictures[0].relative_to(run.path)} first" if pictures else "no figures are drawn"

@@ -17,7 +17,7 @@ import logging
 import math
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -233,6 +233,11 @@ class Run:
         """Writes the results of a run, such as its test metrics, to result.json: it is done."""
         write_atomically(self.path / "result.json", json_text(result, indent=2))
         write_state(self.path, "done")
+
+    def mirror_result(self, test: Mapping[str, float], step: int, figures: Sequence[Path]) -> None:
+        """Mirrors test metrics and figures, which were measured and drawn after a step, to TensorBoard."""
+        self._board.write([{"split": "test", "step": step, **test}])
+        self._board.show(figures, step)
 
     def result(self) -> dict[str, Any] | None:
         """Returns what `write_result` has written; None where nothing has been, or where it is damaged."""
