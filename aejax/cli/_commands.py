@@ -31,6 +31,7 @@ from aejax.cli._experiments import (
 from aejax.cli._export import ExportCommand, ImportCommand
 from aejax.cli._features import FeaturesCommand
 from aejax.cli._generation import ExploreCommand, InterpolateCommand, SampleCommand
+from aejax.cli._report import ReportCommand
 from aejax.cli._runs import RunsCommand, RunsNoteCommand, TrackCommand
 from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
 
@@ -56,6 +57,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "decompress": DecompressCommand,
     "probe": ProbeCommand,
     "figures": FiguresCommand,
+    "report": ReportCommand,
     "features": FeaturesCommand,
     "explore": ExploreCommand,
     "export": ExportCommand,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from aejax.core import InputError, Stopped
+from aejax.core import InputError, Progress, Stopped
 from aejax.runs import stopping
 
 Split = Literal["train", "validation", "test"]
@@ -131,8 +131,6 @@ def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
     Yields:
         An observer of the sweep, which moves the bar.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     def said() -> str:
         return f"stopped with {finished()} of {total} trials finished; the same command goes on"
@@ -140,18 +138,17 @@ def watched(total: int, finished: Callable[[], int]) -> Iterator[Any]:
     def stop(number: int, frame: Any) -> None:
         raise Stopped(said(), number)
 
-    columns = (TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
-    with Progress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True)) as bar:
-        task, epochs = bar.add_task("trials", total=total, completed=finished(), status="compiling"), 0
+    with Progress("trials", total, finished(), status="compiling", shown=True) as bar:
+        done, epochs = finished(), 0
 
         def show(rows: Any, state: Any) -> None:
-            nonlocal epochs
+            nonlocal done, epochs
             trained = sum(row["split"] == "train" for row in rows)
             if trained:
                 epochs += trained
-                bar.update(task, status=f"{epochs:,} epochs")
             else:  # a trial has its result, or a worker may have one
-                bar.update(task, completed=finished())
+                done = finished()
+            bar.update(done, f"{epochs:,} epochs")
 
         with (
             stopping.in_time(said),

@@ -111,10 +111,10 @@ class RunsNoteCommand:
     def __call__(self) -> None:
         """Writes what is given beside what was said before, and prints all of it."""
         from aejax.core import print_table
-        from aejax.runs import Notes, add_notes, listing, read_notes
+        from aejax.runs import Notes, add_notes, listing, no_run, read_notes
 
         if [run.path for run in listing.find_runs(self.run)] != [self.run]:
-            raise InputError(f"{self.run} is not a run directory: give a folder like runs/NAME/ID")
+            raise no_run(self.run)
         add_notes(self.run, Notes(self.name, self.tag, self.note))
         notes = read_notes(self.run)
         rows = [("name", notes.name or ""), ("tags", " ".join(notes.tags)), ("note", notes.note or "")]

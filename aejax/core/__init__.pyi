@@ -81,8 +81,15 @@ from .population import (
     init_members as init_members,
     train_members as train_members,
 )
+from .progress import (
+    Progress as Progress,
+)
 from .pytrees import (
     pytree as pytree,
+)
+from .sessions import (
+    is_interactive as is_interactive,
+    is_notebook as is_notebook,
 )
 from .settings import (
     Number as Number,

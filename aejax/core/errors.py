@@ -4,6 +4,7 @@ import difflib
 import errno
 import signal
 from collections.abc import Iterable
+from typing import Any
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES)
 """The system's error numbers that are the fault of the disk and not of the program."""
@@ -33,6 +34,9 @@ class HostLost(RuntimeError):  # noqa: N818 - it says what happened
 
 class Stopped(RuntimeError):  # noqa: N818 - it is a request that was carried out, not an error
     """Says that work was asked to stop and has saved its state; the message says how to go on."""
+
+    trained: Any = None
+    """What was trained until then, an `aejax.trained.Trained`, where one run was; None: there is none."""
 
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:
         """Takes the message, and the number of the signal that asked for the stop."""

@@ -77,7 +77,7 @@ class ExperimentEstimator(BaseEstimator):
         chosen = self._chosen()
         chosen = dataclasses.replace(chosen, batch_size=min(chosen.batch_size, len(x))).on_arrays()
         part, none = Examples(rows), Examples(rows[:0])
-        self.trained_ = training.fit(chosen, Dataset(chosen.data.name, part, none, none)).for_use
+        self.trained_ = training.train(chosen, Dataset(chosen.data.name, part, none, none)).for_use
         return self
 
     def _chosen(self) -> Experiment:

@@ -15,6 +15,9 @@ from .report import (
     verdict as verdict,
     write_study as write_study,
 )
+from .run_page import (
+    report_page as report_page,
+)
 from .suite import (
     SAMPLES as SAMPLES,
     draw as draw,

@@ -2,19 +2,22 @@
 
 STYLE = """
 body { max-width: 76rem } input { font: inherit; padding: .3rem .5rem; width: 22rem } button { font: inherit }
-.bar { position: sticky; top: 0; background: #fff; padding: .6rem 0; z-index: 2 } .bar .note { margin-left: 1rem }
+.bar { position: sticky; top: 0; background: var(--paper); padding: .6rem 0; z-index: 2 }
+.bar .note { margin-left: 1rem }
 #units th { top: 0 } #units td:last-child, #units th:last-child { text-align: left }
 #units td { max-width: 24rem; overflow: hidden; text-overflow: ellipsis }
-#units tr.shown { cursor: pointer } #units tr.shown td:first-child { color: #0072B2; text-decoration: underline }
-.card { border-top: 1px solid #ddd; padding: .8rem 0; content-visibility: auto; contain-intrinsic-size: auto 12rem }
+#units tr.shown { cursor: pointer } #units tr.shown td:first-child { color: var(--accent); text-decoration: underline }
+.card { border-top: 1px solid var(--line); padding: .8rem 0; content-visibility: auto;
+  contain-intrinsic-size: auto 12rem }
 .card h3 { margin: 0 0 .4rem; font-size: 1rem } .card h3 .note { font-weight: 400; margin-left: .6rem }
 .beside { display: flex; gap: 1.2rem; align-items: flex-start } .beside > div { min-width: 0 }
 .strip { display: flex; flex-wrap: wrap; gap: 4px } .strip figure, .row figure { margin: 0 }
 .strip figcaption, .row figcaption { font-size: .72rem; text-align: center }
 .cut { background-repeat: no-repeat; image-rendering: pixelated }
 .row img { image-rendering: pixelated; display: block }
-.context { font-size: .88rem; white-space: pre-wrap; margin: .12rem 0 } .context .value { color: #777; font-size: .8rem;
-  display: inline-block; width: 3.6rem; text-align: right; margin-right: .7rem } .at { outline: 1px solid #b54a00 }
+.context { font-size: .88rem; white-space: pre-wrap; margin: .12rem 0 }
+.context .value { color: var(--faint); font-size: .8rem;
+  display: inline-block; width: 3.6rem; text-align: right; margin-right: .7rem } .at { outline: 1px solid var(--bad) }
 .histogram { flex: 0 0 165px }
 .card table { font-size: .82rem } .card td, .card th { padding: .1rem .5rem } .card th { position: static }
 """
@@ -51,14 +54,15 @@ function histogram(card) {
   const most = Math.log1p(Math.max(...card.counts)), wide = 5, high = 60, used = card.counts.findLastIndex(n => n) + 1;
   const bars = card.counts.slice(0, used).map((count, place) => {
     const tall = most ? high * Math.log1p(count) / most : 0;
-    return `<rect x="${place * wide}" y="${high - tall}" width="${wide - 1}" height="${tall}" fill="#0072B2">` +
+    return `<rect x="${place * wide}" y="${high - tall}" width="${wide - 1}" height="${tall}" fill="var(--accent)">` +
       `<title>${count}</title></rect>`;
   }).join("");
   const end = card.end * used / card.counts.length;
   const drawn = make("div", "histogram");
   drawn.innerHTML = `<svg width="${Math.max(used * wide, 70)}" height="${high + 14}"><line x1="0" x2="${used * wide}"` +
-    ` y1="${high}" y2="${high}" stroke="#999"/>${bars}<text y="${high + 12}" font-size="10" fill="#555">0</text>` +
-    `<text x="${Math.max(used * wide, 70)}" y="${high + 12}" font-size="10" fill="#555" text-anchor="end">` +
+    ` y1="${high}" y2="${high}" stroke="#999"/>${bars}` +
+    `<text y="${high + 12}" font-size="10" fill="var(--faint)">0</text>` +
+    `<text x="${Math.max(used * wide, 70)}" y="${high + 12}" font-size="10" fill="var(--faint)" text-anchor="end">` +
     `${number(end)}</text></svg>`;
   return drawn;
 }

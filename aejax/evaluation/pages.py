@@ -10,18 +10,28 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+:root { color-scheme: light dark; --paper: #fff; --ink: #222; --faint: #555; --line: #ddd; --wash: #f4f4f4;
+  --hover: #f7fbff; --accent: #0072b2; --good: #11773a; --bad: #b03a2e }
+@media (prefers-color-scheme: dark) { :root { --paper: #18191b; --ink: #e6e6e3; --faint: #a3a3a0; --line: #37393c;
+  --wash: #232528; --hover: #20262c; --accent: #5ab4ea; --good: #5fc587; --bad: #f08a7d } }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+  background: var(--paper); color: var(--ink) }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
-table { border-collapse: collapse } td, th { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
-th { cursor: pointer; user-select: none; background: #f4f4f4; position: sticky; top: 0 }
+table { border-collapse: collapse }
+td, th { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right }
+th { cursor: pointer; user-select: none; background: var(--wash); position: sticky; top: 0 }
 th[aria-sort=ascending]::after { content: " \\2191" } th[aria-sort=descending]::after { content: " \\2193" }
-td, th { white-space: nowrap } tbody tr:hover { background: #f7fbff } .best { font-weight: 600 } .note { color: #555 }
+td, th { white-space: nowrap } tbody tr:hover { background: var(--hover) } .best { font-weight: 600 }
+.note { color: var(--faint) }
 figure { display: inline-block; margin: .5rem 1rem .5rem 0; vertical-align: top; max-width: 100% }
-figcaption { font-size: .85rem; color: #555; max-width: 34rem } img { max-width: 100% }
+figcaption { font-size: .85rem; color: var(--faint); max-width: 34rem } img { max-width: 100%; height: auto }
+figure > img { background: #fff }
 .scroll { overflow: auto; max-height: 36rem } code { font-size: .85rem }
-pre { background: #f4f4f4; padding: .6rem; white-space: pre-wrap; font-size: .85rem } dt { font-weight: 600 }
-td:has(code), th.left { text-align: left }
+pre { background: var(--wash); padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem }
+dt { font-weight: 600 } td:has(code), th.left, td.left { text-align: left }
+@media (prefers-color-scheme: dark) { figure > img { filter: brightness(.88); border-radius: 4px } }
 """
+"""The look of all pages, which is light or dark as the reader's system is."""
 
 
 def document(title: str, body: str, script: str, style: str = "") -> str:
@@ -33,7 +43,8 @@ def document(title: str, body: str, script: str, style: str = "") -> str:
         script: the JavaScript that makes tables sortable and the like.
         style: rules of the page's own, after those of all pages.
     """
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}{style}</style>'
+    scale = '<meta name="viewport" content="width=device-width, initial-scale=1">'  # or a phone shrinks the page
+    head = f'<meta charset="utf-8">{scale}<title>{html.escape(title)}</title><style>{STYLE}{style}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}<script>{script}</script></body></html>\n'
 
 

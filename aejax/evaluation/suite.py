@@ -5,7 +5,7 @@ A new one is added to `SUITE`; training, `aejax eval` and `aejax figures` use al
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -95,12 +95,12 @@ def _warn_of_examples(trained: Trained, part: Examples) -> None:
         )
 
 
-def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
+def draw(trained: Trained, dataset: Dataset) -> figures.Pictures:
     """Draws the figures of every evaluation that suits the experiment, by the name of their file.
 
-    What cannot be drawn is left out, with one line of warning.
+    A notebook shows them. What cannot be drawn is left out, with one line of warning.
     """
-    drawn: dict[str, Figure] = {}
+    drawn = figures.Pictures()
     for evaluation in (one for one in SUITE if one.suits(trained.experiment)):
         try:
             drawn |= evaluation.draw(trained, dataset)
@@ -134,15 +134,18 @@ def draw_basics(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 def draw_loss(trained: Trained) -> Figure:
     """Draws the history, and what the run's result says of the test part at its end."""
-    history = [*trained.history, *_test_row(trained)]
-    parts = ", ".join(dict.fromkeys(row["split"] for row in history))
-    return figures.loss_curves(history, title=f"Loss and its terms, parts: {parts}")
+    return loss_figure(trained.history, None if trained.run is None else trained.run.result())
 
 
-def _test_row(trained: Trained) -> list[dict[str, Any]]:
-    """Returns a row of the metrics on test that the history has too, from the result of the run, where it is there."""
-    last = trained.history[-1]
-    result = None if trained.run is None else trained.run.result()
+def loss_figure(history: Sequence[dict[str, Any]], result: dict[str, Any] | None) -> Figure:
+    """Draws rows of metrics, and what the content of a result.json says of the test part, where it is of their end."""
+    rows = [*history, *_test_row(history[-1], result)]
+    parts = ", ".join(dict.fromkeys(row["split"] for row in rows))
+    return figures.loss_curves(rows, title=f"Loss and its terms, parts: {parts}")
+
+
+def _test_row(last: dict[str, Any], result: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Returns a row of the metrics on test that the last row has too, from the result, where it is there."""
     if result is None or result.get("epochs") != last["epoch"]:
         return []
     shared = {name: value for name, value in result["test"].items() if name in last and value is not None}

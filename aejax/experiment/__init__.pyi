@@ -36,6 +36,12 @@ from .serialization import (
     from_json as from_json,
     to_json as to_json,
 )
+from .showing import (
+    changed_in_words as changed_in_words,
+    model_in_words as model_in_words,
+    settings_of as settings_of,
+    settings_table as settings_table,
+)
 from .variation import (
     replace_at as replace_at,
     vary as vary,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from aejax.core import Adam, Examples, InputError, Optimizer, known, positive
 from aejax.data import ARRAYS, Data, Dataset, Preprocess
-from aejax.experiment import _families  # noqa: F401
+from aejax.experiment import _families, showing  # noqa: F401
 from aejax.experiment.checks import check, check_rates
 from aejax.losses import Loss
 from aejax.metrics import Detector, Reference, describe
@@ -114,6 +114,18 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.expected is not None:
             object.__setattr__(self, "expected", self._own(self.expected))
+
+    def __repr__(self) -> str:
+        """Returns what it is in a line, and in which settings it differs from the registered one of its name."""
+        return showing.in_a_line(self)
+
+    def __str__(self) -> str:
+        """Returns the tree of all settings, and beside those that differ what is registered."""
+        return showing.as_tree(self)
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the line, and the tree."""
+        return showing.in_a_notebook(self)
 
     def resolve(self, dataset: Dataset) -> "Experiment":
         """Checks every setting against the data, and fills in what only the data can say.

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 GRACE = 15.0
@@ -26,8 +26,8 @@ RESCUE = 10.0
 
 
 @contextmanager
-def requests() -> Iterator[Callable[[], int]]:
-    """Turns the first Ctrl-C or SIGTERM into a request to stop, for the length of the context.
+def requests(terminated: bool = True) -> Iterator[Callable[[], int]]:
+    """Turns the first Ctrl-C into a request to stop, or SIGTERM where `terminated`, for the length of the context.
 
     It yields a function that returns the number of the signal, or 0 before it. A second Ctrl-C interrupts as
     usual. In another thread than the main one nothing is changed.
@@ -42,7 +42,7 @@ def requests() -> Iterator[Callable[[], int]]:
         signal.signal(signal.SIGINT, interrupt)
 
     interrupt = signal.getsignal(signal.SIGINT)
-    with handling(signal.SIGINT, request), handling(signal.SIGTERM, request):
+    with handling(signal.SIGINT, request), handling(signal.SIGTERM, request) if terminated else nullcontext():
         yield lambda: numbers[0] if numbers else 0
 
 

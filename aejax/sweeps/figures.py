@@ -12,6 +12,7 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from aejax.evaluation.figures import Picture, Pictures
 from aejax.evaluation.figures.images import image_rows
 from aejax.evaluation.figures.style import LINES
 from aejax.sweeps._thumbnails import read_thumbnails
@@ -32,12 +33,12 @@ _SHADES = ListedColormap(colormaps["viridis"](np.linspace(0, 0.88, 256)))
 """Without the end that is hardly seen on white."""
 
 
-def draw_sweep(summary: Summary) -> dict[str, Figure]:
+def draw_sweep(summary: Summary) -> Pictures:
     """Draws every figure that the sweep's axes allow, by name; none of trials that have no result."""
     rows, label = summary.rows, summary.label
     paths = varied(rows)
     numeric = _numeric(rows, paths)
-    drawn = {"curves": curves(summary)}
+    drawn = Pictures(curves=curves(summary))
     if not any(row.values for row in rows):
         return drawn
     if len(paths) == 1 and numeric:
@@ -51,7 +52,8 @@ def draw_sweep(summary: Summary) -> dict[str, Figure]:
         by = next(path for path in paths if path != across)
         if len(_values(rows, by)) <= MOST_LINES:
             drawn["along"] = along(rows, across, label, by=by)
-    return drawn | multiples(summary)
+    drawn |= multiples(summary)
+    return drawn
 
 
 def _numeric(rows: Sequence[SummaryRow], paths: Sequence[str]) -> list[str]:
@@ -112,7 +114,7 @@ def plane(rows: Sequence[SummaryRow], paths: tuple[str, str], metric: str) -> Fi
     for row in rows:
         place = down.index(row.settings[paths[0]]), across.index(row.settings[paths[1]])
         means[place], said[place] = row.mean, _said(row)
-    figure = Figure(figsize=(1.6 + 0.75 * len(across), 1.2 + 0.5 * len(down)), layout="constrained")
+    figure = Picture(figsize=(1.6 + 0.75 * len(across), 1.2 + 0.5 * len(down)), layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(means, cmap="viridis", aspect="auto")
     low, high = np.nanmin(means), np.nanmax(means)
@@ -315,7 +317,7 @@ def _colours(summary: Summary, figure: Figure, axes: Axes) -> tuple[str | None, 
 
 
 def _canvas(width: float = 5.5) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, 3.4), layout="constrained")
+    figure = Picture(figsize=(width, 3.4), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

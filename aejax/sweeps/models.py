@@ -37,7 +37,7 @@ from aejax.sweeps.plan import Trial
 from aejax.sweeps.result import Result
 from aejax.sweeps.store import Sweep
 from aejax.sweeps.summary import summarise
-from aejax.trained import Trained
+from aejax.trained import History, Trained
 from aejax.training import Observer
 
 log = logging.getLogger("aejax")
@@ -103,7 +103,7 @@ def kept_model(sweep: Sweep, trial: Trial) -> Trained | None:
         log.warning("%s is damaged (%s): the trial is trained again", path, first_line(error))
         return None
     parts = jax.tree.map(jnp.asarray, parts)
-    shared = (dataset.shape, parts["preprocess"], parts["state"], rows)
+    shared = (dataset.shape, parts["preprocess"], parts["state"], History(rows))
     return Trained(experiment, *shared, data=DataRecord.of(dataset), reference=parts.get("reference"))
 
 

@@ -72,6 +72,13 @@ def sweep_page(summary: Summary, figures: dict[str, Figure]) -> str:
     return pages.document(f"Sweep of {sweep.trials[0].experiment.name}", "\n".join(parts), SORT)
 
 
+def in_a_notebook(summary: Summary) -> str:
+    """Returns what a notebook shows of a sweep: how far it is, the best setting, and the table of all settings."""
+    style = "<style>.aejax-sweep .best { font-weight: 600 } .aejax-sweep pre { white-space: pre-wrap }</style>"
+    line = f"<p>{html.escape(repr(summary))}</p>"
+    return f'<div class="aejax-sweep">{style}{line}{_best(summary)}{_settings_table(summary)}</div>'
+
+
 def _best(summary: Summary) -> str:
     """Says which setting is the best, with the command that trains it, or why none is."""
     if summary.best is None:

@@ -13,11 +13,12 @@ that were claimed together with it, and they go on where they were.
 """
 
 import contextlib
+import html
 import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,7 @@ from aejax.runs import commit, locked, read_json, versions, write_atomically
 from aejax.sweeps import claims, plan
 from aejax.sweeps.objective import Objective, why_unranked
 from aejax.sweeps.plan import Trial
+from aejax.sweeps.reading import Reader
 from aejax.sweeps.result import Result
 
 log = logging.getLogger("aejax")
@@ -54,6 +56,20 @@ class Sweep:
     """By which metric trials are compared; None where an older version, which did not say, began the sweep."""
     made: list[dict[str, Any]] = field(default_factory=list)
     """How trials came into the plan: `date`, `commit`, `command` where there was one, and the number of `trials`."""
+
+    def __repr__(self) -> str:
+        """Returns what it is in a line: experiment, folder, and how many trials have a result."""
+        names = " and ".join(dict.fromkeys(trial.experiment.name for trial in self.trials))
+        return f"Sweep({names}, {self.folder}, {len(self.finished())} of {len(self.trials)} trials finished)"
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the results by setting, or the line before the first of them."""
+        from aejax.sweeps.summary import summarise  # here, as it reads sweeps
+
+        try:
+            return summarise(self)._repr_html_()
+        except InputError as error:
+            return f"<p>{html.escape(repr(self))}: {html.escape(str(error))}</p>"
 
     @classmethod
     def create(
@@ -136,14 +152,15 @@ class Sweep:
                 unlike = self.records[name].unlike(record)
                 raise InputError(f"{self.folder} was begun with other data, {record.name} holds {unlike}: {_REMEDY}")
 
-    def dataset(self, data: Data, read: Callable[[Data], Dataset] | None = None) -> Dataset:
+    def dataset(self, data: Data, read: Reader | None = None) -> Dataset:
         """Loads data of the sweep. Raises `InputError` where they are not those that it was begun with.
 
         Args:
             data: which of them.
-            read: a `Reader`, which may have them already; None: they are read.
+            read: what may have read and compared them already; None: they are read.
         """
-        return load_again(data, self.records.get(canonical(data)), remedy=_REMEDY, read=read)
+        record = self.records.get(canonical(data))
+        return load_again(data, record, remedy=_REMEDY) if read is None else read.again(data, record, _REMEDY)
 
     def results(self) -> dict[str, Result]:
         """Returns the result of every finished trial, by the trial's id."""

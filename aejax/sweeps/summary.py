@@ -94,6 +94,16 @@ class Summary:
     unranked: str | None = None
     """Why no setting is called the best; None where the first is."""
 
+    def __repr__(self) -> str:
+        """Returns what it is in a line: the sweep, and what its settings are compared by."""
+        return f"Summary({self.sweep!r}, {len(self.rows)} settings by {self.part} {self.label})"
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the best setting, and the table of all settings."""
+        from aejax.sweeps import page  # here, as it shows summaries
+
+        return page.in_a_notebook(self)
+
     @property
     def label(self) -> str:
         """The metric's name with an arrow that says which values are better."""

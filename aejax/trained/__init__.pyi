@@ -11,6 +11,9 @@ from .frozen import (
     FrozenDictionary as FrozenDictionary,
     freeze as freeze,
 )
+from .history import (
+    History as History,
+)
 from .loading import (
     load as load,
 )

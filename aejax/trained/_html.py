@@ -5,6 +5,7 @@ import html
 import math
 from typing import TYPE_CHECKING, Any
 
+from aejax.experiment import model_in_words
 from aejax.experiment.registry import changes
 
 if TYPE_CHECKING:
@@ -17,11 +18,11 @@ PICTURE = "reconstructions.png"
 
 def described(trained: "Trained") -> dict[str, str]:
     """Returns what is said of a model in short: the words of its one line, by what they are about."""
-    experiment, latent = trained.experiment, trained.experiment.model.latent
+    experiment = trained.experiment
     epochs = [row["epoch"] for row in trained.history if row["split"] == "train"]
     return {
         "experiment": experiment.name,
-        "model": f"{type(experiment.model).__name__} of {type(latent).__name__}({latent.size})",
+        "model": model_in_words(experiment.model),
         "examples": f"[{', '.join(map(str, trained.shape))}]",
         "trained": f"{int(trained.state.step):,} steps" + (f", {epochs[-1]} epochs" if epochs else ""),
     } | ({} if trained.run is None else {"run": str(trained.run.path)})

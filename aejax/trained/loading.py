@@ -10,6 +10,7 @@ import jax
 from aejax.core import InputError, first_line
 from aejax.data import NO_RECORD
 from aejax.runs import NEWEST, Run, checkpoint_template, fill_parts, placed, read_arrays
+from aejax.trained.history import History
 from aejax.trained.saving import ARRAYS, HUB, fetched
 from aejax.trained.trained import Trained
 
@@ -48,7 +49,7 @@ def load(run: str | Path) -> Trained:
         opened.shape,
         preprocess,
         state,
-        opened.rows(),
+        History(opened.rows()),
         opened,
         opened.data,
         reference,

@@ -17,6 +17,9 @@ from .intervals import (
     Intervals as Intervals,
     Stop as Stop,
 )
+from .loop import (
+    train as train,
+)
 from .observer import (
     Observer as Observer,
 )

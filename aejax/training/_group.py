@@ -14,7 +14,7 @@ from aejax.data import DataRecord, Dataset, Preprocess
 from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.runs import Saving
-from aejax.trained import Trained
+from aejax.trained import History, Trained
 from aejax.training._priming import priming_examples
 from aejax.training._rows import rows_of
 from aejax.training._sources import ResidentSource, Source
@@ -60,6 +60,11 @@ class Population:
         source = source_for(first, dataset, preprocess, parallel, buffer)
         shared = shared_order or not isinstance(source, ResidentSource)
         return cls(first, dataset, DataRecord.of(dataset), preprocess, parallel, source, shared)
+
+    @property
+    def order(self) -> dict[str, bool]:
+        """What the order of examples depends on beside data and seeds."""
+        return {"windowed": self.source.windowed, "shared": self.shared_order}
 
     @property
     def fixed_bytes(self) -> int:
@@ -186,7 +191,7 @@ class Group:
         population, experiment, rows = self.population, self.experiments[owner], self.rows[owner]
         shared = (population.dataset.shape, population.preprocess)
         reference = experiment.reference(population.dataset.train, population.preprocess)
-        trained = Trained(experiment, *shared, state, rows, data=population.data, reference=reference)
+        trained = Trained(experiment, *shared, state, History(rows), data=population.data, reference=reference)
         self.ended[owner] = Outcome(trained, failed_at, stopped_after)
 
     def outcomes(self) -> list[Outcome]:

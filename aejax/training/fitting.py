@@ -1,10 +1,12 @@
 """Fits one experiment: trains it, measures what it has come to, and draws it."""
 
+import logging
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aejax.core import BUFFER, InputError
+from aejax.core import BUFFER, InputError, Stopped, is_interactive, is_notebook
 from aejax.data import Dataset, as_dataset
 from aejax.devices import ALL_DEVICES, Parallel, hosts
 from aejax.evaluation import SAMPLES, finish
@@ -16,6 +18,8 @@ from aejax.training._beginning import data_of
 from aejax.training.intervals import Intervals
 from aejax.training.loop import train
 from aejax.training.observer import Observer
+
+log = logging.getLogger("aejax")
 
 
 def fit(
@@ -30,7 +34,7 @@ def fit(
     intervals: Intervals | None = None,
     patience: int | None = None,
     buffer: float = BUFFER,
-    show_progress: bool = False,
+    show_progress: bool | None = None,
     observers: Sequence[Observer] = (),
     figures: bool = True,
     samples: int = SAMPLES,
@@ -54,7 +58,8 @@ def fit(
         patience: number of measurements of validation, one an epoch by default, without a lower loss after which
             training ends, with the state of the last one; None: it goes on to its last step.
         buffer: gigabytes; packed data whose training part is larger is streamed from disk through as much memory.
-        show_progress: a progress bar with loss, examples per second and time left, and the test metrics as a table.
+        show_progress: a progress bar with loss, examples per second and time left, and the test metrics as a table;
+            None: in a notebook.
         observers: called with the rows and the state wherever rows are due; see `aejax.training.Observer`. Of several
             processes each calls its own.
         figures: draw the run's figures; result.json is written in any case.
@@ -69,37 +74,64 @@ def fit(
         InputError: for settings, data or a run that cannot be used, before any training.
         DivergedError: when a term is not finite; the last good state is kept.
         DiskError: when the run directory cannot be written any more; what was saved before is kept.
-        Stopped: after Ctrl-C or SIGTERM, with a run directory: the last step that was dispatched is saved. Where it
-            is not done within `stopping.GRACE` seconds of SIGTERM, the state at the last row of metrics is saved and
-            the process ends with 143.
+        Stopped: after Ctrl-C in a script, and with a run directory after SIGTERM: the model at the last row of
+            metrics, by default after the last whole epoch, is its `trained`, and saved in the run directory. Where that
+            is not done within `stopping.GRACE` seconds of SIGTERM, the state is saved and the process ends with 143.
+
+    In a notebook or another interactive session an interrupt returns that model in place of raising, and a line says
+    how to go on.
     """
     if track and folder is None and resume is None:
         raise InputError("track needs a folder= for the run: what trackers get is what lies there")
+    shown = is_notebook() if show_progress is None else show_progress
     with _tracking(track, resume) as tracking:
         if dataset is None:
             dataset = data_of(experiment, resume)
         elif not isinstance(dataset, Dataset):
             experiment = experiment.on_arrays()
             dataset = as_dataset(dataset, experiment.data)
-        trained = train(
-            experiment,
-            dataset,
-            folder=folder,
-            resume=resume,
-            params=params,
-            parallel=parallel,
-            saving=saving,
-            intervals=intervals,
-            patience=patience,
-            buffer=buffer,
-            show_progress=show_progress,
-            observers=observers,
-            notes=Notes(name, tuple(tags), note),
-            tracking=tracking,
-        )
+        try:
+            trained = train(
+                experiment,
+                dataset,
+                folder=folder,
+                resume=resume,
+                params=params,
+                parallel=parallel,
+                saving=saving,
+                intervals=intervals,
+                patience=patience,
+                buffer=buffer,
+                show_progress=shown,
+                observers=observers,
+                notes=Notes(name, tuple(tags), note),
+                tracking=tracking,
+            )
+        except Stopped as stopped:
+            if stopped.trained is None or stopped.number != signal.SIGINT or not is_interactive():
+                raise
+            return _left(stopped.trained)
         if trained.run is not None:
-            finish(trained, dataset, samples, buffer=buffer, figures=figures, shown=show_progress)
-            tracking.finish()
+            try:
+                finish(trained, dataset, samples, buffer=buffer, figures=figures, shown=shown)
+                tracking.finish()
+            except KeyboardInterrupt:
+                if not is_interactive():
+                    raise
+                return _left(trained)
+    return trained
+
+
+def _left(trained: Trained) -> Trained:
+    """Returns what was trained before an interrupt, and says what it is and how to go on."""
+    experiment, last = trained.experiment, trained.history[-1]
+    total = "" if experiment.steps is not None else f" of {experiment.epochs}"
+    where = f"after step {last['step']:,}, epoch {last['epoch']}{total}"
+    if trained.run is None:
+        how = "the same call with params=trained.state.params trains on from its parameters"
+    else:
+        how = f"the same call with resume={str(trained.run.path)!r} in place of folder= goes on with the same bits"
+    log.warning("interrupted: this is the model %s; %s", where, how)
     return trained
 
 

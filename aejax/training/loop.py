@@ -14,10 +14,10 @@ from aejax.devices import ALL_DEVICES, Parallel, Program, hosts
 from aejax.experiment import Experiment, with_imports
 from aejax.runs import NO_NOTES, Notes, Run, Saving, stopping, validation_losses
 from aejax.tracking import Tracking
-from aejax.trained import Trained
-from aejax.training._beginning import begin, opened, started
+from aejax.trained import History, Trained
+from aejax.training._beginning import begin, opened, started, windowed_before
 from aejax.training._checkpointing import CheckpointPolicy
-from aejax.training._progress import Progress
+from aejax.training._progress import TrainingProgress
 from aejax.training._rows import RowLog
 from aejax.training._streaming import source_for
 from aejax.training.engine import Engine, Window
@@ -47,7 +47,8 @@ def train(
 ) -> Trained:
     """Trains an experiment on a data set and returns the trained model: what `fit` does before it measures.
 
-    Arguments and errors are those of `fit`; `tracking` is begun once the run is there, and observes it.
+    Arguments and errors are those of `fit`, except that an interrupt raises `Stopped` in an interactive session too;
+    `tracking` is begun once the run is there, and observes it.
     """
     _check_patience(patience, dataset)
     dataset = settled(dataset, experiment.data.preprocess)
@@ -55,40 +56,51 @@ def train(
     parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
     reference = experiment.reference(dataset.train, preprocess)
-    source = source_for(experiment, dataset, preprocess, parallel, buffer)
+    source = source_for(experiment, dataset, preprocess, parallel, buffer, windowed_before(resume))
     program, last = Program.of(experiment, preprocess, parallel), experiment.steps_in(source.steps)
     like = program.shapes(dataset.shape)
     parallel.check_divided(like)
     params = None if params is None or resume is not None else started(params, like.params)
-    run = opened(given, dataset, record, folder, resume, params, notes)
+    run = opened(given, dataset, record, source.windowed, folder, resume, params, notes)
     fitted = {"preprocess": program.preprocess} | ({} if reference is None else {"reference": reference})
     policy = CheckpointPolicy(run, fitted, saving or Saving(), source.steps)
-    with _watched(run, experiment, policy) as asked:
-        state, history = begin(given, program, dataset, last, run if resume else None, params)
-        copies = run is not None or patience is not None or hosts.several() or bool(observers)  # the same on all hosts
-        engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
-        policy.begin(parallel.copied(state) if copies else None, engine.step, history, save=params is not None)
-        followed = _followed(run, tracking, history)
-        start = last if _has_converged(history, patience) else engine.step
-        stops = (intervals or Intervals()).stops(start, last, source.steps, policy.saving, lambda: engine.pace)
-        row_log = RowLog(engine.step, source.steps, experiment.batch_size)
-        with Progress(experiment, history, last, show_progress and hosts.first()) as bar:
-            watching: tuple[Observer, ...] = (policy, bar, *followed, *observers)
-            for window in engine.windows(stops, asked=asked):
-                _require_finite(window, policy)
-                rows = row_log.rows(window)
-                history += rows
-                for observe in watching:
-                    observe(rows, window.state)
-                if asked():
-                    break
-                converged = _has_converged(history, patience)
-                policy.save_if_due(late=window.save, last=window.stop == last or converged)
-                if converged:
-                    engine.state = window.state
-                    break
-    state = engine.state if parallel.tensor > 1 else jax.device_put(parallel.to_host(engine.state))
-    return Trained(experiment, dataset.shape, preprocess, state, history, run, record, reference, given)
+
+    def made(state: Any) -> Trained:
+        on_host = state if parallel.tensor > 1 else jax.device_put(parallel.to_host(state))
+        return Trained(experiment, dataset.shape, preprocess, on_host, History(history), run, record, reference, given)
+
+    try:
+        with _watched(run, experiment, policy) as asked:
+            state, history = begin(given, program, dataset, last, run if resume else None, params)
+            copies = run is not None or patience is not None or hosts.several() or bool(observers)  # alike on all hosts
+            engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
+            policy.begin(parallel.copied(state) if copies else None, engine.step, history, save=params is not None)
+            followed = _followed(run, tracking, history)
+            start = last if _has_converged(history, patience) else engine.step
+            stops = (intervals or Intervals()).stops(start, last, source.steps, policy.saving, lambda: engine.pace)
+            row_log = RowLog(engine.step, source.steps, experiment.batch_size)
+            with TrainingProgress(experiment, history, last, show_progress and hosts.first()) as bar:
+                watching: tuple[Observer, ...] = (policy, bar, *followed, *observers)
+                for window in engine.windows(stops, asked=asked):
+                    _require_finite(window, policy)
+                    rows = row_log.rows(window)
+                    history += rows
+                    for observe in watching:
+                        observe(rows, window.state)
+                    if asked():
+                        if run is None and not hosts.several():
+                            continue  # what is under way cannot be taken back, and there is no copy of before
+                        break
+                    converged = _has_converged(history, patience)
+                    policy.save_if_due(late=window.save, last=window.stop == last or converged)
+                    if converged:
+                        engine.state = window.state
+                        break
+    except Stopped as stopped:
+        if not hosts.several():
+            stopped.trained = made(engine.state if run is None else policy.state)
+        raise
+    return made(engine.state)
 
 
 def _followed(run: Run | None, tracking: Tracking | None, history: list[dict[str, Any]]) -> list[Tracking]:
@@ -125,24 +137,24 @@ def _watched(run: Run | None, experiment: Experiment, policy: CheckpointPolicy) 
     """Holds the run open for writing, and catches requests to stop, for the length of the context.
 
     It yields a function that returns the number of the signal that asked to stop, or 0. At the end the run is on
-    disk, and a request raises `Stopped`. Without a run and other hosts it does nothing.
+    disk, and a request raises `Stopped`. Without a run, and without other hosts, Ctrl-C alone is such a request.
     """
     with ExitStack() as stack:
-        asked: Callable[[], int] = lambda: 0  # noqa: E731
+        shared = hosts.several()
         if run is not None:
             stack.enter_context(stopping.in_time(lambda: _how_to_go_on(policy, experiment)))
             stack.enter_context(run.writing())
-        if run is not None or hosts.several():
-            asked = hosts.agreed(stack.enter_context(stopping.requests()))
+        asked = hosts.agreed(stack.enter_context(stopping.requests(terminated=run is not None or shared)))
         yield asked
         if run is not None:
             run.checkpoints.wait()
         if number := asked():
-            raise Stopped("stopped" if run is None else _how_to_go_on(policy, experiment), number)
+            raise Stopped(_how_to_go_on(policy, experiment), number)
 
 
 def _how_to_go_on(policy: CheckpointPolicy, experiment: Experiment) -> str:
-    assert policy.run is not None
+    if policy.run is None:
+        return "stopped; nothing is on disk without a folder"
     last = experiment.steps_in(policy.steps_per_epoch)
     if policy.step >= last:
         where = "after the last epoch" if experiment.steps is None else "after the last step"

@@ -19,11 +19,12 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from aejax import devices
 from aejax.core import Examples, InputError, as_arrays
 from aejax.data import Data, Dataset
+from aejax.evaluation import finish
 from aejax.experiment import Experiment
 from aejax.losses import Bernoulli, ContrastiveDivergence, FreeEnergy, Loss, Reconstruction
 from aejax.models import Autoencoder, Latent, ParamPath, Plain, parameters_at, traits
 from aejax.trained import Trained
-from aejax.training.fitting import fit
+from aejax.training.loop import train
 
 
 def rbm(steps: int = 1) -> Loss:
@@ -63,7 +64,9 @@ def layers(
         data = Data(f"codes of {len(trained)} layers") if trained else experiment.data
         name = f"{experiment.name}-layer-{len(trained) + 1}"
         layer = dataclasses.replace(recipe, data=data, model=recipe.model.clone(latent=latent), name=name)
-        trained.append(fit(layer, dataset=dataset, folder=folder))
+        trained.append(train(layer, dataset, folder=folder))
+        if folder is not None:
+            finish(trained[-1], dataset, shown=False)
         dataset = encoded(trained[-1], dataset)
     return trained
 

@@ -99,6 +99,14 @@ def test_a_run_becomes_a_page(trained, command, tmp_path):
     assert "give --out a name that ends in .html" in err.replace("\n", " ")
 
 
+def test_a_run_becomes_a_report(trained, command, tmp_path):
+    code, out, _ = command("report", trained, "--out", tmp_path / "page.html")
+    assert code == 0
+    assert out.startswith(f"{tmp_path / 'page.html'}: ")
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("data:image/png") == len(list((trained / "figures").iterdir()))
+
+
 def test_new_examples_are_written_as_an_array_or_a_picture(trained, command, tmp_path):
     code, _, err = command("sample", trained, "--out", tmp_path / "x.npy")
     assert code == 2
@@ -209,6 +217,8 @@ def test_list_and_show(command):
         (["train", "ae-keras", "--data", "mnist-5k", "--epochs", "-1"], "epochs is -1"),
         (["train", "ae-keras", "--data", "mnist-5k", "--optimizer.learning-rate", "0"], "optimizer.learning_rate is 0"),
         (["eval", "nowhere"], "nowhere is not a run directory"),
+        (["report", "nowhere"], "nowhere is not a run directory"),
+        (["report", "nowhere", "--out", "page.txt"], "ends in .html"),
         (["eval", "nowhere", "--samples", "0"], "--samples is 0: give at least 1"),
         (["train", "ae-keras", "--resume", "nowhere"], "nowhere is not a run directory"),
         (["train", "ae-keras", "--keep", "0"], "keep is 0: give at least 1"),

@@ -16,12 +16,15 @@ from aejax.evaluation.figures.images import (
     weights,
 )
 from aejax.evaluation.figures.scatter import MOST_CLASSES, code_scatter
+from aejax.evaluation.figures.shown import Picture, Pictures
 from aejax.evaluation.figures.style import save, shortened, sign
 from aejax.evaluation.figures.units import activation_density, activation_histogram, code_usage, latent_units, matrix
 
 __all__ = [
     "ERRORS",
     "MOST_CLASSES",
+    "Picture",
+    "Pictures",
     "activation_density",
     "activation_histogram",
     "code_scatter",

@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from aejax.evaluation.figures.shown import Picture
 from aejax.metrics import BEYOND
 
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito: safe for colour-blind readers
 
-# Tol's "muted" (SRON/EPS/TN/09-002), safe for colour-blind readers, and a near-black
-CLASSES = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499", "#222222")
+CLASSES = ("#0060D8", "#F07800", "#48A890", "#780030", "#78D8F0", "#C0D800", "#C078F0", "#183078", "#C03000", "#786078")
+"""Colours of ten classes, none too light on white: of ten such colours the two that are most alike are about as far
+apart as they can be, for all readers and for those who lack a cone (Machado et al. 2009), in Oklab (Ottosson 2020)."""
 
 OFF = "0.75"
 """The grey of what is there but not used, and of frames."""
@@ -33,7 +35,7 @@ DPI = 150
 
 def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **shared: Any) -> tuple[Figure, list[Axes]]:
     """Makes a figure of so many inches with plain axes in rows and columns, and returns both."""
-    figure = Figure(figsize=(max(width, NARROWEST), height), dpi=DPI, layout="constrained")
+    figure = Picture(figsize=(max(width, NARROWEST), height), dpi=DPI, layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
     for axes in panels:
         plain(axes)
