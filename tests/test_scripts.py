@@ -81,7 +81,7 @@ def test_no_result_is_left_of_an_entry_that_is_gone():
     assert {path.stem for path in RESULTS.glob("*.json")} - scripts == set(MEASURED)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/dictionaries.md"])
 def test_the_tables_of_a_page_are_what_the_results_say(page):
     tables = script("tables")
     assert ROOT / page in tables.PAGES
