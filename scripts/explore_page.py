@@ -8,7 +8,7 @@ A page of another model is `aejax explore RUN --out docs/explore/vae-conv.html`.
 import re
 from pathlib import Path
 
-from aejax.explore._page import filled
+from aejax.explore import filled_page
 
 PAGE = Path(__file__).parents[1] / "docs" / "explore" / "vae-conv.html"
 PARTS = {
@@ -21,7 +21,7 @@ PARTS = {
 def renewed(page: str) -> str:
     """Returns a page with what it holds of a model, and the sources that a page has now."""
     found = {name: re.search(pattern, page, re.DOTALL) for name, pattern in PARTS.items()}
-    return filled(**{name: match[1] for name, match in found.items() if match})
+    return filled_page(**{name: match[1] for name, match in found.items() if match})
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ _HEIGHT = 980
 """Height of the page inside a notebook, in pixels."""
 
 
-def filled(**parts: str) -> str:
-    """Returns the page with its own style and scripts, and the title, the content and the arrays of a model."""
+def filled_page(**parts: str) -> str:
+    """Returns the page with its own style and scripts, and the `title`, `content` and `arrays` of a model as text."""
     parts["style"] = (_FOLDER / "page.css").read_text()
     parts["script"] = "\n".join((_FOLDER / name).read_text() for name in _SCRIPTS)
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], (_FOLDER / "page.html").read_text())
@@ -44,7 +44,7 @@ class Explorer:
         packed, kinds = pack(arrays.items)
         text = json.dumps(without_nan(content | {"kinds": kinds}), allow_nan=False, separators=(",", ":"))
         title = html.escape(f"{content['name']}: explorer")
-        return cls(filled(title=title, content=text.replace("<", "\\u003c"), arrays=packed))
+        return cls(filled_page(title=title, content=text.replace("<", "\\u003c"), arrays=packed))
 
     def save(self, path: str | Path) -> Path:
         """Writes the page to a file, and returns its path. Raises `InputError` where it cannot be written."""
