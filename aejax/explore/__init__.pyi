@@ -1,5 +1,6 @@
 from ._page import (
     Explorer as Explorer,
+    filled_page as filled_page,
 )
 from ._program import (
     write as write,
