@@ -1,6 +1,5 @@
 from ._page import (
     Explorer as Explorer,
-    filled_page as filled_page,
 )
 from ._program import (
     write as write,
