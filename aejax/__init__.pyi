@@ -10,6 +10,7 @@ from . import (
     models as models,
     runs as runs,
     sweeps as sweeps,
+    tracking as tracking,
     trained as trained,
     training as training,
 )

@@ -7,12 +7,13 @@ python scripts/architecture.py --check  exits with 1 where the drawing is not wh
 import ast
 import html
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DRAWING = ROOT / "docs" / "architecture.svg"
-WIDTH, ROW, BOX, HEIGHT = 900, 76, 400, 46
+WIDTH, ROW, BOX, HEIGHT = 1260, 90, 400, 60
 """Width of the picture, distance from row to row, and width and height of a package's box, in pixels."""
 
 
@@ -63,11 +64,11 @@ def drawing() -> str:
     """Draws the picture as SVG: a row for each layer, a box for each package, the arrows that no others imply."""
     rows = layers()
     center = {
-        name: (WIDTH * (2 * place + 1) / (2 * len(row)), ROW * number + 42)
+        name: (WIDTH * (2 * place + 1) / (2 * len(row)), ROW * number + 49)
         for number, row in enumerate(rows)
         for place, name in enumerate(row)
     }
-    height = ROW * (len(rows) - 1) + 84
+    height = ROW * (len(rows) - 1) + 98
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">',
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
@@ -89,10 +90,14 @@ def drawing() -> str:
     for name, (x, y) in center.items():
         lines.append(
             f'<rect x="{x - BOX / 2:.0f}" y="{y - HEIGHT / 2:.0f}" width="{BOX}" height="{HEIGHT}" rx="7" '
-            f'fill="#eef3fb" stroke="#3b6fb6"/><text x="{x:.0f}" y="{y - 3:.0f}" text-anchor="middle" font-size="15" '
-            f'font-weight="bold">{name}</text><text x="{x:.0f}" y="{y + 14:.0f}" text-anchor="middle" font-size="11" '
-            f'fill="#444">{html.escape(charter(name))}</text>'
+            f'fill="#eef3fb" stroke="#3b6fb6"/><text x="{x:.0f}" y="{y - 12:.0f}" text-anchor="middle" font-size="15" '
+            f'font-weight="bold">{name}</text>'
         )
+        lines += [
+            f'<text x="{x:.0f}" y="{y + 14 * line - 8:.0f}" text-anchor="middle" font-size="11" fill="#444">'
+            f"{html.escape(words)}</text>"
+            for line, words in enumerate(textwrap.wrap(charter(name), 70, break_on_hyphens=False), 1)
+        ]
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 

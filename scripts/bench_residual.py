@@ -1,18 +1,21 @@
 """Measures a user's own residual encoder in aejax, in plain Flax and in Pythae, side by side on one machine.
 
-    pip install -e ".[bench]" && python scripts/bench_residual.py PHOTOS
+    pip install -e ".[bench]" && python scripts/bench_residual.py [PHOTOS]
 
-PHOTOS is whatever `aejax train --data` reads as colour images; only the first 6,000 to train on are used. The layers
-are Linen's own, as a user writes them: `nn.Conv` and `nn.ConvTranspose` in one class, which aejax trains inside its
-compiled windows of steps, and plain Flax by a jitted step called in a loop. Pythae trains the same network of PyTorch's
-layers by its own trainer. All minimise the squared error by Adam at 1e-3.
+PHOTOS is whatever `aejax train --data` reads as colour images of 32 x 32, by default those of CIFAR-10 in ../shared;
+only the first 3,000 to train on are used. The layers are Linen's own, as a user writes them: `nn.Conv` and
+`nn.ConvTranspose` in one class, which aejax trains inside its compiled windows of steps, and plain Flax by a jitted
+step called in a loop. Where Pythae is installed, it trains the same network of PyTorch's layers by its own trainer. All
+minimise the squared error by Adam at 1e-3.
 """
 
 import argparse
+import importlib.util
 import json
 import logging
 import os
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -24,9 +27,10 @@ RESIDUAL = {
     "blocks": 2,
     "code": 64,
     "batch": 128,
-    "contenders": ["aejax", "flax", "pythae"],
+    "photos": 3000,
+    "contenders": ["aejax", "flax"] + ["pythae"] * (importlib.util.find_spec("pythae") is not None),
 }
-PHOTOS = 6000
+CIFAR = Path(__file__).parents[2] / "shared" / "data" / "cifar10-jpeg.tar.gz"
 RESULTS = Path(__file__).parent / "results" / "bench_residual.json"
 
 
@@ -209,7 +213,15 @@ def pythae(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]
 CONTENDERS = {"aejax": aejax, "flax": flax, "pythae": pythae}
 
 
-def photos(source: str, to: Path, count: int = PHOTOS) -> Path:
+def unpacked(archive: Path, to: Path) -> Path:
+    """Writes every fifth photo to train on of an archive below a folder, and returns where they are."""
+    with tarfile.open(archive) as tar:
+        train = [member for member in tar if member.isfile() and "/train/" in member.name]
+        tar.extractall(to, train[::5], filter="data")
+    return to / Path(train[0].name).parts[0]
+
+
+def photos(source: str, to: Path, count: int) -> Path:
     """Writes the first photos of a data set that are trained on to a .npy file, and returns its path.
 
     Args:
@@ -228,15 +240,17 @@ def photos(source: str, to: Path, count: int = PHOTOS) -> Path:
 def main() -> None:
     """Runs the comparison and writes it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", help="folder or file of colour images of 32 x 32")
-    parser.add_argument("--rounds", type=int, default=9, help="epochs of each contender that are counted")
+    parser.add_argument("photos", nargs="?", help="folder or file of colour images of 32 x 32; by default CIFAR-10's")
+    parser.add_argument("--rounds", type=int, default=5, help="epochs of each contender that are counted")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
 
     from aejax.runs import hardware, versions
 
+    if arguments.photos is None and not CIFAR.exists():
+        parser.error(f"{CIFAR} is not there: give PHOTOS")
     with tempfile.TemporaryDirectory() as folder:
-        path = photos(arguments.photos, Path(folder))
+        path = photos(arguments.photos or str(unpacked(CIFAR, Path(folder))), Path(folder), RESIDUAL["photos"])
         # The initial weights of PyTorch's layers are others, and after few epochs that still shows in the error.
         result = contest(__file__, RESIDUAL, path, arguments.rounds, within=1.25)
     arguments.out.write_text(json.dumps({"hardware": hardware(), "versions": versions(), **result}, indent=2) + "\n")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "reference"
 PACKAGES = (
     "training", "trained", "experiment", "data", "models", "losses", "core", "metrics", "evaluation", "sweeps",
-    "devices", "runs", "estimators", "explore",
+    "devices", "runs", "tracking", "estimators", "explore",
 )  # fmt: skip
 ENTRY = """::: {path}
     options:

@@ -361,6 +361,18 @@ def vae_speed() -> str:
     )
 
 
+def residual_speed() -> str:
+    """Returns a table of the speed of a user's own residual layers, beside plain Flax and Pythae."""
+    if not (ROOT / "scripts" / "results" / "bench_residual.json").exists():
+        return "`python scripts/bench_residual.py` measures a user's own residual layers; it has not been run yet."
+    bench = _bench("bench_residual")
+    setting, titles = bench["setting"], {"aejax": "aejax", "flax": "plain Flax, a jitted step", "pythae": "Pythae"}
+    what = f"{setting['photos']:,} photos of 32 x 32, {setting['blocks']} residual blocks a side"
+    rows = [f"| own layers: an epoch of {what}, batch {setting['batch']} | time |", "|---|---|"]
+    rows += [f"| {title} | {_cell(bench, name)} |" for name, title in titles.items() if name in bench["rows"]]
+    return "\n".join([*rows, "", f"Measured on {_machine(bench)}."])
+
+
 def sweep_speed() -> str:
     """Returns a table of the time that a sweep of 32 settings takes, beside other ways to run them."""
     bench = _bench("bench_sweep")
@@ -441,6 +453,7 @@ def fill(text: str) -> str:
         "studies": studies,
         "speed": speed,
         "vae": vae_speed,
+        "residual": residual_speed,
         "sweep": sweep_speed,
         "stream": stream_speed,
         "windows": windows,

@@ -47,6 +47,18 @@ assert aejax.load(trained.run.path).experiment.model.encoder == Wide()
 """
 
 
+TRACKED = """
+import dataclasses
+import aejax
+from aejax.data import Data
+
+experiment = dataclasses.replace(aejax.get("ae-keras"), data=Data("mnist-5k"), epochs=1, batch_size=2000)
+trained = aejax.fit(experiment, folder="runs", track=[Printed()], figures=False)
+print("again")
+aejax.tracking.replay(trained.run.path, [Printed()])
+"""
+
+
 EXPORTS = """
 import subprocess
 import sys
@@ -65,7 +77,8 @@ def run(program, folder, timeout=200):
 
 def test_every_page_with_python_is_run_by_one_of_the_tests_below():
     assert {name for name, text in SAYS.items() if "```python" in text} == {
-        *("README.md", "use.md", "data.md", "own.md", "export.md", "families.md", "estimators.md", "notebook.md")
+        *("README.md", "use.md", "data.md", "own.md", "export.md", "families.md", "estimators.md", "notebook.md"),
+        "tracking.md",
     }
 
 
@@ -73,6 +86,17 @@ def test_every_page_with_python_is_run_by_one_of_the_tests_below():
 def test_the_python_of_the_pages_runs_as_it_stands(tmp_path):
     out = run(python("README.md", "use.md", "data.md", "own.md") + TRAINS, tmp_path)
     assert 60 < float(out.split()[0]) < 100
+
+
+@pytest.mark.slow
+def test_the_python_of_the_page_on_trackers_runs(tmp_path):
+    """It is one class: a run is sent to it."""
+    program = python("tracking.md") + TRACKED
+    live, later = run(program, tmp_path).split("again\n")
+    assert live == later
+    assert live.splitlines()[0] == "ae-keras 0.001"
+    assert live.splitlines()[-1] == "done"
+    assert [line.split()[0] for line in live.splitlines()[1:-2]] == ["train", "validation", "test"]
 
 
 @pytest.mark.slow
@@ -105,8 +129,8 @@ def test_the_python_of_the_page_on_estimators_runs_and_comes_to_what_it_says(tmp
 
 def test_every_extra_that_a_page_names_is_one_and_those_for_accelerators_are_jax_s():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    named = set(re.findall(r'"\.\[(\w+)\]"', "".join(SAYS.values())))
-    assert {"cuda", "cuda12", "tpu"} <= named <= extras.keys()
+    named = {one for several in re.findall(r'"\.\[([\w,]+)\]"', "".join(SAYS.values())) for one in several.split(",")}
+    assert {"cuda", "cuda12", "tpu", "wandb", "mlflow"} <= named <= extras.keys()
     asked = {jaxs for name in named for jaxs in re.findall(r"^jax\[(\w+)\]", " ".join(extras[name]))}
     assert len(asked) == 3
     assert asked <= set(metadata("jax").get_all("Provides-Extra"))

@@ -153,6 +153,12 @@ def test_a_study_refuses_arguments_that_it_does_not_know(monkeypatch):
         runpy.run_path(str(ROOT / "experiments" / "iwae.py"))
 
 
+def test_the_example_page_of_the_documentation_has_the_sources_that_a_page_has_now():
+    page = script("explore_page")
+    there = page.PAGE.read_text()
+    assert page.renewed(there) == there, "python scripts/explore_page.py writes it anew"
+
+
 @pytest.mark.slow
 def test_the_benchmark_s_contender_trains_and_counts_its_work(tmp_path):
     bench = script("bench_cpu")
@@ -230,7 +236,7 @@ def test_the_vae_benchmark_s_contender_trains(samples, tmp_path):
     assert final() < before
 
 
-ONLY_AT_THE_EDGE = ["tyro", "platformdirs", "tensorboardX", "mlxtend", "tensorflow_datasets", "array_record", "grain"]
+ONLY_AT_THE_EDGE = ["tyro", "platformdirs", "tensorboardX", "tensorflow_datasets", "array_record", "grain"]
 WITHOUT = """
 import importlib.metadata, runpy, sys
 found = importlib.metadata.version

@@ -32,7 +32,7 @@ from aejax.cli._export import ExportCommand, ImportCommand
 from aejax.cli._features import FeaturesCommand
 from aejax.cli._generation import ExploreCommand, InterpolateCommand, SampleCommand
 from aejax.cli._report import ReportCommand
-from aejax.cli._runs import RunsCommand, RunsNoteCommand
+from aejax.cli._runs import RunsCommand, RunsNoteCommand, TrackCommand
 from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -43,6 +43,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": TrainCommand,
     "sweep": SweepCommand,
     "runs": RunsCommand,
+    "track": TrackCommand,
     "bench": BenchCommand,
     "eval": EvalCommand,
     "encode": EncodeCommand,

@@ -111,14 +111,37 @@ class RunsNoteCommand:
     def __call__(self) -> None:
         """Writes what is given beside what was said before, and prints all of it."""
         from aejax.core import print_table
-        from aejax.runs import Notes, add_notes, listing, read_notes
+        from aejax.runs import Notes, add_notes, listing, no_run, read_notes
 
         if [run.path for run in listing.find_runs(self.run)] != [self.run]:
-            raise InputError(f"{self.run} is not a run directory: give a folder like runs/NAME/ID")
+            raise no_run(self.run)
         add_notes(self.run, Notes(self.name, self.tag, self.note))
         notes = read_notes(self.run)
         rows = [("name", notes.name or ""), ("tags", " ".join(notes.tags)), ("note", notes.note or "")]
         print_table(("", self.run.name), rows)
+
+
+@dataclass(frozen=True)
+class TrackCommand:
+    """Sends a run to trackers: its settings, all rows of metrics so far, and once it is done test metrics and figures.
+
+    What a tracked run holds already is not sent again, so that of a run in training the same command later sends the
+    rest. Where runs go is what the trackers' own variables say, as WANDB_PROJECT, WANDB_MODE=offline,
+    MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME; by default it is the project or experiment aejax. `aejax train
+    --track` sends a run while it trains.
+    """
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID."""
+    to: tuple[Literal["wandb", "mlflow", "tensorboard"], ...]
+    """The trackers; tensorboard writes the folder of that name in the run directory anew."""
+
+    def __call__(self) -> None:
+        """Sends the run, and prints where it is found."""
+        from aejax.tracking import replay
+
+        for name, where in replay(self.run, self.to).items():
+            print(f"{name}: {where}")
 
 
 def _cells(runs: list[Any], column: str) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -50,6 +50,8 @@ def train(arguments: list[str]) -> None:
         """Words by which `aejax runs --tag` finds the run."""
         note: str | None = None
         """A remark on the run, for `aejax runs`."""
+        track: tuple[Literal["wandb", "mlflow"], ...] = ()
+        """Trackers that the run is sent to while it trains: see `aejax track`. A resumed run goes on with its own."""
         saving: Annotated[Saving, tyro.conf.arg(name="")] = field(default_factory=Saving)
         intervals: Annotated[Intervals, tyro.conf.arg(name="")] = field(default_factory=Intervals)
         patience: int | None = None
@@ -84,6 +86,7 @@ def train(arguments: list[str]) -> None:
             name=options.name,
             tags=options.tag,
             note=options.note,
+            track=options.track,
         )
 
     enable_compilation_cache()

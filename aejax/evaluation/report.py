@@ -1,6 +1,7 @@
 """Writes and prints what a run leaves behind: test metrics beside the published figure, and pictures."""
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -38,7 +39,7 @@ def finish(
         samples: the number of importance samples of each example for a likelihood.
         buffer: gigabytes; of a part on disk that takes more, all but the loss is of as many examples as fit.
         figures: draw figures.
-        shown: print the metrics, and where all of it is.
+        shown: print the metrics, on standard error that figures are drawn, and where all of it is.
 
     Returns:
         The content of result.json: see `result`.
@@ -55,7 +56,8 @@ def finish(
         run.write_result(content)
         if shown:
             show(trained, metrics, "test", len(held.test))
-        pictures = in_order(draw(trained, held, run.path / "figures")) if figures else []
+        pictures = in_order(draw(trained, held, run.path / "figures", shown)) if figures else []
+        run.mirror_result(metrics, int(trained.state.step), pictures)
     if shown:
         page = with_imports(f"aejax report {run.path}", trained.experiment.name)
         first = f"open {pictures[0].relative_to(run.path)} first" if pictures else "no figures are drawn"
@@ -71,8 +73,11 @@ def result(trained: Trained, metrics: dict[str, float], examples: int) -> dict[s
     `better` says of each metric which values are better, lower or higher, or None where neither are by themselves.
     `comparison` is what `Expected.compare` returns, and `met` whether the figure is met within its tolerance. Both are
     None where there is no figure, or where its metric was not measured because another number of samples was asked for.
+    `examples_per_second` is the median over the rows of training after the first, whose time has that of compiling in
+    it, unless there is no other.
     """
     experiment, rows = trained.experiment, [row for row in trained.history if row["split"] == "train"]
+    rates = [row["examples_per_second"] for row in rows]
     expected = experiment.expected
     compared = expected.compare([metrics[expected.metric]]) if expected and expected.metric in metrics else None
     return {
@@ -88,7 +93,7 @@ def result(trained: Trained, metrics: dict[str, float], examples: int) -> dict[s
         "seed": experiment.seed,
         "epochs": rows[-1]["epoch"] if rows else 0,
         "train_seconds": sum(row["seconds"] for row in rows),
-        "examples_per_second": float(np.median([row["examples_per_second"] for row in rows])) if rows else None,
+        "examples_per_second": float(np.median(rates[1:] or rates)) if rates else None,
         **made_with(),
     }
 
@@ -122,14 +127,17 @@ def better(experiment: Experiment, metric: str) -> Better | None:
     return None if known is None else known.better
 
 
-def draw(trained: Trained, dataset: Dataset, folder: Path) -> list[Path]:
+def draw(trained: Trained, dataset: Dataset, folder: Path, shown: bool = True) -> list[Path]:
     """Writes every figure that suits the experiment as a PNG, and returns the paths.
 
     Args:
         trained: the trained model.
         dataset: the data that it was trained on.
         folder: the folder of the figures, which is made where it is missing.
+        shown: say on standard error that they are drawn, which may take a while.
     """
+    if shown:
+        print("drawing figures", file=sys.stderr)
     folder.mkdir(exist_ok=True)
     drawn = suite.draw(trained, dataset)
     for name, figure in drawn.items():

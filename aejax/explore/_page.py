@@ -19,6 +19,13 @@ _HEIGHT = 980
 """Height of the page inside a notebook, in pixels."""
 
 
+def filled(**parts: str) -> str:
+    """Returns the page with its own style and scripts, and the title, the content and the arrays of a model."""
+    parts["style"] = (_FOLDER / "page.css").read_text()
+    parts["script"] = "\n".join((_FOLDER / name).read_text() for name in _SCRIPTS)
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], (_FOLDER / "page.html").read_text())
+
+
 @dataclass(frozen=True)
 class Explorer:
     """Holds a web page in which a trained model can be tried out; a notebook shows it."""
@@ -35,16 +42,9 @@ class Explorer:
             arrays: the arrays.
         """
         packed, kinds = pack(arrays.items)
-        own = {name: (_FOLDER / f"page.{name}").read_text() for name in ("html", "css")}
         text = json.dumps(without_nan(content | {"kinds": kinds}), allow_nan=False, separators=(",", ":"))
-        parts = {
-            "title": html.escape(f"{content['name']}: explorer"),
-            "style": own["css"],
-            "content": text.replace("<", "\\u003c"),
-            "arrays": packed,
-            "script": "\n".join((_FOLDER / name).read_text() for name in _SCRIPTS),
-        }
-        return cls(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], own["html"]))
+        title = html.escape(f"{content['name']}: explorer")
+        return cls(filled(title=title, content=text.replace("<", "\\u003c"), arrays=packed))
 
     def save(self, path: str | Path) -> Path:
         """Writes the page to a file, and returns its path. Raises `InputError` where it cannot be written."""

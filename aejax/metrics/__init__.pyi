@@ -28,6 +28,7 @@ from .denoising import (
 from .detector import (
     DetectionScore as DetectionScore,
     Detector as Detector,
+    GaussianDistance as GaussianDistance,
     NeighbourDistance as NeighbourDistance,
     Prepared as Prepared,
     ReconstructionScore as ReconstructionScore,

@@ -20,7 +20,8 @@ NEAR = 0.5
 Better = Literal["lower", "higher"]
 """Which of two values is better."""
 
-ANY, PRIOR, IMAGES = "any model", "models with a prior whose posterior has a density", "images"
+ANY, PRIOR = "any model", "models with a prior whose posterior has a density"
+IMAGES, NO_IMAGES = "images", "examples that are not images"
 CODEBOOK, SPARSE = "models with a codebook", "models of sparse codes"
 FACTORS = "data whose factors are known, of which two vary"
 LABELS = "data with classes"
@@ -65,14 +66,18 @@ _METRICS = [
            fixed_by=("loss.terms.kl", "loss.corruption")),
     Metric("{term}_nats", "nats", "lower", "any other term of the loss, before its weight", fixed_by=TERM),
     Metric("{term}_units", "units", None, "a term of the loss that counts units, before its weight", fixed_by=TERM),
-    Metric("reconstruction_nats_per_pixel", "nats", "lower", "negative log-likelihood, for each value of an example",
-           fixed_by=TERM),
+    Metric("reconstruction_nats_per_pixel", "nats", "lower", "negative log-likelihood, for each channel of each pixel",
+           IMAGES, fixed_by=TERM),
+    Metric("reconstruction_nats_per_value", "nats", "lower", "negative log-likelihood, for each value of an example",
+           NO_IMAGES, fixed_by=TERM),
     Metric("reconstruction_bits_per_dim", "bits", "lower", "negative log-likelihood, for each value of an example",
            "likelihoods that are masses: of levels, or of zeros and ones", fixed_by=TERM),
     Metric("squared_error", "squared units of the model's input", "lower", "squared error of the reconstruction from "
            "the mean code, summed over an example's values", fixed_by=INPUT),
     Metric("squared_error_per_pixel", "squared units of the model's input", "lower", "squared error of the "
-           "reconstruction, for each value of an example", fixed_by=INPUT),
+           "reconstruction, for each channel of each pixel", IMAGES, fixed_by=INPUT),
+    Metric("squared_error_per_value", "squared units of the model's input", "lower", "squared error of the "
+           "reconstruction, for each value of an example", NO_IMAGES, fixed_by=INPUT),
     Metric("{images}_at_{level}x_psnr_db", "dB", "higher", "peak signal-to-noise ratio to the range of the data; "
            "images are noisy or denoised, at a multiple of the noise in training", "denoising models",
            fixed_by=("loss.corruption",)),
@@ -161,8 +166,14 @@ _METRICS = [
     Metric("kmeans_nmi", "share", "higher", "normalised mutual information of clusters and classes", LABELS),
 ]  # fmt: skip
 
-_ONE_NUMBER = {"distortion_nats": "reconstruction_nats", "rate_nats": "kl_nats"}
-"""Names of parts of the bound, and of the terms of a loss that are the same number where the loss has them."""
+_ONE_NUMBER = {
+    "distortion_nats": "reconstruction_nats",
+    "rate_nats": "kl_nats",
+    "reconstruction_nats_per_value": "reconstruction_nats_per_pixel",
+    "squared_error_per_value": "squared_error_per_pixel",
+}
+"""Names of parts of the bound, and of the terms of a loss that are the same number where the loss has them; names of
+what is measured per value, and those that it has where the examples are images, and had in older runs."""
 
 
 def declared() -> tuple[Metric, ...]:
@@ -230,7 +241,7 @@ def fixed_by(name: str, terms: Collection[str] = ()) -> tuple[str, ...]:
         terms: the names of the loss's terms.
     """
     metric = describe(name, terms)
-    term = name.removesuffix("_per_pixel").removesuffix("_bits_per_dim").removesuffix("_nats").removesuffix("_units")
+    term = re.sub(r"(_nats)?_per_(pixel|value)$|_bits_per_dim$|_nats$|_units$", "", name)
     return () if metric is None else tuple(path.replace("{term}", term) for path in metric.fixed_by)
 
 

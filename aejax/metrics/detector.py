@@ -117,11 +117,63 @@ class ResidualDistance(DetectionScore):
         """Returns r (sum of r' r + rows * ridge)^-1 r' of each residual r; the sum is over those compared with."""
         moments = jnp.matmul(compared.residual.T, compared.residual, precision="highest")
         factor = jnp.linalg.cholesky(moments + rows * self.ridge * jnp.eye(len(moments)))
-        half = jax.scipy.linalg.solve_triangular(factor, seen.residual.T, lower=True)
-        return jnp.sum(half**2, axis=0)
+        return _squared_norms(factor, seen.residual)
 
 
-Space = Literal["code", "input"]
+@configurable
+class GaussianDistance(DetectionScore):
+    """Scores by the Mahalanobis distance, squared, of an example's code from the codes of the rows.
+
+    Their covariance is shrunk towards that of a sphere by as much as Ledoit & Wolf 2004 estimate to be best, so that
+    there is a distance in more dimensions than there are rows too.
+    """
+
+    def __call__(self, seen: View, compared: View) -> Float[Array, " n"]:
+        """Returns the squared distance of each example's code."""
+        mean, factor, _ = self._moments(compared.code)
+        return _squared_norms(factor, seen.code - mean)
+
+    def own(self, reference: View, compared: Int[Array, " compared"]) -> Float[Array, " rows"]:
+        """Returns the squared distance of each row's code by the others' mean and covariance, as much shrunk.
+
+        Without a row the others' mean is further from it, and their covariance loses one rank (Sherman & Morrison
+        1950).
+        """
+        rows = len(reference.nats)
+        mean, factor, shrinkage = self._moments(reference.code, rows - 1)
+        square = _squared_norms(factor, reference.code - mean)
+        share = (1 - shrinkage) * rows / (rows - 1) ** 2 * square
+        return (rows / (rows - 1)) ** 2 * square / jnp.maximum(1 - share, jnp.finfo(jnp.float32).eps)
+
+    def _moments(self, code: Float[Array, "rows latent"], count: int | None = None) -> tuple[Array, Array, Array]:
+        """Returns the mean, the Cholesky factor of the shrunk covariance, and by how much it is shrunk, from 0 to 1.
+
+        The sum of squares is divided by `count`, by default the number of rows.
+        """
+        rows, size = code.shape
+        mean = code.mean(axis=0, keepdims=True)
+        centred = code - mean
+        covariance = jnp.matmul(centred.T, centred, precision="highest") / rows
+        spread = jnp.trace(covariance) / size
+        apart = jnp.sum((covariance - spread * jnp.eye(size)) ** 2)
+        noise = (jnp.sum(jnp.sum(centred**2, axis=1) ** 2) / rows - jnp.sum(covariance**2)) / rows
+        shrinkage = jnp.where(apart > 0, jnp.clip(noise / jnp.where(apart > 0, apart, 1), 1e-6, 1), 1)
+        sphere = jnp.where(spread > 0, shrinkage * spread, 1) * jnp.eye(size)
+        factor = jnp.linalg.cholesky((1 - shrinkage) * covariance * rows / (count or rows) + sphere)
+        return mean, factor, shrinkage
+
+
+def _squared_norms(factor: Float[Array, "size size"], rows: Float[Array, "n size"]) -> Float[Array, " n"]:
+    """Returns r' (F F')^-1 r of each row r, where F is a lower triangular factor."""
+    return jnp.sum(jax.scipy.linalg.solve_triangular(factor, rows.T, lower=True) ** 2, axis=0)
+
+
+Space = Literal["code", "input", "scaled"]
+"""Where distances are taken: between codes, between the values that the model sees, or between these in robust units.
+
+Those are less the median of the rows that are compared with, over their interquartile range as that of a normal
+distribution of deviation 1, and lie within 4 of zero.
+"""
 
 
 @configurable
@@ -135,7 +187,7 @@ class SampleDistance(DetectionScore):
     sample: int = static(default=16)
     """The number of random rows."""
     space: Space = static(default="code")
-    """Where distances are taken: between codes, or between the values that the model sees."""
+    """Where distances are taken: see `Space`."""
 
     def check(self, path: str) -> None:
         """Raises `InputError` for a sample of no rows."""
@@ -165,7 +217,7 @@ class NeighbourDistance(DetectionScore):
     trim: float = static(default=0.2)
     """The share of rows, those with the highest `SampleDistance`, that are nobody's neighbours."""
     space: Space = static(default="code")
-    """Where distances are taken: between codes, or between the values that the model sees."""
+    """Where distances are taken: see `Space`."""
 
     def check(self, path: str) -> None:
         """Raises `InputError` for no neighbours, and for a share that leaves none."""
@@ -209,16 +261,16 @@ class Detector(Part):
     would be by ranks. That of an example does not depend on other examples. The likelihood and the model are those that
     were trained.
 
-    Anomalies stand out near or far: the default looks for both in what the reconstruction leaves, by its size and by
-    its direction, and in distances, to a small sample in code space and to the nearest rows in the input's.
+    The default joins how far a code lies from all codes, in the units of their covariance, and how far code and values
+    lie from the nearest of a few random rows.
     """
 
     scores: dict[str, DetectionScore] = field(
         default_factory=lambda: {
-            "reconstruction": ReconstructionScore(),
-            "residual": ResidualDistance(),
-            "sample": SampleDistance(),
-            "neighbours": NeighbourDistance(space="input"),
+            "gaussian": GaussianDistance(),
+            "sample_8": SampleDistance(8),
+            "sample_16": SampleDistance(16),
+            "sample_of_values": SampleDistance(16, space="scaled"),
         }
     )
     """The scores that are joined, by name."""
@@ -300,11 +352,28 @@ def expected_nearest(distances: Float[Array, "n rows"], sample: int) -> Float[Ar
 def _distances(seen: View, compared: View, space: Space) -> Float[Array, "n compared"]:
     """Returns the distance of each example to each of those that it is compared with."""
     one, other = (view.code if space == "code" else view.x for view in (seen, compared))
+    if space == "scaled":
+        one, other = _in_robust_units(one, other), _in_robust_units(other, other)
     centre = other.mean(axis=0, keepdims=True)
     one, other = one - centre, other - centre
     products = jnp.matmul(one, other.T, precision="highest")
     squares = jnp.sum(one**2, axis=1)[:, None] + jnp.sum(other**2, axis=1)[None] - 2 * products
     return jnp.sqrt(jnp.maximum(squares, 0))
+
+
+_ROBUST_LIMIT = 4.0
+"""In robust units no value lies further from zero: one of an outlier would outweigh all others."""
+
+
+def _in_robust_units(x: Float[Array, "n values"], rows: Float[Array, "rows values"]) -> Float[Array, "n values"]:
+    """Returns values in the units that the quartiles of rows give them; see `Space`.
+
+    Where half of a column's rows are nearly the same, its unit is their standard deviation.
+    """
+    low, median, high = jnp.quantile(rows, jnp.array([0.25, 0.5, 0.75]), axis=0, keepdims=True)
+    unit, spread = (high - low) / 1.349, rows.std(axis=0, keepdims=True)
+    unit = jnp.where(unit > 0.1 * spread, unit, jnp.where(spread > 0, spread, 1))
+    return jnp.clip((x - median) / unit, -_ROBUST_LIMIT, _ROBUST_LIMIT)
 
 
 def _distances_to_others(

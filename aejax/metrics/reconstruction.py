@@ -43,19 +43,19 @@ def is_mass(likelihood: Likelihood, preprocess: Preprocess, part: Examples) -> b
 
 
 def per_value(metrics: Mapping[str, float], shape: tuple[int, ...], mass: bool) -> dict[str, float]:
-    """Returns what is quoted per value: nats and squared error per pixel, bits per dimension.
+    """Returns what is quoted per value: nats and squared error, `_per_pixel` of images, and bits per dimension.
 
     Args:
         metrics: means over examples.
-        shape: the shape of an example; images count every channel of every pixel.
+        shape: the shape of an example; images `[h, w, c]` count every channel of every pixel.
         mass: whether the likelihood gives masses, see `is_mass`; of any other no bits are returned.
     """
-    size = math.prod(shape)
+    size, value = math.prod(shape), "pixel" if len(shape) == 3 else "value"
     derived = {}
     if "reconstruction_nats" in metrics:
-        derived["reconstruction_nats_per_pixel"] = metrics["reconstruction_nats"] / size
+        derived[f"reconstruction_nats_per_{value}"] = metrics["reconstruction_nats"] / size
         if mass:
             derived["reconstruction_bits_per_dim"] = metrics["reconstruction_nats"] / size / math.log(2)
     if "squared_error" in metrics:
-        derived["squared_error_per_pixel"] = metrics["squared_error"] / size
+        derived[f"squared_error_per_{value}"] = metrics["squared_error"] / size
     return derived

@@ -31,6 +31,7 @@ from .run import (
     FRESH as FRESH,
     NEWEST as NEWEST,
     Run as Run,
+    no_run as no_run,
     read_experiment as read_experiment,
     write_experiment as write_experiment,
 )

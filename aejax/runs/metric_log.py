@@ -5,7 +5,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,27 +48,42 @@ def validation_losses(rows: list[dict[str, Any]]) -> dict[int, float]:
     return {step: loss for step, loss in losses.items() if isinstance(loss, float) and math.isfinite(loss)}
 
 
+def scalars(row: dict[str, Any]) -> dict[str, float]:
+    """Returns the numbers of a row as `NAME/PART`, but those that say when they were measured."""
+    numbers = {name: value for name, value in row.items() if name not in ("epoch", "step", "split", "seconds")}
+    return {f"{name}/{row['split']}": value for name, value in numbers.items()}
+
+
 class TensorBoardMirror:
-    """Writes the numbers of rows in the form that TensorBoard reads."""
+    """Writes the numbers of rows, and figures, in the form that TensorBoard reads."""
 
     def __init__(self, folder: Path) -> None:
         """Names the folder; nothing is written yet."""
         self.folder, self._writer, self._flushed = folder, None, time.monotonic()
 
     def write(self, rows: list[dict[str, Any]]) -> None:
-        """Adds the numbers of rows, but those that say when they were measured."""
-        from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.summary import scalar
-
-        writer = self._open()
+        """Adds the numbers of rows: see `scalars`."""
         for row in rows:
-            numbers = {name: value for name, value in row.items() if name not in ("epoch", "step", "split", "seconds")}
-            for name, value in numbers.items():
-                summary = scalar(f"{name}/{row['split']}", value)
-                writer.write_event(Event(wall_time=time.time(), step=row["step"], summary=summary))
+            for tag, value in scalars(row).items():
+                self._add(row["step"], tag=tag, simple_value=value)
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
-            writer.flush()
+            self._open().flush()
             self._flushed = time.monotonic()
+
+    def show(self, figures: Sequence[Path], step: int) -> None:
+        """Adds figures, PNG files, under their names."""
+        for path in figures:
+            content = path.read_bytes()
+            width, height = (int.from_bytes(content[place : place + 4], "big") for place in (16, 20))  # of a PNG
+            image = {"width": width, "height": height, "colorspace": 4, "encoded_image_string": content}
+            self._add(step, tag=f"figures/{path.stem}", image=image)
+
+    def _add(self, step: int, **value: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        summary = Summary(value=[Summary.Value(**value)])
+        self._open().write_event(Event(wall_time=time.time(), step=step, summary=summary))
 
     def clear(self) -> None:
         """Removes all that was written."""
@@ -87,5 +102,6 @@ class TensorBoardMirror:
 
         if self._writer is None:
             self.folder.mkdir(exist_ok=True)
-            self._writer = EventsWriter(str(self.folder / "events"))
+            part = len([*self.folder.iterdir()])  # else one that is opened in the same second takes its name
+            self._writer = EventsWriter(str(self.folder / "events"), f".{part}")
         return self._writer

@@ -17,14 +17,14 @@ import logging
 import math
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aejax.core import DISK_ERRORS, DiskError, InputError, json_text, named_leaves
+from aejax.core import DISK_ERRORS, DiskError, InputError, json_text, named_leaves, similar
 from aejax.data import DataRecord
 from aejax.experiment import Experiment, from_json, origins, registry, require_code, require_names, to_json
 from aejax.runs.checkpoints import Checkpoints
@@ -62,6 +62,7 @@ class Run:
         self.data: DataRecord | None = self._record(content.get("data"))
         self.provenance: list[dict[str, Any]] = content.get("provenance", [_provenance_of_older(content)])
         self.lengthened: list[dict[str, Any]] = content.get("lengthened", [])
+        self.windowed: bool | None = content.get("windowed")
         self._check()
 
     @classmethod
@@ -74,6 +75,7 @@ class Run:
         params: Any = None,
         data: DataRecord | None = None,
         origin: Mapping[str, Any] | None = None,
+        windowed: bool | None = None,
         notes: Notes = NO_NOTES,
     ) -> "Run":
         """Starts a run in a new folder below `folder`.
@@ -87,6 +89,7 @@ class Run:
                 to tell that the settings alone do not repeat the run.
             data: what the run is trained on, for everything that reads data later to compare; None: unknown.
             origin: entries of the provenance that say where a state was trained, when not here and now.
+            windowed: whether examples are shuffled within windows of data on disk; None: unknown.
             notes: what the user says of the run.
 
         Raises:
@@ -97,7 +100,7 @@ class Run:
         try:
             path = _new_folder(Path(folder) / experiment.name)
             made = [provenance_after(0) | {**(origin or {})}]
-            write_experiment(path, experiment, shape, steps_per_epoch, start, data, made, [])
+            write_experiment(path, experiment, shape, steps_per_epoch, start, data, made, [], windowed)
             write_state(path, "stopped")
             add_notes(path, notes)
         except OSError as error:
@@ -119,7 +122,7 @@ class Run:
         self.experiment, last, now = experiment, self.provenance[-1], provenance_after(step)
         if step < last["step"] or now | {"step": last["step"]} != last:
             self.provenance.append(now)
-        made_with = (self.params, self.data, self.provenance, self.lengthened)
+        made_with = (self.params, self.data, self.provenance, self.lengthened, self.windowed)
         write_experiment(self.path, experiment, self.shape, self.steps_per_epoch, *made_with)
         write_state(self.path, "stopped")
 
@@ -231,6 +234,11 @@ class Run:
         write_atomically(self.path / "result.json", json_text(result, indent=2))
         write_state(self.path, "done")
 
+    def mirror_result(self, test: Mapping[str, float], step: int, figures: Sequence[Path]) -> None:
+        """Mirrors test metrics and figures, which were measured and drawn after a step, to TensorBoard."""
+        self._board.write([{"split": "test", "step": step, **test}])
+        self._board.show(figures, step)
+
     def result(self) -> dict[str, Any] | None:
         """Returns what `write_result` has written; None where nothing has been, or where it is damaged."""
         try:
@@ -243,9 +251,7 @@ class Run:
         try:
             return _object_in(self.path / name)
         except OSError:
-            raise InputError(
-                f"{self.path} is not a run directory (it has no readable {name}): give a folder like runs/NAME/ID"
-            ) from None
+            raise no_run(self.path, f" (it has no readable {name})") from None
 
     def _record(self, content: Any) -> DataRecord | None:
         """Returns what the run was trained on; None for one of an older version. Raises `InputError` for damage."""
@@ -265,6 +271,8 @@ class Run:
             )
         if not isinstance(self.lengthened, list):
             raise InputError(f"{self.path / 'experiment.json'} is damaged: its lengthened should be a list")
+        if not isinstance(self.windowed, bool | None):
+            raise InputError(f"{self.path / 'experiment.json'} is damaged: its windowed should be true or false")
         parts = self.provenance if isinstance(self.provenance, list) else []
         if not parts or not all(isinstance(part, dict) and type(part.get("step")) is int for part in parts):
             raise InputError(
@@ -288,11 +296,37 @@ def read_experiment(path: Path) -> Experiment:
     try:
         content = _object_in(file)
     except OSError as error:
-        raise InputError(
-            f"{file} cannot be read ({error.strerror}): give a run directory, or a file as `aejax show NAME` prints it"
-        ) from None
+        advice = _offered(path) or "give a run directory, or a file as `aejax show NAME` prints it"
+        raise InputError(f"{file} cannot be read ({error.strerror}): {advice}") from None
     whole = content if "class" not in content else {"experiment": content}
     return registry.without_others_figure(_experiment_in(whole, file))
+
+
+def no_run(path: Path, why: str = "") -> InputError:
+    """Returns the error of a path that is no run directory, which offers runs that it may mean; `why` goes on it."""
+    return InputError(f"{path} is not a run directory{why}: {_offered(path) or 'give a folder like runs/NAME/ID'}")
+
+
+def _offered(path: Path) -> str:
+    """Returns a question that offers three runs at most, or nothing: those in a folder, or of folders of like names."""
+    missing = [part for part in (path, *path.parents) if not part.is_dir()]
+    try:
+        if not missing:
+            runs = _runs_in(path)
+        else:
+            first = missing[-1]
+            near = similar(first.name, (part.name for part in first.parent.iterdir() if part.is_dir()))
+            folders = [first.parent / name for name in near]
+            runs = [run for folder in folders for run in _runs_in(folder / path.relative_to(first)) or _runs_in(folder)]
+    except OSError:  # a folder that may not be read offers nothing
+        return ""
+    return f"did you mean {' or '.join(map(str, runs[:3]))}?" if runs else ""
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """Returns the runs at a folder, in it, and in the folders in it: the newest first."""
+    files = [file for deep in ("", "*/", "*/*/") for file in folder.glob(f"{deep}experiment.json")]
+    return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
 
 
 def _object_in(file: Path) -> dict[str, Any]:
@@ -325,6 +359,7 @@ def write_experiment(
     data: DataRecord | None,
     made_with: list[dict[str, Any]],
     lengthened: list[dict[str, Any]],
+    windowed: bool | None = None,
 ) -> None:
     """Writes the experiment.json of a folder: the settings, facts of the data and of the start, and the provenance.
 
@@ -337,6 +372,7 @@ def write_experiment(
         data: what the model was trained on; None: unknown.
         made_with: the provenance of each part of training.
         lengthened: what resuming for more steps changed of the learning rate.
+        windowed: whether examples are shuffled within windows of data on disk; None: unknown.
     """
     content = {
         "experiment": to_json(experiment),
@@ -348,6 +384,7 @@ def write_experiment(
         **({} if data is None else {"data": data.to_json()}),
         "provenance": made_with,
         "lengthened": lengthened,
+        **({} if windowed is None else {"windowed": windowed}),
     }
     write_atomically(path / "experiment.json", json_text(content, indent=2))
 

@@ -2,13 +2,13 @@
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import Any
 
 from aejax import training
 from aejax.core import BUFFER
-from aejax.data import Data, Dataset
+from aejax.data import Dataset
 from aejax.devices import peak_memory
 from aejax.runs import commit, hardware
 from aejax.sweeps import models
@@ -33,7 +33,7 @@ def run_sweep(
     measure: MeasureTrained = Trained.evaluate,
     keep: int = 1,
     observers: Sequence[Observer] = (),
-    read: Callable[[Data], Dataset] | None = None,
+    read: Reader | None = None,
 ) -> None:
     """Claims, trains and records groups of trials until none is free.
 

@@ -18,7 +18,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ from aejax.runs import commit, locked, read_json, versions, write_atomically
 from aejax.sweeps import claims, plan
 from aejax.sweeps.objective import Objective, why_unranked
 from aejax.sweeps.plan import Trial
+from aejax.sweeps.reading import Reader
 from aejax.sweeps.result import Result
 
 log = logging.getLogger("aejax")
@@ -151,14 +152,15 @@ class Sweep:
                 unlike = self.records[name].unlike(record)
                 raise InputError(f"{self.folder} was begun with other data, {record.name} holds {unlike}: {_REMEDY}")
 
-    def dataset(self, data: Data, read: Callable[[Data], Dataset] | None = None) -> Dataset:
+    def dataset(self, data: Data, read: Reader | None = None) -> Dataset:
         """Loads data of the sweep. Raises `InputError` where they are not those that it was begun with.
 
         Args:
             data: which of them.
-            read: a `Reader`, which may have them already; None: they are read.
+            read: what may have read and compared them already; None: they are read.
         """
-        return load_again(data, self.records.get(canonical(data)), remedy=_REMEDY, read=read)
+        record = self.records.get(canonical(data))
+        return load_again(data, record, remedy=_REMEDY) if read is None else read.again(data, record, _REMEDY)
 
     def results(self) -> dict[str, Result]:
         """Returns the result of every finished trial, by the trial's id."""

@@ -48,8 +48,7 @@ def model_card(trained: "Trained", result: dict[str, Any] | None, picture: str |
 def _use(trained: "Trained") -> str:
     shape = ", ".join(map(str, trained.shape))
     label = ", label" if trained.experiment.model.classes else ""
-    grey = trained.data is not None and trained.data.dtype == "uint8"
-    units = "grey levels: uint8, or numbers in [0, 1]" if grey else "numbers in the units of the training data"
+    units = "grey levels: uint8, or numbers in [0, 1]" if trained.grey else "numbers in the units of the training data"
     return f"""```python
 import aejax
 

@@ -149,7 +149,6 @@ def _described(array: np.ndarray) -> dict[str, Any]:
 
 
 def _units(trained: "Trained") -> str:
-    grey = trained.data is None or trained.data.dtype == "uint8"
     if trained.preprocess.binary:
         return "values are 0 and 1; decoded they are probabilities of 1"
-    return "values are grey levels in [0, 1]" if grey else "values are in the units of the training data"
+    return "values are grey levels in [0, 1]" if trained.grey else "values are in the units of the training data"

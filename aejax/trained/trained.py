@@ -145,6 +145,7 @@ class Trained:
         if z.ndim != 2 or z.shape[1] != size or len(z) == 0 or not np.isfinite(z).all():
             raise InputError(
                 f"the codes have shape {z.shape}, but this model decodes finite codes of shape (n, {size})"
+                + _of_one(z.shape, (size,), "z")
             )
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         key = None if seed is None else derive(jax.random.key(seed), Stream.VALUES)
@@ -388,7 +389,7 @@ class Trained:
         return programs.means_in_chunks(partial(function, as_arrays(self.preprocess)), part, self._check)
 
     def evaluate(self, part: Any) -> dict[str, float]:
-        """Measures the loss and its terms in nats per example, the squared error, and both per pixel, on a part.
+        """Measures the loss and its terms in nats per example, the squared error, and both per value, on a part.
 
         Bits per dimension are given where the likelihood gives masses: see `metrics.is_mass`. `part` is `Examples`, an
         array, or a pair of an array and its labels. Of a large part on disk a little is in memory at once.
@@ -524,11 +525,13 @@ class Trained:
         x = self._array(batch.x)
         if x.dtype.kind not in "buif":
             raise InputError(f"the examples have type {x.dtype}, but must be real numbers")
+        given = x.shape
         if x.ndim == len(self.shape) and self.shape[-1] == 1:
             x = x[..., None]
         if len(x) == 0 or x.shape[1:] != self.shape:
             raise InputError(
-                f"the examples have shape {x.shape}, but this model was trained on (n, {_list(self.shape)})"
+                f"the examples have shape {given}, but this model was trained on (n, {_list(self.shape)})"
+                + _of_one(given, self.shape, "x")
             )
         noisy = not self.experiment.loss.corruption.clean
         x = as_stored(x) if self.data is None else in_units(x, self.data, noisy)
@@ -541,10 +544,23 @@ class Trained:
         label = self._check_label(batch.label, len(x))
         return dataclasses.replace(batch, x=self.preprocess.in_use(x), label=label)
 
+    @property
+    def grey(self) -> bool:
+        """Whether examples are grey levels, uint8 or in [0, 1]; with no record of the data, whether they must be.
+
+        Of any others the values are in the units of the training data.
+        """
+        return self._bounds() == (0, 1) if self.data is None else self.data.dtype == "uint8"
+
     def _bounds(self) -> tuple[float, float]:
         """Returns the least and the greatest value that likelihood and preprocessing have a meaning for."""
         lows, highs = zip(self.experiment.loss.likelihood.support, self.preprocess.domain, strict=True)
         return max(lows), min(highs)
+
+
+def _of_one(given: tuple[int, ...], shape: tuple[int, ...], name: str) -> str:
+    """Returns what to do with an array that is a single example, or code, of a shape; nothing for any other."""
+    return f": give a single one as {name}[None]" if given == shape or (*given, 1) == shape else ""
 
 
 def _list(shape: tuple[int, ...]) -> str:

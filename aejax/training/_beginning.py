@@ -31,10 +31,29 @@ def data_of(experiment: Experiment, resume: str | Path | None = None) -> Dataset
     return load_again(experiment.data, run.data, remedy=f"resume {run.path} {_REMEDY}")
 
 
+def windowed_before(resume: str | Path | None) -> bool | None:
+    """Tells whether a run to resume has its examples shuffled within windows: None where there is none that says so.
+
+    Every process must call it.
+    """
+    known = Run(Path(resume)).windowed if resume is not None and hosts.first() else None
+    said = int(hosts.from_first(np.int32(-1 if known is None else known)))
+    return None if said < 0 else bool(said)
+
+
 def opened(
-    experiment: Experiment, dataset: Dataset, record: DataRecord, folder: Any, resume: Any, params: Any, notes: Notes
+    experiment: Experiment,
+    dataset: Dataset,
+    record: DataRecord,
+    windowed: bool,
+    folder: Any,
+    resume: Any,
+    params: Any,
+    notes: Notes,
 ) -> Run | None:
     """Opens the run: a new one in a folder, or one to resume, once its settings and its data are found to be the same.
+
+    `windowed` says whether its examples are shuffled within windows.
 
     Raises `InputError` where a run cannot be made there, or cannot be resumed so.
     """
@@ -42,7 +61,8 @@ def opened(
         return None
     steps_per_epoch = len(dataset.train) // experiment.batch_size
     if resume is None:
-        return Run.create(Path(folder), experiment, dataset.shape, steps_per_epoch, params, record, notes=notes)
+        facts = (experiment, dataset.shape, steps_per_epoch, params, record)
+        return Run.create(Path(folder), *facts, windowed=windowed, notes=notes)
     run = Run(Path(resume))
     changed = differences(run.experiment, experiment)
     # More epochs or steps only lengthen a run, and data may be moved; anything else would make it another experiment.
@@ -62,6 +82,7 @@ def opened(
         run.data = record
     if run.changes():
         log.warning("%s was made with %s: bits may differ", run.path, "; ".join(run.changes()))
+    run.windowed = windowed
     add_notes(run.path, notes)
     return run
 

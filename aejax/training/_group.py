@@ -62,6 +62,11 @@ class Population:
         return cls(first, dataset, DataRecord.of(dataset), preprocess, parallel, source, shared)
 
     @property
+    def order(self) -> dict[str, bool]:
+        """What the order of examples depends on beside data and seeds."""
+        return {"windowed": self.source.windowed, "shared": self.shared_order}
+
+    @property
     def fixed_bytes(self) -> int:
         """The bytes of the data that the devices hold for all groups."""
         return nbytes(self.source.parts) if isinstance(self.source, ResidentSource) else 0

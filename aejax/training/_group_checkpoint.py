@@ -86,6 +86,7 @@ class GroupCheckpoint:
             "epoch": window.epoch,
             "slots": group.slots,
             "data": dict(group.population.data.fingerprints),
+            "order": group.population.order,
             "ended": {name: [outcome.failed_at, outcome.stopped_after] for name, outcome in ended.items()},
         }
         rows = json_text(dict(zip(self.members, group.rows, strict=True)))
@@ -106,6 +107,9 @@ class GroupCheckpoint:
                 members = _as_written(self.members, path)
                 if facts.get("data", data) != data:  # files of older versions do not say what they were trained on
                     log.warning("%s was trained on other data: its trials start again", path)
+                    continue
+                if facts.get("order", population.order) != population.order:
+                    log.warning("%s has another order of examples, of another buffer: its trials start again", path)
                     continue
                 if facts["members"] == members or (_done(facts) and set(members) <= set(facts["members"])):
                     return _restored(facts, arrays, members, population, experiments)

@@ -22,6 +22,7 @@ class TrainingProgress:
         done = history[-1][self.unit] if history else 0
         total = experiment.epochs if experiment.steps is None else last
         self.bar = Progress(experiment.name, total, done, status="compiling", shown=shown)
+        self.compiled = False
 
     def __enter__(self) -> Self:
         """Starts drawing the bar."""
@@ -33,6 +34,11 @@ class TrainingProgress:
         self.bar.__exit__(*error)
 
     def __call__(self, rows: list[dict[str, Any]], state: Any) -> None:
-        """Shows how far training came by the last rows: the losses of train and validation, and examples per second."""
+        """Shows how far training came by the last rows: the losses of train and validation, and examples per second.
+
+        The time of the first rows has that of compiling in it, and the bar says so.
+        """
         losses = " / ".join(f"{row['loss_nats']:.2f}" for row in rows)
-        self.bar.update(rows[0][self.unit], f"loss {losses} nats  {rows[0]['examples_per_second']:,.0f}/s")
+        rate = f"{rows[0]['examples_per_second']:,.0f}/s" + ("" if self.compiled else " with compiling")
+        self.bar.update(rows[0][self.unit], f"loss {losses} nats  {rate}")
+        self.compiled = True

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,10 @@ class Source(Protocol):
     def steps(self) -> int:
         """The number of steps in one epoch."""
 
+    @property
+    def windowed(self) -> bool:
+        """Whether examples are shuffled within windows: else an epoch is shuffled whole."""
+
     def batches(self, start: int, stop: int) -> Iterator[Batches]:
         """Yields the batches of the steps from `start` to before `stop` in pieces, none over the end of an epoch."""
 
@@ -58,6 +62,7 @@ class ResidentSource:
     """The number of examples in a batch of training."""
     key: Key[Array, "*members"]
     """The key of the order of examples; with an axis of members each has an order of its own."""
+    windowed: ClassVar[bool] = False
     _drawn: tuple[int, Any] = field(default=(-1, None), init=False)
     """The first step of the epoch whose order was drawn last, and the order."""
 

@@ -1,5 +1,6 @@
 """Trains on data that stays on disk: grain reads the next batches while the device trains on those before."""
 
+import math
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,7 +34,12 @@ _LONGEST = 2**24  # bytes of a chunk: a longer one is no faster, and training wa
 
 
 def source_for(
-    experiment: Experiment, dataset: Dataset, preprocess: Preprocess, parallel: Parallel, buffer: float
+    experiment: Experiment,
+    dataset: Dataset,
+    preprocess: Preprocess,
+    parallel: Parallel,
+    buffer: float,
+    windowed: bool | None = None,
 ) -> Source:
     """Chooses the source of batches: from memory, or from disk where data there is larger than the buffer.
 
@@ -43,11 +49,19 @@ def source_for(
         preprocess: the fitted preprocessing.
         parallel: the resolved layout.
         buffer: gigabytes of the training part that may be in memory.
+        windowed: whether examples are shuffled within windows, as in the steps before of a run that is resumed, whose
+            buffer may have been another; None: only where windows are smaller than data that are streamed.
 
     Raises:
-        InputError: where the data cannot be streamed through the buffer.
+        InputError: where the data cannot be streamed through the buffer, or cannot be read in windows that they were
+            read in before.
     """
-    if not streams(dataset, buffer):
+    if windowed and not isinstance(dataset.train, Stored):
+        raise InputError(
+            "the run was trained on packed data that were shuffled in windows, and has no such order for data in "
+            "memory: resume it with the packed data (--data)"
+        )
+    if not windowed and not streams(dataset, buffer):
         return ResidentSource.of(experiment, dataset, preprocess, parallel)
     if isinstance(preprocess, StaticBinarise):
         raise InputError(
@@ -58,6 +72,7 @@ def source_for(
     window = experiment.data.window
     if not window > 0:
         raise InputError(f"data.window is {window:g}: give a number of megabytes above 0")
+    window = math.inf if windowed is False else window
     return StreamedSource(dataset, parallel, experiment.batch_size, experiment.seed, last, 1e9 * buffer, window)
 
 
@@ -97,8 +112,8 @@ class StreamedSource:
     def __post_init__(self) -> None:
         """Checks the size of the buffer. Raises `InputError` where it is too small."""
         if self._steps_in(self.batch_size) < 1:
-            windows = f" beside {_WINDOWS} windows of {self.window:g} MB" if self._windowed else ""
-            smaller = "smaller batches, or a smaller --data.window" if self._windowed else "smaller batches"
+            windows = f" beside {_WINDOWS} windows of {self.window:g} MB" if self.windowed else ""
+            smaller = "smaller batches, or a smaller --data.window" if self.windowed else "smaller batches"
             raise InputError(
                 f"the buffer holds {self.limit / 1e6:.3g} MB, but streaming needs {_CHUNKS} batches of "
                 f"{self.batch_size * self._bytes / 1e6:.3g} MB{windows}: give a larger --buffer, or {smaller}"
@@ -108,6 +123,11 @@ class StreamedSource:
     def steps(self) -> int:
         """The number of steps in one epoch."""
         return len(self.dataset.train) // self.batch_size
+
+    @property
+    def windowed(self) -> bool:
+        """Whether the examples take more than a window, and are shuffled within windows."""
+        return self._train.nbytes > 1e6 * self.window
 
     def batches(self, start: int, stop: int) -> Iterator[Batches]:
         """Yields the batches from step `start` to before step `stop` in chunks, and waits for each to be read."""
@@ -147,20 +167,15 @@ class StreamedSource:
         return Batches(train), held
 
     def _order(self, start: int) -> "Order":
-        if not self._windowed:
+        if not self.windowed:
             return Shuffled(self._train, self.parallel, self.seed, self.batch_size)
         order = WindowedOrder.of(len(self._train), self._bytes, self.batch_size, self.window, self.seed)
         return Windows(self._train, self.parallel, order, start, self.last)
 
     def _steps_in(self, batch_size: int) -> int:
         """Returns the number of batches of this size in a chunk."""
-        room = self.limit - (_WINDOWS * 1e6 * self.window if self._windowed else 0)
+        room = self.limit - (_WINDOWS * 1e6 * self.window if self.windowed else 0)
         return int(min(room / _CHUNKS, max(_LONGEST, batch_size * self._bytes)) // (batch_size * self._bytes))
-
-    @property
-    def _windowed(self) -> bool:
-        """Whether the examples take more than a window."""
-        return self._train.nbytes > 1e6 * self.window
 
     @property
     def _bytes(self) -> int:

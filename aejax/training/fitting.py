@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aejax.core import BUFFER, Stopped, is_interactive, is_notebook
+from aejax.core import BUFFER, InputError, Stopped, is_interactive, is_notebook
 from aejax.data import Dataset, as_dataset
-from aejax.devices import ALL_DEVICES, Parallel
+from aejax.devices import ALL_DEVICES, Parallel, hosts
 from aejax.evaluation import SAMPLES, finish
 from aejax.experiment import Experiment
 from aejax.runs import Notes, Saving
+from aejax.tracking import Tracker, Tracking
 from aejax.trained import Trained
 from aejax.training._beginning import data_of
 from aejax.training.intervals import Intervals
@@ -40,6 +41,7 @@ def fit(
     name: str | None = None,
     tags: Sequence[str] = (),
     note: str | None = None,
+    track: Sequence[str | Tracker] = (),
 ) -> Trained:
     """Trains an experiment and returns the trained model; with a folder, also measures it on test and draws it there.
 
@@ -65,6 +67,8 @@ def fit(
         name: what the run is called in `aejax runs`.
         tags: words by which the run is found there.
         note: a remark on the run, shown there.
+        track: what the run is sent to: "wandb", "mlflow", or an `aejax.tracking.Tracker`. A run that is resumed goes on
+            with the tracked runs that it has, also where they are not given again.
 
     Raises:
         InputError: for settings, data or a run that cannot be used, before any training.
@@ -77,39 +81,44 @@ def fit(
     In a notebook or another interactive session an interrupt returns that model in place of raising, and a line says
     how to go on.
     """
-    if dataset is None:
-        dataset = data_of(experiment, resume)
-    elif not isinstance(dataset, Dataset):
-        experiment = experiment.on_arrays()
-        dataset = as_dataset(dataset, experiment.data)
+    if track and folder is None and resume is None:
+        raise InputError("track needs a folder= for the run: what trackers get is what lies there")
     shown = is_notebook() if show_progress is None else show_progress
-    try:
-        trained = train(
-            experiment,
-            dataset,
-            folder=folder,
-            resume=resume,
-            params=params,
-            parallel=parallel,
-            saving=saving,
-            intervals=intervals,
-            patience=patience,
-            buffer=buffer,
-            show_progress=shown,
-            observers=observers,
-            notes=Notes(name, tuple(tags), note),
-        )
-    except Stopped as stopped:
-        if stopped.trained is None or stopped.number != signal.SIGINT or not is_interactive():
-            raise
-        return _left(stopped.trained)
-    if trained.run is not None:
+    with _tracking(track, resume) as tracking:
+        if dataset is None:
+            dataset = data_of(experiment, resume)
+        elif not isinstance(dataset, Dataset):
+            experiment = experiment.on_arrays()
+            dataset = as_dataset(dataset, experiment.data)
         try:
-            finish(trained, dataset, samples, buffer=buffer, figures=figures, shown=shown)
-        except KeyboardInterrupt:
-            if not is_interactive():
+            trained = train(
+                experiment,
+                dataset,
+                folder=folder,
+                resume=resume,
+                params=params,
+                parallel=parallel,
+                saving=saving,
+                intervals=intervals,
+                patience=patience,
+                buffer=buffer,
+                show_progress=shown,
+                observers=observers,
+                notes=Notes(name, tuple(tags), note),
+                tracking=tracking,
+            )
+        except Stopped as stopped:
+            if stopped.trained is None or stopped.number != signal.SIGINT or not is_interactive():
                 raise
-            return _left(trained)
+            return _left(stopped.trained)
+        if trained.run is not None:
+            try:
+                finish(trained, dataset, samples, buffer=buffer, figures=figures, shown=shown)
+                tracking.finish()
+            except KeyboardInterrupt:
+                if not is_interactive():
+                    raise
+                return _left(trained)
     return trained
 
 
@@ -124,3 +133,10 @@ def _left(trained: Trained) -> Trained:
         how = f"the same call with resume={str(trained.run.path)!r} in place of folder= goes on with the same bits"
     log.warning("interrupted: this is the model %s; %s", where, how)
     return trained
+
+
+def _tracking(track: Sequence[str | Tracker], resume: str | Path | None) -> Tracking:
+    """Returns what sends the run to trackers: of several processes the first alone."""
+    if not hosts.first():
+        return Tracking()
+    return Tracking(track, None if resume is None else Path(resume))

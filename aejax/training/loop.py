@@ -13,8 +13,9 @@ from aejax.data import DataRecord, Dataset, settled
 from aejax.devices import ALL_DEVICES, Parallel, Program, hosts
 from aejax.experiment import Experiment, with_imports
 from aejax.runs import NO_NOTES, Notes, Run, Saving, stopping, validation_losses
+from aejax.tracking import Tracking
 from aejax.trained import History, Trained
-from aejax.training._beginning import begin, opened, started
+from aejax.training._beginning import begin, opened, started, windowed_before
 from aejax.training._checkpointing import CheckpointPolicy
 from aejax.training._progress import TrainingProgress
 from aejax.training._rows import RowLog
@@ -42,10 +43,12 @@ def train(
     show_progress: bool = False,
     observers: Sequence[Observer] = (),
     notes: Notes = NO_NOTES,
+    tracking: Tracking | None = None,
 ) -> Trained:
     """Trains an experiment on a data set and returns the trained model: what `fit` does before it measures.
 
-    Arguments and errors are those of `fit`, except that an interrupt raises `Stopped` in an interactive session too.
+    Arguments and errors are those of `fit`, except that an interrupt raises `Stopped` in an interactive session too;
+    `tracking` is begun once the run is there, and observes it.
     """
     _check_patience(patience, dataset)
     dataset = settled(dataset, experiment.data.preprocess)
@@ -53,12 +56,12 @@ def train(
     parallel = parallel.resolve(experiment)
     preprocess = experiment.data.preprocess.fit(dataset.train.x)
     reference = experiment.reference(dataset.train, preprocess)
-    source = source_for(experiment, dataset, preprocess, parallel, buffer)
+    source = source_for(experiment, dataset, preprocess, parallel, buffer, windowed_before(resume))
     program, last = Program.of(experiment, preprocess, parallel), experiment.steps_in(source.steps)
     like = program.shapes(dataset.shape)
     parallel.check_divided(like)
     params = None if params is None or resume is not None else started(params, like.params)
-    run = opened(given, dataset, record, folder, resume, params, notes)
+    run = opened(given, dataset, record, source.windowed, folder, resume, params, notes)
     fitted = {"preprocess": program.preprocess} | ({} if reference is None else {"reference": reference})
     policy = CheckpointPolicy(run, fitted, saving or Saving(), source.steps)
 
@@ -72,11 +75,12 @@ def train(
             copies = run is not None or patience is not None or hosts.several() or bool(observers)  # alike on all hosts
             engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
             policy.begin(parallel.copied(state) if copies else None, engine.step, history, save=params is not None)
+            followed = _followed(run, tracking, history)
             start = last if _has_converged(history, patience) else engine.step
             stops = (intervals or Intervals()).stops(start, last, source.steps, policy.saving, lambda: engine.pace)
             row_log = RowLog(engine.step, source.steps, experiment.batch_size)
             with TrainingProgress(experiment, history, last, show_progress and hosts.first()) as bar:
-                watching: tuple[Observer, ...] = (policy, bar, *observers)
+                watching: tuple[Observer, ...] = (policy, bar, *followed, *observers)
                 for window in engine.windows(stops, asked=asked):
                     _require_finite(window, policy)
                     rows = row_log.rows(window)
@@ -97,6 +101,14 @@ def train(
             stopped.trained = made(engine.state if run is None else policy.state)
         raise
     return made(engine.state)
+
+
+def _followed(run: Run | None, tracking: Tracking | None, history: list[dict[str, Any]]) -> list[Tracking]:
+    """Begins to send a run to its trackers, and returns what observes it for them."""
+    if run is None or tracking is None:
+        return []
+    tracking.begin(run.path, history)
+    return [tracking]
 
 
 def _check_patience(patience: int | None, dataset: Dataset) -> None:

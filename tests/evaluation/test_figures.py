@@ -12,7 +12,7 @@ from aejax.cli import _generation
 from aejax.core import Examples, InputError, spread
 from aejax.data import Dataset
 from aejax.evaluation import figures, finish, suite
-from aejax.evaluation.figures import images
+from aejax.evaluation.figures import images, style
 from aejax.losses import Gaussian, GaussianNoise, Loss
 from aejax.sweeps._thumbnails import read_thumbnails, thumbnails
 from aejax.trained import Trained
@@ -50,6 +50,35 @@ def history(values, name="loss_nats", split="train"):
 
 def line(axes, label):
     return next(line for line in axes.lines if line.get_label() == label)
+
+
+LACKING = {  # Machado et al. 2009, table of severity 1: linear RGB as those see it who lack a cone
+    "none": np.eye(3),
+    "long": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "middle": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "short": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+
+
+@pytest.mark.parametrize(("cone", "least"), [("none", 0.17), ("long", 0.12), ("middle", 0.12), ("short", 0.12)])
+def test_the_colours_of_ten_classes_are_told_apart_by_those_who_lack_a_cone_too(cone, least):
+    """Distances in Oklab (Ottosson 2020): in matplotlib's tab10 there are two of 0.113, and of 0.007 without long."""
+    value = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in style.CLASSES]) / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    cones = [
+        [0.41222147, 0.53633254, 0.05144599],
+        [0.2119035, 0.68069955, 0.10739696],
+        [0.08830246, 0.28171884, 0.6299787],
+    ]
+    lab = [
+        [0.21045426, 0.79361779, -0.00407205],
+        [1.977998495, -2.4285922, 0.45059371],
+        [0.0259040, 0.78277177, -0.80867577],
+    ]
+    seen = np.cbrt(np.clip(linear @ np.transpose(LACKING[cone]), 0, 1) @ np.transpose(cones)) @ np.transpose(lab)
+    apart = np.linalg.norm(seen[:, None] - seen, axis=2) + 9 * np.eye(10)
+    assert len(seen) == 10
+    assert apart.min() > least
 
 
 @pytest.mark.parametrize("shape", [(12, 28, 28, 1), (12, 32, 32, 1), (12, 16, 16, 3), (12, 5, 9, 1)])

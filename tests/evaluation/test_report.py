@@ -50,6 +50,14 @@ def test_an_estimate_at_its_ceiling_is_marked_wherever_it_is_printed_or_written(
     assert written == ({"mutual_information_nats": pytest.approx(6.2146, abs=1e-4)} if near else {})
 
 
+@pytest.mark.parametrize(("rates", "told"), [([], None), ([1.0], 1.0), ([1.0, 8.0], 8.0), ([1.0, 8.0, 9.0, 7.0], 8.0)])
+def test_the_rate_of_a_result_leaves_out_the_rows_that_compiled(rates, told):
+    row = {"split": "train", "epoch": 1, "seconds": 1.0}
+    history = [row | {"examples_per_second": rate} for rate in rates]
+    trained = SimpleNamespace(experiment=aejax.get("ae-keras"), history=history)
+    assert report.result(trained, {}, 10)["examples_per_second"] == told
+
+
 def test_one_example_does_not_say_which_units_are_active(monkeypatch, caplog):
     values = {"mean": np.zeros((1, 2)), "rate_nats": np.ones(1)}
     monkeypatch.setattr(_variational, "outputs", lambda trained, part: values)

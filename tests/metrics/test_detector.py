@@ -1,9 +1,11 @@
 import dataclasses
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.covariance import ledoit_wolf
 
 import aejax
 from aejax.cli import _entry
@@ -13,6 +15,7 @@ from aejax.experiment import from_json, to_json
 from aejax.losses import Cauchy, GaussianNoise, Loss
 from aejax.metrics import (
     Detector,
+    GaussianDistance,
     NeighbourDistance,
     ReconstructionScore,
     ResidualDistance,
@@ -101,6 +104,58 @@ def test_residuals_in_more_directions_than_there_are_rows_have_a_distance():
     left = np.random.default_rng(0).normal(size=(5, 40))
     assert np.isfinite(own(ResidualDistance(), view(left))).all()
     assert own(ResidualDistance(), view(left)).min() > scored(ResidualDistance(), view(left), view(left)).max()
+
+
+def test_the_distance_of_codes_is_mahalanobis_s_by_ledoit_and_wolf_s_covariance():
+    code = RANDOM * [3, 1, 0.1]
+    covariance, shrinkage = ledoit_wolf(code)
+    seen = np.eye(3) * 2
+    apart = seen - code.mean(axis=0)
+    expected = np.diag(apart @ np.linalg.inv(covariance) @ apart.T)
+    np.testing.assert_allclose(scored(GaussianDistance(), view(seen), view(code)), expected, rtol=1e-4)
+    for row in (0, 7):
+        others = np.delete(code, row, axis=0)
+        sphere = np.trace(np.cov(code.T, bias=True)) / 3 * np.eye(3)
+        left = (1 - shrinkage) * np.cov(others.T, bias=True) + shrinkage * sphere  # as much shrunk, to the same sphere
+        apart = code[row] - others.mean(axis=0)
+        alone = apart @ np.linalg.inv(left) @ apart
+        assert own(GaussianDistance(), view(code))[row] == pytest.approx(alone, rel=1e-4)
+
+
+@pytest.mark.parametrize("codes", [np.ones((6, 3)), np.random.default_rng(0).normal(size=(5, 40)), np.arange(6.0)])
+def test_codes_of_any_number_in_any_space_have_a_distance(codes):
+    @jax.jit
+    def distances(rows, seen):
+        score = GaussianDistance()
+        return score.own(rows, score.compared(rows)), score(seen, rows)
+
+    assert np.isfinite(np.concatenate(distances(view(codes), view(codes + 1)))).all()
+
+
+def test_in_robust_units_neither_columns_nor_one_outlier_outweigh_the_rest():
+    rows, seen = np.random.default_rng(0).normal(size=(400, 3)), np.array([[1.0, 0.5, 5.0]])
+    rows[:, 2] = 1  # constant
+    measure = jax.jit(lambda seen, rows: SampleDistance(4, space="scaled")(view(seen), view(rows)))
+    plain = measure(seen, rows)
+    assert np.isfinite(plain).all()
+    units = [7, -2e3, 1]
+    np.testing.assert_allclose(measure(seen * units, rows * units), plain, rtol=1e-4)
+    rows[0, :2] = 30  # far beyond the four deviations to which values are cut
+    np.testing.assert_allclose(measure(seen, rows), plain, rtol=0.05)
+
+
+def test_a_run_that_recorded_other_scores_keeps_them():
+    older = {
+        "class": "Detector",
+        "scores": {
+            "reconstruction": {"class": "ReconstructionScore"},
+            "residual": {"class": "ResidualDistance", "ridge": 0.05},
+            "sample": {"class": "SampleDistance", "sample": 16, "space": "code"},
+            "neighbours": {"class": "NeighbourDistance", "neighbours": 5, "trim": 0.2, "space": "input"},
+        },
+        "rows": 2048,
+    }
+    assert to_json(from_json(older)) == older
 
 
 @pytest.mark.parametrize(

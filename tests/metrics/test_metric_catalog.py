@@ -64,6 +64,7 @@ def test_one_number_is_found_by_either_of_its_names():
     assert named_in("rate_nats", {"kl_nats": 1.0}) == named_in("kl_nats", {"kl_nats": 1.0}) == "kl_nats"
     assert named_in("kl_nats", {"rate_nats": 1.0}) == "rate_nats"
     assert named_in("distortion_nats", {"reconstruction_nats", "distortion_nats"}) == "distortion_nats"
+    assert named_in("squared_error_per_value", {"squared_error_per_pixel": 1.0}) == "squared_error_per_pixel"
     assert named_in("mig", {"sap"}) is None
 
 

@@ -43,7 +43,7 @@ def test_figures_per_value_carry_their_unit(mass):
 
 def test_only_what_was_measured_is_derived():
     assert per_value({"loss_nats": 1.0}, (5,), True) == {}
-    assert per_value({"squared_error": 10.0}, (5,), True) == {"squared_error_per_pixel": 2.0}
+    assert per_value({"squared_error": 10.0}, (5,), True) == {"squared_error_per_value": 2.0}
 
 
 GREY, BLACK = np.arange(12, dtype=np.uint8).reshape(3, 4), 255 * np.eye(3, 4, dtype=np.uint8)

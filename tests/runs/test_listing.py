@@ -5,9 +5,11 @@ import csv
 import dataclasses
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +54,30 @@ def made(tmp_path_factory):
     with pytest.raises(DivergedError), Run(failed).writing():
         raise DivergedError("kl_nats became nan\nand more")
     return tmp_path / "runs"
+
+
+@pytest.mark.parametrize(
+    ("given", "offered"),
+    [
+        ("runs/mnst-vae", "runs/mnist-vae/2 or runs/mnist-vae/1"),
+        ("runs/mnst-vae/1", "runs/mnist-vae/1"),
+        ("runs/mnist-vae/", "runs/mnist-vae/2 or runs/mnist-vae/1"),
+        ("run/mnist-vae", "runs/mnist-vae/2 or runs/mnist-vae/1"),
+        ("runs", "runs/mnist-vae/2 or runs/mnist-vae/1 or runs/deep/1"),
+        ("elsewhere/1", None),
+        (".", None),
+    ],
+)
+def test_a_mistyped_run_offers_those_that_are_there(given, offered, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for age, run in enumerate(["mnist-vae/2", "mnist-vae/1", "deep/1"]):
+        (file := Path("runs", run, "experiment.json")).parent.mkdir(parents=True)
+        file.write_text("{")
+        os.utime(file, (100 - age, 100 - age))
+    with pytest.raises(InputError) as error:
+        Run(Path(given))
+    said = "give a folder like runs/NAME/ID" if offered is None else f"did you mean {offered}?"
+    assert str(error.value).endswith(said)
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import aejax
 from aejax import devices, training
 from aejax.cli._sweeps import SweepCommand as Command, SweepShowCommand as Show
 from aejax.core import InputError
-from aejax.data import load
-from aejax.experiment import replace_at
-from aejax.sweeps import Objective, Result, Sweep, claims, plan, run_sweep, summary
+from aejax.data import DataRecord, again, load
+from aejax.experiment import canonical, replace_at
+from aejax.sweeps import Objective, Reader, Result, Sweep, claims, plan, run_sweep, summary
 from aejax.sweeps.plan import Trial
 from aejax.training import SuccessiveHalving, population
 
@@ -63,6 +63,22 @@ def test_every_trial_leaves_the_result_that_it_has_alone(base, tmp_path):
         assert result.settings == trial.settings
         assert result.curves["train"] == pytest.approx([alone.history[0]["loss_nats"]], rel=1e-4)
     assert not list((tmp_path / "sweep" / "claims").iterdir())
+
+
+def test_the_data_of_a_sweep_are_compared_once_for_as_long_as_they_are_kept(base, data, tmp_path, monkeypatch):
+    records = {canonical(base.data): DataRecord.of(load(base.data))}
+    made, read, hashed = Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}), records), Reader(), []
+    hash_of = again.fingerprint
+    monkeypatch.setattr(again, "fingerprint", lambda part: hashed.append(part) or hash_of(part))
+    first = made.dataset(base.data, read)
+    assert made.dataset(base.data, read) is first
+    assert len(hashed) == 3
+    np.save(data, np.zeros((40, 6), np.uint8))
+    with pytest.raises(InputError, match="is not what was trained on"):
+        made.dataset(base.data, Reader())
+    read(replace_at(base, "data.validation", 0.5).data)  # in their place
+    with pytest.raises(InputError, match="is not what was trained on"):
+        made.dataset(base.data, read)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import pytest
 
 import aejax
 from aejax.core import InputError
-from aejax.trained import Trained, export
+from aejax.trained import Trained, card, export
 from tests.helpers.small import DATASET, EXPERIMENT
 from tests.helpers.untrained import untrained
 from tests.helpers.zoo import KINDS, shape_of, small
@@ -56,6 +56,12 @@ def test_an_encoder_and_a_decoder_take_any_number_of_examples(tmp_path):
     assert about["encoder"]["inputs"] == {"x": {"dtype": "float32", "shape": ["n", 4, 4, 1]}}
     assert about["decoder"]["output"] == {"dtype": "float32", "shape": ["n", 4, 4, 1]}
     assert about["units"] == "values are grey levels in [0, 1]"
+
+
+@pytest.mark.parametrize(("name", "grey"), [("ae-keras", True), ("dae-tabular", False)])
+def test_card_and_program_say_the_same_of_units_where_no_record_says_them(name, grey):
+    older = dataclasses.replace(model(name), data=None)
+    assert ("grey levels" in export._units(older), "grey levels" in card._use(older)) == (grey, grey)
 
 
 def test_a_program_that_gives_other_values_is_not_kept(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +53,19 @@ def test_grey_levels_as_bytes_and_as_fractions_mean_the_same(trained):
     x = DATASET.test.x
     np.testing.assert_allclose(trained.encode(x), trained.encode((x / 255).astype(np.float32)), atol=1e-6)
     np.testing.assert_array_equal(trained.encode(x), trained.encode(x[..., 0]))
+
+
+def test_a_single_example_or_code_is_told_from_examples_of_another_shape(trained):
+    x = DATASET.test.x
+    for one in (x[0], x[0, ..., 0]):
+        with pytest.raises(
+            InputError, match=rf"shape {re.escape(str(one.shape))}, .*: give a single one as x\[None\]$"
+        ):
+            trained.encode(one)
+    with pytest.raises(InputError, match=r"give a single one as z\[None\]$"):
+        trained.decode(np.zeros(3, np.float32))
+    with pytest.raises(InputError, match=r"trained on \(n, 4, 4, 1\)$"):
+        trained.encode(x[:, :3])
 
 
 def test_evaluation_equals_numpy(trained):

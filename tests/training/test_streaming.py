@@ -22,7 +22,7 @@ from aejax.losses import Gaussian, Loss
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from aejax.runs import Recording, Run, Saving
 from aejax.sweeps import Sweep, grid, run_sweep
-from aejax.training import _sources, _streaming, fit_many, source_for
+from aejax.training import _sources, _streaming, fit_many, loop, source_for
 from aejax.training._order import WindowedOrder
 from aejax.training._rows import RowLog
 from aejax.training._sources import ResidentSource
@@ -130,6 +130,36 @@ def test_windows_hold_each_example_of_an_epoch_once_and_give_the_same_batches_fr
     for start in (1, 3, steps + 2):
         left = streamed(windowed, WINDOWS_BUFFER).batches(start, 2 * steps)
         np.testing.assert_array_equal(np.concatenate([piece.examples.x for piece in left]), x[start:])
+
+
+@pytest.mark.parametrize("before", [WINDOWS_BUFFER, 1.0])
+def test_the_order_that_was_is_kept_with_another_buffer(windowed, before):
+    dataset = load(windowed.data)
+    given = windowed.resolve(dataset), dataset, windowed.data.preprocess, ONE
+    first = source_for(*given, before)
+    other = source_for(*given, 1.0 if before < 1 else WINDOWS_BUFFER, first.windowed)
+    assert first.windowed is other.windowed is (before < 1)
+    examples = [
+        [piece.examples.x if piece.order is None else piece.examples.x[piece.order] for piece in source.batches(2, 9)]
+        for source in (first, other)
+    ]
+    np.testing.assert_array_equal(*map(np.concatenate, examples))
+
+
+@pytest.mark.slow
+def test_a_run_that_is_resumed_with_a_larger_buffer_is_the_run_that_was_not_stopped(windowed, tmp_path):
+    long = dataclasses.replace(windowed, optimizer=Adam(1e-2), epochs=2)
+    whole = loop.train(long, load(long.data), buffer=WINDOWS_BUFFER)
+    short = dataclasses.replace(long, epochs=1)
+    run = loop.train(short, load(long.data), folder=tmp_path, buffer=WINDOWS_BUFFER).run
+    assert same_bits(loop.train(long, load(long.data), resume=run.path).state, whole.state)
+
+
+def test_windows_are_refused_for_data_in_memory(windowed, folder):
+    held = dataclasses.replace(windowed, data=windowed.data.named(str(folder.parent / "x.npz")))
+    dataset = load(held.data)
+    with pytest.raises(InputError, match=r"shuffled in windows, .*: resume it with the packed data"):
+        source_for(held.resolve(dataset), dataset, held.data.preprocess, ONE, 1.0, True)
 
 
 def test_the_memory_of_a_window_is_used_again_once_all_of_its_batches_were_gathered(experiment, monkeypatch):

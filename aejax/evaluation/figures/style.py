@@ -17,8 +17,9 @@ from aejax.metrics import BEYOND
 
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito: safe for colour-blind readers
 
-# Tol's "muted" (SRON/EPS/TN/09-002), safe for colour-blind readers, and a near-black
-CLASSES = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499", "#222222")
+CLASSES = ("#0060D8", "#F07800", "#48A890", "#780030", "#78D8F0", "#C0D800", "#C078F0", "#183078", "#C03000", "#786078")
+"""Colours of ten classes, none too light on white: of ten such colours the two that are most alike are about as far
+apart as they can be, for all readers and for those who lack a cone (Machado et al. 2009), in Oklab (Ottosson 2020)."""
 
 OFF = "0.75"
 """The grey of what is there but not used, and of frames."""

@@ -29,7 +29,7 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "aejax.experiment.zoo.dae:masking",
     ),
     "dae-tabular": (
-        "anomalies in tables: what a denoising autoencoder leaves of a row, and its distances to others, joined",
+        "anomalies in tables: how far a denoising autoencoder's code of a row, and the row, lie from others, joined",
         "aejax.experiment.zoo.dae:tabular",
     ),
     "ae-tabular": (
