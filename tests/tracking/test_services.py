@@ -5,6 +5,7 @@ import json
 import math
 import os
 import sys
+import time
 
 import pytest
 from PIL import Image
@@ -120,6 +121,7 @@ def test_wandb_offline_holds_what_the_run_does_live_and_replayed(offline, tmp_pa
 def test_wandb_goes_on_with_its_run(offline, tmp_path):
     path = live(tmp_path / "runs", WandB())
     kept = json.loads((path / "tracking.json").read_text())["wandb"]
+    time.sleep(1)  # W&B names a folder by the second and the id
     with Tracking(resumed=path) as tracking:
         finished(None, tracking, epochs=5, resume=path)
         tracking.finish()
