@@ -1,13 +1,15 @@
-"""Writes the tables of README.md and docs/results.md, and the ledger that `aejax results` shows, from the results.
+"""Writes the tables of README.md and of pages of docs/, and the ledger that `aejax results` shows, from the results.
 
 python scripts/tables.py           rewrites them in place
 python scripts/tables.py --check   exits with 1 where a page is not what the results say
 """
 
 import json
+import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from aejax.experiment.zoo import iwae
 from aejax.metrics import describe, labelled
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "dictionaries.md")
 LEDGER = ROOT / "aejax" / "experiment" / FILE
 TITLES = {"aejax": "aejax", "keras-jax": "Keras on JAX", "keras-tensorflow": "Keras on TensorFlow", "torch": "PyTorch"}
 
@@ -65,7 +67,7 @@ def _compared() -> dict[str, str]:
 
 def compared(result: dict[str, Any]) -> dict[str, Any]:
     """Returns what a result says of its figure: see `Expected.compare`. One of an older version is compared here."""
-    if "means" in result:  # of a study of many sets, whose figure is a mean over them too
+    if result.get("name") in MEANS:  # of a study of many sets or seeds, whose figure is a mean over them too
         ours, figure = MEANS[result["name"]](result)
         return figure.compare([ours])
     expected = from_json(result["expected"])
@@ -266,6 +268,24 @@ def _precision(result: dict[str, Any]) -> tuple[str, str]:
     )
 
 
+def _dictionaries(result: dict[str, Any]) -> tuple[str, str]:
+    kind = result["activations"]
+    ours, theirs = ({v: _mean(rows, "fvu") for v, rows in kind.get(who, {}).items()} for who in ("aejax", "saelens"))
+    said = ", ".join(f"{DICTIONARIES[variant]} {value:.4f}" for variant, value in ours.items())
+    beside = ", ".join(f"{DICTIONARIES[variant]} {value:.4f}" for variant, value in theirs.items())
+    return (
+        f"unexplained variance of real activations, {kind['setting']['k']} active units: {said}",
+        f"SAELens: {beside}",
+    )
+
+
+DICTIONARIES = {"topk": "TopK", "batchtopk": "BatchTopK", "jumprelu": "JumpReLU", "matryoshka": "Matryoshka"}
+
+
+def _mean(rows: dict[str, dict[str, float]], metric: str) -> float:
+    return statistics.mean(row[metric] for row in rows.values())
+
+
 MEANS: dict[str, Callable[[dict[str, Any]], tuple[float, Expected]]] = {
     "odds": lambda result: (
         result["means"]["left_out"],
@@ -275,8 +295,12 @@ MEANS: dict[str, Callable[[dict[str, Any]], tuple[float, Expected]]] = {
         result["means"]["autoencoder"],
         Expected("auroc", 0.9553, source="PCA", tag="C"),
     ),
+    "dictionaries": lambda result: (
+        _mean(result["activations"]["aejax"]["topk"], "fvu"),
+        Expected("fvu", _mean(result["activations"]["saelens"]["topk"], "fvu"), source="SAELens' TopK", tag="C"),
+    ),
 }
-"""Of studies that give a mean over sets: that mean, and the figure that it is compared with."""
+"""Of studies that give a mean over sets or seeds: that mean, and the figure that it is compared with."""
 
 PYOD = {"isolation forest": "iforest", "its autoencoder": "autoencoder", "PCA": "pca", "kNN": "knn"}
 STUDIES = {
@@ -284,6 +308,7 @@ STUDIES = {
     "code_size": _code_size,
     "iwae": _iwae,
     "k_sparse": _k_sparse,
+    "dictionaries": _dictionaries,
     "disentanglement": _disentanglement,
     "noise_level": _noise_level,
     "odds": _odds,
@@ -437,6 +462,40 @@ def one_pass() -> str:
     return "\n".join([*rows, "", f"Measured on {_machine(found)}."])
 
 
+def dictionaries(kind: str) -> str:
+    """Returns a table of dictionaries that were trained here and in SAELens on the same data.
+
+    `kind` is the kind of data: activations, or synthetic features.
+    """
+    result = _result("dictionaries")
+    setting = result[kind]["setting"]
+    metrics = {
+        "activations": {"fvu": "unexplained variance ↓", "l0": "active units", "dead_share": "dead units ↓"},
+        "synthetic": {"feature_f1": "F1 ↑", "mcc": "MCC ↑", "fvu": "unexplained variance ↓", "l0": "active units"},
+    }[kind]
+    rows = [f"| | | {' | '.join(metrics.values())} | seeds |", f"|---|---|{'---|' * len(metrics)}---|"]
+    for variant, title in DICTIONARIES.items():
+        for who, called in (("aejax", "aejax"), ("saelens", "SAELens")):
+            if found := result[kind].get(who, {}).get(variant):
+                cells = [_spread(metric, [row[metric] for row in found.values()]) for metric in metrics]
+                rows.append(_row(title, called, *cells, str(len(found))))
+    what = (
+        f"{setting['units']:,} units for {setting['values']} values, {setting['steps']:,} batches of "
+        f"{setting['batch']:,} at a rate of {setting['rate']:g}; measured on {setting['test']:,} other examples. ± is "
+        "the standard deviation of seeds; where there is one seed, a small difference says little."
+    )
+    found = result["versions"]
+    peer = f"SAELens {found['sae-lens']} on PyTorch {found['torch']}" if "sae-lens" in found else "SAELens"
+    return "\n".join([*rows, "", f"{what} {peer}; {_machine(result)}."])
+
+
+def _spread(metric: str, values: list[float]) -> str:
+    """Returns the mean of seeds and their standard deviation, as a metric is written."""
+    form, factor, unit = {"l0": (".2f", 1, ""), "dead_share": (".1f", 100, " %")}.get(metric, (".4f", 1, ""))
+    apart = f" ± {factor * statistics.stdev(values):{form}}" if len(values) > 1 else ""
+    return f"{factor * statistics.mean(values):{form}}{apart}{unit}"
+
+
 def _bench(name: str) -> dict[str, Any]:
     return json.loads((ROOT / "scripts" / "results" / f"{name}.json").read_text())
 
@@ -458,6 +517,8 @@ def fill(text: str) -> str:
         "stream": stream_speed,
         "windows": windows,
         "one pass": one_pass,
+        "activations": partial(dictionaries, "activations"),
+        "synthetic": partial(dictionaries, "synthetic"),
     }
     for name, table in tables.items():
         if f"<!-- {name} -->\n" in text:

@@ -5,14 +5,14 @@ they do, and in when they do it: once (`place`) or at every use (`__call__`).
 """
 
 import math
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, Num
 
-from aejax.core import InputError, Number, configurable, positive, static
+from aejax.core import InputError, configurable, positive, static
 from aejax.data.stored import Rows, chunks
 
 
@@ -164,40 +164,55 @@ class Standardise(Preprocess):
 class MeanLength(Preprocess):
     """Divides by one number, so that the mean length of training examples of d values is the root of d.
 
+    Examples of several layers or models have as many `parts`, each divided by a number of its own, so that none
+    outweighs the others: Lindsey et al. 2024 (Sparse crosscoders for cross-layer features and model diffing).
+
     Settings of a dictionary, such as a weight of sparsity or a threshold, then serve activations of any scale: Conerly
     et al. 2024 (Update on how we train SAEs). The number is kept in the run, and `freeze` takes it into the weights;
     `Standardise` would change the objective, which weighs values alike.
     """
 
     bounded = False
-    scale: float | None = None
-    """What examples are divided by; None before `fit`."""
+    scale: float | Float[np.ndarray, " parts"] | None = None
+    """What examples, or their parts, are divided by; None before `fit`."""
+    parts: int = static(default=1)
+    """Number of parts of equal size, one after the other, of an example's values."""
 
     def fit(self, x: np.ndarray | Rows) -> Self:
-        """Returns the preprocessing with the mean length over the examples, in one pass. Raises `InputError` for zero.
+        """Returns the preprocessing with the mean length over the examples, in one pass.
 
-        `x` are the training examples, `[n, *shape]`.
+        `x` are the training examples, `[n, *shape]`. Raises `InputError` for zero, and for values that cannot be cut
+        into the parts.
         """
-        total = 0.0
+        values, total = math.prod(x.shape[1:]), np.zeros(max(self.parts, 1))
+        if self.parts < 1 or values % self.parts:
+            raise InputError(
+                f"MeanLength has parts={self.parts} of {values} values: give the number of layers or models, of which "
+                "each has as many values"
+            )
         for chunk in chunks(x):
-            grey = chunk.reshape(len(chunk), -1).astype(np.float64) / (255 if x.dtype == np.uint8 else 1)
-            total += np.linalg.norm(grey, axis=1).sum()
-        if not total:
+            grey = chunk.reshape(len(chunk), self.parts, -1).astype(np.float64) / (255 if x.dtype == np.uint8 else 1)
+            total += np.linalg.norm(grey, axis=2).sum(axis=0)
+        if not total.all():
             raise InputError("all training examples are zero, and MeanLength cannot scale them: use other data")
-        return type(self)(float(np.float32(total / len(x) / math.sqrt(math.prod(x.shape[1:])))))
+        found = (total / len(x) / math.sqrt(values / self.parts)).astype(np.float32)
+        return type(self)(float(found[0]) if self.parts == 1 else found, self.parts)
 
     def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
         """Returns the scaled examples. Raises `ValueError` before `fit`."""
-        return scale(x) / self._fitted()
+        return scale(x) / self._fitted(x)
 
     def invert(self, x: Float[Array, "batch *shape"]) -> Float[Array, "batch *shape"]:
         """Converts values back to the data's own units. Raises `ValueError` before `fit`."""
-        return x * self._fitted()
+        return x * self._fitted(x)
 
-    def _fitted(self) -> Number:
+    def _fitted(self, x: Num[Array, "batch *shape"]) -> Any:
+        """Returns what examples as these are divided by: a number, or one for each value, `[1, *shape]`."""
         if self.scale is None:
             raise ValueError("MeanLength has not been fitted: call fit with the training examples first")
-        return self.scale
+        if self.parts == 1:
+            return self.scale
+        return jnp.repeat(jnp.asarray(self.scale), math.prod(x.shape[1:]) // self.parts).reshape(1, *x.shape[1:])
 
 
 def scaled(x: np.ndarray) -> Float[np.ndarray, "n *shape"]:

@@ -100,7 +100,7 @@ class AuxK(DeadUnits):
 
         def error() -> Float[Array, " batch"]:
             columns = top_indices(jnp.where(dead[None], code.pre, -jnp.inf), k)
-            values = jnp.take_along_axis(jnp.where(dead[None], code.pre, 0), columns, axis=1)
+            values = jnp.where(dead[columns], jnp.take_along_axis(code.pre, columns, axis=1), 0)
             revived = Chosen(values, columns, len(rows))
             made = revived.times(rows, forward.model.precision)
             return jnp.sum(jnp.square(made - residual), axis=1)

@@ -8,6 +8,7 @@ from .autoencoder import (
     Prior as Prior,
 )
 from .chosen import (
+    Active as Active,
     Chosen as Chosen,
     shifted_product as shifted_product,
     sum_of_rows as sum_of_rows,

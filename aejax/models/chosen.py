@@ -10,11 +10,12 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int
 
 from aejax.core import pytree, static
 from aejax.models.layers import product
-from aejax.models.selection import top_indices
+from aejax.models.selection import once_if, top_indices
 
 _WORTH = 32
 """The least number of units for each one that is chosen from which on the sum over rows is faster than a product.
@@ -54,7 +55,7 @@ class Chosen:
         """Whether the units are so few that a sum over their rows is faster than a product with all."""
         return self.values.shape[1] * _WORTH <= self.units
 
-    def times(self, rows: Float[Array, "units out"], precision: str) -> Float[Array, "batch out"]:
+    def times(self, rows: Float[Array, "units out"], precision: DTypeLike) -> Float[Array, "batch out"]:
         """Returns the sum of the chosen rows times their values, added up in float32.
 
         Args:
@@ -67,9 +68,73 @@ class Chosen:
 
     def dense(self) -> Float[Array, "batch units"]:
         """Returns the code of all units, zero where they are not chosen."""
-        rows = jnp.arange(self.values.shape[0])[:, None]
-        empty = jnp.zeros((self.values.shape[0], self.units), self.values.dtype)
-        return empty.at[rows, self.columns].set(self.values, unique_indices=True)
+        return _spread(self.values, self.columns, self.units)
+
+
+@pytree
+@dataclass(frozen=True)
+class Active:
+    """Holds a code of any number of active units, and for each example where the largest of them are.
+
+    It is decoded by the sum over these alone, and by a product with all only where an example has more of them.
+    """
+
+    code: Float[Array, "batch units"]
+    """The code, not negative."""
+    columns: Int[Array, "batch most"]
+    """The numbers of the units with the largest values, the largest first."""
+
+    def times(self, rows: Float[Array, "units out"], precision: DTypeLike) -> Float[Array, "batch out"]:
+        """Returns the sum of all active units' rows times their values, added up in float32.
+
+        Its gradient is that of active units alone.
+
+        Args:
+            rows: the rows of all units.
+            precision: what the products are taken in.
+        """
+        return _sum_of_active(self.code.astype(precision), self.columns, rows)
+
+
+@jax.custom_vjp
+def _sum_of_active(
+    code: Float[Array, "batch units"], columns: Int[Array, "batch most"], rows: Float[Array, "units out"]
+) -> Float[Array, "batch out"]:
+    values = jnp.take_along_axis(code, columns, axis=1)
+    made = sum_of_rows(values, columns, rows)
+    return once_if(_overflows(values), lambda: product(code, rows), made)
+
+
+def _active_forward(code: Array, columns: Array, rows: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    return _sum_of_active(code, columns, rows), (code, columns, rows)
+
+
+def _active_backward(saved: tuple[Array, Array, Array], gradient: Array) -> tuple[Array, None, Array]:
+    code, columns, rows = saved
+    values = jnp.take_along_axis(code, columns, axis=1)
+    of_values, _, of_rows = _backward((values, columns, rows), gradient)
+    of_code = _spread(of_values, columns, code.shape[1])
+
+    def dense() -> tuple[Array, Array]:
+        given = gradient.astype(code.dtype)
+        return product(given, rows.T).astype(code.dtype), product(code.T, given).astype(rows.dtype)
+
+    of_code, of_rows = once_if(_overflows(values), dense, (of_code, of_rows))
+    return of_code, None, of_rows
+
+
+_sum_of_active.defvjp(_active_forward, _active_backward)
+
+
+def _overflows(values: Float[Array, "batch most"]) -> Bool[Array, ""]:
+    """Returns whether an example may have more active units than were chosen."""
+    return jnp.any(values[:, -1] > 0)
+
+
+def _spread(values: Float[Array, "batch k"], columns: Int[Array, "batch k"], units: int) -> Float[Array, "batch units"]:
+    """Returns the values in their columns, and zero elsewhere."""
+    empty = jnp.zeros((values.shape[0], units), values.dtype)
+    return empty.at[jnp.arange(values.shape[0])[:, None], columns].set(values, unique_indices=True)
 
 
 @jax.custom_vjp

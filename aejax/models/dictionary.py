@@ -26,6 +26,9 @@ class Dictionary(Autoencoder):
     code f and rows W of lengths |w| the reconstruction is f W + b. Here the code is f |w|, decoded by rows of length 1:
     how far each unit moves the reconstruction. So the units of an example are ranked, and their L1 norm is weighed, by
     f |w|, whether the rows' lengths are learned (`decoder.renormalise` is False) or held at 1.
+
+    A crosscoder is one of examples `[layers or models, values]`, with as many `decoder.parts`, that subtracts nothing:
+    each unit reads all of them and has a row for each, and |w| is the sum of these rows' lengths. Lindsey et al. 2024.
     """
 
     encoder: MLPEncoder = MLPEncoder()
@@ -94,7 +97,7 @@ class Dictionary(Autoencoder):
     def decode_drawn(
         self, posterior: Any, code: Float[Array, "batch units"], batch: Examples, train: bool = False
     ) -> Float[Array, "batch *raw"]:
-        """Returns what `decode` does, by the sum over chosen rows alone where these are few.
+        """Returns what `decode` does, by the sum over a few rows where few are chosen.
 
         Args:
             posterior: the posterior that the code was drawn from.
@@ -102,13 +105,11 @@ class Dictionary(Autoencoder):
             batch: the examples that are decoded.
             train: whether the model is being trained.
         """
-        chosen = posterior.chosen
-        if chosen is None or not chosen.few or self.is_initializing():
-            return self._decoded(code, batch, train)
-        return self._decoded(chosen.values, batch, train, chosen.columns)
+        return self._decoded(code, batch, train, posterior.chosen)
 
-    def _decoded(self, code: Array, batch: Examples, train: bool, *columns: Array) -> Float[Array, "batch *raw"]:
-        return self.raw(code, train, batch.x.reshape(batch.x.shape[0], -1) if self.decoder.skip else None, *columns)
+    def _decoded(self, code: Array, batch: Examples, train: bool, chosen: Any = None) -> Float[Array, "batch *raw"]:
+        x = batch.x.reshape(batch.x.shape[0], -1) if self.decoder.skip else None
+        return self.raw(code, train, x, chosen)
 
     @nn.nowrap
     def straight(self, params: Any) -> Float[Array, "features values"] | None:
@@ -121,11 +122,13 @@ class Dictionary(Autoencoder):
     def rows(self) -> tuple[Float[Array, "units values"], Float[Array, " values"]]:
         """Returns the rows that decode, each of length 1, and the decoder's bias."""
         out = self._out()
-        return unit_rows(out["kernel"]), out["bias"]
+        return unit_rows(out["kernel"], self.decoder.parts), out["bias"]
 
     def lengths(self) -> Float[Array, " units"]:
         """Returns the length of each row: 1 where they are held there."""
-        return jnp.ones(self.latent.size) if self.decoder.renormalise else lengths(self._out()["kernel"])
+        if self.decoder.renormalise:
+            return jnp.ones(self.latent.size)
+        return lengths(self._out()["kernel"], self.decoder.parts)
 
     def _start(self, kernel: Float[Array, "units values"]) -> Float[Array, "values units"] | None:
         """Returns the encoder's initial weights; None where they are drawn, or are there already."""

@@ -1,8 +1,11 @@
 """Selects the largest values of an array: of each row, or of a whole batch that several devices may share."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from aejax.core import batch_sum
 
@@ -43,7 +46,9 @@ def _in_two_stages(values: Float[Array, "rows columns"], k: int, size: int) -> I
     return jnp.take_along_axis(chosen, place // size, axis=1) * size + place % size
 
 
-def least_of_batch(values: Float[Array, "batch columns"], k: int) -> Float[Array, ""]:
+def least_of_batch(
+    values: Float[Array, "batch columns"], k: int, columns: Int[Array, "batch most"] | None = None
+) -> Float[Array, ""]:
     """Returns the least of the k largest positive values for each example, taken over the whole batch together.
 
     With B examples on all devices it is the (k B)-th largest value, or the least positive one where fewer are positive;
@@ -52,8 +57,33 @@ def least_of_batch(values: Float[Array, "batch columns"], k: int) -> Float[Array
     Args:
         values: the values, none of them negative.
         k: the mean number of values for each example.
+        columns: where the largest values of each row lie, the largest first: then these alone are counted, and all
+            values only where a row may have more that are large enough.
     """
-    bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(values), jnp.int32)
+    values = jax.lax.stop_gradient(values)
+    if columns is None:
+        return _least(values, k)
+    largest = jnp.take_along_axis(values, columns, axis=1)
+    least = _least(largest, k)
+    more = batch_sum((largest[:, -1] >= least).astype(jnp.int32)) > 0
+    return once_if(more, lambda: _least(values, k), least)
+
+
+def once_if(needed: Bool[Array, ""], made: Callable[[], Any], otherwise: Any) -> Any:
+    """Returns what is made where it is needed, else something else, without a gradient.
+
+    It is a loop of at most one turn: `jax.lax.cond` of the members of a population always does both.
+
+    Args:
+        needed: whether it is.
+        made: makes it.
+        otherwise: what is returned where it is not, of the same shapes.
+    """
+    return jax.lax.while_loop(lambda held: held[0], lambda held: (jnp.zeros((), bool), made()), (needed, otherwise))[1]
+
+
+def _least(values: Float[Array, "batch columns"], k: int) -> Float[Array, ""]:
+    bits = jax.lax.bitcast_convert_type(values, jnp.int32)
 
     def number(least: Int[Array, ""]) -> Int[Array, ""]:
         # Down the columns in float32, exact for fewer than 2^24 rows: a CPU counts so fastest.

@@ -15,7 +15,7 @@ from aejax.core import InputError, known, positive
 from aejax.models import traits
 from aejax.models._start import BiasedDecoder, Start
 from aejax.models.autoencoder import Latent
-from aejax.models.chosen import sum_of_rows
+from aejax.models.chosen import Active, Chosen
 from aejax.models.distributions import Point
 from aejax.models.layers import glorot, product
 
@@ -139,6 +139,9 @@ class UnitNormDecoder(BiasedDecoder):
     skip: bool = False
     """Whether a linear function of the example itself is added, which begins at zero: Paulo et al. 2025 (Transcoders
     beat sparse autoencoders for interpretability)."""
+    parts: int = positive(default=1)
+    """Number of parts of equal size that a row has, one for each layer or model that is decoded: the row's length is
+    the sum of theirs. Lindsey et al. 2024 (Sparse crosscoders for cross-layer features and model diffing)."""
 
     @nn.compact
     def __call__(
@@ -147,18 +150,26 @@ class UnitNormDecoder(BiasedDecoder):
         shape: tuple[int, ...],
         train: bool = False,
         x: Float[Array, "batch features"] | None = None,
-        columns: Int[Array, "batch latent"] | None = None,
+        chosen: Chosen | Active | None = None,
     ) -> Float[Array, "batch *shape"]:
         """Returns the raw parameters of the likelihood, `[batch, *shape]`.
 
         Args:
-            z: the codes: of all units, or of those with the numbers `columns`.
+            z: the codes.
             shape: the shape of the output for one example.
             train: whether the model is being trained; it makes no difference here.
             x: the examples, flat, which a skip connection adds to the output.
-            columns: the numbers of the units; None: all units in order.
+            chosen: the same codes by a few units of each example; None: there are not so few.
+
+        Raises:
+            InputError: where the output cannot be cut into its parts.
         """
-        made = _UnitRows(math.prod(shape), self.length, name="out")(z, columns)
+        if math.prod(shape) % self.parts:
+            raise InputError(
+                f"{math.prod(shape)} values cannot be cut into {self.parts} parts of equal size: --model.decoder.parts "
+                "is the number of layers or models"
+            )
+        made = _UnitRows(math.prod(shape), self.length, self.parts, name="out")(z, chosen)
         if self.skip and x is not None:
             made = made + nn.Dense(math.prod(shape), use_bias=False, kernel_init=nn.initializers.zeros, name="skip")(x)
         return made.reshape(-1, *shape)
@@ -168,7 +179,7 @@ class UnitNormDecoder(BiasedDecoder):
         """Returns the parameters with rows of length 1, where they are renormalised."""
         if not self.renormalise:
             return params
-        return {**params, "out": {**params["out"], "kernel": unit_rows(params["out"]["kernel"])}}
+        return {**params, "out": {**params["out"], "kernel": unit_rows(params["out"]["kernel"], self.parts)}}
 
 
 class _UnitRows(nn.Module):
@@ -177,23 +188,25 @@ class _UnitRows(nn.Module):
     size: int
     length: float
     """Initial length of the rows of the kernel, before scaling."""
+    parts: int
+    """Number of parts whose lengths add up to that of a row."""
 
     @nn.compact
     def __call__(
-        self, z: Float[Array, "batch latent"], columns: Int[Array, "batch latent"] | None = None
+        self, z: Float[Array, "batch latent"], chosen: Chosen | Active | None = None
     ) -> Float[Array, "batch values"]:
         """Returns the sum of scaled rows and the bias, in float32.
 
         Args:
-            z: the codes: of all units, or of those with the numbers `columns`.
-            columns: the numbers of the units; None: all units in order.
+            z: the codes.
+            chosen: the same codes by a few units of each example; None: there are not so few.
         """
-        started = lambda key: self.length * unit_rows(glorot(key, (z.shape[1], self.size)))  # noqa: E731
-        kernel = self.param("kernel", started) if columns is None else self.get_variable("params", "kernel")
+        started = lambda key: self.length * unit_rows(glorot(key, (z.shape[1], self.size)), self.parts)  # noqa: E731
+        kernel = self.param("kernel", started)
         bias = self.param("bias", nn.initializers.zeros, (self.size,)).astype(jnp.float32)[None]
-        long = lengths(kernel.astype(jnp.float32))
-        if columns is not None:
-            return sum_of_rows(z / long[columns].astype(z.dtype), columns, kernel) + bias
+        long = lengths(kernel.astype(jnp.float32), self.parts)
+        if chosen is not None:
+            return chosen.times(kernel / long[:, None].astype(kernel.dtype), z.dtype) + bias
         return product(z / long[None].astype(z.dtype), kernel) + bias
 
 
@@ -214,14 +227,25 @@ def largest(
     return jnp.where(values >= smallest, values, 0)
 
 
-def lengths(kernel: Float[Array, "rows columns"]) -> Float[Array, " rows"]:
-    """Returns the length of each row; of a row of zeros, 1e-12."""
-    return jnp.sqrt(jnp.maximum(jnp.sum(jnp.square(kernel), axis=1), 1e-24))
+def lengths(kernel: Float[Array, "rows columns"], parts: int = 1) -> Float[Array, " rows"]:
+    """Returns the length of each row, which is the sum of those of its parts; a part of zeros counts as 1e-12.
+
+    Args:
+        kernel: the rows.
+        parts: the number of parts of equal size, one after the other, into which each row is cut.
+    """
+    return jnp.sum(part_lengths(kernel, parts), axis=1)
 
 
-def unit_rows(kernel: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
-    """Returns the rows scaled to length 1; a row of zeros stays."""
-    return kernel / lengths(kernel)[:, None]
+def part_lengths(kernel: Float[Array, "rows columns"], parts: int) -> Float[Array, "rows parts"]:
+    """Returns the length of each part of each row: see `lengths`."""
+    squares = jnp.sum(jnp.square(kernel).reshape(len(kernel), parts, -1), axis=2)
+    return jnp.sqrt(jnp.maximum(squares, 1e-24))
+
+
+def unit_rows(kernel: Float[Array, "rows columns"], parts: int = 1) -> Float[Array, "rows columns"]:
+    """Returns the rows scaled to length 1, in so many parts: see `lengths`. A row of zeros stays."""
+    return kernel / lengths(kernel, parts)[:, None]
 
 
 def _rectified(size: int, features: Float[Array, "batch features"]) -> Float[Array, "batch size"]:

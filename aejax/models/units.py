@@ -14,11 +14,21 @@ from jaxtyping import Array, Float, Int, Key
 from aejax.core import InputError, known, positive, pytree
 from aejax.models import traits
 from aejax.models.autoencoder import Latent
-from aejax.models.chosen import Chosen, shifted_product
+from aejax.models.chosen import Active, Chosen, shifted_product
 from aejax.models.layers import glorot
-from aejax.models.selection import least_of_batch
+from aejax.models.selection import least_of_batch, top_indices
 from aejax.models.surrogates import jump, step
 from aejax.models.traits import Trait
+
+_MOST = 4
+"""Number of active units, as a multiple of the mean, that few examples of a batch have more of."""
+
+_WORTH = 24
+"""The least number of units for each of those from which on it is faster to choose them for each example first.
+
+Measured on a CPU for 384 values, 1,024 examples and a mean of 32 active units: threshold and decoding, with the
+gradient, take 1.1 times as long of 2,048 units, 0.85 of 3,072 and a fifth of 16,384.
+"""
 
 
 @pytree
@@ -35,8 +45,8 @@ class SparseCode:
     active: Float[Array, "batch units"] | None = None
     """1 where a unit is active, else 0, with a gradient that moves the thresholds; None: there are none to be learned.
     """
-    chosen: Chosen | None = None
-    """The same code by the values and the numbers of a few units; None: any number of units may be active."""
+    chosen: Chosen | Active | None = None
+    """The same code by a few units of each example, by which it is decoded; None: there are not so few."""
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "batch units"]:
         """Returns the code itself."""
@@ -174,7 +184,7 @@ class ExactTopK(Units):
         _check_k(self, self.k)
         pre = (products + bias[None]) * lengths[None]
         chosen = Chosen.largest(pre, self.k)
-        return SparseCode(chosen.dense(), pre, chosen=chosen)
+        return SparseCode(chosen.dense(), pre, chosen=chosen if chosen.few else None)
 
     @nn.nowrap
     def plain(self, variables: Any, lengths: Float[Array, " units"]) -> PlainUnits:
@@ -197,7 +207,9 @@ class BatchTopK(Units):
     k: int = 32
     """Mean number of active units of an example in training."""
     decay: float = 0.999
-    """The share of the running threshold that a step keeps."""
+    """The share of the running threshold that a step keeps. With 0.999 it follows only after some thousand steps: of a
+    shorter run, where thresholds still rise, more than k units are active outside training unless it is lower, as 0.99.
+    """
 
     def chosen(self, products: Array, bias: Array, lengths: Array, train: bool) -> SparseCode:
         """Returns the largest of the batch: see `Units.chosen`. Raises `InputError` for a k or a decay out of range."""
@@ -210,12 +222,14 @@ class BatchTopK(Units):
             above = jnp.full(self.size, running.value)
             return SparseCode(jnp.where(pre > above[None], nn.relu(pre), 0), pre, above)
         positive_parts = nn.relu(pre)
-        least = least_of_batch(positive_parts, self.k)
+        columns = top_indices(positive_parts, _MOST * self.k) if _MOST * self.k * _WORTH <= self.size else None
+        least = least_of_batch(positive_parts, self.k, columns)
         if not self.is_initializing():
             mean = self.decay * running.value + (1 - self.decay) * least
             mean = jnp.where(running.value == 0, least, mean)
             running.value = jnp.where(jnp.isfinite(least), mean, running.value)
-        return SparseCode(jnp.where(positive_parts >= least, positive_parts, 0), pre)
+        code = jnp.where(positive_parts >= least, positive_parts, 0)
+        return SparseCode(code, pre, chosen=None if columns is None else Active(code, columns))
 
     @nn.nowrap
     def plain(self, variables: Any, lengths: Float[Array, " units"]) -> PlainUnits:
@@ -229,7 +243,8 @@ class JumpReLU(Units):
     """Keeps what is above a threshold of each unit, which is learned. Rajamanoharan et al. 2024b, equations 1 to 12.
 
     The thresholds have no gradient of their own: they get that of a rectangle of the width `bandwidth` about them. They
-    stay at or above zero. A term that counts active units, such as `StepL0`, moves them up, and the error down.
+    stay at or above zero. A term that counts active units, such as `StepL0`, moves them up, and the error down. All
+    units are decoded by one product, as units below their threshold but near it have a gradient too.
     """
 
     meets: ClassVar[tuple[Trait, ...]] = (traits.SPARSE, traits.UNITS, traits.THRESHOLDS)

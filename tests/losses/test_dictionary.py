@@ -105,6 +105,16 @@ def gated(p, x, dead):
     return squared(p, x, f) + 0.3 * (jax.nn.relu(gate) * length).sum(axis=1) + aux
 
 
+def crosscoder(p, x, dead):
+    """Two layers of three values, with an encoder and a decoder each."""
+    layers, up, down = x.reshape(B, 2, 3), p["W_enc"].reshape(2, 3, N), p["W_dec"].reshape(N, 2, 3)
+    z = jnp.einsum("blv,lvn->bn", layers, up) + p["b_enc"]
+    length = jnp.sqrt((down**2).sum(axis=2)).sum(axis=1)
+    f = jax.nn.relu(z) * among_largest(z * length, K)
+    error = layers - jnp.einsum("bn,nlv->blv", f, down) - p["b_dec"].reshape(2, 3)
+    return jnp.square(error).sum(axis=(1, 2)) + 0.3 * (f * length).sum(axis=1)
+
+
 ERROR = {"error": Reconstruction()}
 MATRYOSHKA = ERROR | {"prefixes": Matryoshka(shares=(0.25, 0.5))}
 JUMPS = ERROR | {
@@ -119,6 +129,7 @@ VARIANTS = {
     "batch-top-k": (batch_top_k, BatchTopK(N, K), MATRYOSHKA, 3),
     "jump-relu": (jump_relu, JumpReLU(N, 0.3, WIDTH), JUMPS, 1),
     "gated": (gated, Gated(N), ERROR | {"l1": GateL1(0.3), "gates": GateDecoding()}, 2),
+    "crosscoder": (crosscoder, ExactTopK(N, K), ERROR | {"l1": CodeL1(0.3)}, 1),
 }
 """The loss written out, the latent, the terms, and how many errors with a constant they add up."""
 
@@ -145,7 +156,8 @@ def published(params):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_losses_and_gradients_are_those_written_out(name):
     reference, latent, terms, constants = VARIANTS[name]
-    model, loss, _, state = built(latent, terms)
+    crosses = {"decoder": UnitNormDecoder(parts=2), "subtract": False} if name == "crosscoder" else {}
+    model, loss, _, state = built(latent, terms, **crosses)
     params = randomised(state.params)
     if "threshold" in params["latent"]:
         params["latent"]["threshold"] = jnp.abs(params["latent"]["threshold"])

@@ -7,8 +7,20 @@ import pytest
 
 from aejax import core
 from aejax.core import SGD, Examples, as_arrays
-from aejax.losses import AuxK, Gaussian, Loss, Reconstruction
-from aejax.models import Chosen, Dictionary, ExactTopK, chosen, shifted_product, sum_of_rows
+from aejax.losses import AuxK, Gaussian, Loss, Matryoshka, Reconstruction
+from aejax.models import (
+    Active,
+    BatchTopK,
+    Chosen,
+    Dictionary,
+    ExactTopK,
+    chosen,
+    least_of_batch,
+    shifted_product,
+    sum_of_rows,
+    top_indices,
+    units,
+)
 
 RNG = np.random.default_rng(0)
 B, D, N, K = 6, 5, 96, 3
@@ -39,6 +51,52 @@ def test_members_of_a_population_decode_each_their_own():
     rows = jnp.stack([ROWS, 2 * ROWS])
     made = jax.vmap(sum_of_rows, (None, None, 0))(CODE.values, CODE.columns, rows)
     np.testing.assert_allclose(made[1], 2 * made[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_active_units_decode_as_all_do_however_many_there_are(most):
+    """Of the code's rows, one has three active units: two columns are too few, as is one, and four are enough."""
+    code = jnp.zeros((B, N)).at[jnp.arange(B), jnp.arange(B)].set(1.5).at[2, 7:9].set(jnp.asarray([0.5, 2.0]))
+    columns = top_indices(code, most)
+
+    def made(by):
+        def few(code, rows):
+            out = by(code, rows)
+            return jnp.sum(jnp.tanh(out) * WEIGHTS), out
+
+        return jax.jit(jax.grad(few, (0, 1), has_aux=True))(code, ROWS)
+
+    (of_code, of_rows), out = made(lambda code, rows: Active(code, columns).times(rows, "float32"))
+    (expected, expected_rows), product = made(lambda code, rows: code @ rows)
+    np.testing.assert_allclose(out, product, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(of_rows, expected_rows, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(of_code[code > 0], expected[code > 0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("most", [1, 3, 9])
+def test_the_least_of_a_batch_is_found_among_the_largest_of_each_row_or_else_among_all(most):
+    values = jax.nn.relu(jnp.asarray(RNG.normal(size=(20, N)), jnp.float32)).at[3].multiply(9)  # one row has the most
+    found = jax.vmap(lambda values: least_of_batch(values, 2, top_indices(values, most)))(
+        jnp.stack([values, 0 * values])
+    )
+    assert found.tolist() == [np.sort(values, axis=None)[-40], np.inf]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outlier", [1, 9])
+def test_a_step_of_batch_top_k_by_few_rows_is_the_step_by_all_of_them(outlier, monkeypatch):
+    """With an example that has most active units of the batch, and without one."""
+    x = jnp.asarray(RNG.normal(size=(16, D)), jnp.float32).at[3].multiply(outlier)
+    terms = {"error": Reconstruction(), "prefixes": Matryoshka(), "aux": AuxK(window=50.0, k=2)}
+    model = Dictionary(latent=BatchTopK(256, 2), shape=(D,))
+    loss, optimizer = as_arrays((Loss(Gaussian(), terms), SGD(0.1, horizon=9.0)))
+    made = []
+    for worth in (24, 10**9):
+        monkeypatch.setattr(units, "_WORTH", worth)
+        jax.clear_caches()
+        state = jax.jit(core.init, static_argnums=0)(model, loss, optimizer, Examples(x[:1]), jax.random.key(0))
+        made.append(jax.jit(core.step, static_argnums=0)(model, loss, optimizer, state, Examples(x), jax.random.key(0)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *made)
 
 
 def test_half_precision_is_added_up_in_float32():

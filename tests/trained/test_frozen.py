@@ -10,6 +10,7 @@ import pytest
 import aejax
 from aejax.core import Adam, Examples, ExponentialAverage, InputError
 from aejax.data import Data, Dataset, MeanLength, Scale, Standardise
+from aejax.evaluation import features_page
 from aejax.experiment import Experiment
 from aejax.losses import GateDecoding, Gaussian, Loss, Reconstruction, SigmoidGaussian, StepL0
 from aejax.models import (
@@ -93,6 +94,27 @@ def test_frozen_weights_give_the_same_codes_and_reconstructions(name, preprocess
             assert not np.allclose(other.decode(other.encode(x)), run.reconstruct(x), rtol=1e-3, atol=1e-3), leaf
 
 
+@pytest.mark.slow
+def test_a_crosscoder_is_frozen_with_the_scale_of_each_layer_and_shown():
+    x = RNG.normal(size=(40, 2, 3)).astype(np.float32) * np.asarray([[1], [30]], np.float32) + 2
+    dataset = Dataset("generated", Examples(x), Examples(x[:8]), Examples(x[8:24]))
+    base = experiment(ExactTopK(12, 3), MeanLength(parts=2))
+    model = base.model.clone(decoder=UnitNormDecoder(start="mean", parts=2), subtract=False, tied_start=False)
+    run = aejax.fit(dataclasses.replace(base, model=model), dataset=dataset)
+    low, high = run.preprocess.scale
+    assert high > 10 * low
+    seen = x / run.preprocess.scale[None, :, None]
+    np.testing.assert_allclose(np.linalg.norm(seen, axis=2).mean(axis=0), np.sqrt(3), rtol=1e-5)
+    frozen = freeze(run)
+    code, expected = np.asarray(frozen.encode(x)), run.encode(x)
+    np.testing.assert_allclose(code, (low + high) / 2 * expected, rtol=2e-4, atol=1e-4)
+    made = np.asarray(frozen.decode(code)).reshape(x.shape)
+    np.testing.assert_allclose(made, run.reconstruct(x).reshape(x.shape), rtol=2e-4, atol=1e-3)
+    own = np.linalg.norm(np.asarray(frozen.rows).reshape(12, 2, 3), axis=2)
+    np.testing.assert_allclose(frozen.shares(), own / own.sum(axis=1, keepdims=True), rtol=1e-5)
+    assert "Features of" in features_page(run, dataset.test, "test")
+
+
 def test_frozen_weights_are_a_pytree_under_jit():
     frozen = freeze(trained(LATENTS["batch-top-k"], MeanLength(), False))
     code = jax.jit(lambda frozen, x: frozen.encode(x))(dataclasses.replace(frozen, k=None), DATASET.test.x)
@@ -111,7 +133,7 @@ def test_what_is_no_dictionary_in_one_unit_is_refused(tiny):
     hidden = top.experiment.model.clone(encoder=MLPEncoder((4,)), subtract=False, tied_start=False)
     refused("Dictionary cannot be frozen", model=hidden)
     refused("of SigmoidGaussian the raw output is not", loss=Loss(SigmoidGaussian()))
-    with pytest.raises(InputError, match=r"Standardise does more than divide by one number.*mean-length"):
+    with pytest.raises(InputError, match=r"Standardise does more than divide by numbers.*mean-length"):
         freeze(dataclasses.replace(top, preprocess=Standardise().fit(PART.x)))
 
 

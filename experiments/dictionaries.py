@@ -1,0 +1,213 @@
+"""Trains sparse dictionaries of every kind on the same examples as SAELens does, and measures both by the same code.
+
+    python experiments/dictionaries.py                              TopK on synthetic features, briefly
+    python experiments/dictionaries.py synthetic                    every variant as it is registered, three seeds
+    python experiments/dictionaries.py ACTIVATIONS                  3,072 units on packed activations, three seeds
+    python experiments/dictionaries.py synthetic --peer PYTHON      SAELens in their place, by the Python it is in
+    python experiments/dictionaries.py ACTIVATIONS --variants topk --seeds 0 --out other.json
+
+The last four add what they measured to experiments/results/dictionaries.json, or to --out. ACTIVATIONS are a folder of
+`aejax data pack` with the parts train and test. All variants see the same number of batches of the same size, at the
+same peak learning rate, scaled to a mean length of the root of the number of values, and are asked for the same number
+of active units: by k, or by a target of L0. SAELens has its own defaults otherwise, but for the number of steps after
+which a unit is dead, which is that of `AuxK` here. What it saved is imported, and measured as the models made here.
+"""
+
+import argparse
+import dataclasses
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import aejax
+from aejax.core import Adam, Rate, WarmupStableDecay, json_text
+from aejax.data import Data, Dataset, MeanLength, load
+from aejax.evaluation import measure
+from aejax.experiment import Experiment
+from aejax.losses import L0, AuxK, Loss, Matryoshka, Reconstruction, StepL0, TargetL0
+from aejax.models import BatchTopK, ExactTopK, JumpReLU, Units
+from aejax.runs import hardware, versions
+from aejax.trained import read_dictionary, thaw
+
+RESULTS = Path(__file__).parent / "results" / "dictionaries.json"
+SYNTHETIC = "synthetic-dictionary"
+REAL = {"units": 3072, "k": 32, "batch": 1024, "steps": 400, "rate": 1e-3, "dead_after": 100}
+"""What is trained on activations; `dead_after` is a number of steps."""
+SMALL = {"units": 256, "k": 8, "batch": 1024, "steps": 4000, "rate": 1e-3, "dead_after": 98}
+"""What is registered on synthetic features."""
+VARIANTS = ("topk", "batchtopk", "jumprelu", "matryoshka")
+KEPT = ("fvu", "l0", "feature_f1", "mcc", "mmcs")
+"""The metrics that are kept, beside the share of dead units."""
+
+PEER = """
+import json, resource, sys, time
+from importlib.metadata import version
+import numpy as np, torch
+from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig, JumpReLUTrainingSAE, JumpReLUTrainingSAEConfig
+from sae_lens import LoggingConfig, MatryoshkaBatchTopKTrainingSAE, MatryoshkaBatchTopKTrainingSAEConfig
+from sae_lens import TopKTrainingSAE, TopKTrainingSAEConfig
+from sae_lens.config import SAETrainerConfig
+from sae_lens.training.sae_trainer import SAETrainer
+
+data, folder, given = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+torch.manual_seed(given["seed"])
+x = np.load(data, mmap_mode="r")
+
+def batches():
+    rng = np.random.default_rng(given["seed"])
+    while True:
+        order = rng.permutation(len(x))
+        for at in range(0, len(x) - given["batch"] + 1, given["batch"]):
+            yield torch.from_numpy(x[np.sort(order[at : at + given["batch"]])].astype(np.float32))
+
+n, k = given["units"], given["k"]
+common = dict(d_in=x.shape[1], d_sae=n, normalize_activations="expected_average_only_in")
+widths = [n // 16, n // 8, n // 4, n // 2, n]
+jumps = dict(jumprelu_sparsity_loss_mode="quadratic", target_l0=k)
+sae = {
+    "topk": lambda: TopKTrainingSAE(TopKTrainingSAEConfig(k=k, **common)),
+    "batchtopk": lambda: BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(k=k, **common)),
+    "matryoshka": lambda: MatryoshkaBatchTopKTrainingSAE(
+        MatryoshkaBatchTopKTrainingSAEConfig(k=k, matryoshka_widths=widths, **common)
+    ),
+    "jumprelu": lambda: JumpReLUTrainingSAE(JumpReLUTrainingSAEConfig(**jumps, **common)),
+}[given["variant"]]()
+config = SAETrainerConfig(
+    total_training_samples=given["steps"] * given["batch"],
+    train_batch_size_samples=given["batch"],
+    lr=given["rate"],
+    lr_end=given["rate"] / 10,
+    lr_decay_steps=given["steps"] // 5,
+    dead_feature_window=given["dead_after"],
+    n_batches_for_norm_estimate=50,
+    logger=LoggingConfig(log_to_wandb=False),
+)
+began, burnt = time.perf_counter(), time.process_time()
+SAETrainer(cfg=config, sae=sae, data_provider=batches()).fit().save_inference_model(folder)
+said = {"train_seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - burnt}
+said["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps(said | {"versions": {name: version(name) for name in ("sae-lens", "torch")}}))
+"""
+"""What runs in SAELens' environment: it trains one variant, and saves it to a folder."""
+
+
+def synthetic(variant: str, seed: int) -> Experiment:
+    """Returns the registered experiment of a variant, with another seed."""
+    return dataclasses.replace(aejax.get(f"dictionary-{variant}"), seed=seed)
+
+
+def real(data: Data, variant: str, seed: int) -> Experiment:
+    """Returns the experiment of a variant on activations: the registered one, but for sizes, steps and decays."""
+    base = aejax.get(f"dictionary-{variant}")
+    n, k, batch, steps = (REAL[name] for name in ("units", "k", "batch", "steps"))
+    aux = AuxK(window=float(REAL["dead_after"] * batch))
+    # A threshold of 2, the width of a unit's first activations, lets about k of them through from the start: in so few
+    # steps it could not rise so far. Its own rate lets it follow the controller.
+    units: dict[str, Units] = {"topk": ExactTopK(n, k), "jumprelu": JumpReLU(n, 2.0, 0.5)}
+    rates = {"thresholds": Rate("threshold$", 30.0)} if variant == "jumprelu" else {}
+    terms = {
+        "matryoshka": {"prefixes": Matryoshka()},
+        "jumprelu": {"sparsity": TargetL0(0.3, term=StepL0(), target=k, rate=3e-2, damping=1.0)},
+    }
+    return dataclasses.replace(
+        base,
+        model=base.model.clone(latent=units.get(variant, BatchTopK(n, k, 0.99))),
+        loss=Loss(
+            base.loss.likelihood,
+            {"reconstruction": Reconstruction(), **terms.get(variant, {}), "aux": aux, "l0": L0(monitored=True)},
+        ),
+        data=dataclasses.replace(data, preprocess=MeanLength()),
+        optimizer=Adam(REAL["rate"], WarmupStableDecay(0.0, 0.2, 0.1), clip_norm=1.0, rates=rates),
+        batch_size=batch,
+        steps=steps,
+        seed=seed,
+    )
+
+
+def ours(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
+    """Trains an experiment here, and returns the metrics on test and the seconds."""
+    began, burnt = time.perf_counter(), time.process_time()
+    trained = aejax.fit(experiment, dataset=dataset)
+    seconds = {"train_seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - burnt}
+    return kept(measure(trained, dataset.test, 0)) | seconds
+
+
+def theirs(peer: str, setting: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """Trains a variant in SAELens, imports it, and returns the metrics on test and the seconds.
+
+    Args:
+        peer: the Python of SAELens' environment.
+        setting: the variant, the seed, and what all variants share.
+        dataset: the data, by whose name features may be known.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        data, out = Path(folder) / "train.npy", Path(folder) / "model"
+        np.save(data, dataset.train.read().x)
+        command = [peer, "-c", PEER, str(data), str(out), json.dumps(setting)]
+        printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        said = json.loads(printed.splitlines()[-1])
+        trained = thaw(read_dictionary(out))
+    known = dataclasses.replace(trained.experiment, data=Data(dataset.name))
+    return kept(measure(dataclasses.replace(trained, experiment=known), dataset.test, 0)) | said
+
+
+def kept(test: dict[str, float]) -> dict[str, float]:
+    """Returns the metrics that are kept, of all that were measured."""
+    dead = next(value for name, value in test.items() if name.startswith("dead_share_over_"))
+    return {name: test[name] for name in KEPT if name in test} | {"dead_share": dead}
+
+
+def main() -> None:
+    """Trains what the command line says, prints a line each, and adds it to the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="?", help="synthetic, or a folder of packed activations; by default a brief run")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
+    parser.add_argument("--peer", help="the Python of an environment with sae-lens, which trains in place of aejax")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    if given.data is None:
+        experiment = dataclasses.replace(synthetic("topk", 0), batch_size=128, steps=20)
+        print(ours(experiment, load(experiment.data)))
+        return
+    small, who = given.data == "synthetic", "saelens" if given.peer else "aejax"
+    data = aejax.get("dictionary-topk").data if small else Data(given.data, validation=0.0)
+    kind, shared, dataset = ("synthetic", SMALL, load(data)) if small else ("activations", REAL, load(data))
+    about = {"train": len(dataset.train), "test": len(dataset.test), "values": dataset.train.x.shape[1], **shared}
+    for variant in given.variants:
+        for seed in given.seeds:
+            setting = shared | {"variant": variant, "seed": seed}
+            if given.peer:
+                found = theirs(given.peer, setting, dataset)
+            else:
+                found = ours(synthetic(variant, seed) if small else real(data, variant, seed), dataset)
+            print(kind, who, variant, seed, found, flush=True)
+            add(given.out, kind, about, who, setting, found)
+
+
+def add(out: Path, kind: str, about: dict[str, Any], who: str, setting: dict[str, Any], found: dict[str, Any]) -> None:
+    """Adds one measurement to a file of results.
+
+    Args:
+        out: the file.
+        kind: the kind of data.
+        about: what all measurements on such data share.
+        who: who trained.
+        setting: the variant and the seed, whose measurement of before is replaced.
+        found: what was measured.
+    """
+    content = json.loads(out.read_text()) if out.exists() else {"name": "dictionaries"}
+    content.setdefault(kind, {})["setting"] = about
+    row = content[kind].setdefault(who, {}).setdefault(setting["variant"], {})
+    row[str(setting["seed"])] = found
+    content |= {"hardware": hardware(), "versions": versions() | found.pop("versions", content.get("versions", {}))}
+    out.write_text(json_text(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
