@@ -65,9 +65,18 @@ def records(folder):
             parts = b""
 
 
+def whole_records(folder):
+    """The same once the last one is there: W&B's own process may write it after `finish` has returned."""
+    until = time.monotonic() + 20
+    while not (found := [*records(folder)]) or not found[-1].HasField("exit"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return found
+
+
 def in_wandb(folder):
     numbers, summary, config = [], {}, {}
-    for record in records(folder):
+    for record in whole_records(folder):
         if record.HasField("history"):
             items = {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
             step = record.history.step.num
