@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from aejax import training
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, Stopped
 from aejax.data import Dataset
 from aejax.experiment import Experiment, get, vary
 from aejax.trained import Trained
@@ -77,7 +77,10 @@ class ExperimentEstimator(BaseEstimator):
         chosen = self._chosen()
         chosen = dataclasses.replace(chosen, batch_size=min(chosen.batch_size, len(x))).on_arrays()
         part, none = Examples(rows), Examples(rows[:0])
-        self.trained_ = training.train(chosen, Dataset(chosen.data.name, part, none, none)).for_use
+        try:
+            self.trained_ = training.train(chosen, Dataset(chosen.data.name, part, none, none)).for_use
+        except Stopped as stopped:  # which a search would take for a failed candidate, and go on
+            raise KeyboardInterrupt from stopped
         return self
 
     def _chosen(self) -> Experiment:

@@ -103,7 +103,7 @@ def _facts(run: Run, listed: listing.ListedRun) -> list[tuple[str, str]]:
     if listed.notes.tags:
         facts.append(("tags", ", ".join(listed.notes.tags)))
     if rows:
-        total = f" of {experiment.epochs}" if experiment.steps is None else ""
+        total = f" of {experiment.epochs:,}" if experiment.steps is None else ""
         steps = "" if experiment.steps is None else f" of {experiment.steps:,}"
         facts.append(("trained", f"{rows[-1]['step']:,}{steps} steps, {rows[-1]['epoch']:,}{total} epochs"))
         rate = float(np.median([row["examples_per_second"] for row in rows]))

@@ -14,6 +14,7 @@ import numpy as np
 from aejax import core
 from aejax.core import Examples, InputError
 from aejax.data import Dataset, chunks
+from aejax.experiment import registry
 from aejax.models import require
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger("aejax")
 
 
+@functools.cache
+def _warn_of_epochs(name: str, epochs: int, steps: int) -> None:
+    """Says once that a number of epochs was given where the number of steps decides."""
+    _log.warning("%s counts steps, %s of them: epochs=%d changes nothing, give steps", name, f"{steps:,}", epochs)
+
+
 def check(experiment: "Experiment", dataset: Dataset) -> None:
     """Checks that an experiment can be trained on a data set. Raises `InputError` for the first thing that prevents it.
 
@@ -30,6 +37,8 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
     """
     _check_positive(experiment)
     _check_seed(experiment)
+    if experiment.steps is not None and "epochs" in (registry.changes(experiment) or {}):
+        _warn_of_epochs(experiment.name, experiment.epochs, experiment.steps)
     shapes = (_check_shape, _check_targets)
     for against_data in (_check_batch, _check_norm, _check_support, _check_labels, _check_levels, *shapes):
         against_data(experiment, dataset)

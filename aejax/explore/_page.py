@@ -15,11 +15,18 @@ _FOLDER = Path(__file__).parent
 
 _SCRIPTS = ("interpreter.js", "drawing.js", "page.js")
 
+_PARTS = {
+    "title": r"<title>(.*?)</title>",
+    "content": r'<script type="application/json" id="content">(.*?)</script>',
+    "arrays": r'<script type="text/plain" id="arrays">(.*?)</script>',
+}
+"""Where a page has what it holds of a model."""
+
 _HEIGHT = 980
 """Height of the page inside a notebook, in pixels."""
 
 
-def filled(**parts: str) -> str:
+def _filled(**parts: str) -> str:
     """Returns the page with its own style and scripts, and the title, the content and the arrays of a model."""
     parts["style"] = (_FOLDER / "page.css").read_text()
     parts["script"] = "\n".join((_FOLDER / name).read_text() for name in _SCRIPTS)
@@ -44,7 +51,12 @@ class Explorer:
         packed, kinds = pack(arrays.items)
         text = json.dumps(without_nan(content | {"kinds": kinds}), allow_nan=False, separators=(",", ":"))
         title = html.escape(f"{content['name']}: explorer")
-        return cls(filled(title=title, content=text.replace("<", "\\u003c"), arrays=packed))
+        return cls(_filled(title=title, content=text.replace("<", "\\u003c"), arrays=packed))
+
+    def renewed(self) -> "Explorer":
+        """Returns the page with the style and scripts that pages have now; what it holds of a model stays."""
+        found = {name: re.search(pattern, self.html, re.DOTALL) for name, pattern in _PARTS.items()}
+        return Explorer(_filled(**{name: match[1] for name, match in found.items() if match}))
 
     def save(self, path: str | Path) -> Path:
         """Writes the page to a file, and returns its path. Raises `InputError` where it cannot be written."""

@@ -185,7 +185,7 @@ class Trained:
         if model.prior is None:
             raise InputError(
                 f"{self.experiment.name} has no prior to draw codes from: draw them from the aggregate posterior "
-                "of its training examples (aejax sample --from posterior)"
+                "of its training examples (like= in Python, aejax sample --from posterior)"
             )
         key = derive(jax.random.key(seed), Stream.CODES)
         return np.asarray(programs.draw_codes(model, self.used.variables, n, key))

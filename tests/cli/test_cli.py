@@ -197,7 +197,7 @@ def test_list_and_show(command):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["trian", "ae-keras"], "no command 'trian': did you mean train?"),
+        (["trian", "ae-keras"], "no command 'trian': did you mean train"),
         (["data", "prepair"], "no command 'prepair': did you mean prepare?"),
         (["train", "ae-kears"], "no experiment 'ae-kears': did you mean ae-keras"),
         (["show", "nothing-like-it"], "`aejax list`"),

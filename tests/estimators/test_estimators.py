@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import aejax
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, Stopped
 from aejax.data import Dataset
 from aejax.estimators import AutoencoderDetector, AutoencoderTransformer, VAEDensity
 
@@ -247,3 +247,13 @@ def test_several_processes_search_as_one_does():
         for jobs in (1, 2)
     )
     np.testing.assert_allclose(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"], rtol=1e-5)
+
+
+def test_an_interrupt_ends_a_search_too(monkeypatch):
+    def stopped(*arguments, **options):
+        raise Stopped("stopped")
+
+    monkeypatch.setattr("aejax.estimators._base.training.train", stopped)
+    search = GridSearchCV(AutoencoderTransformer(steps=2), {"n_components": [1, 2]}, cv=2, scoring=lambda *_: 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(np.random.default_rng(0).normal(size=(20, 4)))

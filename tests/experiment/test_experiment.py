@@ -407,3 +407,16 @@ def test_a_figure_is_compared_with_the_mean_over_seeds(tag):
     alone = Expected("squared_error", 3.0, tag=tag).compare([2.0])
     assert (alone["seeds"], alone["deviation"], alone["reached"], alone["short_by"]) == (1, None, True, 0)
     assert not Expected("squared_error", 3.0, tag=tag).compare([math.nan])["reached"]
+
+
+def test_epochs_that_say_nothing_beside_steps_are_told_of_once(caplog):
+    data = Dataset(
+        "table", *(Examples(np.random.default_rng(0).normal(size=(n, 6)).astype("f4")) for n in (300, 20, 20))
+    )
+    registered = registry.get("ae-tabular")
+    registered.resolve(data)
+    dataclasses.replace(registered, epochs=5, steps=None).resolve(data)
+    assert not caplog.text
+    for _ in range(2):
+        dataclasses.replace(registered, epochs=7).resolve(data)
+    assert caplog.text.count("ae-tabular counts steps, 1,000 of them: epochs=7 changes nothing, give steps") == 1

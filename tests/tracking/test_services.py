@@ -5,6 +5,7 @@ import json
 import math
 import os
 import sys
+import time
 
 import pytest
 from PIL import Image
@@ -64,9 +65,18 @@ def records(folder):
             parts = b""
 
 
+def whole_records(folder):
+    """The same once the last one is there: W&B's own process may write it after `finish` has returned."""
+    until = time.monotonic() + 20
+    while not (found := [*records(folder)]) or not found[-1].HasField("exit"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return found
+
+
 def in_wandb(folder):
     numbers, summary, config = [], {}, {}
-    for record in records(folder):
+    for record in whole_records(folder):
         if record.HasField("history"):
             items = {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
             step = record.history.step.num
@@ -120,6 +130,7 @@ def test_wandb_offline_holds_what_the_run_does_live_and_replayed(offline, tmp_pa
 def test_wandb_goes_on_with_its_run(offline, tmp_path):
     path = live(tmp_path / "runs", WandB())
     kept = json.loads((path / "tracking.json").read_text())["wandb"]
+    time.sleep(1)  # W&B names a folder by the second and the id
     with Tracking(resumed=path) as tracking:
         finished(None, tracking, epochs=5, resume=path)
         tracking.finish()
