@@ -44,7 +44,7 @@ from aejax.experiment import Experiment  # noqa: E402
 from aejax.losses import Loss  # noqa: E402
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain  # noqa: E402
 
-MOST_MEGABYTES = 1500
+MOST_MEGABYTES = 2500
 
 
 class Tiny(NamedTuple):

@@ -458,6 +458,7 @@ def principal_error(x, rank):
     return (singular[rank:] ** 2).sum() / len(x)
 
 
+@pytest.mark.slow
 def test_a_linear_autoencoder_reaches_the_error_of_pca():
     x = low_rank()
     loss, optimizer, state = begun(Loss(Gaussian()), Adam(2e-2, Cosine(), horizon=900.0))

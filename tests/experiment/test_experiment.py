@@ -170,6 +170,7 @@ def json_values(inner):
     return st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4) | classes
 
 
+@pytest.mark.slow
 @given(st.recursive(PLAIN, json_values, max_leaves=12))
 @settings(max_examples=300, deadline=None)
 def test_any_json_is_restored_or_refused_as_input(value):

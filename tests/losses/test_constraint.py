@@ -138,7 +138,7 @@ def test_a_target_for_l0_moves_the_weight_by_the_logarithm_of_how_far_it_is():
     ],
     ids=["rectified", "jump-relu", "gated"],
 )
-@pytest.mark.parametrize("target", [1.5, 3.0])
+@pytest.mark.parametrize("target", [1.5, pytest.param(3.0, marks=pytest.mark.slow)])
 def test_the_target_is_reached_from_any_side_by_every_kind_of_unit(latent, term, more, target):
     model = Dictionary(latent=latent, decoder=UnitNormDecoder(length=0.5), shape=(6,))
     held = TargetL0(0.05, term=term, target=target, rate=0.05)

@@ -61,6 +61,7 @@ def test_the_closed_form_of_one_layer_is_that_of_the_jacobian(model):
     np.testing.assert_allclose(values, by_jacobian(model, variables, part.x), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("term", "model"),
     [
@@ -99,6 +100,7 @@ def test_its_gradient_is_that_of_the_closed_form():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7), *gradients)
 
 
+@pytest.mark.slow
 def test_the_gradient_goes_through_convolutions():
     made = built(loss := contractive(Contractive()), CONV)
     slopes = gradient(loss, *made)["params"]["encoder"]["Convolution_0"]["kernel"]

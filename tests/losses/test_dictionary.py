@@ -271,6 +271,7 @@ def test_thresholds_stay_at_or_above_zero():
     assert (states[-1].params["latent"]["threshold"] >= 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_without_lengths_unit_rows_give_the_same_and_stay_units(name):
     """With rows of length 1 both forms are one, and training keeps them there."""
@@ -311,6 +312,7 @@ def test_codes_do_not_depend_on_the_lengths_of_rows_that_the_encoder_makes_up_fo
         assert one == pytest.approx(two, rel=1e-5), name
 
 
+@pytest.mark.slow
 def test_half_precision_is_the_encoder_s_product_and_thresholds_and_losses_are_float32():
     terms = JUMPS | {"l0 count": L0()}
     full = built(JumpReLU(N, 0.1, WIDTH), terms)

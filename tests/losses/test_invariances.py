@@ -143,6 +143,7 @@ def oddly_measured(model):
     return odd, [measured(terms, variables, batch, jnp.int32(1))[2] for batch in (part, others)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", TERMS, ids=NAMES)
 def test_odd_inputs_give_finite_float32_new_numbers_no_new_trace_and_the_batch_what_it_says(cls):
     odd, firsts = oddly_measured(model_of(cls))

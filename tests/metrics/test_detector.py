@@ -245,6 +245,7 @@ def test_a_row_s_score_does_not_depend_on_what_is_scored_with_it(trained, monkey
     np.testing.assert_allclose(trained.score(x), whole, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_new_rows_like_those_of_the_training_part_surprise_by_about_a_nat(trained):
     assert np.median(trained.score(table(200, 5).x)) == pytest.approx(np.log(2), abs=0.25)
 
@@ -294,6 +295,7 @@ def test_values_near_the_largest_float_are_the_worst_of_all(trained, value):
         assert plain.score(x, kind)[3] >= plain.score(x, kind).max()
 
 
+@pytest.mark.slow
 def test_the_run_keeps_the_rows_in_every_checkpoint(tmp_path):
     kept = loop.train(TABULAR, dataset=TABLE, folder=tmp_path)
     for path in (kept.run.path, kept.run.path / "checkpoints" / "best"):
@@ -303,6 +305,7 @@ def test_the_run_keeps_the_rows_in_every_checkpoint(tmp_path):
     np.testing.assert_array_equal(aejax.load(kept.run.path).score(TABLE.test.x), kept.score(TABLE.test.x))
 
 
+@pytest.mark.slow
 def test_fewer_rows_than_the_detector_takes_are_all_kept(tmp_path, trained):
     wide = dataclasses.replace(TABULAR, detector=Detector(rows=4096))
     fitted = loop.train(wide, dataset=TABLE, folder=tmp_path)

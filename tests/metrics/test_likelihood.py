@@ -146,6 +146,7 @@ def test_it_is_the_integral_over_the_codes_by_an_independent_sum(model):
     np.testing.assert_allclose(got, math.log(len(z)) - logsumexp(log, axis=1), atol=0.02)
 
 
+@pytest.mark.slow
 def test_it_is_numpy_s_on_the_same_codes():
     variables = built(ONE)
     measure = NegativeLogLikelihood(Bernoulli(), 7, 12)  # two chunks of four, the eighth sample unasked for

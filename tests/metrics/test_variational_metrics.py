@@ -179,6 +179,7 @@ def test_pixels_are_drawn_where_the_model_was_trained_on_drawn_ones(tiny):
         assert _variational.estimate(trained, part, 2)["nll_2_nats"] == 1
 
 
+@pytest.mark.slow
 def test_a_collapsed_posterior_is_warned_of_in_one_line(tiny, caplog):
     collapsed = aejax.fit(experiment_of(tiny, ONE, epochs=1), dataset=tiny.dataset)
     latent = jax.tree.map(jnp.zeros_like, collapsed.state.params["latent"])

@@ -75,6 +75,7 @@ def chain():
     return latent.bind(variables)(features)
 
 
+@pytest.mark.slow
 def test_a_chain_draws_all_its_layers_with_their_log_density(chain):
     code, density = chain.sample_and_log_prob(KEY, 4)
     assert (code.shape, density.shape) == ((4, 5, 5), (4, 5))

@@ -86,7 +86,8 @@ def test_bfloat16_is_near_float32_and_not_the_same():
     assert whole == pytest.approx(half, rel=5e-3)
 
 
-@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_computed_again_the_gradient_is_the_same_and_less_is_kept_for_it(precision):
     params, kept = both(PLAIN.clone(precision=precision))
     _, again = both(PLAIN.clone(precision=precision, remat=True))

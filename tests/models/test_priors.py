@@ -57,7 +57,7 @@ def components(model, variables):
     return np.full(len(u), 1 / len(u)), np.asarray(posterior.mean), np.asarray(posterior.scale)
 
 
-@pytest.mark.parametrize("prior", PRIORS, ids=["mixture", "vamp"])
+@pytest.mark.parametrize("prior", [PRIORS[0], pytest.param(PRIORS[1], marks=pytest.mark.slow)], ids=["mixture", "vamp"])
 def test_a_prior_s_density_is_the_mixture_s_and_integrates_to_one(prior):
     model, variables, _ = built(prior)
     grid = np.linspace(-30, 30, 20_001)
@@ -103,7 +103,7 @@ def test_every_code_under_every_row_is_scipy_s_density(log_scale):
     np.testing.assert_allclose(slopes[:3], -(apart / scale[None])[np.arange(3), np.arange(3)], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("prior", PRIORS, ids=["mixture", "vamp"])
+@pytest.mark.parametrize("prior", [PRIORS[0], pytest.param(PRIORS[1], marks=pytest.mark.slow)], ids=["mixture", "vamp"])
 def test_the_kl_is_the_log_ratio_at_the_one_code_drawn(prior):
     model, variables, part = built(prior)
 

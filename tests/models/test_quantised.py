@@ -206,7 +206,8 @@ def test_the_first_batch_places_the_codes_that_it_leaves_unused_by_its_key():
     assert not np.array_equal(first[unused], other[unused])
 
 
-@pytest.mark.parametrize("learning", [pytest.param("average", marks=pytest.mark.slow), "gradient"])
+@pytest.mark.slow
+@pytest.mark.parametrize("learning", ["average", "gradient"])
 def test_resumed_from_the_middle_training_ends_with_the_same_bits(learning, tiny, tmp_path):
     terms = {"reconstruction": Reconstruction(), "commitment": Commitment()}
     terms |= {"codebook": Codebook()} if learning == "gradient" else {}

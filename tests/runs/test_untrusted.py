@@ -110,7 +110,7 @@ def show(folder):
 
 @quick
 @given(how=damage)
-@pytest.mark.parametrize("name", ["experiment.json", "metrics.jsonl"])
+@pytest.mark.parametrize("name", ["experiment.json", pytest.param("metrics.jsonl", marks=pytest.mark.slow)])
 def test_a_damaged_run_is_loaded_or_refused(run, tmp_path, name, how):
     copy = shutil.copytree(run, tmp_path / "run", dirs_exist_ok=True)
     (copy / name).write_bytes(damaged((run / name).read_bytes(), how))

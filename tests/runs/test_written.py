@@ -78,6 +78,7 @@ def test_a_resumed_run_adds_files_to_its_folders_and_none_is_lost(folder):
     assert not list((run / "checkpoints").glob(".*"))
 
 
+@pytest.mark.slow
 def test_only_an_older_run_needs_orbax(folder, monkeypatch):
     (run,) = (folder / "run" / "small").iterdir()
     experiment = aejax.load(run).run.experiment

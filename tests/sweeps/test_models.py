@@ -94,6 +94,7 @@ def test_a_trial_that_ended_early_is_trained_again_to_where_it_ended(base, tmp_p
     assert [row["epoch"] for row in trained.history if row["split"] == "train"] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_the_best_so_far_are_kept_by_the_metric_of_the_sweep(base, tmp_path):
     made = worked(tmp_path / "sweep", base, {RATE: [1e-4, 1e-3, 3e-3, 1e-2, 3e-4]}, keep=2, width=1)
     results = made.results()

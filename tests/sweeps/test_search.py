@@ -137,6 +137,7 @@ def test_what_is_proposed_again_is_told_and_not_trained(base, tmp_path, trained)
     assert {(trial.params[LR], trial.value) for trial in told(search)} == {(1e-2, 0.0), (1e-3, 1.0)}
 
 
+@pytest.mark.slow
 def test_results_that_another_version_named_are_told_and_not_trained_again(base, tmp_path, trained):
     space, folder = {LR: [1e-3, 1e-2]}, tmp_path / "sweep"
     searched(base, space, folder, trials=6)
@@ -181,6 +182,7 @@ def test_a_search_goes_on_to_more_trials(base, tmp_path, trained):
     assert sum(map(len, trained)) == 8 == len(told(search)) == len(Sweep.open(tmp_path / "sweep").results())
 
 
+@pytest.mark.slow
 def test_a_stopped_search_gives_back_what_it_was_at_work_on(base, tmp_path, trained, monkeypatch):
     fit = training.fit_each
 
@@ -200,6 +202,7 @@ def test_a_stopped_search_gives_back_what_it_was_at_work_on(base, tmp_path, trai
     assert [{LR: experiment.optimizer.learning_rate} for experiment in trained[-1]] == queued
 
 
+@pytest.mark.slow
 def test_machines_that_share_a_study_alone_each_have_every_result(base, tmp_path, trained):
     storage = str(tmp_path / "journal")
     searched(base, SPACE, tmp_path / "here", trials=6, storage=storage)
@@ -277,6 +280,7 @@ def test_a_folder_or_a_study_of_something_else_is_refused(base, tmp_path, traine
         searched(base, {LR: [0.1]}, tmp_path / "other", storage=f"{tmp_path / 'sweep'}.journal")
 
 
+@pytest.mark.slow
 def test_a_worker_with_other_data_is_refused(base, tmp_path, trained, monkeypatch):
     """On another machine, where the same path leads to other examples; and where two workers begin at once."""
     storage, path = str(tmp_path / "journal"), Path(base.data.name)

@@ -218,6 +218,7 @@ def test_a_worker_of_the_shorter_plan_leaves_what_others_are_training(base, tmp_
     assert (tmp_path / "sweep" / "training").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_of_an_older_version_is_shown_and_gone_on_with(base, tmp_path):
     """Without the metric that it is compared by, and with a loss that cannot compare its trials."""
     path = "loss.terms.reconstruction.weight"

@@ -86,7 +86,8 @@ def vector_quantised(learning):
     return dataclasses.replace(EXPERIMENT, model=model, loss=Loss(Gaussian(), terms), epochs=1)
 
 
-@pytest.mark.parametrize("learning", ["average", pytest.param("gradient", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("learning", ["average", "gradient"])
 def test_a_codebook_s_examples_come_back_as_they_are_reconstructed(learning):
     trained = aejax.fit(vector_quantised(learning), dataset=DATASET)
     x = np.tile(DATASET.test.x, (30, 1, 1, 1))

@@ -103,6 +103,7 @@ def test_who_no_longer_waits_for_a_population_stops_it_and_it_is_kept(tiny, memb
     assert_same_bits([first, *population.fit_each(members, dataset=tiny.dataset, keep=tmp_path)][1:], undisturbed)
 
 
+@pytest.mark.slow
 def test_some_of_a_group_that_has_ended_are_found_by_themselves(tiny, members, tmp_path):
     undisturbed = list(population.fit_each(members, dataset=tiny.dataset))
     stopped = population.fit_each(members, dataset=tiny.dataset, keep=tmp_path)

@@ -172,6 +172,7 @@ def test_what_is_monitored_is_in_every_row_and_measure(whole):
     assert "decay_nats" in whole.evaluate(DATASET.test)
 
 
+@pytest.mark.slow
 def test_streamed_data_are_primed_on_as_data_in_memory_are(tmp_path):
     np.save(tmp_path / "x.npy", DATASET.train.x)
     pack(str(tmp_path / "x.npy"), tmp_path / "packed")

@@ -274,12 +274,14 @@ def test_a_run_that_is_lengthened_says_what_the_rate_does(tmp_path, caplog):
     assert "at step 10 the learning rate was 0 and is now 0.005" in record.message
 
 
+@pytest.mark.slow
 def test_the_rate_is_that_of_the_one_schedule_where_only_the_steps_before_differ(tmp_path, caplog):
     (kept,) = lengthened(tmp_path, WarmupStableDecay(0.3, 0.0, 1.0), 4)
     np.testing.assert_allclose(kept["learning_rates"], [1e-2, 1e-2])
     assert len(caplog.records) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("schedule", "epochs", "changed"),
     [(Constant(), 4, {}), (Cosine(), 2, {}), (Steps((0.9,)), 20, {"horizon": 30.0}), (Steps(()), 4, {})],
