@@ -20,6 +20,9 @@ SAMPLES = 15_000
 TREE_SAMPLES = 1_500
 """Largest number of examples for the trees of DCI; with the protocol's 15,000 they take minutes."""
 
+STAGES = 100
+"""Number of boosted trees of DCI for each value of a factor."""
+
 BINS, BATCH = 20, 64
 """Number of bins of a latent, and number of examples or pairs in a batch."""
 
@@ -80,7 +83,7 @@ def dci(codes: Codes, factors: Values) -> dict[str, float]:
     from sklearn.ensemble import GradientBoostingClassifier
 
     fit, rest, fit_factors, rest_factors = _learnable(codes, _varying(factors, 2), TREE_SAMPLES, 2)
-    trees = [GradientBoostingClassifier(random_state=0).fit(fit, factor) for factor in fit_factors.T]
+    trees = [GradientBoostingClassifier(n_estimators=STAGES, random_state=0).fit(fit, each) for each in fit_factors.T]
     uses = np.stack([tree.feature_importances_ for tree in trees], axis=1)
     accuracies = [tree.score(rest, factor) for tree, factor in zip(trees, rest_factors.T, strict=True)]
     return {

@@ -1,4 +1,6 @@
-"""Runs scripts on less data, with one epoch of every training: `python -m tests.helpers.briefly SCRIPT ...`.
+"""Runs scripts on less data, one epoch of every training, and less of what takes long to measure.
+
+`python -m tests.helpers.briefly SCRIPT ...`
 
 All run in one process, which imports and compiles once for them; each prints its name first.
 """
@@ -10,12 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
+from aejax.core import Examples
 from aejax.data import Data, Dataset, catalog
+from aejax.evaluation import _variational
 from aejax.experiment import Experiment
+from aejax.metrics import disentanglement
+from aejax.trained import Trained
 
 MOST = 300
 """Examples of a part that are left: enough for every score, batch and neighbourhood in the scripts."""
-load, steps_in = catalog.load, Experiment.steps_in
+FEW = 20
+"""Examples of which a likelihood is measured by samples."""
+load, steps_in, estimate = catalog.load, Experiment.steps_in, _variational.estimate
 
 
 def load_some(data: Data, *, again: bool = False) -> Dataset:
@@ -29,8 +37,14 @@ def one_epoch(experiment: Experiment, steps_per_epoch: int) -> int:
     return min(steps_in(experiment, steps_per_epoch), steps_per_epoch)
 
 
+def estimate_some(trained: Trained, part: Examples, samples: int) -> dict[str, float]:
+    return estimate(trained, part.take(np.arange(min(len(part), FEW))), samples)
+
+
 if __name__ == "__main__":
     catalog.load = load_some
+    _variational.estimate = estimate_some
+    disentanglement.STAGES = 3
     Experiment.steps_in = one_epoch  # type: ignore[method-assign]
     for script in sys.argv[1:]:
         print(f"== {script}")
