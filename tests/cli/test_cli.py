@@ -55,6 +55,7 @@ def test_training_leaves_a_whole_run_directory(trained):
         "data",
         "provenance",
         "lengthened",
+        "windowed",
     }
     assert [set(part) for part in content["provenance"]] == [{"step", "versions", "hardware", "commit"}]
 

@@ -85,7 +85,7 @@ def accepted(term, latent, kind):
     return prior and rows and latent in NEEDED.get(term, LATENTS)
 
 
-QUICK = {("sigmoid", "plain"), ("batch-top-k", "dictionary")}
+QUICK = {("sigmoid", "plain")}
 PAIRS = [
     pytest.param(latent, kind, marks=() if (latent, kind) in QUICK else pytest.mark.slow)
     for latent in LATENTS

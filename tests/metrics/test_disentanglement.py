@@ -77,6 +77,7 @@ def test_a_factor_with_one_value_is_left_out(name, rng):
             SCORES[name](codes, single)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCORES)
 def test_a_value_of_one_example_changes_little(name, rng):
     """It may lie in the part that measures alone, where the part to fit has one value of its factor."""
@@ -163,6 +164,7 @@ def test_codes_that_have_all_collapsed_score_as_chance(name):
     assert SCORES[name](collapsed, GRID) == pytest.approx(1 / 3 if name.endswith("vae_score") else 0, abs=0.03)
 
 
+@pytest.mark.slow
 def test_scores_are_the_same_again(rng):
     codes = rotated(rng) + noise(rng)
     for score in (sap, beta_vae_score, factor_vae_score):

@@ -117,6 +117,7 @@ def test_a_damaged_run_is_loaded_or_refused(run, tmp_path, name, how):
     read_or_refused(lambda: aejax.load(copy).history[0]["loss_nats"] if aejax.load(copy).history else None)
 
 
+@pytest.mark.slow
 @quick
 @given(data=st.data(), other=odd)
 def test_an_experiment_with_an_odd_part_is_loaded_or_refused(run, tmp_path, data, other):

@@ -113,6 +113,7 @@ def test_the_best_so_far_are_kept_by_the_metric_of_the_sweep(base, tmp_path):
     assert {path.stem for path in (made.folder / "models").glob("*.safetensors")} == {trial.id}
 
 
+@pytest.mark.slow
 def test_without_validation_there_is_no_best_to_make_a_run_of(base, tmp_path):
     np.savez(tmp_path / "two.npz", x_train=load(base.data).train.x, x_test=load(base.data).test.x)
     two = replace_at(replace_at(base, "data", str(tmp_path / "two.npz")), "data.validation", 0.0)

@@ -123,6 +123,7 @@ def test_the_same_search_proposes_the_same_again(base, tmp_path, trained):
     assert len({str(trial.params) for trial in told(first)}) == 20  # each group's are others
 
 
+@pytest.mark.slow
 def test_lists_and_whole_numbers_reach_the_experiment(base, tmp_path, trained):
     space = {"model.encoder.hidden": [[8], [4, 4]], "epochs": Range(1, 3, "whole")}
     searched(base, space, tmp_path / "sweep", trials=8)
@@ -153,6 +154,7 @@ def test_results_that_another_version_named_are_told_and_not_trained_again(base,
     assert {trial.id for trial in Sweep.open(folder).trials} == {f"{number:016x}" for number in range(2)}
 
 
+@pytest.mark.slow
 def test_a_study_whose_experiment_lacks_a_new_setting_is_gone_on_with(base, tmp_path, trained):
     search = searched(base, SPACE, tmp_path / "sweep", trials=2)
     about = json.loads(search.study._study.user_attrs["about"])
@@ -176,6 +178,7 @@ def test_more_of_an_accuracy_is_better(base, tmp_path, trained):
     assert search.study._study.best_value == max(trial.value for trial in told(search))
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_to_more_trials(base, tmp_path, trained):
     searched(base, SPACE, tmp_path / "sweep", trials=5)
     search = searched(base, SPACE, tmp_path / "sweep", trials=8)
@@ -213,6 +216,7 @@ def test_machines_that_share_a_study_alone_each_have_every_result(base, tmp_path
     assert len(here) == 6
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_taken_over_is_another_s(base, tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "LEASE", 0.05)
     mine, other = (opened(base, SPACE, tmp_path / "sweep", trials=1).study for _ in range(2))

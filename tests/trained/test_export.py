@@ -44,6 +44,7 @@ def trained() -> Trained:
     return aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), DATASET)
 
 
+@pytest.mark.slow
 def test_an_encoder_and_a_decoder_take_any_number_of_examples(tmp_path):
     paths = trained().export(tmp_path / "out")
     encoder, decoder = (jax.export.deserialize(path.read_bytes()) for path in paths[:2])

@@ -109,6 +109,7 @@ def test_a_model_without_a_prior_draws_from_its_training_codes_alone(plain):
         plain.sample(0, like=DATASET.train)
 
 
+@pytest.mark.slow
 def test_a_conditional_model_uses_the_label_and_demands_it(conditional):
     x, label = DATASET.test.x, DATASET.test.label
     z = conditional.draw_codes(1)

@@ -1,6 +1,8 @@
 import threading
 from types import SimpleNamespace
 
+import pytest
+
 import aejax
 from aejax.runs import Run, Saving
 from aejax.training._checkpointing import CheckpointPolicy
@@ -11,6 +13,7 @@ def row(step):
     return [{"epoch": step, "step": step, "split": "train", "loss_nats": 1.0}]
 
 
+@pytest.mark.slow
 def test_a_rescue_while_another_thread_saves_says_what_is_on_disk(tmp_path, monkeypatch):
     """A request to stop comes from another thread, at any moment of the one that trains."""
     run = Run.create(tmp_path, EXPERIMENT, DATASET.shape, 1)

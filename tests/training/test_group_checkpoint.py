@@ -115,6 +115,7 @@ def test_some_of_a_group_that_has_ended_are_found_by_themselves(tiny, members, t
     assert_same_bits(rest, undisturbed[1:2])
 
 
+@pytest.mark.slow
 def test_a_group_that_was_begun_goes_on_when_others_of_its_population_have_ended(tiny, members, tmp_path, monkeypatch):
     monkeypatch.setattr(population, "_at_once", lambda program, experiments, *_: (2, -(-len(experiments) // 2)))
     undisturbed = list(population.fit_each(members, dataset=tiny.dataset))

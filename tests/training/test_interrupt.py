@@ -30,6 +30,7 @@ def interrupting(after, number=signal.SIGINT):
     return observe, states
 
 
+@pytest.mark.slow
 def test_a_script_without_a_folder_finds_the_model_after_the_last_epoch_in_what_is_raised():
     observe, states = interrupting(2)
     with pytest.raises(Stopped, match="nothing is on disk") as stopped:

@@ -98,6 +98,7 @@ def test_one_program_serves_every_number_and_any_epoch(tiny):
     assert programs._train._cache_size() == 1
 
 
+@pytest.mark.slow
 def test_a_member_that_fails_is_frozen_at_its_step_and_the_others_go_on(tiny):
     members = [
         dataclasses.replace(member, optimizer=SGD(rate))

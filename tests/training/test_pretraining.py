@@ -63,6 +63,7 @@ def test_every_layer_learns_on_the_codes_before_it_with_its_own_loss(tiny, tmp_p
     assert [kernel.shape for kernel in kernels] == [(16, 7), (7, 6), (6, 3)]
 
 
+@pytest.mark.slow
 def test_codes_of_a_data_set_keep_its_labels_and_its_empty_parts(tiny):
     trained = aejax.fit(stack(FREE), dataset=tiny.dataset)
     nobody = dataclasses.replace(tiny.dataset, validation=tiny.dataset.validation.take(np.arange(0)))

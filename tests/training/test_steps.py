@@ -161,7 +161,7 @@ def test_what_is_due_by_time_is_done_at_the_end_of_the_next_piece(monkeypatch):
     assert all(stop.row for stop in stops if stop.validate or stop.save)
 
 
-@pytest.mark.parametrize("kept", [3, 8, 13])
+@pytest.mark.parametrize("kept", [3, *(pytest.param(step, marks=pytest.mark.slow) for step in (8, 13))])
 def test_rows_measurements_and_checkpoints_by_time_change_no_bit(tmp_path, kept):
     often = Intervals(log_seconds=1e-9, validate_seconds=1e-9)
     saving = Saving(save_seconds=1e-9, keep=100)
