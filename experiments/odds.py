@@ -6,10 +6,12 @@
 A model is trained on a random 60 % of a set, outliers included and without labels, and AUROC is measured on the other
 40 %, averaged over three such splits (`RandomState(0)` to `(2)`), with one seed each. Nothing differs from set to set.
 
-The scores that `dae-tabular` joins were chosen among some hundred joins of up to four of thirteen scores, by these sets
-and by 25 groups of other tables alike: KEEL's with a rare class thinned out to 5 %, and scikit-learn's digits and wine.
-The model's noise, clipping and scale were once chosen on these sets. So whole sets are left out too: for each set, the
-best of the fifteen detectors that join some of the four scores is chosen on the other eleven and measured on it.
+The scores that `dae-tabular` joins were chosen among joins of up to four of thirteen scores, by these sets and by 25
+groups of other tables alike: KEEL's with a rare class thinned out to 5 %, and scikit-learn's digits and wine. The
+model's noise, clipping and scale were once chosen on these sets. So whole sets are left out too: for each set, the best
+of the fifteen detectors that join some of the four scores is chosen on the other eleven and measured on it. The four
+had been chosen with all twelve in sight, which flatters that mean: of all 2,300 joins that were seen, leaving whole
+sets out came to .830, once and not by this script.
 
 The scores are computed by NumPy and SciPy, and compared with those of `Trained.score` on the first split of small sets.
 Beside them run PCA (PyOD's score, by its formula), scikit-learn's isolation forest and local outlier factor, and the

@@ -113,7 +113,7 @@ class RunsNoteCommand:
         from aejax.core import print_table
         from aejax.runs import Notes, add_notes, listing, no_run, read_notes
 
-        if [run.path for run in listing.find_runs(self.run)] != [self.run]:
+        if listing.run_in(self.run) is None:
             raise no_run(self.run)
         add_notes(self.run, Notes(self.name, self.tag, self.note))
         notes = read_notes(self.run)

@@ -14,7 +14,7 @@ class _Bar(Protocol):
         """Shows how much is done, and a few words beside it."""
 
     def close(self) -> None:
-        """Ends drawing."""
+        """Ends the drawing of the bar, and leaves or removes it as was asked for."""
 
 
 class Progress:
@@ -37,14 +37,14 @@ class Progress:
         self.shown, self._bar = shown, list[_Bar]()
 
     def __enter__(self) -> Self:
-        """Starts drawing."""
+        """Starts to draw the bar, where it is shown."""
         if self.shown is not False:
             notebook = is_notebook() and importlib.util.find_spec("tqdm") is not None
             self._bar = [_NotebookBar(self) if notebook else _TerminalBar(self)]
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stops drawing."""
+        """Stops to draw the bar, whether or not there was an error."""
         for bar in self._bar:
             bar.close()
 

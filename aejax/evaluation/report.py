@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +73,8 @@ def result(trained: Trained, metrics: dict[str, float], examples: int) -> dict[s
     `better` says of each metric which values are better, lower or higher, or None where neither are by themselves.
     `comparison` is what `Expected.compare` returns, and `met` whether the figure is met within its tolerance. Both are
     None where there is no figure, or where its metric was not measured because another number of samples was asked for.
-    `examples_per_second` is the median over the rows of training after the first, whose time has that of compiling in
-    it, unless there is no other.
     """
     experiment, rows = trained.experiment, [row for row in trained.history if row["split"] == "train"]
-    rates = [row["examples_per_second"] for row in rows]
     expected = experiment.expected
     compared = expected.compare([metrics[expected.metric]]) if expected and expected.metric in metrics else None
     return {
@@ -93,9 +90,18 @@ def result(trained: Trained, metrics: dict[str, float], examples: int) -> dict[s
         "seed": experiment.seed,
         "epochs": rows[-1]["epoch"] if rows else 0,
         "train_seconds": sum(row["seconds"] for row in rows),
-        "examples_per_second": float(np.median(rates[1:] or rates)) if rates else None,
+        "examples_per_second": usual_rate(rows) if rows else None,
         **made_with(),
     }
+
+
+def usual_rate(rows: Sequence[dict[str, Any]]) -> float:
+    """Returns the median examples per second over rows of training, of which there must be one.
+
+    The first is left out, whose time has that of compiling in it, unless there is no other.
+    """
+    rates = [row["examples_per_second"] for row in rows]
+    return float(np.median(rates[1:] or rates))
 
 
 def write_study(path: Path, test: dict[str, float], expected: Expected, seconds: float, seed: int = 0) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from aejax.core import InputError, first_line
 from aejax.data import DataRecord
 from aejax.evaluation import pages, suite
-from aejax.evaluation.report import in_order, verdict
+from aejax.evaluation.report import in_order, usual_rate, verdict
 from aejax.experiment import Expected, get, names, settings_of, settings_table, train_command, with_imports
 from aejax.metrics import describe, labelled
 from aejax.runs import Run, listing
@@ -34,7 +33,7 @@ def report_page(path: Path) -> str:
     """
     path = path.parent.parent if path.parent.name == "checkpoints" else path
     run = Run(path)
-    listed = next((found for found in listing.find_runs(path) if found.path == path), None)
+    listed = listing.run_in(path)
     if listed is None:
         raise InputError(f"{path} is damaged: its experiment.json names no experiment")
     name = run.experiment.name
@@ -106,8 +105,7 @@ def _facts(run: Run, listed: listing.ListedRun) -> list[tuple[str, str]]:
         total = f" of {experiment.epochs:,}" if experiment.steps is None else ""
         steps = "" if experiment.steps is None else f" of {experiment.steps:,}"
         facts.append(("trained", f"{rows[-1]['step']:,}{steps} steps, {rows[-1]['epoch']:,}{total} epochs"))
-        rate = float(np.median([row["examples_per_second"] for row in rows]))
-        facts.append(("time", f"{_duration(listed.seconds)}, {rate:,.0f} examples per second"))
+        facts.append(("time", f"{_duration(listed.seconds)}, {usual_rate(rows):,.0f} examples per second"))
     facts.append(("seed", str(experiment.seed)))
     if run.data is not None:
         facts.append(("data", _data(run.data)))

@@ -165,6 +165,11 @@ def find_runs(folder: Path) -> list[ListedRun]:
     return sorted(runs, key=lambda run: (run.begun, str(run.path)))
 
 
+def run_in(folder: Path) -> ListedRun | None:
+    """Returns the run whose folder it is; None where it is no run's, or its settings are damaged."""
+    return _read(folder) if (folder / "experiment.json").is_file() else None
+
+
 def select(runs: Sequence[ListedRun], conditions: Sequence[str], tags: Collection[str] = ()) -> list[ListedRun]:
     """Returns the runs that have all tags and meet all conditions.
 

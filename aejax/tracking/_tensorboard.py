@@ -29,13 +29,13 @@ class TensorBoard:
         return Opened(None, str(folder))
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Adds rows."""
+        """Adds rows of metrics to the files of TensorBoard."""
         self.mirror.write([*rows])
 
     def show(self, figures: Sequence[Path], step: int) -> None:
-        """Adds figures."""
+        """Adds figures, PNG files, to the files of TensorBoard."""
         self.mirror.show(figures, step)
 
     def close(self, state: State) -> None:
-        """Closes the file."""
+        """Closes the file that is written."""
         self.mirror.close()

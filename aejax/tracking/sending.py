@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from aejax.core import InputError, Stopped, first_line, json_text, nearest
-from aejax.runs import locked, write_atomically
+from aejax.runs import locked, no_run, write_atomically
 from aejax.runs.files import read_object
-from aejax.runs.listing import ListedRun, find_runs
+from aejax.runs.listing import ListedRun, run_in
 from aejax.runs.status import State
 from aejax.tracking._mlflow import MLflow
 from aejax.tracking._tensorboard import TensorBoard
@@ -206,7 +206,7 @@ def _id_in(entry: Any) -> str | None:
 
 def _listed(path: Path) -> ListedRun:
     """Returns what the folder of a run says. Raises `InputError` where it is none."""
-    for run in find_runs(path):
-        if run.path == path:
-            return run
-    raise InputError(f"{path} is not a run directory: give a folder like runs/NAME/ID")
+    run = run_in(path)
+    if run is None:
+        raise no_run(path)
+    return run
