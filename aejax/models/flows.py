@@ -154,10 +154,11 @@ class Planar(Bijection):
             bias_init=nn.initializers.normal(0.1),
             name="directions",
         )
-        given = layer(context).reshape(*context.shape[:-1], self.steps, -1)
-        step = lambda x, numbers: _planar(x, numbers[..., :size], numbers[..., size:-1], numbers[..., -1])  # noqa: E731
-        y, log_dets = jax.lax.scan(step, x, jnp.moveaxis(given, -2, 0))
-        return y, jnp.sum(log_dets, axis=0)
+        total = jnp.zeros(x.shape[:-1])
+        for numbers in jnp.split(layer(context), self.steps, axis=-1):
+            x, log_det = _planar(x, numbers[..., :size], numbers[..., size:-1], numbers[..., -1])
+            total = total + log_det
+        return x, total
 
 
 def _planar(

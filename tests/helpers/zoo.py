@@ -7,8 +7,9 @@ from flax import linen as nn
 import aejax
 from aejax.experiment.zoo import ENTRIES
 
-_LIKE = ("size", "hidden", "k", "classes", "shape", "activation", "start", "renormalise")
-"""Fields by which models differ in the sizes of arrays, in how they are trained, or in one operation for another."""
+_LIKE = ("size", "hidden", "k", "classes", "shape", "activation", "start", "renormalise", "scale", "prior")
+"""Fields by which models differ in the sizes of arrays, in how they are trained, in one operation for another, or in
+nothing that encoder and decoder compute."""
 
 
 def _computes(value):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aejax.core import Examples, InputError, linen
+from aejax import core
+from aejax.core import Adam, Examples, InputError, as_arrays, linen
 from aejax.losses import KL, DoublyReparameterised, Gaussian, Loss, Reconstruction
 from aejax.metrics import NegativeLogLikelihood
 from aejax.models import (
@@ -25,7 +26,6 @@ from aejax.models import (
 from aejax.models.flows import Planar
 from tests.helpers import compiled
 
-pytestmark = pytest.mark.usefixtures("strict")
 KEY = jax.random.key(0)
 FLOWS = {
     "real-nvp": real_nvp(3, (8,), "tanh"),
@@ -35,6 +35,7 @@ FLOWS = {
 }
 CONTEXTS = {"iaf": 3, "planar": 3}
 LATENTS = {"planar": PlanarLatent(2, 3), "iaf": IAFLatent(2, 2, (6,))}
+ELBO = {"reconstruction": Reconstruction(), "kl": KL()}
 UNUSED = lambda examples: examples  # noqa: E731 - the encoder, which no flow asks
 PRIORS = {"real-nvp": RealNVPPrior(2, (6,)), "maf": MAFPrior(2, (6,))}
 
@@ -129,7 +130,7 @@ def test_the_likelihood_and_the_bound_of_a_linear_decoder_are_the_exact_ones(nam
     """x is normal with covariance W W' + s^2, whatever the posterior: the bound is below, the estimate comes to it."""
     model, loss = (
         LINEAR.clone(latent=LATENTS[name]),
-        Loss(Gaussian(1.5), {"reconstruction": Reconstruction(), "kl": KL()}),
+        Loss(Gaussian(1.5), ELBO),
     )
     keys = {stream: jax.random.key(n) for n, stream in enumerate(("params", "latent", "corruption", "dropout"))}
     part = Examples(0.5 * normal(4, 4))
@@ -153,3 +154,20 @@ def test_a_bound_that_scores_codes_anew_is_refused():
         InputError, match=r"DoublyReparameterised needs .* any code.*, which PlanarLatent does not have"
     ):
         require(DoublyReparameterised(), LINEAR, Loss(Gaussian()))
+
+
+@pytest.mark.slow
+def test_members_of_a_population_train_as_they_would_alone():
+    model = LINEAR.clone(latent=IAFLatent(2, 1, (4,)), prior=RealNVPPrior(1, (4,)))
+    part, loss = Examples(normal(4, 4)), as_arrays(Loss(Gaussian(), ELBO))
+
+    def trained(rate):
+        optimizer, key = Adam(rate, horizon=3.0), jax.random.key(0)
+        state = core.init(model, loss, optimizer, part, key)
+        step = lambda state, _: core.step(model, loss, optimizer, state, part, key)  # noqa: E731
+        return jax.lax.scan(step, state, length=3)[1]["loss_nats"].sum
+
+    rates = jnp.asarray([0.01, 0.1])
+    together, alone = jax.jit(jax.vmap(trained))(rates), [jax.jit(trained)(rate) for rate in rates]
+    assert together[1, -1] < together[0, -1] < together[0, 0]
+    np.testing.assert_allclose(together, alone, rtol=1e-5)
