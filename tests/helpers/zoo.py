@@ -36,12 +36,15 @@ def shape_of(name):
 
 
 def small(name):
-    """A registered experiment with hidden layers of 12 units: the same operations on smaller arrays."""
+    """A registered experiment with hidden layers of 12 units, and of planar flow one step of 20: less of the same."""
     experiment = aejax.get(name)
-    parts = {part: getattr(experiment.model, part) for part in ("encoder", "decoder")}
-    hidden = {
+    model = experiment.model
+    parts = {part: getattr(model, part) for part in ("encoder", "decoder")}
+    changed = {
         part: module.clone(hidden=(12,) * len(module.hidden))
         for part, module in parts.items()
         if hasattr(module, "hidden")
     }
-    return dataclasses.replace(experiment, model=experiment.model.clone(**hidden))
+    if hasattr(model.latent, "steps"):
+        changed["latent"] = model.latent.clone(size=20, steps=1)
+    return dataclasses.replace(experiment, model=model.clone(**changed))
