@@ -34,7 +34,7 @@ def entries() -> str:
     ]
     machines = {}
     for name, summary in _with_figure().items():
-        if name not in _compared():
+        if not _path(name).exists():
             rows.append(_not_measured(name, summary))
             continue
         result = _result(name)
