@@ -1,12 +1,17 @@
-"""Draws what a model of images generates. Each example is the mean of its likelihood."""
+"""Draws what a model of images generates, and measures how far it is from real examples.
+
+Each generated example is the mean of its likelihood.
+"""
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from aejax.core import Examples
-from aejax.data import Dataset
+from aejax.core import Examples, InputError
+from aejax.data import Dataset, scaled
 from aejax.evaluation import _shown, figures
+from aejax.evaluation._feature_space import feature_space
 from aejax.experiment import Experiment
+from aejax.metrics import generation_metrics
 from aejax.models import traits
 from aejax.trained import Trained, codes
 from aejax.trained.shown import shown_limits
@@ -16,6 +21,9 @@ SAMPLES, PAIRS, STEPS, SIDE = 64, 5, 8, 20
 
 MOST = 5000
 """Number of codes that lay out the plane."""
+
+COMPARED = 10_000
+"""Largest number of generated examples, and of real ones, that are compared."""
 
 
 def suits(experiment: Experiment) -> bool:
@@ -40,7 +48,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
     A conditional model gets traversals and samples by class. Examples that are no images give no figure.
     """
-    if not figures.is_drawable(trained.shape):
+    if not suits(trained.experiment) or not figures.is_drawable(trained.shape):
         return {}
     model, test = trained.experiment.model, dataset.test
     drawn = {"traversals": traversals(trained, test)}
@@ -56,6 +64,31 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     if model.latent.size == 2:
         drawn["plane"] = plane(trained, like, where)
     return drawn
+
+
+def compare_generated(trained: Trained, part: Examples, dataset: Dataset) -> dict[str, float]:
+    """Measures how far generated examples are from a part, in the features of the data that were trained on.
+
+    There are as many as the part has, 10,000 at most. A conditional model is given the labels of the part. Grey levels
+    beyond black and white are cut off, in which no image can have them.
+
+    Args:
+        trained: the trained model.
+        part: the real examples.
+        dataset: the data that the model was trained on, which the features are made of.
+
+    Raises:
+        InputError: for a model that draws no codes by itself, and for one whose targets are not its examples.
+    """
+    if part.y is not None or dataset.train.y is not None:
+        raise InputError("what is generated are targets, which examples cannot be compared with: it is not measured")
+    real = part.at_most(COMPARED).read()
+    made, offset = trained.sample(len(real), real.label), () if trained.data is None else trained.data.offset
+    if offset:  # of the units in which examples are stored
+        made = made - np.reshape(offset, (1, *trained.shape))
+    space = feature_space(dataset)
+    limited = np.clip(made, 0, 1) if trained.grey else made
+    return generation_metrics(space.of(limited), space.of(scaled(real.x)), space.name)
 
 
 def traversals(trained: Trained, part: Examples) -> Figure:
