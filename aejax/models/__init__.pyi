@@ -3,6 +3,7 @@ from .autoencoder import (
     Decoder as Decoder,
     Density as Density,
     Encoder as Encoder,
+    Evaluable as Evaluable,
     Latent as Latent,
     Posterior as Posterior,
     Prior as Prior,
@@ -31,6 +32,15 @@ from .distributions import (
     Point as Point,
     normal_log_density as normal_log_density,
 )
+from .flow_latents import (
+    IAFLatent as IAFLatent,
+    PlanarLatent as PlanarLatent,
+)
+from .flows import (
+    Flow as Flow,
+    masked_autoregressive as masked_autoregressive,
+    real_nvp as real_nvp,
+)
 from .hierarchy import (
     BottomDecoder as BottomDecoder,
     HierarchicalLatent as HierarchicalLatent,
@@ -47,12 +57,17 @@ from .layers import (
     parameters_at as parameters_at,
     product as product,
 )
+from .made import (
+    MADE as MADE,
+)
 from .mlp import (
     MLPDecoder as MLPDecoder,
     MLPEncoder as MLPEncoder,
 )
 from .priors import (
+    MAFPrior as MAFPrior,
     MixturePrior as MixturePrior,
+    RealNVPPrior as RealNVPPrior,
     VampPrior as VampPrior,
 )
 from .quantised import (
