@@ -13,7 +13,7 @@ from aejax.evaluation._feature_space import feature_space
 from aejax.experiment import Experiment
 from aejax.metrics import generation_metrics
 from aejax.models import traits
-from aejax.trained import Trained, codes
+from aejax.trained import Trained, codes, samplers
 from aejax.trained.shown import shown_limits
 
 SAMPLES, PAIRS, STEPS, SIDE = 64, 5, 8, 20
@@ -29,17 +29,22 @@ COMPARED = 10_000
 def suits(experiment: Experiment) -> bool:
     """Tells whether codes can be drawn: from a prior, or from a mixture fitted to dense codes of few dimensions."""
     model = experiment.model
-    return model.prior is not None or (traits.DENSE in model.meets and model.latent.size <= codes.MOST_FULL)
+    return model.prior is not None or (traits.DENSE in model.meets and model.latent.size <= samplers.MOST_FULL)
 
 
 def why_not(trained: Trained) -> str:
     """Says why a model of images whose codes could be drawn has no such figures; nothing where it has them."""
     model = trained.experiment.model
-    if suits(trained.experiment) or traits.DENSE not in model.meets or not figures.is_drawable(trained.shape):
+    if (
+        suits(trained.experiment)
+        or trained.sampler is not None
+        or traits.DENSE not in model.meets
+        or not figures.is_drawable(trained.shape)
+    ):
         return ""
     return (
-        f"samples, interpolations and traversals are drawn of codes of up to {codes.MOST_FULL} numbers, and this one "
-        f"has {model.latent.size}: `aejax sample --from posterior` and `aejax interpolate` draw them of any"
+        f"samples, interpolations and traversals are drawn of codes of up to {samplers.MOST_FULL} numbers, and this "
+        f"one has {model.latent.size}: `aejax sampler RUN` fits what they are drawn from"
     )
 
 
@@ -48,19 +53,19 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
     A conditional model gets traversals and samples by class. Examples that are no images give no figure.
     """
-    if not suits(trained.experiment) or not figures.is_drawable(trained.shape):
+    if not (suits(trained.experiment) or trained.sampler) or not figures.is_drawable(trained.shape):
         return {}
     model, test = trained.experiment.model, dataset.test
     drawn = {"traversals": traversals(trained, test)}
     if model.classes:
         return drawn | {"classes": classes(trained, dataset, model.classes)}
-    like = None if model.prior is not None else dataset.train
-    where = "the prior" if like is None else "a mixture fitted to codes of training examples"
+    where = trained.draws_from or "a mixture fitted to codes of training examples"
+    like = None if trained.draws_from else dataset.train
     made = trained.sample(SAMPLES, like=like)
     title = f"{SAMPLES} samples: codes drawn from {where}, decoded to their means"
     drawn["samples"] = figures.image_grid(made, title=title, limits=shown_limits(trained, made))
     if len(test) > 1:
-        drawn["interpolations"] = interpolations(trained, dataset, "arc" if like is None else "line")
+        drawn["interpolations"] = interpolations(trained, dataset, "arc" if where == "the prior" else "line")
     if model.latent.size == 2:
         drawn["plane"] = plane(trained, like, where)
     return drawn
@@ -149,5 +154,5 @@ def classes(trained: Trained, dataset: Dataset, number: int) -> Figure:
     z = trained.draw_codes(10)
     names = dataset.classes if len(dataset.classes) == number else [str(label) for label in range(number)]
     rows = {name: trained.decode(z, np.full(len(z), label)) for label, name in enumerate(names)}
-    title = "Ten codes drawn from the prior, a column each, decoded as each class"
+    title = f"Ten codes drawn from {trained.draws_from}, a column each, decoded as each class"
     return figures.image_rows(rows, title=title, limits=shown_limits(trained, np.stack(list(rows.values()))))

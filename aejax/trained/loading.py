@@ -11,6 +11,7 @@ from aejax.core import InputError, first_line
 from aejax.data import NO_RECORD
 from aejax.runs import NEWEST, Run, checkpoint_template, fill_parts, placed, read_arrays
 from aejax.trained.history import History
+from aejax.trained.samplers import read_sampler
 from aejax.trained.saving import ARRAYS, HUB, fetched
 from aejax.trained.trained import Trained
 
@@ -54,6 +55,7 @@ def load(run: str | Path) -> Trained:
         opened.data,
         reference,
         given=opened.experiment,
+        sampler=read_sampler(path, int(state.step), experiment.model.latent.size),
     )
 
 
