@@ -84,6 +84,9 @@ from .sparse import (
     UnitNormDecoder as UnitNormDecoder,
     WinnerTakeAll as WinnerTakeAll,
 )
+from .spectral import (
+    SpectrallyNormalised as SpectrallyNormalised,
+)
 from .surrogates import (
     jump as jump,
     step as step,
