@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import aejax
+from aejax.cli._experiments import EvalCommand
 from aejax.core import Examples
 from aejax.data import Dataset, cache_folder
 from aejax.evaluation import _feature_space, compare_generated, feature_space, features_told, suite
@@ -95,6 +96,27 @@ def test_a_conditional_model_generates_the_classes_of_the_part(tiny, monkeypatch
     ((n, label),) = given
     assert n == 10
     np.testing.assert_array_equal(label, tiny.dataset.test.label)
+
+
+@pytest.mark.slow
+def test_a_run_and_the_command_say_in_which_features_they_measured(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    train = tiny.dataset.train
+    np.savez("own.npz", x=np.concatenate(4 * [train.x]), y=np.concatenate(4 * [train.label]))
+    model = VariationalAutoencoder(tiny.experiment.model.encoder, GaussianLatent(2), tiny.experiment.model.decoder)
+    loss = Loss(terms={"reconstruction": Reconstruction(), "kl": KL()})
+    data = dataclasses.replace(tiny.experiment.data, name="own.npz", validation=0.2)
+    experiment = dataclasses.replace(tiny.experiment, model=model, loss=loss, data=data, epochs=1, batch_size=4)
+    kept = aejax.fit(experiment, folder=tmp_path / "runs", figures=False, samples=1, generation=True)
+    result = kept.run.result()
+    assert result["features"]["name"] == "own_cnn"
+    measured = {name: value for name, value in result["test"].items() if name.endswith("_own_cnn")}
+    assert "fd_own_cnn" in measured
+    capsys.readouterr()
+    EvalCommand(kept.run.path, samples=1, generation=True)()
+    out = capsys.readouterr().out
+    assert f"sha256 {result['features']['sha256']}" in out
+    assert all(f"{value:.4f}" in out for value in measured.values())
 
 
 def test_examples_beside_themselves_are_at_no_distance(tiny, vae, monkeypatch):
