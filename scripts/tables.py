@@ -5,6 +5,7 @@ python scripts/tables.py --check   exits with 1 where a page is not what the res
 """
 
 import json
+import math
 import statistics
 import sys
 from collections.abc import Callable
@@ -32,7 +33,10 @@ def entries() -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     machines = {}
-    for name, summary in _compared().items():
+    for name, summary in _with_figure().items():
+        if not _path(name).exists():
+            rows.append(_not_measured(name, summary))
+            continue
         result = _result(name)
         row = compared(result)
         time = f"{result['train_seconds']:.0f} s"
@@ -60,9 +64,24 @@ def best() -> str:
     return "\n".join(rows)
 
 
-def _compared() -> dict[str, str]:
+def _with_figure() -> dict[str, str]:
     """Returns the registered experiments that have a figure, with a line about each."""
     return {name: summary for name, summary in aejax.names().items() if aejax.get(name).expected}
+
+
+def _compared() -> dict[str, str]:
+    """Returns those of them that were trained in full, whose results are committed."""
+    return {name: summary for name, summary in _with_figure().items() if _path(name).exists()}
+
+
+def _not_measured(name: str, summary: str) -> str:
+    """Returns the row of an experiment that has not been trained in full yet."""
+    expected = aejax.get(name).expected
+    assert expected is not None
+    result = {"expected": {"metric": expected.metric, "tag": expected.tag}}
+    row = expected.compare([math.nan])
+    cells = [f"`{name}`", summary, _metric(result), *_figures(result, row), "not measured yet"]
+    return _row(*cells, f"{row['tolerance']:g}", "", "")
 
 
 def compared(result: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +94,11 @@ def compared(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _result(name: str) -> dict[str, Any]:
-    return json.loads((ROOT / "experiments" / "results" / f"{name}.json").read_text())
+    return json.loads(_path(name).read_text())
+
+
+def _path(name: str) -> Path:
+    return ROOT / "experiments" / "results" / f"{name}.json"
 
 
 def _row(*cells: str) -> str:

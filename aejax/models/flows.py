@@ -154,29 +154,28 @@ class Planar(Bijection):
             bias_init=nn.initializers.normal(0.1),
             name="directions",
         )
-        given = layer(context).reshape(*context.shape[:-1], self.steps, -1)
-        step = lambda x, numbers: _planar(x, numbers[..., :size], numbers[..., size:-1], numbers[..., -1])  # noqa: E731
-        y, log_dets = jax.lax.scan(step, x, jnp.moveaxis(given, -2, 0))
-        return y, jnp.sum(log_dets, axis=0)
+        given = layer(context).reshape(*context.shape[:-1], self.steps, 2 * size + 1)
+        u, w, offset = given[..., :size], given[..., size:-1], given[..., -1]
+        u, stretch = _one_to_one(u, w)
+        places = []
+        for number in range(self.steps):
+            along = jnp.sum(x * jnp.broadcast_to(w[..., number, :], x.shape), axis=-1)
+            places.append(jnp.tanh(along + jnp.broadcast_to(offset[..., number], along.shape)))
+            x = x + places[-1][..., None] * jnp.broadcast_to(u[..., number, :], x.shape)
+        flat = jnp.square(jnp.stack(places, axis=-1))
+        return x, jnp.sum(jnp.log(flat + (1 - flat) * jnp.broadcast_to(stretch, flat.shape)), axis=-1)
 
 
-def _planar(
-    x: Float[Array, "*batch size"],
-    u: Float[Array, "*examples size"],
-    w: Float[Array, "*examples size"],
-    offset: Float[Array, "*examples"],
-) -> tuple[Float[Array, "*batch size"], Float[Array, "*batch"]]:
-    """Takes one planar step, and returns the logarithm of its change of volume too."""
+def _one_to_one(
+    u: Float[Array, "*steps size"], w: Float[Array, "*steps size"]
+) -> tuple[Float[Array, "*steps size"], Float[Array, "*steps"]]:
+    """Moves u along w so that u w = softplus(u w) - 1 > -1, and returns it with 1 + u w."""
     along, squared = jnp.sum(u * w, axis=-1), jnp.sum(jnp.square(w), axis=-1)
     # Of a w of zeros the whole step is a constant: the floor keeps what is multiplied by w finite there.
     floored = jnp.maximum(squared, TINY)
-    u = u + ((nn.softplus(along) - 1 - along) / floored)[..., None] * w
     share = squared / floored
-    stretch = share * nn.softplus(along) + (1 - share) * (1 + along)
-    place = jnp.tanh(jnp.sum(x * jnp.broadcast_to(w, x.shape), axis=-1) + jnp.broadcast_to(offset, x.shape[:-1]))
-    flat = jnp.square(place)
-    log_det = jnp.log(flat + (1 - flat) * jnp.broadcast_to(stretch, flat.shape))
-    return x + place[..., None] * jnp.broadcast_to(u, x.shape), log_det
+    u = u + ((nn.softplus(along) - 1 - along) / floored)[..., None] * w
+    return u, share * nn.softplus(along) + (1 - share) * (1 + along)
 
 
 class Flow(nn.Module):

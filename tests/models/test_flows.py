@@ -1,16 +1,20 @@
 """Flows, against autodiff and integrals; the posteriors and priors that are made of them, against exact likelihoods."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
-from aejax.core import Examples, InputError, linen
+from aejax import core
+from aejax.core import Adam, Cosine, Examples, InputError, Rate, as_arrays, linen
 from aejax.losses import KL, DoublyReparameterised, Gaussian, Loss, Reconstruction
 from aejax.metrics import NegativeLogLikelihood
 from aejax.models import (
     Flow,
+    GaussianLatent,
     IAFLatent,
     MAFPrior,
     MLPDecoder,
@@ -25,7 +29,6 @@ from aejax.models import (
 from aejax.models.flows import Planar
 from tests.helpers import compiled
 
-pytestmark = pytest.mark.usefixtures("strict")
 KEY = jax.random.key(0)
 FLOWS = {
     "real-nvp": real_nvp(3, (8,), "tanh"),
@@ -35,6 +38,7 @@ FLOWS = {
 }
 CONTEXTS = {"iaf": 3, "planar": 3}
 LATENTS = {"planar": PlanarLatent(2, 3), "iaf": IAFLatent(2, 2, (6,))}
+ELBO = {"reconstruction": Reconstruction(), "kl": KL()}
 UNUSED = lambda examples: examples  # noqa: E731 - the encoder, which no flow asks
 PRIORS = {"real-nvp": RealNVPPrior(2, (6,)), "maf": MAFPrior(2, (6,))}
 
@@ -129,7 +133,7 @@ def test_the_likelihood_and_the_bound_of_a_linear_decoder_are_the_exact_ones(nam
     """x is normal with covariance W W' + s^2, whatever the posterior: the bound is below, the estimate comes to it."""
     model, loss = (
         LINEAR.clone(latent=LATENTS[name]),
-        Loss(Gaussian(1.5), {"reconstruction": Reconstruction(), "kl": KL()}),
+        Loss(Gaussian(1.5), ELBO),
     )
     keys = {stream: jax.random.key(n) for n, stream in enumerate(("params", "latent", "corruption", "dropout"))}
     part = Examples(0.5 * normal(4, 4))
@@ -153,3 +157,47 @@ def test_a_bound_that_scores_codes_anew_is_refused():
         InputError, match=r"DoublyReparameterised needs .* any code.*, which PlanarLatent does not have"
     ):
         require(DoublyReparameterised(), LINEAR, Loss(Gaussian()))
+
+
+@pytest.mark.slow
+def test_members_of_a_population_train_as_they_would_alone():
+    model = LINEAR.clone(latent=IAFLatent(2, 1, (4,)), prior=RealNVPPrior(1, (4,)))
+    part, loss = Examples(normal(4, 4)), as_arrays(Loss(Gaussian(), ELBO))
+
+    def trained(rate):
+        optimizer, key = Adam(rate, horizon=3.0), jax.random.key(0)
+        state = core.init(model, loss, optimizer, part, key)
+        step = lambda state, _: core.step(model, loss, optimizer, state, part, key)  # noqa: E731
+        return jax.lax.scan(step, state, length=3)[1]["loss_nats"].sum
+
+    rates = jnp.asarray([0.01, 0.1])
+    together, alone = jax.jit(jax.vmap(trained))(rates), [jax.jit(trained)(rate) for rate in rates]
+    assert together[1, -1] < together[0, -1] < together[0, 0]
+    np.testing.assert_allclose(together, alone, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_flow_closes_the_gap_of_a_posterior_of_independent_dimensions():
+    """Of a linear model the posterior is normal with precision 1 + W W' / s^2, whose best diagonal fit is known."""
+    weight, scale = np.asarray([[1.0, 1.0, 0.5, 0.0], [0.8, 1.0, 0.3, 0.4]], np.float32), 0.4
+    precision = np.eye(2) + weight @ weight.T / scale**2
+    gap = 0.5 * (np.log(np.diag(precision)).sum() - np.linalg.slogdet(precision)[1])
+    covariance = weight.T @ weight + scale**2 * np.eye(4)
+    x = np.random.default_rng(0).multivariate_normal(np.zeros(4), covariance, 512).astype(np.float32)
+    exact = -stats.multivariate_normal(np.zeros(4), covariance).logpdf(x).mean()
+    part, loss = Examples(jnp.asarray(x)), as_arrays(Loss(Gaussian(scale), ELBO))
+    optimizer = Adam(0.05, Cosine(), horizon=500.0, rates={"decoder": Rate("^decoder", 0.0)})
+
+    def short_by(latent):
+        model = LINEAR.clone(latent=latent)
+        state = core.init(model, loss, optimizer, part, KEY)
+        decoder = {"out": {"kernel": jnp.asarray(weight), "bias": jnp.zeros(4)}}
+        state = dataclasses.replace(state, params={**state.params, "decoder": decoder})
+        step = lambda state, _: core.step(model, loss, optimizer, state, part, KEY)  # noqa: E731
+        return jnp.mean(jax.lax.scan(step, state, length=500)[1]["loss_nats"].sum[-100:]) / len(x) - exact
+
+    independent, flow = (
+        float(jax.jit(short_by, static_argnums=0)(each)) for each in (GaussianLatent(2), LATENTS["iaf"])
+    )
+    assert independent > gap - 0.03 > 0.7
+    assert -0.03 < flow < 0.1

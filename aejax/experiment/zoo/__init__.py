@@ -81,6 +81,17 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "a VampPrior of 500 pseudo-inputs, gated 784-300-300-40, on binary pixels",
         "aejax.experiment.zoo.vae:vamp",
     ),
+    "real-nvp-mnist": ("the same with coupling layers as its prior", "aejax.experiment.zoo.flows:real_nvp"),
+    "maf-mnist": ("the same with masked autoregressive steps as its prior", "aejax.experiment.zoo.flows:maf"),
+    "mean-field-mnist": (
+        "a VAE with a code of 128, 784-256-256-128, on binary pixels: the twin of the next two",
+        "aejax.experiment.zoo.flows:mean_field",
+    ),
+    "iaf-mnist": (
+        "the same with a posterior by inverse autoregressive flow",
+        "aejax.experiment.zoo.flows:iaf",
+    ),
+    "planar-mnist": ("the same with a posterior by planar flow", "aejax.experiment.zoo.flows:planar"),
     "cvae-mnist": ("`vae-flax` with the digit's class known on both ways", "aejax.experiment.zoo.vae:conditional"),
     "vq-vae-mnist": (
         "a VQ-VAE: 7 x 7 codes, each one of 256, in place of an image",
