@@ -14,22 +14,26 @@ from aejax.trained import Trained
 
 
 def suits(experiment: Experiment) -> bool:
-    """Tells whether the model's codes come from a codebook."""
-    return traits.CODEBOOK in experiment.model.meets
+    """Tells whether the model's codes are told by indices."""
+    return traits.DISCRETE in experiment.model.meets
 
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """Measures the codebook's perplexity, its dead codes, and the bits of an example's indices, on a part."""
-    return codebook_metrics(_usage(trained, part), trained.experiment.model.latent.slots)
+    latent = trained.experiment.model.latent
+    return codebook_metrics(_usage(trained, part), latent.positions // latent.books)
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """Draws how often each code is used on the test part."""
-    title = f"Use of the codebook by {_shown.counted(dataset.test, dataset.test)}"
-    return {"codebook": figures.code_usage(_usage(trained, dataset.test), title=title)}
+    """Draws how often each code is used on the test part, of several codebooks those of all together."""
+    usage = _usage(trained, dataset.test)
+    what = "the codebook" if len(usage) == 1 else f"{len(usage)} codebooks"
+    title = f"Use of {what} by {_shown.counted(dataset.test, dataset.test)}"
+    return {"codebook": figures.code_usage(usage.reshape(-1) / len(usage), title=title)}
 
 
-def _usage(trained: Trained, part: Examples) -> Float[np.ndarray, " codes"]:
-    """Returns, for each code, the share of all slots of all examples that hold it."""
-    uses = trained.means(CodeUsage(trained.experiment.model.latent.codes), part)["uses"]
-    return uses / uses.sum()
+def _usage(trained: Trained, part: Examples) -> Float[np.ndarray, "books codes"]:
+    """Returns, for each code, the share of all positions of its codebook, of all examples, that hold it."""
+    latent = trained.experiment.model.latent
+    uses = trained.means(CodeUsage(latent.codes, latent.books), part)["uses"]
+    return uses / uses.sum(axis=1, keepdims=True)

@@ -26,10 +26,17 @@ from .conv import (
 from .dictionary import (
     Dictionary as Dictionary,
 )
+from .discrete import (
+    Discrete as Discrete,
+    DiscreteLatent as DiscreteLatent,
+)
 from .distributions import (
     Normal as Normal,
     Point as Point,
     normal_log_density as normal_log_density,
+)
+from .finite import (
+    FiniteScalarQuantised as FiniteScalarQuantised,
 )
 from .hierarchy import (
     BottomDecoder as BottomDecoder,

@@ -97,6 +97,10 @@ DENSITY = Trait("a posterior with a density", "model.latent", "use GaussianLaten
 
 NORMAL = Trait("a posterior whose dimensions are independent normals", "model.latent", "use GaussianLatent")
 
+DISCRETE = Trait(
+    "codes that are told by indices", "model.latent", "use VectorQuantised, FiniteScalarQuantised or CategoricalLatent"
+)
+
 CODEBOOK = Trait("a codebook", "model.latent", "use VectorQuantised")
 
 LEARNED_CODEBOOK = Trait(

@@ -1,7 +1,7 @@
 from .compression import (
     compress as compress,
     decompress as decompress,
-    has_codebook as has_codebook,
+    is_discrete as is_discrete,
 )
 from .dictionary_files import (
     read_dictionary as read_dictionary,

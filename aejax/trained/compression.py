@@ -1,11 +1,12 @@
-"""Compresses examples to one small file of codes: a few bits for each dimension, or a codebook's indices."""
+"""Compresses examples to one small file of codes: a few bits for each dimension, or indices."""
 
 import hashlib
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 
 from aejax.experiment import as_first_written, canonical
 from aejax.metrics import code_indices
@@ -19,12 +20,12 @@ from aejax.trained.trained import Labels, Trained
 def compress(
     trained: Trained, x: Num[np.ndarray, "n *shape"], quantizer: Quantizer | None, label: Labels | None = None
 ) -> bytes:
-    """Compresses examples to the bytes of a file: their indices in the model's codebook, or their quantised codes.
+    """Compresses examples to the bytes of a file: the indices that tell their codes, or their quantised codes.
 
     Args:
         trained: the model that encodes the examples.
         x: the examples.
-        quantizer: fitted on codes of the training part; None for a model with a codebook.
+        quantizer: fitted on codes of the training part; None for a model whose codes are told by indices.
         label: the labels of the examples, which a conditional model needs; the file keeps them.
 
     Raises:
@@ -47,21 +48,22 @@ def decompress(trained: Trained, content: bytes) -> Float[np.ndarray, "n *shape"
     """
     held = unpack(content, fingerprint(trained), first_fingerprint(trained))
     if held.ranges is None:
-        codes = _codebook(trained)[held.levels].reshape(len(held.levels), -1)
+        codes = from_indices(trained, held.levels)
     else:
         low, high = held.ranges
         codes = Quantizer(low, high, held.of.bit_length() - 1).restore(held.levels)
     return trained.decode(codes, held.label)
 
 
-def has_codebook(trained: Trained) -> bool:
-    """Tells whether a model's codes are entries of a codebook, which can be told by their indices."""
-    return traits.CODEBOOK in trained.experiment.model.meets
+def is_discrete(trained: Trained) -> bool:
+    """Tells whether a model's codes are told by indices, as the entries of a codebook are."""
+    return traits.DISCRETE in trained.experiment.model.meets
 
 
-def _codebook(trained: Trained) -> Float[np.ndarray, "codes dimension"]:
+def from_indices(trained: Trained, index: Int[np.ndarray, "n positions"]) -> Float[np.ndarray, "n latent"]:
+    """Returns the codes that indices tell, of a model whose codes are told by indices."""
     own = {name: held["latent"] for name, held in trained.used.variables.items() if "latent" in held}
-    return np.asarray(trained.experiment.model.latent.codebook(own))
+    return np.asarray(trained.experiment.model.latent.restore(own, jnp.asarray(index)))
 
 
 def fingerprint(trained: Trained) -> str:
