@@ -54,6 +54,9 @@ from .layers import (
     parameters_at as parameters_at,
     product as product,
 )
+from .made import (
+    MADE as MADE,
+)
 from .mlp import (
     MLPDecoder as MLPDecoder,
     MLPEncoder as MLPEncoder,
