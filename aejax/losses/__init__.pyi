@@ -83,6 +83,11 @@ from .rbm import (
     ContrastiveDivergence as ContrastiveDivergence,
     FreeEnergy as FreeEnergy,
 )
+from .relaxation import (
+    Exact as Exact,
+    GumbelSoftmax as GumbelSoftmax,
+    Relaxation as Relaxation,
+)
 from .robust import (
     Cauchy as Cauchy,
 )

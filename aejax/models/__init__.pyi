@@ -7,6 +7,11 @@ from .autoencoder import (
     Posterior as Posterior,
     Prior as Prior,
 )
+from .categorical import (
+    CategoricalLatent as CategoricalLatent,
+    OneHotCategorical as OneHotCategorical,
+    UniformPrior as UniformPrior,
+)
 from .chosen import (
     Active as Active,
     Chosen as Chosen,
