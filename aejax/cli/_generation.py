@@ -23,7 +23,8 @@ class SampleCommand:
     """Number of examples."""
     source: Annotated[Literal["prior", "posterior"], tyro.conf.arg(name="from")] = "prior"
     """Where codes are drawn from: the model's prior, or a mixture of Gaussians fitted to codes of its training examples
-    (for a model without a prior)."""
+    (for a model without a prior). Codes that are told by indices come from the prior that `aejax prior` has fitted, or
+    of a model without any, or with posterior, each index by itself, as often as training examples have it."""
     label: int | None = None
     """The class of all examples, for a conditional model; by default the classes in turn."""
     draw: bool = False
@@ -38,9 +39,41 @@ class SampleCommand:
         _check_file(self.out)
         trained = load_run(self.run)
         _check_drawable(self.out, trained)
-        like = own_data(trained, self.trained_on).train if self.source == "posterior" else None
+        independent = self.source == "posterior" or trained.needs_examples_to_sample
+        like = own_data(trained, self.trained_on).train.within() if independent else None
         label = _classes(trained.experiment.model, self.n, self.label)
         _write(self.out, trained, trained.sample(self.n, label, like=like, seed=self.seed, draw=self.draw), None)
+
+
+@dataclass(frozen=True)
+class PriorCommand:
+    """Fits a prior to the codes of a run whose codes are told by indices: each given those before it.
+
+    `aejax sample` then draws codes from it, `aejax compress` codes indices by it, until the run is trained on.
+    """
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    hidden: tuple[int, ...] = (512,)
+    """Widths of the hidden layers of its masked network."""
+    epochs: int = 20
+    """Number of passes over the codes of the training part, of which a twentieth is held out to choose the best."""
+    seed: int = 0
+    """Seed of the fit."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
+
+    def __call__(self) -> None:
+        """Writes the prior into the run's folder, and prints where, and the bits of a test example's indices by it."""
+        from aejax.evaluation import code_prior_metrics
+        from aejax.trained import write_code_prior
+
+        trained = load_run(self.run)
+        data = own_data(trained, self.trained_on)
+        trained = trained.fit_code_prior(data.train.within(), hidden=self.hidden, epochs=self.epochs, seed=self.seed)
+        path = write_code_prior(trained.run.path, trained.code_prior, int(trained.state.step))
+        bits = code_prior_metrics(trained, data.test.within())["code_prior_bits"]
+        print(f"{path}: {bits:.1f} bits for the indices of a test example")
 
 
 @dataclass(frozen=True)

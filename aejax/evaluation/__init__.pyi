@@ -1,3 +1,6 @@
+from ._quantised import (
+    code_prior_metrics as code_prior_metrics,
+)
 from .contexts import (
     Text as Text,
 )

@@ -19,9 +19,10 @@ MOST = 5000
 
 
 def suits(experiment: Experiment) -> bool:
-    """Tells whether codes can be drawn: from a prior, or from a mixture fitted to dense codes of few dimensions."""
+    """Tells whether codes can be drawn: from a prior, by their indices, or from a mixture of few dense dimensions."""
     model = experiment.model
-    return model.prior is not None or (traits.DENSE in model.meets and model.latent.size <= codes.MOST_FULL)
+    few = traits.DENSE in model.meets and model.latent.size <= codes.MOST_FULL
+    return model.prior is not None or traits.DISCRETE in model.meets or few
 
 
 def why_not(trained: Trained) -> str:
@@ -38,11 +39,14 @@ def why_not(trained: Trained) -> str:
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws traversals, samples and interpolations, and for a code of two dimensions its plane.
 
-    A conditional model gets traversals and samples by class. Examples that are no images give no figure.
+    A conditional model gets traversals and samples by class. Codes that are told by indices give samples alone, as
+    nothing lies between them. Examples that are no images give no figure.
     """
     if not figures.is_drawable(trained.shape):
         return {}
     model, test = trained.experiment.model, dataset.test
+    if traits.DISCRETE in model.meets:
+        return {} if model.classes else {"samples": _samples_of_indices(trained, dataset)}
     drawn = {"traversals": traversals(trained, test)}
     if model.classes:
         return drawn | {"classes": classes(trained, dataset, model.classes)}
@@ -56,6 +60,19 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     if model.latent.size == 2:
         drawn["plane"] = plane(trained, like, where)
     return drawn
+
+
+def _samples_of_indices(trained: Trained, dataset: Dataset) -> Figure:
+    """Draws samples of a model whose codes are told by indices, and says where these come from."""
+    if trained.code_prior is not None:
+        like, where = None, "the prior over codes"
+    elif trained.experiment.model.prior is not None:
+        like, where = None, "the prior"
+    else:
+        like, where = dataset.train.within(), "each index by itself, as often as in training"
+    made = trained.sample(SAMPLES, like=like)
+    title = f"{SAMPLES} samples: codes drawn from {where}, decoded to their means"
+    return figures.image_grid(made, title=title, limits=shown_limits(trained, made))
 
 
 def traversals(trained: Trained, part: Examples) -> Figure:

@@ -1,5 +1,7 @@
 """Measures how much of a codebook is used, and how many bits its indices take."""
 
+import math
+
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -8,7 +10,7 @@ from aejax.core import Examples
 from aejax.data import Dataset
 from aejax.evaluation import _shown, figures
 from aejax.experiment import Experiment
-from aejax.metrics import CodeUsage, codebook_metrics
+from aejax.metrics import CodeUsage, code_indices, codebook_metrics
 from aejax.models import traits
 from aejax.trained import Trained
 
@@ -21,7 +23,16 @@ def suits(experiment: Experiment) -> bool:
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """Measures the codebook's perplexity, its dead codes, and the bits of an example's indices, on a part."""
     latent = trained.experiment.model.latent
-    return codebook_metrics(_usage(trained, part), latent.positions // latent.books)
+    metrics = codebook_metrics(_usage(trained, part), latent.positions // latent.books)
+    return metrics if trained.code_prior is None else metrics | code_prior_metrics(trained, part)
+
+
+def code_prior_metrics(trained: Trained, part: Examples) -> dict[str, float]:
+    """Measures how many bits the indices of an example take by the prior over codes, which the model must have."""
+    assert trained.code_prior is not None
+    part = part.read()
+    nats = trained.code_prior.nats(trained.apply(code_indices, part.x, part.label))
+    return {"code_prior_bits": float(nats.mean(dtype=np.float64)) / math.log(2)}
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:

@@ -21,6 +21,9 @@ from .chosen import (
 from .classifier import (
     Classifier as Classifier,
 )
+from .code_prior import (
+    CodePrior as CodePrior,
+)
 from .conditional import (
     ConditionalAutoencoder as ConditionalAutoencoder,
 )

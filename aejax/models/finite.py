@@ -21,8 +21,9 @@ _SPARE = 1e-3
 class FiniteScalarQuantised(DiscreteLatent):
     """Rounds each of a few bounded numbers to one of its levels: Mentzer et al. 2023 (FSQ), section 3.1.
 
-    The features are cut into `slots` equal parts, as those of `VectorQuantised`, and one dense layer turns each part
-    into a number z for each of `levels`. With L levels, h = (L - 1)(1 + eps) / 2, and o = 1/2 for an even L, else 0,
+    The features are cut into `slots` equal parts, as those of `VectorQuantised`. Layer normalisation, which the paper
+    does not have, and one dense layer turn each part into a number z for each of `levels`. With L levels,
+    h = (L - 1)(1 + eps) / 2, and o = 1/2 for an even L, else 0,
 
         y = tanh(z + atanh(o / h)) h - o
 
@@ -60,7 +61,9 @@ class FiniteScalarQuantised(DiscreteLatent):
         """
         self._check(features.shape[1])
         parts = features.reshape(-1, features.shape[1] // self.slots)
-        bounded = self._bounded(nn.Dense(len(self.levels), kernel_init=glorot, name="code")(parts))
+        # Where all z are near 0, all codes are 0, and a decoder without biases has no gradient: so z has their scale.
+        spread = nn.LayerNorm(name="spread")(parts)
+        bounded = self._bounded(nn.Dense(len(self.levels), kernel_init=glorot, name="code")(spread))
         middle = np.asarray(self.levels)[None] // 2
         level = jnp.round(bounded).astype(jnp.int32) + middle
         index = jnp.sum(level * self._strides, axis=1)

@@ -14,6 +14,10 @@ from .frozen import (
 from .history import (
     History as History,
 )
+from .index_prior import (
+    IndexPrior as IndexPrior,
+    write_code_prior as write_code_prior,
+)
 from .loading import (
     load as load,
 )

@@ -4,9 +4,8 @@ import hashlib
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Num
 
 from aejax.experiment import as_first_written, canonical
 from aejax.metrics import code_indices
@@ -22,6 +21,8 @@ def compress(
 ) -> bytes:
     """Compresses examples to the bytes of a file: the indices that tell their codes, or their quantised codes.
 
+    Indices are coded by the model's prior over codes, where it has one: then to as few bits as that says.
+
     Args:
         trained: the model that encodes the examples.
         x: the examples.
@@ -34,9 +35,8 @@ def compress(
     model = trained.experiment.model
     labels = (np.asarray(label), model.classes) if model.classes and label is not None else (None, 0)
     if quantizer is None:
-        return pack(
-            Content(trained.apply(code_indices, x, label), model.latent.codes, None, *labels), fingerprint(trained)
-        )
+        content = Content(trained.apply(code_indices, x, label), model.latent.codes, None, *labels)
+        return pack(content, fingerprint(trained), trained.code_prior)
     levels = quantizer.quantise(require_finite(trained.encode(x, label), "the examples"))
     return pack(Content(levels, 2**quantizer.bits, quantizer.ranges, *labels), fingerprint(trained))
 
@@ -46,9 +46,9 @@ def decompress(trained: Trained, content: bytes) -> Float[np.ndarray, "n *shape"
 
     Raises `InputError` for a file that is cut short, altered, not one of these, or made with another run.
     """
-    held = unpack(content, fingerprint(trained), first_fingerprint(trained))
+    held = unpack(content, fingerprint(trained), first_fingerprint(trained), coder=trained.code_prior)
     if held.ranges is None:
-        codes = from_indices(trained, held.levels)
+        codes = trained.restore(held.levels)
     else:
         low, high = held.ranges
         codes = Quantizer(low, high, held.of.bit_length() - 1).restore(held.levels)
@@ -58,12 +58,6 @@ def decompress(trained: Trained, content: bytes) -> Float[np.ndarray, "n *shape"
 def is_discrete(trained: Trained) -> bool:
     """Tells whether a model's codes are told by indices, as the entries of a codebook are."""
     return traits.DISCRETE in trained.experiment.model.meets
-
-
-def from_indices(trained: Trained, index: Int[np.ndarray, "n positions"]) -> Float[np.ndarray, "n latent"]:
-    """Returns the codes that indices tell, of a model whose codes are told by indices."""
-    own = {name: held["latent"] for name, held in trained.used.variables.items() if "latent" in held}
-    return np.asarray(trained.experiment.model.latent.restore(own, jnp.asarray(index)))
 
 
 def fingerprint(trained: Trained) -> str:

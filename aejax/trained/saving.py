@@ -4,6 +4,7 @@
     experiment.json     as that of a run
     result.json         as that of a run, where something was measured
     README.md           the model card, and picture.png where there is one
+    code_prior/         the prior over codes, where one was fitted: see `aejax.trained.index_prior`
 
 Such a folder is a run's without what only training needs: `load` and all commands take it where they take a run.
 """
@@ -22,6 +23,7 @@ from aejax.data import scaled
 from aejax.experiment import to_json
 from aejax.runs import named_arrays, provenance_after, write_arrays, write_atomically, write_experiment
 from aejax.trained.card import model_card
+from aejax.trained.index_prior import FOLDER, write_code_prior
 
 if TYPE_CHECKING:
     from aejax.core import Examples
@@ -48,6 +50,9 @@ def save(trained: "Trained", folder: str | Path, test: Any = None) -> Path:
         if any(folder.iterdir()) and not (folder / ARRAYS).exists():
             raise InputError(f"{folder} holds other files: give a folder that is new, empty or of a saved model")
         write_arrays(folder / ARRAYS, named_arrays(_parts(trained)))
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)  # of the model that was saved there before
+        if trained.code_prior is not None:
+            write_code_prior(folder, trained.code_prior, int(trained.state.step))
         _describe(trained, folder)
         if result is not None:
             write_atomically(folder / "result.json", json_text(result, indent=2))
@@ -77,7 +82,7 @@ def fetched(name: str) -> Path:
     """
     repository, revision = hub_name(name)
     hub = import_extra("huggingface_hub", "hub")
-    files = [ARRAYS, "experiment.json", "result.json", "README.md", PICTURE]
+    files = [ARRAYS, "experiment.json", "result.json", "README.md", PICTURE, f"{FOLDER}/*"]
     try:
         return Path(hub.snapshot_download(repository, revision=revision, allow_patterns=files))
     except (OSError, ValueError) as error:  # the hub's errors of names, of access and of the network

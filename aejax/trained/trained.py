@@ -40,13 +40,15 @@ from aejax.metrics import (
     Reference,
     Score,
     as_scores,
+    code_indices,
     is_mass,
     per_value,
 )
-from aejax.models import traits
+from aejax.models import CodePrior, traits
 from aejax.runs import Run
 from aejax.trained import _html, codes, exploring, export, programs, saving
 from aejax.trained.history import History
+from aejax.trained.index_prior import IndexPrior, independent
 
 log = logging.getLogger("aejax")
 
@@ -82,6 +84,8 @@ class Trained:
     """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
     given: Experiment | None = None
     """The experiment before it was resolved, which files say; None where that is not known."""
+    code_prior: IndexPrior | None = None
+    """What the indices of its codes are drawn from and coded by, fitted after training: see `fit_code_prior`."""
 
     def __repr__(self) -> str:
         """Returns what it is in a line: experiment, model, shape, steps, run."""
@@ -165,7 +169,9 @@ class Trained:
         """Draws codes from the model's prior, or from the aggregate posterior of training examples.
 
         The latter is a mixture of ten Gaussians, fitted to a draw from the posterior of each of them, or of
-        10,000 that are spread over them.
+        10,000 that are spread over them. Codes that are told by indices come from the prior that `fit_code_prior` has
+        fitted, where it has; of a model without any prior, and with such examples, the indices are drawn independently,
+        each as often as examples have it, which a warning says.
 
         Args:
             n: the number of codes.
@@ -173,10 +179,14 @@ class Trained:
             seed: the seed of the draws.
 
         Raises:
-            InputError: for a model without a prior where there are no such examples.
+            InputError: for a model without a prior where there are no such examples, which for codes that are told by
+                indices are those that it was trained on.
         """
         if n < 1:
             raise InputError(f"{n} samples were asked for: ask for 1 or more")
+        discrete = traits.DISCRETE in self.experiment.model.meets
+        if discrete and (like is not None or self.code_prior is not None or self.needs_examples_to_sample):
+            return self.restore(self._draw_indices(n, like, seed))
         if like is not None:
             like = self._examples(like).at_most(MOST_FITTED)
             drawn = codes.require_finite(self.encode(like.x, like.label, seed=seed), "the training examples")
@@ -189,6 +199,62 @@ class Trained:
             )
         key = derive(jax.random.key(seed), Stream.CODES)
         return np.asarray(programs.draw_codes(model, self.used.variables, n, key))
+
+    def fit_code_prior(
+        self, like: Any = None, *, hidden: tuple[int, ...] = (512,), epochs: int = 20, seed: int = 0
+    ) -> "Trained":
+        """Fits a prior to the indices of training examples, p(k_1) p(k_2 | k_1) ...: see `models.CodePrior`.
+
+        The model that is returned draws its codes from it, and `compress` codes indices by it.
+
+        Args:
+            like: the training examples, as `Examples` or an array; None: those that the model was trained on.
+            hidden: the widths of the prior's hidden layers.
+            epochs: the number of passes over the examples.
+            seed: the seed of its first parameters and of the order.
+
+        Raises:
+            InputError: for a model whose codes are not told by indices, and where the data are not there.
+        """
+        latent = self.experiment.model.latent
+        if traits.DISCRETE not in latent.meets:
+            raise InputError(
+                f"the codes of {self.experiment.name} are not told by indices, of which this is a prior: train a model "
+                "of discrete codes, as vq-vae-mnist"
+            )
+        if not hidden or min(hidden) < 1:
+            raise InputError(f"the prior's hidden layers are {hidden}: give at least one, of at least one unit")
+        prior = CodePrior(latent.codes, latent.books, hidden=hidden)
+        fitted = IndexPrior.fit(self._indices(like), prior, epochs=epochs, seed=seed)
+        return dataclasses.replace(self, code_prior=fitted)
+
+    def restore(self, index: Int[np.ndarray, "n positions"]) -> Float[np.ndarray, "n latent"]:
+        """Returns the codes that indices tell, of a model whose codes are told by them."""
+        own = {name: held["latent"] for name, held in self.used.variables.items() if "latent" in held}
+        return np.asarray(self.experiment.model.latent.restore(own, jnp.asarray(index)))
+
+    @property
+    def needs_examples_to_sample(self) -> bool:
+        """Whether codes are drawn as often as training examples have their indices, as there is no prior over them."""
+        model = self.experiment.model
+        return traits.DISCRETE in model.meets and model.prior is None and self.code_prior is None
+
+    def _indices(self, like: Any) -> Int[np.ndarray, "n positions"]:
+        """Returns the indices of examples, of those that it was trained on where none are given."""
+        if like is None:
+            like = load_again(self.experiment.data, self.data, remedy="give like=").train
+        like = self._examples(like).read()
+        return self.apply(code_indices, like.x, like.label)
+
+    def _draw_indices(self, n: int, like: Any, seed: int) -> Int[np.ndarray, "n positions"]:
+        """Draws the indices of codes from the prior over them, or independently, which a warning says."""
+        if like is None and self.code_prior is not None:
+            return self.code_prior.draw(n, seed)
+        log.warning(
+            "the indices of codes are drawn independently of each other, as often as training examples have them: "
+            "fit_code_prior (aejax prior RUN) fits a prior that knows how they go together"
+        )
+        return independent(self._indices(like), n, seed)
 
     def sample(
         self, n: int, label: Labels | None = None, *, like: Any = None, seed: int = 0, draw: bool = False
