@@ -7,15 +7,16 @@ from aejax.core import Examples
 from aejax.data import Dataset
 from aejax.evaluation import _shown, figures
 from aejax.experiment import Experiment
+from aejax.metrics import code_indices
 from aejax.models import traits
-from aejax.trained import Trained, codes
+from aejax.trained import Trained, codes, draw_independent
 from aejax.trained.shown import shown_limits
 
 SAMPLES, PAIRS, STEPS, SIDE = 64, 5, 8, 20
 """Number of samples, of interpolated pairs, of steps between the two of a pair, and of images on the plane's side."""
 
 MOST = 5000
-"""Number of codes that lay out the plane."""
+"""Number of codes that lay out the plane, and of examples whose indices are counted."""
 
 
 def suits(experiment: Experiment) -> bool:
@@ -65,13 +66,14 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 def _samples_of_indices(trained: Trained, dataset: Dataset) -> Figure:
     """Draws samples of a model whose codes are told by indices, and says where these come from."""
     if trained.code_prior is not None:
-        like, where = None, "the prior over codes"
+        made, where = trained.sample(SAMPLES), "codes drawn from the prior over them"
     elif trained.experiment.model.prior is not None:
-        like, where = None, "the prior"
+        made, where = trained.sample(SAMPLES), "codes drawn from the prior"
     else:
-        like, where = dataset.train.within(), "each index by itself, as often as in training"
-    made = trained.sample(SAMPLES, like=like)
-    title = f"{SAMPLES} samples: codes drawn from {where}, decoded to their means"
+        few = dataset.train.at_most(MOST).read()
+        index = draw_independent(trained.apply(code_indices, few.x), SAMPLES)
+        made, where = trained.decode(trained.restore(index)), "each index drawn by itself, as often as in training"
+    title = f"{SAMPLES} samples: {where}, decoded to their means"
     return figures.image_grid(made, title=title, limits=shown_limits(trained, made))
 
 

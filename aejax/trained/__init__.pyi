@@ -16,6 +16,7 @@ from .history import (
 )
 from .index_prior import (
     IndexPrior as IndexPrior,
+    draw_independent as draw_independent,
     write_code_prior as write_code_prior,
 )
 from .loading import (

@@ -198,7 +198,7 @@ def _nats(model: CodePrior, params: Any, index: Array) -> Array:
     return -core.apply(lambda model, index: model.log_prob(index), model, {"params": params}, {}, index)[0]
 
 
-def independent(index: Int[np.ndarray, "m positions"], n: int, seed: int = 0) -> Int[np.ndarray, "n positions"]:
+def draw_independent(index: Int[np.ndarray, "m positions"], n: int, seed: int = 0) -> Int[np.ndarray, "n positions"]:
     """Draws indices independently, at each position as often as given examples have them.
 
     Args:

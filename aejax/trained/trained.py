@@ -48,7 +48,7 @@ from aejax.models import CodePrior, traits
 from aejax.runs import Run
 from aejax.trained import _html, codes, exploring, export, programs, saving
 from aejax.trained.history import History
-from aejax.trained.index_prior import IndexPrior, independent
+from aejax.trained.index_prior import IndexPrior, draw_independent
 
 log = logging.getLogger("aejax")
 
@@ -254,7 +254,7 @@ class Trained:
             "the indices of codes are drawn independently of each other, as often as training examples have them: "
             "fit_code_prior (aejax prior RUN) fits a prior that knows how they go together"
         )
-        return independent(self._indices(like), n, seed)
+        return draw_independent(self._indices(like), n, seed)
 
     def sample(
         self, n: int, label: Labels | None = None, *, like: Any = None, seed: int = 0, draw: bool = False

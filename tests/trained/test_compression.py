@@ -184,7 +184,7 @@ def test_the_commands_round_trip_and_refuse_another_run(tmp_path, command, data,
 
 
 @pytest.mark.slow
-def test_the_commands_take_a_codebook_and_labels(tmp_path, command, data, conditional, capsys):
+def test_the_commands_take_a_codebook_and_labels(tmp_path, command, data, conditional, capsys, caplog):
     vq = dataclasses.replace(discrete("average"), data=data)
     run, labelled = (
         aejax.fit(experiment, folder=tmp_path, figures=False).run.path
@@ -196,6 +196,17 @@ def test_the_commands_take_a_codebook_and_labels(tmp_path, command, data, condit
     np.testing.assert_array_equal(np.load(out), aejax.load(run).reconstruct(DATASET.test.x))
     assert command("compress", run, "--data", data.name, "--bits", "4", "--out", file) == 2
     assert "are indices, which take no --bits" in capsys.readouterr().err
+    assert command("sample", run, "--n", 3, "--out", out) == 0
+    assert "drawn independently" in caplog.text
+    caplog.clear()
+    assert command("prior", run, "--hidden", 8, "--epochs", 1) == 0
+    assert "bits for the indices of a test example" in capsys.readouterr().out
+    assert command("compress", run, "--data", data.name, "--out", file) == 0
+    assert command("decompress", run, file, "--out", out) == 0
+    np.testing.assert_array_equal(np.load(out), aejax.load(run).reconstruct(DATASET.test.x))
+    assert command("sample", run, "--n", 3, "--out", out) == 0
+    assert "drawn independently" not in caplog.text
+    assert command("prior", labelled) == 2
     np.save(tmp_path / "plain.npy", DATASET.test.x)
     for arguments, label in (((data.name,), DATASET.test.label), ((tmp_path / "plain.npy", "--label", 2), [2] * 10)):
         assert command("compress", labelled, "--bits", 8, "--out", file, "--data", *arguments) == 0

@@ -13,7 +13,7 @@ from aejax.losses import Gaussian, Loss
 from aejax.models import CodePrior, FiniteScalarQuantised
 from aejax.trained import IndexPrior, _ans, compress, decompress, write_code_prior
 from aejax.trained._fixed_point import PRECISION
-from aejax.trained.index_prior import independent, read_code_prior
+from aejax.trained.index_prior import draw_independent, read_code_prior
 from tests.helpers import compiled
 from tests.helpers.small import DATASET, EXPERIMENT
 
@@ -102,7 +102,7 @@ def test_any_frequencies_are_coded_to_nearly_their_entropy(n, codes):
 
 
 def test_draws_go_together_as_the_chain_does_and_independent_ones_do_not(prior):
-    drawn, alone = prior.draw(4000, seed=3), independent(INDEX, 4000, seed=3)
+    drawn, alone = prior.draw(4000, seed=3), draw_independent(INDEX, 4000, seed=3)
     np.testing.assert_array_equal(drawn, prior.draw(4000, seed=3))
     assert (drawn != prior.draw(4000, seed=4)).any()
     stay = [(each[:, 1:] == each[:, :-1]).mean() for each in (drawn, alone)]

@@ -122,11 +122,11 @@ def categorical() -> Experiment:
         model=VariationalAutoencoder(
             MLPEncoder(), CategoricalLatent(20, 10), MLPDecoder((200,)), prior=UniformPrior(10)
         ),
-        loss=Loss(Bernoulli(), ELBO, relaxation=GumbelSoftmax(0.5, 1.0, anneal_steps=12_000.0)),
+        loss=Loss(Bernoulli(), ELBO, relaxation=GumbelSoftmax(0.5, 1.0, anneal_steps=6_000.0)),
         data=Data("mnist", preprocess=StaticBinarise(), validation=0.0),
         optimizer=Adam(2e-3, Cosine()),
         batch_size=250,
-        epochs=100,
+        epochs=50,
         expected=Expected(
             "nll_5000_nats",
             101.5,
