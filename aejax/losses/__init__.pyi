@@ -83,6 +83,10 @@ from .rbm import (
     ContrastiveDivergence as ContrastiveDivergence,
     FreeEnergy as FreeEnergy,
 )
+from .regularised import (
+    CodeL2 as CodeL2,
+    DecoderJacobian as DecoderJacobian,
+)
 from .relaxation import (
     Exact as Exact,
     GumbelSoftmax as GumbelSoftmax,

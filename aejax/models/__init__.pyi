@@ -3,6 +3,7 @@ from .autoencoder import (
     Decoder as Decoder,
     Density as Density,
     Encoder as Encoder,
+    Evaluable as Evaluable,
     Latent as Latent,
     Posterior as Posterior,
     Prior as Prior,
@@ -46,6 +47,15 @@ from .distributions import (
 from .finite import (
     FiniteScalarQuantised as FiniteScalarQuantised,
 )
+from .flow_latents import (
+    IAFLatent as IAFLatent,
+    PlanarLatent as PlanarLatent,
+)
+from .flows import (
+    Flow as Flow,
+    masked_autoregressive as masked_autoregressive,
+    real_nvp as real_nvp,
+)
 from .hierarchy import (
     BottomDecoder as BottomDecoder,
     HierarchicalLatent as HierarchicalLatent,
@@ -70,7 +80,9 @@ from .mlp import (
     MLPEncoder as MLPEncoder,
 )
 from .priors import (
+    MAFPrior as MAFPrior,
     MixturePrior as MixturePrior,
+    RealNVPPrior as RealNVPPrior,
     VampPrior as VampPrior,
 )
 from .quantised import (
@@ -86,6 +98,9 @@ from .sparse import (
     TopK as TopK,
     UnitNormDecoder as UnitNormDecoder,
     WinnerTakeAll as WinnerTakeAll,
+)
+from .spectral import (
+    SpectrallyNormalised as SpectrallyNormalised,
 )
 from .surrogates import (
     jump as jump,

@@ -49,10 +49,15 @@ class Density(Posterior, Protocol):
     def kl(self, prior: "Prior") -> Float[Array, " batch"] | None:
         """Returns KL(q(z | x) || p(z)) of each example in nats, in closed form; None where the two have none."""
 
+
+@runtime_checkable
+class Evaluable(Density, Protocol):
+    """Describes a posterior that gives the density of any code, not of its draws alone: it meets `EVALUABLE`."""
+
     def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """Returns log q(z | x) of one code for each example, in nats."""
 
-    def fixed(self) -> "Density":
+    def fixed(self) -> "Evaluable":
         """Returns the same density without a gradient of its parameters, so that `log_prob` has that of a code alone.
 
         What it returns may be used inside a transformation of JAX.

@@ -109,7 +109,7 @@ class CategoricalLatent(DiscreteLatent):
     codes: int = 10
     """K, the number of values that each of them takes."""
     dense = (("code",),)
-    meets = (traits.DENSITY, traits.DISCRETE, traits.CATEGORICAL)
+    meets = (traits.DENSITY, traits.EVALUABLE, traits.DISCRETE, traits.CATEGORICAL)
     needs = (traits.UNIFORM, traits.RELAXATION)
 
     @property

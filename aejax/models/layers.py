@@ -76,7 +76,7 @@ class Finish(nn.Module):
 
 
 class Stack(nn.Module):
-    """Applies dense layers in turn, each with its `Finish`: `[batch, features]` to `[batch, sizes[-1]]`."""
+    """Applies dense layers in turn, each with its `Finish`: `[*batch, features]` to `[*batch, sizes[-1]]`."""
 
     sizes: tuple[int, ...]
     """Width of each layer."""
@@ -85,7 +85,7 @@ class Stack(nn.Module):
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch features"], train: bool = False) -> Float[Array, "batch out"]:
+    def __call__(self, x: Float[Array, "*batch features"], train: bool = False) -> Float[Array, "*batch out"]:
         """Returns the output of the last layer."""
         doubled = 2 if self.activation == "glu" else 1
         for size in self.sizes:

@@ -4,8 +4,8 @@ Germain et al. 2015 (MADE: masked autoencoder for distribution estimation). What
 uses them: logits of the next value, or the shift and scale of a flow.
 """
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -111,6 +111,19 @@ class MADE(nn.Module):
         degrees += [np.round(np.linspace(least, size - 1, width)).astype(int) for width in self.hidden]
         above = [*degrees[1:], np.repeat(before, self.outputs)]
         return [_mask(low, high) for low, high in zip(degrees, above, strict=True)]
+
+    @nn.nowrap
+    def layers(self, params: Mapping[str, Any], size: int, features: int) -> list[tuple[Array, Array]]:
+        """Returns the masked kernel and the bias of each layer of a network without a context, the outputs' last.
+
+        Args:
+            params: the network's parameters.
+            size: the number of dimensions.
+            features: the number of features of each.
+        """
+        held = [params[name] for name in (*(f"MaskedDense_{number}" for number in range(len(self.hidden))), "out")]
+        masks = self.masks(size, features)
+        return [(layer["kernel"] * mask, layer["bias"]) for layer, mask in zip(held, masks, strict=True)]
 
     @nn.nowrap
     def turns(self, size: int) -> tuple[int, ...]:

@@ -95,6 +95,12 @@ READS_INPUT = Trait("output that also depends on the example", "model", "give a 
 
 DENSITY = Trait("a posterior with a density", "model.latent", "use GaussianLatent")
 
+EVALUABLE = Trait(
+    "a posterior that gives the density of any code, not of its draws alone",
+    "model.latent",
+    "use importance-weighted, or GaussianLatent",
+)
+
 NORMAL = Trait("a posterior whose dimensions are independent normals", "model.latent", "use GaussianLatent")
 
 DISCRETE = Trait(

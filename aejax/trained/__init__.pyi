@@ -25,6 +25,15 @@ from .loading import (
 from .quantise import (
     Quantizer as Quantizer,
 )
+from .samplers import (
+    FittedPrior as FittedPrior,
+    FittedSampler as FittedSampler,
+    Mixture as Mixture,
+    Sampler as Sampler,
+    SecondStage as SecondStage,
+    read_sampler as read_sampler,
+    write_sampler as write_sampler,
+)
 from .thawed import (
     keep as keep,
     thaw as thaw,

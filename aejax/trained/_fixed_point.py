@@ -9,6 +9,7 @@ data compression with latent-variable models) have the same aim.
 
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -47,14 +48,10 @@ class FixedPoint:
 
     def __init__(self, model: CodePrior, params: Any, positions: int) -> None:
         """Rounds the parameters of a prior over so many positions."""
-        made = params["made"]
-        names = [*(f"MaskedDense_{number}" for number in range(len(model.hidden))), "out"]
-        masks = model.network().masks(positions, model.embedding)
-        kernels = [_weights(made[name]["kernel"]) * np.asarray(mask) for name, mask in zip(names, masks, strict=True)]
-        self._first, *self._middle = kernels[:-1]
-        self._first_bias, *self._middle_bias, out_bias = (_weights(made[name]["bias"]) for name in names)
+        layers = model.network().layers(params["made"], positions, model.embedding)
+        (self._first, self._first_bias), *self._middle, (out, out_bias) = jax.tree.map(_weights, layers)
         self._out, self._out_bias = (
-            each.reshape(*each.shape[:-1], positions, model.outputs) for each in (kernels[-1], out_bias)
+            each.reshape(*each.shape[:-1], positions, model.outputs) for each in (out, out_bias)
         )
         self._embedding, self._values, self._bias = (_weights(params[name]) for name in ("embedding", "values", "bias"))
         self.positions, self._books, self._size = positions, model.books, model.embedding
@@ -71,7 +68,7 @@ class FixedPoint:
             position: the position.
         """
         seen = _activations(np.maximum(state, 0))
-        for kernel, bias in zip(self._middle, self._middle_bias, strict=True):
+        for kernel, bias in self._middle:
             seen = _activations(np.maximum(seen @ kernel + bias, 0))
         features = _activations(seen @ self._out[:, position] + self._out_bias[position])
         logits = features @ self._values[position % self._books] + self._bias[position]

@@ -21,7 +21,7 @@ CLOUD = 1000
 """Least number of codes that are shown as points, and of which the ranges are taken; all, where there are fewer."""
 
 SAMPLES = 64
-"""Number of codes that are drawn from the model's prior."""
+"""Number of codes that are drawn from the model's sampler or prior."""
 
 BINS = 32
 """Number of bars in the histogram of a dimension."""
@@ -60,7 +60,7 @@ def explorer(trained: "Trained", part: Examples, most: int, half: bool) -> Explo
         "of_cloud": f"{len(many):,} of {len(part):,}" if len(many) < len(part) else f"{len(part):,}",
         **_cloud(means, drawn, arrays),
         "sparse": bool(np.mean(means == 0) > 0.5),
-        "samples": None if model.prior is None else arrays.add(trained.draw_codes(SAMPLES)),
+        "samples": None if trained.draws_from is None else arrays.add(trained.draw_codes(SAMPLES)),
         "samples_count": SAMPLES,
         "count": len(few),
     }

@@ -49,11 +49,9 @@ from aejax.runs import Run
 from aejax.trained import _html, codes, exploring, export, programs, saving
 from aejax.trained.history import History
 from aejax.trained.index_prior import IndexPrior, draw_independent
+from aejax.trained.samplers import FittedSampler, Mixture, Sampler
 
 log = logging.getLogger("aejax")
-
-MOST_FITTED = 10_000
-"""Largest number of examples to whose codes a mixture is fitted."""
 
 _AT_ONCE = 2**26
 """Bytes of a part on disk that are in memory at once while its loss is measured."""
@@ -86,6 +84,8 @@ class Trained:
     """The experiment before it was resolved, which files say; None where that is not known."""
     code_prior: IndexPrior | None = None
     """What the indices of its codes are drawn from and coded by, fitted after training: see `fit_code_prior`."""
+    sampler: FittedSampler | None = None
+    """What codes are drawn from in place of the prior, fitted to codes after training: see `fit_sampler`."""
 
     def __repr__(self) -> str:
         """Returns what it is in a line: experiment, model, shape, steps, run."""
@@ -109,6 +109,15 @@ class Trained:
     def for_use(self) -> "Trained":
         """The model to use and no more: the parameters that `used` has, no optimiser's state, and no run directory."""
         return dataclasses.replace(self, state=dataclasses.replace(self.used, opt_state=()), run=None)
+
+    @property
+    def draws_from(self) -> str | None:
+        """What `draw_codes` draws from, in words: its sampler, or else the model's prior; None: nothing is there."""
+        if self.code_prior is not None:
+            return "the prior that was fitted to the indices of codes"
+        if self.sampler is not None:
+            return self.sampler.sampler.told
+        return None if self.experiment.model.prior is None else "the prior"
 
     def encode(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, seed: int | None = None
@@ -166,20 +175,20 @@ class Trained:
         return self._with_offset(programs.in_chunks(function, self._check(Examples(x, self._numbers(label)))))
 
     def draw_codes(self, n: int, *, like: Any = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
-        """Draws codes from the model's prior, or from the aggregate posterior of training examples.
+        """Draws codes from the sampler, where one was fitted, or else from the model's prior.
 
-        The latter is a mixture of ten Gaussians, fitted to a draw from the posterior of each of them, or of
-        10,000 that are spread over them. Codes that are told by indices come from the prior that `fit_code_prior` has
-        fitted, where it has; of a model without any prior, and with such examples, the indices are drawn independently,
-        each as often as examples have it, which a warning says.
+        Codes that are told by indices come from the prior that `fit_code_prior` has fitted. Of a model without any
+        prior, and with training examples, the indices are drawn independently, each as often as examples have it, which
+        a warning says.
 
         Args:
             n: the number of codes.
-            like: the training examples, as `Examples` or an array; None: the codes are drawn from the prior.
+            like: training examples, as `Examples` or an array, from whose aggregate posterior the codes are drawn
+                instead: from a mixture of ten Gaussians that is fitted as by `fit_sampler`; None: they are not.
             seed: the seed of the draws.
 
         Raises:
-            InputError: for a model without a prior where there are no such examples, which for codes that are told by
+            InputError: for a model with neither, where there are no such examples, which for codes that are told by
                 indices are those that it was trained on.
         """
         if n < 1:
@@ -188,14 +197,15 @@ class Trained:
         if discrete and (like is not None or self.code_prior is not None or self.needs_examples_to_sample):
             return self.restore(self._draw_indices(n, like, seed))
         if like is not None:
-            like = self._examples(like).at_most(MOST_FITTED)
-            drawn = codes.require_finite(self.encode(like.x, like.label, seed=seed), "the training examples")
-            return codes.from_mixture(drawn, n, seed)
+            return self._fitted(Mixture(), like, seed).draw(n, seed)
+        if self.sampler is not None:
+            return self.sampler.draw(n, seed)
         model = self.experiment.model
         if model.prior is None:
             raise InputError(
-                f"{self.experiment.name} has no prior to draw codes from: draw them from the aggregate posterior "
-                "of its training examples (like= in Python, aejax sample --from posterior)"
+                f"{self.experiment.name} has no prior to draw codes from: fit a sampler to its codes (fit_sampler in "
+                "Python, aejax sampler RUN), or draw them from a mixture that is fitted at once (like= in Python, "
+                "aejax sample --from posterior)"
             )
         key = derive(jax.random.key(seed), Stream.CODES)
         return np.asarray(programs.draw_codes(model, self.used.variables, n, key))
@@ -256,6 +266,39 @@ class Trained:
         )
         return draw_independent(self._indices(like), n, seed)
 
+    def fit_sampler(self, sampler: Sampler | None = None, *, like: Any = None, seed: int = 0) -> "Trained":
+        """Fits a sampler to codes of training examples, from which the model that is returned generates.
+
+        The codes are draws from the posteriors of the examples, which are spread over all of them: at most as many as
+        the sampler takes. Of a model without randomness they are its codes.
+
+        Args:
+            sampler: how codes are modelled, as `trained.samplers.Mixture`, `SecondStage`, `FittedPrior`; None: a
+                mixture of ten Gaussians.
+            like: the training examples, as `Examples` or an array; None: those that the model was trained on.
+            seed: the seed of the codes and of the fit.
+
+        Returns:
+            The model with this sampler: `dataclasses.replace(trained, sampler=None)` draws from the prior again.
+
+        Raises:
+            InputError: for codes that are told by indices or are not finite, and where the data are not there.
+        """
+        self.require_of_codes()
+        if traits.DISCRETE in self.experiment.model.meets:
+            raise InputError(
+                f"the codes of {self.experiment.name} are told by indices, between which nothing lies: fit a prior to "
+                "these (fit_code_prior in Python, aejax prior RUN)"
+            )
+        if like is None:
+            like = load_again(self.experiment.data, self.data, remedy="give like=").train
+        return dataclasses.replace(self, sampler=self._fitted(sampler or Mixture(), like, seed))
+
+    def _fitted(self, sampler: Sampler, like: Any, seed: int) -> FittedSampler:
+        few = self._examples(like).at_most(sampler.most).read()
+        drawn = codes.require_finite(self.encode(few.x, few.label, seed=seed), "the training examples")
+        return FittedSampler.of(sampler, drawn, seed)
+
     def sample(
         self, n: int, label: Labels | None = None, *, like: Any = None, seed: int = 0, draw: bool = False
     ) -> Float[np.ndarray, "n *shape"]:
@@ -264,7 +307,8 @@ class Trained:
         Args:
             n: the number of examples.
             label: the label of each example, which a conditional model needs.
-            like: training examples, from whose aggregate posterior the codes are drawn; None: from the prior.
+            like: training examples, from whose aggregate posterior the codes are drawn; None: from the sampler or the
+                prior.
             seed: the seed of all draws.
             draw: decode to a draw from the likelihood, in place of its mean.
         """

@@ -9,8 +9,13 @@ from aejax.models import FiniteScalarQuantised
 KEY = jax.random.key(0)
 LATENT = FiniteScalarQuantised(2, (8, 5, 2))
 Z = np.random.default_rng(0).normal(0, 3, (60, 6)).astype(np.float32)
-SAME = {"params": {"code": {"kernel": jnp.eye(3), "bias": jnp.zeros(3)}}}
-"""Variables whose dense layer changes nothing."""
+SAME = {
+    "params": {
+        "spread": {"scale": jnp.full(3, 3.0), "bias": jnp.zeros(3)},
+        "code": {"kernel": jnp.eye(3), "bias": jnp.zeros(3)},
+    }
+}
+"""Variables by which z is three times the normalised features."""
 
 
 @jax.jit
@@ -20,7 +25,8 @@ def quantised(z):
 
 def test_codes_are_those_of_the_paper_by_hand():
     posterior = quantised(Z)
-    z, levels = Z.reshape(-1, 3).astype(np.float64), np.array([8, 5, 2])
+    parts, levels = Z.reshape(-1, 3).astype(np.float64), np.array([8, 5, 2])
+    z = 3 * (parts - parts.mean(axis=1, keepdims=True)) / parts.std(axis=1, keepdims=True)
     half, offset = (levels - 1) * 1.001 / 2, np.array([0.5, 0, 0.5])
     bounded = np.tanh(z + np.arctanh(offset / half)) * half - offset
     rounded = np.rint(bounded)
