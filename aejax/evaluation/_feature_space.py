@@ -75,9 +75,8 @@ def feature_space(dataset: Dataset) -> FeatureSpace:
     classes = 0 if train.label is None else int(np.max(train.label)) + 1
     if not 2 <= classes <= MOST_CLASSES or len(train) < FEWEST_OF_CLASS * classes:
         return _principal(dataset)
-    model = _classifier(dataset.shape, classes)
-    kind = "cnn" if isinstance(model.encoder, ConvEncoder) else "mlp"
-    return _learned(dataset, model, f"{_short(dataset.name)}_{kind}")
+    kind, encoder = ("cnn", ConvEncoder((16, 32))) if len(dataset.shape) == 3 else ("mlp", MLPEncoder((2 * SIZE,)))
+    return _learned(dataset, Classifier(encoder, Plain(SIZE, "relu"), classes), f"{_short(dataset.name)}_{kind}")
 
 
 def features_told(dataset: Dataset) -> str:
@@ -85,11 +84,6 @@ def features_told(dataset: Dataset) -> str:
     space = feature_space(dataset)
     what = "principal components" if space.accuracy is None else f"a classifier with {space.accuracy:.2%} of test right"
     return f"features {space.name}: {what}; sha256 {space.sha256}"
-
-
-def _classifier(shape: tuple[int, ...], classes: int) -> Classifier:
-    encoder = ConvEncoder((16, 32)) if len(shape) == 3 else MLPEncoder((2 * SIZE,))
-    return Classifier(encoder, Plain(SIZE, "relu"), classes)
 
 
 def _learned(dataset: Dataset, model: Classifier, name: str) -> FeatureSpace:

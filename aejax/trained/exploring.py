@@ -1,5 +1,6 @@
 """Makes a page of a trained model: its encoder and decoder as programs, and the codes of examples to begin from."""
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -21,7 +22,7 @@ CLOUD = 1000
 """Least number of codes that are shown as points, and of which the ranges are taken; all, where there are fewer."""
 
 SAMPLES = 64
-"""Number of codes that are drawn from the model's sampler or prior."""
+"""Number of codes that are drawn from the model's prior."""
 
 BINS = 32
 """Number of bars in the histogram of a dimension."""
@@ -60,11 +61,15 @@ def explorer(trained: "Trained", part: Examples, most: int, half: bool) -> Explo
         "of_cloud": f"{len(many):,} of {len(part):,}" if len(many) < len(part) else f"{len(part):,}",
         **_cloud(means, drawn, arrays),
         "sparse": bool(np.mean(means == 0) > 0.5),
-        "samples": None if trained.draws_from is None else arrays.add(trained.draw_codes(SAMPLES)),
+        "samples": None if model.prior is None else arrays.add(_from_prior(trained)),
         "samples_count": SAMPLES,
         "count": len(few),
     }
     return Explorer.of(content | _labels(trained, many.label, few, arrays), arrays)
+
+
+def _from_prior(trained: "Trained") -> Float[np.ndarray, "n latent"]:
+    return dataclasses.replace(trained, sampler=None).draw_codes(SAMPLES)
 
 
 def encode(model: Any, variables: Any, preprocess: Any, x: Array, label: Any) -> tuple[Array, ...]:

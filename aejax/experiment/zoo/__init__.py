@@ -20,6 +20,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "a contractive autoencoder, 784-1000-784 with tied weights: the code moves little with its input",
         "aejax.experiment.zoo.ae:contractive",
     ),
+    "rae-mnist": (
+        "a regularised autoencoder, 784-512-256-16 and back, whose codes a fitted mixture draws",
+        "aejax.experiment.zoo.ae:regularised",
+    ),
     "dae-gaussian": (
         "a denoising autoencoder, 784-1000-784, against Gaussian noise of 0.5",
         "aejax.experiment.zoo.dae:gaussian",
