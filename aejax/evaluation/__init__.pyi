@@ -6,6 +6,9 @@ from ._feature_space import (
 from ._generation import (
     compare_generated as compare_generated,
 )
+from ._quantised import (
+    code_prior_metrics as code_prior_metrics,
+)
 from .contexts import (
     Text as Text,
 )

@@ -84,7 +84,7 @@ def _check_seed(experiment: "Experiment") -> None:
 def _check_needs(experiment: "Experiment") -> None:
     model, loss = experiment.model, experiment.loss
     detectors = () if experiment.detector is None else (experiment.detector,)
-    for part in (*model.parts, *loss.terms.values(), *detectors):
+    for part in (*model.parts, loss.relaxation, *loss.terms.values(), *detectors):
         require(part, model, loss)
 
 

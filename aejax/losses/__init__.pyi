@@ -87,6 +87,11 @@ from .regularised import (
     CodeL2 as CodeL2,
     DecoderJacobian as DecoderJacobian,
 )
+from .relaxation import (
+    Exact as Exact,
+    GumbelSoftmax as GumbelSoftmax,
+    Relaxation as Relaxation,
+)
 from .robust import (
     Cauchy as Cauchy,
 )

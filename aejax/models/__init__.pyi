@@ -8,6 +8,11 @@ from .autoencoder import (
     Posterior as Posterior,
     Prior as Prior,
 )
+from .categorical import (
+    CategoricalLatent as CategoricalLatent,
+    OneHotCategorical as OneHotCategorical,
+    UniformPrior as UniformPrior,
+)
 from .chosen import (
     Active as Active,
     Chosen as Chosen,
@@ -16,6 +21,9 @@ from .chosen import (
 )
 from .classifier import (
     Classifier as Classifier,
+)
+from .code_prior import (
+    CodePrior as CodePrior,
 )
 from .conditional import (
     ConditionalAutoencoder as ConditionalAutoencoder,
@@ -27,10 +35,17 @@ from .conv import (
 from .dictionary import (
     Dictionary as Dictionary,
 )
+from .discrete import (
+    Discrete as Discrete,
+    DiscreteLatent as DiscreteLatent,
+)
 from .distributions import (
     Normal as Normal,
     Point as Point,
     normal_log_density as normal_log_density,
+)
+from .finite import (
+    FiniteScalarQuantised as FiniteScalarQuantised,
 )
 from .flow_latents import (
     IAFLatent as IAFLatent,

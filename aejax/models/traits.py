@@ -103,6 +103,12 @@ EVALUABLE = Trait(
 
 NORMAL = Trait("a posterior whose dimensions are independent normals", "model.latent", "use GaussianLatent")
 
+DISCRETE = Trait(
+    "codes that are told by indices", "model.latent", "use VectorQuantised, FiniteScalarQuantised or CategoricalLatent"
+)
+
+CATEGORICAL = Trait("categorical codes", "model.latent", "use CategoricalLatent")
+
 CODEBOOK = Trait("a codebook", "model.latent", "use VectorQuantised")
 
 LEARNED_CODEBOOK = Trait(
@@ -110,6 +116,8 @@ LEARNED_CODEBOOK = Trait(
     "model.latent",
     "leave the term out, or choose --model.latent.learning gradient",
 )
+
+UNIFORM = Trait("a prior over one-hot codes", "model", "use VariationalAutoencoder with the prior UniformPrior")
 
 STANDARD_NORMAL = Trait("a standard normal prior", "model.prior", "use StandardNormal")
 
@@ -121,6 +129,12 @@ CENTRED = Trait(
     "raw output that stands for a given value",
     "loss.likelihood",
     "use gaussian or bernoulli, or a decoder whose bias starts at a constant (--model.decoder.start constant)",
+)
+
+RELAXATION = Trait(
+    "a relaxation, without which no gradient goes through the draws of its codes",
+    "loss",
+    "give one (--loss.relaxation gumbel-softmax)",
 )
 
 RATE = Trait(
