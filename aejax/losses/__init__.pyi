@@ -28,6 +28,11 @@ from .corruption import (
     Masking as Masking,
     SaltAndPepper as SaltAndPepper,
 )
+from .counts import (
+    CountLikelihood as CountLikelihood,
+    NegativeBinomial as NegativeBinomial,
+    Poisson as Poisson,
+)
 from .dictionary import (
     AuxK as AuxK,
     DeadPreActivation as DeadPreActivation,

@@ -23,10 +23,15 @@ from .conv import (
     ConvDecoder as ConvDecoder,
     ConvEncoder as ConvEncoder,
 )
+from .counts import (
+    LogCounts as LogCounts,
+    SharedDispersion as SharedDispersion,
+)
 from .dictionary import (
     Dictionary as Dictionary,
 )
 from .distributions import (
+    LOG_2_PI as LOG_2_PI,
     Normal as Normal,
     Point as Point,
     normal_log_density as normal_log_density,

@@ -117,6 +117,14 @@ CENTRED = Trait(
     "use gaussian or bernoulli, or a decoder whose bias starts at a constant (--model.decoder.start constant)",
 )
 
+OF_EXAMPLE = Trait("means that also depend on the example", "loss.likelihood", "use negative-binomial or poisson")
+
+DISPERSION = Trait(
+    "a last raw parameter that is each value's dispersion",
+    "loss.likelihood",
+    "use negative-binomial or gaussian-learned-scale, or the decoder that it wraps",
+)
+
 RATE = Trait(
     "a term that brings the codes to it",
     "loss",
