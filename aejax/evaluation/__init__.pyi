@@ -1,6 +1,9 @@
 from .contexts import (
     Text as Text,
 )
+from .disentanglement import (
+    udr_scores as udr_scores,
+)
 from .features import (
     features_page as features_page,
 )

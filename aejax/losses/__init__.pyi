@@ -91,6 +91,14 @@ from .rbm import (
 from .robust import (
     Cauchy as Cauchy,
 )
+from .similarity import (
+    MultiscaleSSIM as MultiscaleSSIM,
+    least_side as least_side,
+    ms_ssim as ms_ssim,
+)
+from .sliced import (
+    SlicedWasserstein as SlicedWasserstein,
+)
 from .sparsity import (
     L0 as L0,
     CodeL1 as CodeL1,
