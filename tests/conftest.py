@@ -38,6 +38,7 @@ install_import_hook([f"aejax.{module}" for module in CHECKED], "tests.helpers.ru
 # No array gains an axis by itself, anywhere.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+from aejax import losses, models  # noqa: E402
 from aejax.core import Examples  # noqa: E402
 from aejax.data import Data, Dataset  # noqa: E402
 from aejax.experiment import Experiment  # noqa: E402
@@ -45,6 +46,11 @@ from aejax.losses import Loss  # noqa: E402
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain  # noqa: E402
 
 MOST_MEGABYTES = 2500
+
+# A class is known once its module is imported: tests that go over all of a kind have them in whatever order they run.
+for package in (losses, models):
+    for public in package.__all__:
+        getattr(package, public)
 
 
 class Tiny(NamedTuple):

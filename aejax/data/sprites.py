@@ -23,20 +23,24 @@ def read() -> dict[str, Examples]:
     Scales run from a half to 1. Rotations are ten steps of 9 degrees, so that no two images are the same: a square
     repeats itself after a quarter turn. Centres lie in the middle half of each axis, so that no sprite is cut off.
     """
+    label = permutation(len(FACTORS["sprites"])).astype(np.int32)
+    whole = Examples(drawn(label), label)
+    ends = np.cumsum(list(_PARTS.values()))
+    return {name: whole.take(np.arange(end - _PARTS[name], end)) for name, end in zip(_PARTS, ends, strict=True)}
+
+
+def drawn(label: np.ndarray) -> np.ndarray:
+    """Draws the sprites of the combinations of factors that labels number: uint8 `[n, 32, 32, 1]`, from ints `[n]`."""
     factors = FACTORS["sprites"]
-    label = permutation(len(factors))
     shape, scale, rotation, x, y = factors.values(label).T
     steps = {name: size - 1 for name, size in factors.sizes.items()}
-    drawn = render(
+    return render(
         shape,
         0.5 + 0.5 * scale / steps["scale"],
         np.pi / 2 * rotation / factors.sizes["rotation"],
         x / steps["x"] - 0.5,
         y / steps["y"] - 0.5,
     )
-    whole = Examples(drawn, label.astype(np.int32))
-    ends = np.cumsum(list(_PARTS.values()))
-    return {name: whole.take(np.arange(end - _PARTS[name], end)) for name, end in zip(_PARTS, ends, strict=True)}
 
 
 def render(shape: np.ndarray, scale: np.ndarray, rotation: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
