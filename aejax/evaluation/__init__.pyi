@@ -12,6 +12,9 @@ from ._quantised import (
 from .contexts import (
     Text as Text,
 )
+from .disentanglement import (
+    udr_scores as udr_scores,
+)
 from .features import (
     features_page as features_page,
 )

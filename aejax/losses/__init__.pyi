@@ -28,6 +28,11 @@ from .corruption import (
     Masking as Masking,
     SaltAndPepper as SaltAndPepper,
 )
+from .counts import (
+    CountLikelihood as CountLikelihood,
+    NegativeBinomial as NegativeBinomial,
+    Poisson as Poisson,
+)
 from .dictionary import (
     AuxK as AuxK,
     DeadPreActivation as DeadPreActivation,
@@ -94,6 +99,14 @@ from .relaxation import (
 )
 from .robust import (
     Cauchy as Cauchy,
+)
+from .similarity import (
+    MultiscaleSSIM as MultiscaleSSIM,
+    least_side as least_side,
+    ms_ssim as ms_ssim,
+)
+from .sliced import (
+    SlicedWasserstein as SlicedWasserstein,
 )
 from .sparsity import (
     L0 as L0,

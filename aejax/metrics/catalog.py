@@ -89,6 +89,8 @@ _METRICS = [
     Metric("{images}_at_{level}x_ssim", "1", "higher", "structural similarity over windows of 11 pixels within the "
            "image", "denoising models of images, of 11 pixels a side or more", "Wang et al. 2004, equation 13",
            fixed_by=("loss.corruption",)),
+    Metric("{images}_at_{level}x_ms_ssim", "1", "higher", "structural similarity on five scales", "denoising models of "
+           "images, of 176 pixels a side or more", "Wang et al. 2003, equation 7", fixed_by=("loss.corruption",)),
     Metric("{images}_at_{level}x_squared_error", "squared units of the data", "lower", "squared error to the clean "
            "example, summed over its values", "denoising models", fixed_by=("loss.corruption",)),
     Metric("negative_elbo_nats", "nats", "lower", "negative evidence lower bound: distortion plus rate, each of weight "

@@ -32,6 +32,10 @@ from .conv import (
     ConvDecoder as ConvDecoder,
     ConvEncoder as ConvEncoder,
 )
+from .counts import (
+    LogCounts as LogCounts,
+    SharedDispersion as SharedDispersion,
+)
 from .dictionary import (
     Dictionary as Dictionary,
 )
@@ -40,6 +44,7 @@ from .discrete import (
     DiscreteLatent as DiscreteLatent,
 )
 from .distributions import (
+    LOG_2_PI as LOG_2_PI,
     Normal as Normal,
     Point as Point,
     normal_log_density as normal_log_density,

@@ -137,6 +137,14 @@ RELAXATION = Trait(
     "give one (--loss.relaxation gumbel-softmax)",
 )
 
+OF_EXAMPLE = Trait("means that also depend on the example", "loss.likelihood", "use negative-binomial or poisson")
+
+DISPERSION = Trait(
+    "a last raw parameter that is each value's dispersion",
+    "loss.likelihood",
+    "use negative-binomial or gaussian-learned-scale, or the decoder that it wraps",
+)
+
 RATE = Trait(
     "a term that brings the codes to it",
     "loss",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 
 import jax
 import numpy as np
@@ -14,6 +15,8 @@ from aejax.trained.codefile import Content, pack, unpack
 from aejax.trained.codes import require_finite
 from aejax.trained.quantise import Quantizer
 from aejax.trained.trained import Labels, Trained
+
+_log = logging.getLogger("aejax")
 
 
 def compress(
@@ -33,6 +36,8 @@ def compress(
         InputError: for examples whose codes are not finite, beside those that `Trained.encode` refuses.
     """
     model = trained.experiment.model
+    if traits.OF_EXAMPLE in trained.experiment.loss.likelihood.meets:
+        _log.warning("the totals of examples are not kept: they are decompressed to means of the likelihood's library")
     labels = (np.asarray(label), model.classes) if model.classes and label is not None else (None, 0)
     if quantizer is None:
         content = Content(trained.apply(code_indices, x, label), model.latent.codes, None, *labels)

@@ -168,7 +168,8 @@ class Trained:
 
     def reconstruct(self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None) -> Float[np.ndarray, "n *shape"]:
         """Encodes each example and decodes it again. Labels and errors are those of `encode`."""
-        if traits.READS_INPUT not in self.experiment.model.meets:
+        met = {*self.experiment.model.meets, *self.experiment.loss.likelihood.meets}
+        if not met & {traits.READS_INPUT, traits.OF_EXAMPLE}:
             return self.decode(self.encode(x, label), label)
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         function = partial(programs.reconstruct, self.experiment.model, self.used.variables, likelihood, preprocess)
@@ -644,7 +645,13 @@ class Trained:
                 + _of_one(given, self.shape, "x")
             )
         noisy = not self.experiment.loss.corruption.clean
-        x = as_stored(x) if self.data is None else in_units(x, self.data, noisy)
+        counts = self.preprocess.counts
+        x = as_stored(x) if self.data is None else in_units(x, self.data, noisy, counts)
+        if counts and not noisy and (x != np.rint(x)).any():
+            raise InputError(
+                "the examples have values between whole numbers, but this model was trained on counts: give counts as "
+                "they were counted"
+            )
         low, high = self._bounds() if not noisy else (-np.inf, np.inf)  # noise may go anywhere
         if x.dtype != np.uint8 and (x.min() < low or x.max() > high):
             raise InputError(

@@ -8,7 +8,7 @@ from aejax.core import InputError
 from aejax.experiment import Experiment, registry
 
 WITHOUT_FIGURE = {f"dictionary-{kind}" for kind in ("l1", "topk", "batchtopk", "matryoshka", "jumprelu", "gated")}
-WITHOUT_FIGURE |= {"ae-tabular", "vae-tabular"}
+WITHOUT_FIGURE |= {"ae-tabular", "vae-tabular", "vae-counts"}
 """Entries on data of our own and on tables of any kind, for which nothing is published; no figure is made up."""
 
 UNMEASURED = {"fsq-mnist", "categorical-mnist"}

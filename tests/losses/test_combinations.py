@@ -9,7 +9,7 @@ import pytest
 
 from aejax import core
 from aejax.core import Adam, Examples, InputError, as_arrays, known_subclasses
-from aejax.losses import DIP, Bernoulli, Loss, Term
+from aejax.losses import DIP, Bernoulli, Loss, MultiscaleSSIM, Term
 from aejax.models import (
     Autoencoder,
     BatchTopK,
@@ -69,7 +69,8 @@ LATENTS = {
 UNITS = {name for name, latent in LATENTS.items() if isinstance(latent, Units)}
 FLOWS = ("planar", "iaf")
 """Latents of which one is tried, with a prior: to terms they are as `layers`, but for one bound."""
-TERMS = {cls.__name__: cls() for cls in known_subclasses(Term)} | {"DIP II": DIP(kind="II")}
+TERMS = {cls.__name__: cls() for cls in known_subclasses(Term) if cls is not MultiscaleSSIM}  # which is of images
+TERMS |= {"DIP II": DIP(kind="II")}
 WEIGHTED = ("ImportanceWeighted", "CombinedImportanceWeighted", "PartiallyImportanceWeighted", "DoublyReparameterised")
 RATES = ("KL", "Capacity", *WEIGHTED)
 SINGLE = ("FreeBits", "MutualInformation", "TotalCorrelation", "DimensionwiseKL")
@@ -91,7 +92,7 @@ ROWS = ("AuxK", "Matryoshka", "GateDecoding")
 
 
 def accepted(term, latent, kind):
-    prior = kind in ("variational", "conditional") or term not in (*RATES, *SINGLE, "MMD")
+    prior = kind in ("variational", "conditional") or term not in (*RATES, *SINGLE, "MMD", "SlicedWasserstein")
     rows = kind == "dictionary" or term not in ROWS
     return prior and rows and latent in NEEDED.get(term, LATENTS)
 

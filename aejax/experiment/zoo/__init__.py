@@ -109,6 +109,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "the density of a table of numbers: a normal distribution of each column, of learned width, given a code of 8",
         "aejax.experiment.zoo.vae:tabular",
     ),
+    "vae-counts": (
+        "a table of counts: a negative binomial distribution of each, its mean a share of the row's total",
+        "aejax.experiment.zoo.vae:counts",
+    ),
     "vae-sprites": ("a plain VAE on sprites, 1024-256-128-10 and back", "aejax.experiment.zoo.vae:sprites"),
     "beta-vae-sprites": (
         "the same with a rate that weighs 16: x, y and size have a latent each",

@@ -3,9 +3,19 @@
 import dataclasses
 
 from aejax.core import Adam, Cosine
-from aejax.data import Data, Standardise, StaticBinarise
+from aejax.data import Counts, Data, Standardise, StaticBinarise
 from aejax.experiment.experiment import Expected, Experiment
-from aejax.losses import KL, Bernoulli, Commitment, Gaussian, GaussianLearnedScale, GumbelSoftmax, Loss, Reconstruction
+from aejax.losses import (
+    KL,
+    Bernoulli,
+    Commitment,
+    Gaussian,
+    GaussianLearnedScale,
+    GumbelSoftmax,
+    Loss,
+    NegativeBinomial,
+    Reconstruction,
+)
 from aejax.models import (
     Autoencoder,
     CategoricalLatent,
@@ -14,8 +24,10 @@ from aejax.models import (
     ConvEncoder,
     FiniteScalarQuantised,
     GaussianLatent,
+    LogCounts,
     MLPDecoder,
     MLPEncoder,
+    SharedDispersion,
     UniformPrior,
     VampPrior,
     VariationalAutoencoder,
@@ -214,4 +226,21 @@ def tabular() -> Experiment:
         optimizer=Adam(3e-3, Cosine()),
         batch_size=32,
         steps=2000,
+    )
+
+
+def counts() -> Experiment:
+    """Builds a VAE for tables of counts: negative binomial ones, a dispersion for each value, after scVI.
+
+    Lopez et al. 2018. It trains on synthetic counts, whose distributions are known.
+    """
+    return Experiment(
+        model=VariationalAutoencoder(
+            LogCounts(MLPEncoder((64,))), GaussianLatent(6), SharedDispersion(MLPDecoder((64,), start="mean"))
+        ),
+        loss=Loss(NegativeBinomial(library=600.0), ELBO),
+        data=Data("synthetic-counts", preprocess=Counts()),
+        optimizer=Adam(3e-3, Cosine()),
+        batch_size=128,
+        epochs=40,
     )
