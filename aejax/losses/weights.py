@@ -1,6 +1,6 @@
 """Defines penalties on weights, which are the same for every example.
 
-Biases, and the scales and shifts of a normalisation, are not penalised.
+Biases, the scales and shifts of a normalisation, and a critic's weights are not penalised.
 """
 
 from collections.abc import Callable
@@ -38,5 +38,7 @@ class WeightL2(Term):
 
 
 def _summed(forward: Forward, function: Callable[[Array], Array]) -> Float[Array, " batch"]:
-    weights = [leaf for leaf in jax.tree.leaves(forward.model.variables["params"]) if leaf.ndim > 1]
+    params = forward.model.variables["params"]
+    own = {part: params[part] for part in params if part != "critic"}  # those of the second player are its own
+    weights = [leaf for leaf in jax.tree.leaves(own) if leaf.ndim > 1]
     return jnp.full(len(forward.batch), sum(jnp.sum(function(leaf)) for leaf in weights))

@@ -23,6 +23,11 @@ from .conv import (
     ConvDecoder as ConvDecoder,
     ConvEncoder as ConvEncoder,
 )
+from .critics import (
+    CodeCritic as CodeCritic,
+    Critic as Critic,
+    NoCritic as NoCritic,
+)
 from .dictionary import (
     Dictionary as Dictionary,
 )
