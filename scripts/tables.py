@@ -292,6 +292,22 @@ def _precision(result: dict[str, Any]) -> tuple[str, str]:
     )
 
 
+def _generation(result: dict[str, Any]) -> tuple[str, str]:
+    test, expected = result["test"], result["expected"]
+    features = expected["source"].split("features ")[1].split(",")[0]
+
+    def distances(*rows: str) -> str:
+        return ", ".join(f"{test[f'{row}_fd_{features}']:.2f}" for row in rows)
+
+    return (
+        f"Frechet distance (`fd_{features}`, no FID) of what is generated after {test['epochs']:.0f} epochs: RAE with "
+        f"mixture **{distances('rae_mixture')}**, VAE with mixture {distances('vae_mixture')}, with a second VAE "
+        f"{distances('vae_second_stage')}, with prior {distances('vae_prior')}",
+        f"floors: training images {distances('floor_train')}, a normal distribution in PCA-32 "
+        f"{distances('floor_normal_in_pca32')}",
+    )
+
+
 def _dictionaries(result: dict[str, Any]) -> tuple[str, str]:
     kind = result["activations"]
     ours, theirs = ({v: _mean(rows, "fvu") for v, rows in kind.get(who, {}).items()} for who in ("aejax", "saelens"))
@@ -334,6 +350,7 @@ STUDIES = {
     "k_sparse": _k_sparse,
     "dictionaries": _dictionaries,
     "disentanglement": _disentanglement,
+    "generation": _generation,
     "noise_level": _noise_level,
     "odds": _odds,
     "one_class_mnist": _one_class,

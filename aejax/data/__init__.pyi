@@ -44,6 +44,7 @@ from .identity import (
     NO_RECORD as NO_RECORD,
     DataRecord as DataRecord,
     as_stored as as_stored,
+    fingerprint as fingerprint,
     in_units as in_units,
 )
 from .packing import (
@@ -55,6 +56,7 @@ from .precision import (
 )
 from .preprocess import (
     Binarise as Binarise,
+    Counts as Counts,
     MeanLength as MeanLength,
     Preprocess as Preprocess,
     Scale as Scale,
@@ -79,6 +81,9 @@ from .stored import (
 from .synthetic import (
     SyntheticFeatures as SyntheticFeatures,
     source_of as source_of,
+)
+from .synthetic_counts import (
+    SyntheticCounts as SyntheticCounts,
 )
 from .writing import (
     write_arrays as write_arrays,
