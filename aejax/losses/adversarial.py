@@ -5,6 +5,8 @@ that is fixed, what trains the critic sees codes that are. A critic's term adds 
 so that the total stays the first player's. `Optimizer.players` gives the critic an optimiser of its own.
 """
 
+from dataclasses import dataclass
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -15,11 +17,10 @@ from aejax.losses.terms import Forward, Term
 from aejax.models import traits
 
 
-@configurable
+@dataclass(frozen=True)
 class CriticTerm(Term):
     """Trains the critic; the base of the terms that do."""
 
-    needs = (traits.CRITIC,)
     meets = (traits.CRITIC_LOSS,)
 
     def contribution(self, value: Float[Array, " batch"], forward: Forward) -> Float[Array, " batch"]:
@@ -75,6 +76,7 @@ class PermutationCritic(CriticTerm):
     """
 
     of_batch = True
+    needs = (traits.CRITIC,)
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Returns the value of each example's code, in nats: log 2 on average where they look the same."""

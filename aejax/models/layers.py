@@ -33,8 +33,9 @@ glorot = nn.initializers.glorot_uniform()
 
 def activation(name: Hidden) -> Callable[[Float[Array, "*shape"]], Float[Array, "*out"]]:
     """Returns the activation of that name."""
-    own = {"linear": lambda x: x, "leaky_relu": functools.partial(nn.leaky_relu, negative_slope=0.2)}
-    return own[name] if name in own else getattr(nn, name)
+    if name == "leaky_relu":
+        return functools.partial(nn.leaky_relu, negative_slope=0.2)
+    return (lambda x: x) if name == "linear" else getattr(nn, name)
 
 
 def product(a: Float[Array, "rows inner"], b: Float[Array, "inner columns"]) -> Float[Array, "rows columns"]:

@@ -82,6 +82,7 @@ NEEDED = {
     **{name: {"normal", "layers", "planar", "iaf", "categorical"} for name in RATES},
     "DoublyReparameterised": {"normal", "layers", "categorical"},
     **{name: {"normal"} for name in SINGLE},
+    **{name: set() for name in ("AdversarialPrior", "AdversarialCorrelation", "PriorCritic", "PermutationCritic")},
     **{name: set() for name in ("ContractiveLayer", "FreeEnergy", "ContrastiveDivergence")},
     **dict.fromkeys(("AuxK", "DeadPreActivation", "Matryoshka", "TanhL0"), UNITS),
     **{name: {"jump-relu"} for name in ("StepL0", "QuadraticL0")},

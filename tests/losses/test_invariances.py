@@ -11,12 +11,13 @@ import pytest
 
 from aejax import core
 from aejax.core import Examples, as_arrays, known_subclasses
-from aejax.losses import Bernoulli, Loss, MultiscaleSSIM, SlicedWasserstein
+from aejax.losses import Bernoulli, Loss, MultiscaleSSIM, PermutationCritic, SlicedWasserstein
 from aejax.losses.aggregate import KLPart
 from aejax.losses.mmd import MMD
 from aejax.losses.terms import Term
 from aejax.models import (
     Autoencoder,
+    CodeCritic,
     Dictionary,
     Gated,
     GaussianLatent,
@@ -38,6 +39,7 @@ RBM = TiedAutoencoder(MLPEncoder(), Plain(3, "sigmoid"), TransposedDecoder())
 VQ = Autoencoder(MLPEncoder((4,), "tanh"), VectorQuantised(2, 2, 4, learning="gradient"), MLPDecoder())
 JUMPS = Dictionary(latent=JumpReLU(6, 0.1))
 GATES = Dictionary(latent=Gated(6))
+CRITIC = VAE.clone(critic=CodeCritic((4,)))
 MODELS = {
     "KLSparsity": SIGMOID,
     "ContractiveLayer": SIGMOID,
@@ -47,11 +49,12 @@ MODELS = {
     "Codebook": VQ,
     **dict.fromkeys(("AuxK", "DeadPreActivation", "Matryoshka", "StepL0", "QuadraticL0", "TanhL0"), JUMPS),
     **dict.fromkeys(("GateL1", "GateDecoding"), GATES),
+    **dict.fromkeys(("AdversarialPrior", "AdversarialCorrelation", "PriorCritic", "PermutationCritic"), CRITIC),
 }
 """Of terms that are not for a variational autoencoder."""
 TERMS = [cls for cls in known_subclasses(Term) if cls.__module__.startswith("aejax.")]  # no other test's
 TERMS.remove(MultiscaleSSIM)  # it is of images
-SAMPLED = (MMD, SlicedWasserstein)
+SAMPLED = (MMD, SlicedWasserstein, PermutationCritic)
 NAMES = [cls.__name__ for cls in TERMS]
 KEYS = jax.random.split(jax.random.key(0), 100)
 
@@ -96,8 +99,8 @@ def values(model, terms, variables, part, key, step=None):
 @cache
 def means_once_and_twice(model):
     """The mean of each term for each of `KEYS`, over a batch and over that batch twice."""
-    # Estimators without bias take a twin for another example, and that of a distance between two samples is the lower
-    # the more there are: what they hold to instead is tested beside them.
+    # Estimators without bias take a twin for another example, that of a distance between two samples is the lower the
+    # more there are, and a critic of halves sees others: what they hold to instead is tested beside them.
     terms = terms_of(model, lambda cls: cls(examples=6e4, sampling="weighted") if issubclass(cls, KLPart) else cls())
     for cls in SAMPLED:
         terms.pop(cls.__name__, None)
