@@ -121,6 +121,7 @@ def _show(dataset: Any, compared: int) -> None:
     for name, part in parts.items():
         shape = " x ".join(str(size) for size in part.x.shape)
         lines[name] = f"{shape} {part.x.dtype}, from {part.x.min():g} to {part.x.max():g}"
+    lines["values"] = _kind([part.x for part in parts.values()])
     memory = sum(part.x.nbytes for part in parts.values())
     labels = [part.label for part in parts.values() if part.label is not None]
     if dataset.classes:
@@ -138,3 +139,17 @@ def _show(dataset: Any, compared: int) -> None:
         lines["checksums"] = f"{compared} files are as they were written"
     lines["memory"] = f"{memory / 1e6:,.1f} MB"
     print_names(lines)
+
+
+def _kind(parts: list[Any]) -> str:
+    """Says what the values of all parts are taken for, and what else they may be."""
+    import numpy as np
+
+    from aejax.data import chunks
+
+    if parts[0].dtype == np.uint8:
+        return "grey levels, divided by 255 (counts of things: --data.preprocess counts)"
+    whole = all(x.min() >= 0 and all((few == np.rint(few)).all() for few in chunks(x)) for x in parts)
+    if whole and max(x.max() for x in parts) > 1:
+        return "counts, all whole numbers from 0 on (--data.preprocess counts --loss.likelihood negative-binomial)"
+    return "numbers, used as they are"

@@ -56,6 +56,7 @@ from .precision import (
 )
 from .preprocess import (
     Binarise as Binarise,
+    Counts as Counts,
     MeanLength as MeanLength,
     Preprocess as Preprocess,
     Scale as Scale,
@@ -80,6 +81,9 @@ from .stored import (
 from .synthetic import (
     SyntheticFeatures as SyntheticFeatures,
     source_of as source_of,
+)
+from .synthetic_counts import (
+    SyntheticCounts as SyntheticCounts,
 )
 from .writing import (
     write_arrays as write_arrays,

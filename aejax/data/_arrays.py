@@ -251,8 +251,11 @@ class SparseRows:
         return self.matrix.shape[0]
 
     def __getitem__(self, which: slice) -> np.ndarray:
-        """Makes rows dense."""
-        return self.matrix[which].toarray().astype(np.result_type(self.matrix.dtype, np.float32))
+        """Makes rows dense, as float32 from the start where that has room for all their numbers, as for counts."""
+        rows = self.matrix[which]
+        single = rows.data.astype(np.float32)
+        exact = bool((single == rows.data).all())
+        return rows.astype(np.float32 if exact else np.result_type(rows.dtype, np.float32)).toarray()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Makes all rows dense."""

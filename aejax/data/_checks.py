@@ -47,7 +47,8 @@ def checked(source: Source, where: str, data: Data, known: Schema) -> Parts:
     parts, notes = {}, list(source.notes)
     for name, raw in source.parts.items():
         x = examples(whole(raw.x, where), where, data, source.columns)
-        hint(x.dtype, x.min(), x.max(), raw.x, where)
+        if not data.preprocess.counts:
+            hint(x.dtype, x.min(), x.max(), raw.x, where)
         part = Examples(x, labels(numbers[name], len(x), where))
         if data.missing == "drop" and (lacking := _lacking(part.x)).any():
             notes.append(f"{lacking.sum():,} of {len(x):,} examples of {name} lack a value and are left out")
@@ -86,12 +87,13 @@ def checked_chunks(source: Source, where: str, data: Data) -> tuple[dict[str, It
         size = max(1, _CHUNK // row_bytes(raw.x))
         for start in range(0, n, size):
             few = slice(start, min(start + size, n))
-            x = examples(np.asarray(raw.x[few]), where, Data(layout=data.layout), source.columns, start)
+            x = examples(np.asarray(raw.x[few]), where, data, source.columns, start)
             low, high = min(low, x.min()), max(high, x.max())
             if x.dtype == np.float64:
                 lost, x = lost | lost_places(x), x.astype(np.float32)
             yield Examples(x, labels(None if label is None else label[few], len(x), where))
-        hint(x.dtype, low, high, raw.x, where)
+        if not data.preprocess.counts:
+            hint(x.dtype, low, high, raw.x, where)
         say_lost(lost, n, where)
 
     parts = {name: part_chunks(raw, numbers[name]) for name, raw in source.parts.items()}
@@ -120,13 +122,14 @@ def examples(values: Any, where: str, data: Data = PLAIN, columns: tuple[str, ..
     """Returns a copy of the examples in the types and shapes of `Examples`.
 
     bool becomes uint8 of 0 and 255, uint8 stays, any other real number becomes float32, or float64 where float32 would
-    lose something: see `lost_places`. `[n, h, w]` gets an axis of one channel, and `data.layout` says how other axes
-    lie. Missing values stay NaN where `data.missing` is to do something about them.
+    lose something: see `lost_places`. Where `data.preprocess` takes counts, bool and uint8 become float32 as any other
+    number. `[n, h, w]` gets an axis of one channel, and `data.layout` says how other axes lie. Missing values stay NaN
+    where `data.missing` is to do something about them.
 
     Args:
         values: the examples.
         where: their source, for messages.
-        data: its fields `layout` and `missing`.
+        data: its fields `layout`, `missing` and `preprocess`.
         columns: the names of the values of an example, for messages.
         start: the number of the first example in its file, for messages.
 
@@ -140,6 +143,8 @@ def examples(values: Any, where: str, data: Data = PLAIN, columns: tuple[str, ..
     if values.dtype.kind not in "buif":
         raise InputError(f"{where} holds values of type {values.dtype}: save real numbers, as uint8 or float32")
     values = _arranged(values, where, data.layout)
+    if data.preprocess.counts and values.dtype in (np.uint8, np.bool_):
+        return values.astype(np.float32)
     if values.dtype == bool:
         return values * np.uint8(255)
     return np.array(values) if values.dtype == np.uint8 else _floats(values, where, data, columns, start)

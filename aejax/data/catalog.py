@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aejax.core import Examples, InputError, nearest
-from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites, synthetic
+from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites, synthetic, synthetic_counts
 from aejax.data.arrays import ARRAYS
 from aejax.data.dataset import PARTS, UNKNOWN, Dataset, Parts, Schema
 from aejax.data.packing import Batches, PackedType, pack_batches, pack_parts
@@ -24,6 +24,7 @@ _ABOUT = {
     "sprites": "46,080 squares, ellipses and hearts, 32x32 grey, split 33,280/2,560/10,240; drawn here, factors known",
     "synthetic-dictionary": "151,552 sums of 512 known features, 64 values, split 131,072/4,096/16,384; drawn here",
     "synthetic-dictionary-16k": "151,552 sums of 16,384 known features, 768 values, as SynthSAEBench; drawn in long",
+    "synthetic-counts": "5,632 x 100 counts of six kinds, of known distributions, split 4,096/512/1,024; drawn here",
     "wbc": "378 cases of breast tissue, 30 values, split 226/152; 21 outliers; comes with the package scikit-learn",
     "mnist": "60,000 + 10,000 handwritten digits, 28x28 grey; through TFDS or your own files",
     "fashion_mnist": "60,000 + 10,000 pieces of clothing, 28x28 grey; through TFDS or your own files",
@@ -33,6 +34,7 @@ _ABOUT = {
 _EMBEDDED: dict[str, Callable[[], dict[str, Examples]]] = {
     "mnist-5k": _embedded.digits,
     "sprites": sprites.read,
+    "synthetic-counts": synthetic_counts.read,
     "wbc": _embedded.wbc,
     **{name: functools.partial(synthetic.read, name) for name in synthetic.SOURCES},
 }

@@ -167,7 +167,7 @@ def as_stored(x: np.ndarray) -> np.ndarray:
     return x if x.dtype == np.uint8 else as_single(x)
 
 
-def in_units(x: np.ndarray, record: DataRecord, noisy: bool = False) -> np.ndarray:
+def in_units(x: np.ndarray, record: DataRecord, noisy: bool = False, counts: bool = False) -> np.ndarray:
     """Returns values as they would be stored had they been among the training data: uint8, or float32.
 
     Where a run was trained on uint8, whole numbers from 0 to 255 of any type are grey levels, and numbers from 0 to 1
@@ -178,11 +178,14 @@ def in_units(x: np.ndarray, record: DataRecord, noisy: bool = False) -> np.ndarr
         x: the examples, of the shape of the training data's.
         record: what the run was trained on.
         noisy: whether the model takes noise away, so that values may lie beyond those of its training data.
+        counts: whether a run was trained on counts, of which numbers of any type are others in the same unit.
 
     Raises:
         InputError: for values whose unit cannot be told.
     """
     require_finite(x, "the examples")
+    if counts:
+        return as_single(x)
     if x.dtype == bool:
         x = x * np.uint8(255)
     low, high = float(x.min()), float(x.max())

@@ -9,6 +9,7 @@ from aejax.core import Examples
 from aejax.data._checks import as_array, as_single, examples, hint, labels, lost_places, require_alike
 from aejax.data.dataset import PARTS, Dataset
 from aejax.data.preprocess import Preprocess
+from aejax.data.settings import Data
 from aejax.data.stored import Stored, chunks
 
 
@@ -19,7 +20,8 @@ def settled(dataset: Dataset, preprocess: Preprocess) -> Dataset:
     training part is subtracted before. A data set that is so already is returned as it is. Raises `InputError` for
     examples or labels that cannot be used, with the first row and column.
     """
-    parts = {name: _exact(dataset.part(name), f"the {name} part of {dataset.name}") for name in PARTS}
+    data = Data(preprocess=preprocess)
+    parts = {name: _exact(dataset.part(name), f"the {name} part of {dataset.name}", data) for name in PARTS}
     if any(part.x.dtype == np.float64 for part in parts.values()):
         held = [part.x for part in parts.values() if len(part)]
         lost = np.any([lost_places(x) for x in held], axis=0)
@@ -33,15 +35,15 @@ def settled(dataset: Dataset, preprocess: Preprocess) -> Dataset:
     return replace(dataset, **changed) if changed else dataset
 
 
-def _exact(part: Examples, where: str) -> Examples:
+def _exact(part: Examples, where: str, data: Data) -> Examples:
     """Returns examples as uint8, as float32, or as float64 where float32 would lose something: see `examples`."""
     if isinstance(part, Stored):
         return part
     x, label = part.x, part.label
-    if not _is_settled(x):
+    if not _is_settled(x) or (data.preprocess.counts and x.dtype != np.float32):
         given = as_array(x, where)
-        x = examples(given, where) if len(given) else given.astype(np.float32)
-        if len(x):
+        x = examples(given, where, data) if len(given) else given.astype(np.float32)
+        if len(x) and not data.preprocess.counts:
             hint(x.dtype, x.min(), x.max(), given, where)
     if label is not None and not (isinstance(label, np.ndarray) and label.dtype == np.int32 and label.ndim == 1):
         label = labels(as_array(label, where), len(x), where)

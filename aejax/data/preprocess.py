@@ -1,7 +1,8 @@
 """Preprocesses examples on the device: from what is stored to the float32 batch that the model sees.
 
-uint8 always means grey levels and becomes [0, 1]; float32 is used as it is. The classes differ in what else
-they do, and in when they do it: once (`place`) or at every use (`__call__`).
+uint8 always means grey levels and becomes [0, 1]; float32 is used as it is. Where data are counts, uint8 is a number,
+and becomes float32 as it is read. The classes differ in what else they do, and in when they do it: once (`place`) or at
+every use (`__call__`).
 """
 
 import math
@@ -28,6 +29,8 @@ class Preprocess:
     """The least and the greatest value that it has a meaning for, where uint8 counts as [0, 1]."""
     binary: ClassVar[bool] = False
     """Whether a model sees zeros and ones alone."""
+    counts: ClassVar[bool] = False
+    """Whether all data are read as counts, uint8 and bool among them: whole numbers from 0 on, in their own unit."""
 
     @property
     def converts(self) -> bool:
@@ -64,6 +67,21 @@ def scale(x: Num[Array, "*shape"]) -> Float[Array, "*shape"]:
 @configurable
 class Scale(Preprocess):
     """Scales grey levels to [0, 1]."""
+
+
+@configurable
+class Counts(Preprocess):
+    """Takes values as counts, as they are: uint8 and bool are numbers too, neither grey levels nor black and white.
+
+    Data other than whole numbers from 0 on are refused.
+    """
+
+    domain = (0.0, math.inf)
+    counts = True
+
+    def __call__(self, x: Num[Array, "batch *shape"], key: Key[Array, ""] | None) -> Float[Array, "batch *shape"]:
+        """Returns the counts as float32, also those of uint8."""
+        return x.astype(jnp.float32)
 
 
 @configurable

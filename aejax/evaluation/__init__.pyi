@@ -6,8 +6,14 @@ from ._feature_space import (
 from ._generation import (
     compare_generated as compare_generated,
 )
+from ._quantised import (
+    code_prior_metrics as code_prior_metrics,
+)
 from .contexts import (
     Text as Text,
+)
+from .disentanglement import (
+    udr_scores as udr_scores,
 )
 from .features import (
     features_page as features_page,

@@ -14,8 +14,8 @@ from aejax.core import Examples, Stream, derive
 from aejax.data import Dataset, Scale
 from aejax.evaluation import _shown, figures
 from aejax.experiment import Experiment
-from aejax.losses import Corruption
-from aejax.metrics import SSIM_WINDOW, psnr_db, ssim, value_range
+from aejax.losses import Corruption, least_side
+from aejax.metrics import SSIM_WINDOW, ms_ssim_of, psnr_db, ssim, value_range
 from aejax.trained import Trained
 from aejax.trained.shown import shown_limits
 
@@ -58,7 +58,7 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """Measures the corrupted and the denoised examples of a part against the clean ones, at every level.
 
     Returns the PSNR in dB, the squared error (summed over an example, averaged over examples) and, of images that are
-    large enough for its window, the SSIM. Both ratios are to the range of the data: see `value_range`.
+    large enough for their windows, the SSIM and the MS-SSIM. All are to the range of the data: see `value_range`.
     """
     given, clean = trained.seen(part.x), trained.target(part)
     (low, high), metrics = value_range(clean), {}
@@ -70,6 +70,8 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
             metrics[f"{at}_squared_error"] = float(np.square(x - clean).sum() / len(clean))
             if clean.ndim == 4 and min(clean.shape[1:3]) >= SSIM_WINDOW:
                 metrics[f"{at}_ssim"] = ssim(x - low, clean - low, high - low)
+            if clean.ndim == 4 and min(clean.shape[1:3]) >= least_side(5):
+                metrics[f"{at}_ms_ssim"] = ms_ssim_of(x - low, clean - low, high - low)
     return metrics
 
 

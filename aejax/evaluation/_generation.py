@@ -11,25 +11,26 @@ from aejax.data import Dataset, scaled
 from aejax.evaluation import _shown, figures
 from aejax.evaluation._feature_space import feature_space
 from aejax.experiment import Experiment
-from aejax.metrics import generation_metrics
+from aejax.metrics import code_indices, generation_metrics
 from aejax.models import traits
-from aejax.trained import Trained, codes, samplers
+from aejax.trained import Trained, codes, draw_independent, samplers
 from aejax.trained.shown import shown_limits
 
 SAMPLES, PAIRS, STEPS, SIDE = 64, 5, 8, 20
 """Number of samples, of interpolated pairs, of steps between the two of a pair, and of images on the plane's side."""
 
 MOST = 5000
-"""Number of codes that lay out the plane."""
+"""Number of codes that lay out the plane, and of examples whose indices are counted."""
 
 COMPARED = 10_000
 """Largest number of generated examples, and of real ones, that are compared."""
 
 
 def suits(experiment: Experiment) -> bool:
-    """Tells whether codes can be drawn: from a prior, or from a mixture fitted to dense codes of few dimensions."""
+    """Tells whether codes can be drawn: from a prior, by their indices, or from a mixture of few dense dimensions."""
     model = experiment.model
-    return model.prior is not None or (traits.DENSE in model.meets and model.latent.size <= samplers.MOST_FULL)
+    few = traits.DENSE in model.meets and model.latent.size <= samplers.MOST_FULL
+    return model.prior is not None or traits.DISCRETE in model.meets or few
 
 
 def why_not(trained: Trained) -> str:
@@ -51,11 +52,14 @@ def why_not(trained: Trained) -> str:
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws traversals, samples and interpolations, and for a code of two dimensions its plane.
 
-    A conditional model gets traversals and samples by class. Examples that are no images give no figure.
+    A conditional model gets traversals and samples by class. Codes that are told by indices give samples alone, as
+    nothing lies between them. Examples that are no images give no figure.
     """
     if not (suits(trained.experiment) or trained.sampler) or not figures.is_drawable(trained.shape):
         return {}
     model, test = trained.experiment.model, dataset.test
+    if traits.DISCRETE in model.meets:
+        return {} if model.classes else {"samples": _samples_of_indices(trained, dataset)}
     drawn = {"traversals": traversals(trained, test)}
     if model.classes:
         return drawn | {"classes": classes(trained, dataset, model.classes)}
@@ -69,6 +73,20 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     if model.latent.size == 2:
         drawn["plane"] = plane(trained, like, where)
     return drawn
+
+
+def _samples_of_indices(trained: Trained, dataset: Dataset) -> Figure:
+    """Draws samples of a model whose codes are told by indices, and says where these come from."""
+    if trained.code_prior is not None:
+        made, where = trained.sample(SAMPLES), "codes drawn from the prior over them"
+    elif trained.experiment.model.prior is not None:
+        made, where = trained.sample(SAMPLES), "codes drawn from the prior"
+    else:
+        few = dataset.train.at_most(MOST).read()
+        index = draw_independent(trained.apply(code_indices, few.x), SAMPLES)
+        made, where = trained.decode(trained.restore(index)), "each index drawn by itself, as often as in training"
+    title = f"{SAMPLES} samples: {where}, decoded to their means"
+    return figures.image_grid(made, title=title, limits=shown_limits(trained, made))
 
 
 def compare_generated(trained: Trained, part: Examples, dataset: Dataset) -> dict[str, float]:

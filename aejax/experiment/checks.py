@@ -40,19 +40,27 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
     if experiment.steps is not None and "epochs" in (registry.changes(experiment) or {}):
         _warn_of_epochs(experiment.name, experiment.epochs, experiment.steps)
     shapes = (_check_shape, _check_targets)
-    for against_data in (_check_batch, _check_norm, _check_support, _check_labels, _check_levels, *shapes):
+    for against_data in (
+        _check_batch,
+        _check_norm,
+        _check_counts,
+        _check_support,
+        _check_labels,
+        _check_levels,
+        *shapes,
+    ):
         against_data(experiment, dataset)
     _check_needs(experiment)
 
 
 def check_rates(resolved: "Experiment", shape: tuple[int, ...]) -> None:
-    """Raises `InputError` where a learning rate of its own is for parameters that a model does not have.
+    """Raises `InputError` where a learning rate or an optimiser of its own is for parameters that a model has not.
 
     Args:
         resolved: the resolved experiment.
         shape: the shape of one example.
     """
-    if resolved.optimizer.rates:
+    if resolved.optimizer.rates or resolved.optimizer.players:
         settings = (resolved.model, resolved.loss, resolved.optimizer, resolved.model.blank(shape))
         jax.eval_shape(lambda key: core.init(*settings, key), jax.random.key(0))
 
@@ -84,7 +92,7 @@ def _check_seed(experiment: "Experiment") -> None:
 def _check_needs(experiment: "Experiment") -> None:
     model, loss = experiment.model, experiment.loss
     detectors = () if experiment.detector is None else (experiment.detector,)
-    for part in (*model.parts, *loss.terms.values(), *detectors):
+    for part in (*model.parts, loss.relaxation, *loss.terms.values(), *detectors):
         require(part, model, loss)
 
 
@@ -99,12 +107,36 @@ def _check_batch(experiment: "Experiment", dataset: Dataset) -> None:
 def _check_norm(experiment: "Experiment", dataset: Dataset) -> None:
     if experiment.batch_size > 1:
         return
-    for part in experiment.model.parts:
+    for part in core.parts_within(experiment.model):
         if getattr(part, "norm", "none") == "batch":
             raise InputError(
                 f"batch_size is 1, but {type(part).__name__} normalises each batch by its own mean and variance, which "
                 "of one example leave nothing: choose larger batches, or norm layer"
             )
+
+
+def _check_counts(experiment: "Experiment", dataset: Dataset) -> None:
+    """Checks that data are counts where the likelihood or the preprocessing takes them as such."""
+    likelihood, preprocess = experiment.loss.likelihood, experiment.data.preprocess
+    if not (likelihood.counts or preprocess.counts):
+        return
+    needs = f"{type(likelihood if likelihood.counts else preprocess).__name__} needs counts, whole numbers from 0 on"
+    if not preprocess.counts:
+        raise InputError(f"{needs}, as they are: give --data.preprocess counts in place of {type(preprocess).__name__}")
+    for part in _parts(dataset):
+        seen = 0
+        for few in chunks(part.x if part.y is None else part.y):
+            if few.dtype == np.uint8:
+                raise InputError(f"{needs}, but {dataset.name} keeps uint8, grey levels: pack it again from int32")
+            bad = (few < 0) | (few != np.rint(few))
+            if bad.any():
+                row, *place = np.argwhere(bad)[0].tolist()
+                raise InputError(
+                    f"{needs}, but {dataset.name} has {few[(row, *place)]:g} in example {seen + row}: give counts as "
+                    "they were counted (in .h5ad maybe a layer: --data.array NAME), or use --loss.likelihood gaussian "
+                    "and --data.preprocess standardise"
+                )
+            seen += len(few)
 
 
 def _check_support(experiment: "Experiment", dataset: Dataset) -> None:

@@ -1,3 +1,9 @@
+from .adversarial import (
+    AdversarialCorrelation as AdversarialCorrelation,
+    AdversarialPrior as AdversarialPrior,
+    PermutationCritic as PermutationCritic,
+    PriorCritic as PriorCritic,
+)
 from .aggregate import (
     DimensionwiseKL as DimensionwiseKL,
     KLPart as KLPart,
@@ -27,6 +33,11 @@ from .corruption import (
     GaussianNoise as GaussianNoise,
     Masking as Masking,
     SaltAndPepper as SaltAndPepper,
+)
+from .counts import (
+    CountLikelihood as CountLikelihood,
+    NegativeBinomial as NegativeBinomial,
+    Poisson as Poisson,
 )
 from .dictionary import (
     AuxK as AuxK,
@@ -87,8 +98,21 @@ from .regularised import (
     CodeL2 as CodeL2,
     DecoderJacobian as DecoderJacobian,
 )
+from .relaxation import (
+    Exact as Exact,
+    GumbelSoftmax as GumbelSoftmax,
+    Relaxation as Relaxation,
+)
 from .robust import (
     Cauchy as Cauchy,
+)
+from .similarity import (
+    MultiscaleSSIM as MultiscaleSSIM,
+    least_side as least_side,
+    ms_ssim as ms_ssim,
+)
+from .sliced import (
+    SlicedWasserstein as SlicedWasserstein,
 )
 from .sparsity import (
     L0 as L0,

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from aejax.core import Examples, configurable, static
 from aejax.losses.likelihoods import Likelihood, flat, softplus
-from aejax.models import positive_scale
+from aejax.models import positive_scale, traits
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,8 @@ class DiscretisedLogistic(Levels):
     Salimans et al. 2017 (PixelCNN++), equation 2, with one component: the lowest level takes all mass below it, the
     highest all mass above it.
     """
+
+    meets = (traits.DISPERSION,)
 
     def raw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Returns the shape of the decoder's output, `(*shape, 2)`."""

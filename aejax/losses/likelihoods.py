@@ -24,6 +24,8 @@ class Likelihood(Part):
 
     support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     """The closed interval that holds every value of the data."""
+    counts: ClassVar[bool] = False
+    """Whether every value is a count: a whole number from 0 on, in its own unit."""
 
     @property
     def levels(self) -> int | None:
@@ -164,7 +166,7 @@ class SigmoidGaussian(Gaussian):
 class GaussianLearnedScale(Likelihood):
     """Takes raw output as a mean and, through a softplus, a standard deviation for every value, on a last axis of 2."""
 
-    meets = (traits.CENTRED,)
+    meets = (traits.CENTRED, traits.DISPERSION)
     minimum: float = positive(default=1e-3)
     """Added to every standard deviation: without it the likelihood of a constant pixel has no upper bound."""
 

@@ -21,6 +21,7 @@ from .catalog import (
 )
 from .denoising import (
     SSIM_WINDOW as SSIM_WINDOW,
+    ms_ssim_of as ms_ssim_of,
     psnr_db as psnr_db,
     ssim as ssim,
     value_range as value_range,
@@ -53,6 +54,7 @@ from .disentanglement import (
     known_shares as known_shares,
     mig as mig,
     sap as sap,
+    udr as udr,
 )
 from .generation import (
     FeatureMatrix as FeatureMatrix,

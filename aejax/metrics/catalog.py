@@ -22,7 +22,7 @@ Better = Literal["lower", "higher"]
 
 ANY, PRIOR = "any model", "models with a prior whose posterior has a density"
 IMAGES, NO_IMAGES = "images", "examples that are not images"
-CODEBOOK, SPARSE = "models with a codebook", "models of sparse codes"
+CODEBOOK, SPARSE = "models of discrete codes", "models of sparse codes"
 FACTORS = "data whose factors are known, of which two vary"
 LABELS = "data with classes"
 DICTIONARY = "dictionaries of data whose features are known"
@@ -89,6 +89,8 @@ _METRICS = [
     Metric("{images}_at_{level}x_ssim", "1", "higher", "structural similarity over windows of 11 pixels within the "
            "image", "denoising models of images, of 11 pixels a side or more", "Wang et al. 2004, equation 13",
            fixed_by=("loss.corruption",)),
+    Metric("{images}_at_{level}x_ms_ssim", "1", "higher", "structural similarity on five scales", "denoising models of "
+           "images, of 176 pixels a side or more", "Wang et al. 2003, equation 7", fixed_by=("loss.corruption",)),
     Metric("{images}_at_{level}x_squared_error", "squared units of the data", "lower", "squared error to the clean "
            "example, summed over its values", "denoising models", fixed_by=("loss.corruption",)),
     Metric("negative_elbo_nats", "nats", "lower", "negative evidence lower bound: distortion plus rate, each of weight "
@@ -147,6 +149,8 @@ _METRICS = [
     Metric("index_bits", "bits an example", "lower", "length of an example's indices, all of one length", CODEBOOK),
     Metric("index_entropy_bits", "bits an example", None, "least length of an example's indices, where slots are coded "
            "one by one", CODEBOOK),
+    Metric("code_prior_bits", "bits an example", "lower", "length of an example's indices, coded by a prior that was "
+           "fitted to them: each given those before it", "discrete codes with a prior that `aejax prior` has fitted"),
     Metric("mig", "share", "higher", "mutual information gap: by how much the latent that knows most of a factor leads "
            "the second, as a share of the factor's entropy", FACTORS, "Chen et al. 2018, equation 6"),
     Metric("sap", "share", "higher", "separated attribute predictability: by how much the latent that predicts a "

@@ -1,16 +1,19 @@
-"""Measures how far denoised or corrupted examples are from clean ones: PSNR and SSIM."""
+"""Measures how far denoised or corrupted examples are from clean ones: PSNR, SSIM and MS-SSIM."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from scipy.ndimage import gaussian_filter
 
 from aejax.core import InputError
+from aejax.losses import ms_ssim
 
 SSIM_WINDOW = 11
 """Number of pixels on a side of SSIM's window: no SSIM is defined for images with a shorter side."""
 
-_AT_ONCE = 1000
-"""Number of images whose windows are in memory at a time."""
+_AT_ONCE, _FEW = 1000, 64
+"""Number of images whose windows are in memory at a time, and of those that have five scales."""
 
 
 def value_range(x: Float[np.ndarray, "n *shape"]) -> tuple[float, float]:
@@ -77,3 +80,24 @@ def _ssim_each(
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     likeness = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     return (likeness / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))).mean(axis=(1, 2, 3))
+
+
+def ms_ssim_of(x: Float[np.ndarray, "n h w c"], clean: Float[np.ndarray, "n h w c"], data_range: float = 1.0) -> float:
+    """Returns the structural similarity of images on five scales, the mean over examples: see `losses.ms_ssim`.
+
+    Args:
+        x: the images to measure.
+        clean: the clean ones.
+        data_range: the difference between the greatest and the least value that the data can have.
+
+    Raises:
+        InputError: for images with a side below 176 pixels.
+    """
+    chunks = (slice(start, start + _FEW) for start in range(0, len(x), _FEW))
+    each = [_on_scales(jnp.asarray(x[few]), jnp.asarray(clean[few]), data_range) for few in chunks]
+    return float(np.concatenate(each).mean())
+
+
+@jax.jit
+def _on_scales(x: Array, clean: Array, data_range: Array) -> Array:
+    return ms_ssim(x.astype(jnp.float32), clean.astype(jnp.float32), data_range)

@@ -7,10 +7,10 @@ given ones, and codes are standardised, so that no score depends on the order, s
 randomness has a fixed seed. Scikit-learn is imported where it is used: it takes seconds, and few runs measure this.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from aejax.core import InputError
 
@@ -31,6 +31,42 @@ Codes = Float[np.ndarray, "n latents"]
 
 Values = Int[np.ndarray, "n factors"]
 """The type of the factors' values, each counted from 0."""
+
+
+def udr(codes: Sequence[Codes], informative: Sequence[Bool[np.ndarray, " latents"]]) -> Float[np.ndarray, " models"]:
+    """Returns the unsupervised disentanglement ranking (UDR) of models that differ in their seeds alone, from 0 to 1.
+
+    It needs no labels: a model scores high where most others have found the same latents, up to their order and signs.
+    Duan et al. 2020, equation 3, by rank correlations: what a pair of models scores is the mean over the latents of
+    both, and a model's score is the median over its pairs.
+
+    Args:
+        codes: of each model, the codes of the same examples.
+        informative: which latents of each are informative, the only ones that count.
+
+    Raises:
+        InputError: for fewer than two models, and for codes of different examples.
+    """
+    from scipy.stats import rankdata
+
+    if len(codes) < 2 or len({len(each) for each in codes}) > 1:
+        raise InputError(
+            f"UDR compares the codes of two models or more of the same examples, and was given {len(codes)} models, of "
+            f"{', '.join(str(len(each)) for each in codes)} examples: give the same part to all"
+        )
+    ranks = []
+    for each, chosen in zip(codes, informative, strict=True):
+        rank = rankdata(each[:, chosen], axis=0) - (len(each) + 1) / 2
+        ranks.append(rank / np.maximum(np.linalg.norm(rank, axis=0, keepdims=True), 1e-12))
+
+    def alike(a: np.ndarray, b: np.ndarray) -> float:
+        if not a.shape[1] or not b.shape[1]:
+            return 0.0
+        related = np.abs(a.T @ b)
+        parts = [np.square(related.max(axis=axis)) / np.maximum(related.sum(axis=axis), 1e-12) for axis in (0, 1)]
+        return float(np.concatenate(parts).mean())
+
+    return np.array([np.median([alike(a, b) for b in ranks if b is not a]) for a in ranks])
 
 
 def known_shares(codes: Codes, factors: Values) -> Float[np.ndarray, "latents factors"]:

@@ -8,6 +8,11 @@ from .autoencoder import (
     Posterior as Posterior,
     Prior as Prior,
 )
+from .categorical import (
+    CategoricalLatent as CategoricalLatent,
+    OneHotCategorical as OneHotCategorical,
+    UniformPrior as UniformPrior,
+)
 from .chosen import (
     Active as Active,
     Chosen as Chosen,
@@ -17,6 +22,9 @@ from .chosen import (
 from .classifier import (
     Classifier as Classifier,
 )
+from .code_prior import (
+    CodePrior as CodePrior,
+)
 from .conditional import (
     ConditionalAutoencoder as ConditionalAutoencoder,
 )
@@ -24,13 +32,30 @@ from .conv import (
     ConvDecoder as ConvDecoder,
     ConvEncoder as ConvEncoder,
 )
+from .counts import (
+    LogCounts as LogCounts,
+    SharedDispersion as SharedDispersion,
+)
+from .critics import (
+    CodeCritic as CodeCritic,
+    Critic as Critic,
+    NoCritic as NoCritic,
+)
 from .dictionary import (
     Dictionary as Dictionary,
 )
+from .discrete import (
+    Discrete as Discrete,
+    DiscreteLatent as DiscreteLatent,
+)
 from .distributions import (
+    LOG_2_PI as LOG_2_PI,
     Normal as Normal,
     Point as Point,
     normal_log_density as normal_log_density,
+)
+from .finite import (
+    FiniteScalarQuantised as FiniteScalarQuantised,
 )
 from .flow_latents import (
     IAFLatent as IAFLatent,

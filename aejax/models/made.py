@@ -4,8 +4,8 @@ Germain et al. 2015 (MADE: masked autoencoder for distribution estimation). What
 uses them: logits of the next value, or the shift and scale of a flow.
 """
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -85,17 +85,45 @@ class MADE(nn.Module):
             InputError: where `order` does not name every dimension once.
         """
         *batch, size, features = x.shape
+        *below, last = self.masks(size, features, context is not None)
+        seen = x.reshape(*batch, size * features)
+        for width, mask in zip(self.hidden, below, strict=True):
+            seen = activation(self.activation)(MaskedDense(width)(seen, mask, context))
+        made = MaskedDense(size * self.outputs, self.start, name="out")(seen, last, context)
+        return made.reshape(*batch, size, self.outputs)
+
+    @nn.nowrap
+    def masks(self, size: int, features: int, conditional: bool = False) -> list[Float[Array, "inputs outputs"]]:
+        """Returns the mask of each layer, the outputs' last.
+
+        Args:
+            size: the number of dimensions.
+            features: the number of features of each.
+            conditional: whether there is a context, so that hidden units may see no dimension.
+
+        Raises:
+            InputError: where `order` does not name every dimension once.
+        """
         before = np.empty(size, int)
         before[list(self.turns(size))] = np.arange(size)
-        seen, below = x.reshape(*batch, size * features), np.repeat(before + 1, features)
-        least = 0 if context is not None or size == 1 else 1
-        for width in self.hidden:
-            degrees = np.round(np.linspace(least, size - 1, width)).astype(int)
-            seen = activation(self.activation)(MaskedDense(width)(seen, _mask(below, degrees), context))
-            below = degrees
-        last = MaskedDense(size * self.outputs, self.start, name="out")
-        made = last(seen, _mask(below, np.repeat(before, self.outputs)), context)
-        return made.reshape(*batch, size, self.outputs)
+        degrees = [np.repeat(before + 1, features)]
+        least = 0 if conditional or size == 1 else 1
+        degrees += [np.round(np.linspace(least, size - 1, width)).astype(int) for width in self.hidden]
+        above = [*degrees[1:], np.repeat(before, self.outputs)]
+        return [_mask(low, high) for low, high in zip(degrees, above, strict=True)]
+
+    @nn.nowrap
+    def layers(self, params: Mapping[str, Any], size: int, features: int) -> list[tuple[Array, Array]]:
+        """Returns the masked kernel and the bias of each layer of a network without a context, the outputs' last.
+
+        Args:
+            params: the network's parameters.
+            size: the number of dimensions.
+            features: the number of features of each.
+        """
+        held = [params[name] for name in (*(f"MaskedDense_{number}" for number in range(len(self.hidden))), "out")]
+        masks = self.masks(size, features)
+        return [(layer["kernel"] * mask, layer["bias"]) for layer, mask in zip(held, masks, strict=True)]
 
     @nn.nowrap
     def turns(self, size: int) -> tuple[int, ...]:

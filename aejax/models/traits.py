@@ -103,6 +103,12 @@ EVALUABLE = Trait(
 
 NORMAL = Trait("a posterior whose dimensions are independent normals", "model.latent", "use GaussianLatent")
 
+DISCRETE = Trait(
+    "codes that are told by indices", "model.latent", "use VectorQuantised, FiniteScalarQuantised or CategoricalLatent"
+)
+
+CATEGORICAL = Trait("categorical codes", "model.latent", "use CategoricalLatent")
+
 CODEBOOK = Trait("a codebook", "model.latent", "use VectorQuantised")
 
 LEARNED_CODEBOOK = Trait(
@@ -111,7 +117,17 @@ LEARNED_CODEBOOK = Trait(
     "leave the term out, or choose --model.latent.learning gradient",
 )
 
+UNIFORM = Trait("a prior over one-hot codes", "model", "use VariationalAutoencoder with the prior UniformPrior")
+
 STANDARD_NORMAL = Trait("a standard normal prior", "model.prior", "use StandardNormal")
+
+CRITIC = Trait("a critic of codes", "model.critic", "give it one (--model.critic code-critic)")
+
+CRITIC_LOSS = Trait(
+    "a term by which it learns",
+    "loss",
+    "add prior-critic or permutation-critic (--loss.terms.critic prior-critic)",
+)
 
 BITS = Trait("a likelihood of zeros and ones", "loss.likelihood", "use Bernoulli")
 
@@ -121,6 +137,20 @@ CENTRED = Trait(
     "raw output that stands for a given value",
     "loss.likelihood",
     "use gaussian or bernoulli, or a decoder whose bias starts at a constant (--model.decoder.start constant)",
+)
+
+RELAXATION = Trait(
+    "a relaxation, without which no gradient goes through the draws of its codes",
+    "loss",
+    "give one (--loss.relaxation gumbel-softmax)",
+)
+
+OF_EXAMPLE = Trait("means that also depend on the example", "loss.likelihood", "use negative-binomial or poisson")
+
+DISPERSION = Trait(
+    "a last raw parameter that is each value's dispersion",
+    "loss.likelihood",
+    "use negative-binomial or gaussian-learned-scale, or the decoder that it wraps",
 )
 
 RATE = Trait(

@@ -1,7 +1,7 @@
 from .compression import (
     compress as compress,
     decompress as decompress,
-    has_codebook as has_codebook,
+    is_discrete as is_discrete,
 )
 from .dictionary_files import (
     read_dictionary as read_dictionary,
@@ -13,6 +13,11 @@ from .frozen import (
 )
 from .history import (
     History as History,
+)
+from .index_prior import (
+    IndexPrior as IndexPrior,
+    draw_independent as draw_independent,
+    write_code_prior as write_code_prior,
 )
 from .loading import (
     load as load,

@@ -40,13 +40,15 @@ from aejax.metrics import (
     Reference,
     Score,
     as_scores,
+    code_indices,
     is_mass,
     per_value,
 )
-from aejax.models import traits
+from aejax.models import CodePrior, traits
 from aejax.runs import Run
 from aejax.trained import _html, codes, exploring, export, programs, saving
 from aejax.trained.history import History
+from aejax.trained.index_prior import IndexPrior, draw_independent
 from aejax.trained.samplers import FittedSampler, Mixture, Sampler
 
 log = logging.getLogger("aejax")
@@ -80,6 +82,8 @@ class Trained:
     """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
     given: Experiment | None = None
     """The experiment before it was resolved, which files say; None where that is not known."""
+    code_prior: IndexPrior | None = None
+    """What the indices of its codes are drawn from and coded by, fitted after training: see `fit_code_prior`."""
     sampler: FittedSampler | None = None
     """What codes are drawn from in place of the prior, fitted to codes after training: see `fit_sampler`."""
 
@@ -109,6 +113,8 @@ class Trained:
     @property
     def draws_from(self) -> str | None:
         """What `draw_codes` draws from, in words: its sampler, or else the model's prior; None: nothing is there."""
+        if self.code_prior is not None:
+            return "the prior that was fitted to the indices of codes"
         if self.sampler is not None:
             return self.sampler.sampler.told
         return None if self.experiment.model.prior is None else "the prior"
@@ -162,7 +168,8 @@ class Trained:
 
     def reconstruct(self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None) -> Float[np.ndarray, "n *shape"]:
         """Encodes each example and decodes it again. Labels and errors are those of `encode`."""
-        if traits.READS_INPUT not in self.experiment.model.meets:
+        met = {*self.experiment.model.meets, *self.experiment.loss.likelihood.meets}
+        if not met & {traits.READS_INPUT, traits.OF_EXAMPLE}:
             return self.decode(self.encode(x, label), label)
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         function = partial(programs.reconstruct, self.experiment.model, self.used.variables, likelihood, preprocess)
@@ -171,6 +178,10 @@ class Trained:
     def draw_codes(self, n: int, *, like: Any = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
         """Draws codes from the sampler, where one was fitted, or else from the model's prior.
 
+        Codes that are told by indices come from the prior that `fit_code_prior` has fitted. Of a model without any
+        prior, and with training examples, the indices are drawn independently, each as often as examples have it, which
+        a warning says.
+
         Args:
             n: the number of codes.
             like: training examples, as `Examples` or an array, from whose aggregate posterior the codes are drawn
@@ -178,10 +189,14 @@ class Trained:
             seed: the seed of the draws.
 
         Raises:
-            InputError: for a model with neither, where there are no such examples.
+            InputError: for a model with neither, where there are no such examples, which for codes that are told by
+                indices are those that it was trained on.
         """
         if n < 1:
             raise InputError(f"{n} samples were asked for: ask for 1 or more")
+        discrete = traits.DISCRETE in self.experiment.model.meets
+        if discrete and (like is not None or self.code_prior is not None or self.needs_examples_to_sample):
+            return self.restore(self._draw_indices(n, like, seed))
         if like is not None:
             return self._fitted(Mixture(), like, seed).draw(n, seed)
         if self.sampler is not None:
@@ -195,6 +210,62 @@ class Trained:
             )
         key = derive(jax.random.key(seed), Stream.CODES)
         return np.asarray(programs.draw_codes(model, self.used.variables, n, key))
+
+    def fit_code_prior(
+        self, like: Any = None, *, hidden: tuple[int, ...] = (512,), epochs: int = 20, seed: int = 0
+    ) -> "Trained":
+        """Fits a prior to the indices of training examples, p(k_1) p(k_2 | k_1) ...: see `models.CodePrior`.
+
+        The model that is returned draws its codes from it, and `compress` codes indices by it.
+
+        Args:
+            like: the training examples, as `Examples` or an array; None: those that the model was trained on.
+            hidden: the widths of the prior's hidden layers.
+            epochs: the number of passes over the examples.
+            seed: the seed of its first parameters and of the order.
+
+        Raises:
+            InputError: for a model whose codes are not told by indices, and where the data are not there.
+        """
+        latent = self.experiment.model.latent
+        if traits.DISCRETE not in latent.meets:
+            raise InputError(
+                f"the codes of {self.experiment.name} are not told by indices, of which this is a prior: train a model "
+                "of discrete codes, as vq-vae-mnist"
+            )
+        if not hidden or min(hidden) < 1:
+            raise InputError(f"the prior's hidden layers are {hidden}: give at least one, of at least one unit")
+        prior = CodePrior(latent.codes, latent.books, hidden=hidden)
+        fitted = IndexPrior.fit(self._indices(like), prior, epochs=epochs, seed=seed)
+        return dataclasses.replace(self, code_prior=fitted)
+
+    def restore(self, index: Int[np.ndarray, "n positions"]) -> Float[np.ndarray, "n latent"]:
+        """Returns the codes that indices tell, of a model whose codes are told by them."""
+        own = {name: held["latent"] for name, held in self.used.variables.items() if "latent" in held}
+        return np.asarray(self.experiment.model.latent.restore(own, jnp.asarray(index)))
+
+    @property
+    def needs_examples_to_sample(self) -> bool:
+        """Whether codes are drawn as often as training examples have their indices, as there is no prior over them."""
+        model = self.experiment.model
+        return traits.DISCRETE in model.meets and model.prior is None and self.code_prior is None
+
+    def _indices(self, like: Any) -> Int[np.ndarray, "n positions"]:
+        """Returns the indices of examples, of those that it was trained on where none are given."""
+        if like is None:
+            like = load_again(self.experiment.data, self.data, remedy="give like=").train
+        like = self._examples(like).read()
+        return self.apply(code_indices, like.x, like.label)
+
+    def _draw_indices(self, n: int, like: Any, seed: int) -> Int[np.ndarray, "n positions"]:
+        """Draws the indices of codes from the prior over them, or independently, which a warning says."""
+        if like is None and self.code_prior is not None:
+            return self.code_prior.draw(n, seed)
+        log.warning(
+            "the indices of codes are drawn independently of each other, as often as training examples have them: "
+            "fit_code_prior (aejax prior RUN) fits a prior that knows how they go together"
+        )
+        return draw_independent(self._indices(like), n, seed)
 
     def fit_sampler(self, sampler: Sampler | None = None, *, like: Any = None, seed: int = 0) -> "Trained":
         """Fits a sampler to codes of training examples, from which the model that is returned generates.
@@ -212,9 +283,14 @@ class Trained:
             The model with this sampler: `dataclasses.replace(trained, sampler=None)` draws from the prior again.
 
         Raises:
-            InputError: for codes that are not finite, and where the data are not there.
+            InputError: for codes that are told by indices or are not finite, and where the data are not there.
         """
         self.require_of_codes()
+        if traits.DISCRETE in self.experiment.model.meets:
+            raise InputError(
+                f"the codes of {self.experiment.name} are told by indices, between which nothing lies: fit a prior to "
+                "these (fit_code_prior in Python, aejax prior RUN)"
+            )
         if like is None:
             like = load_again(self.experiment.data, self.data, remedy="give like=").train
         return dataclasses.replace(self, sampler=self._fitted(sampler or Mixture(), like, seed))
@@ -569,7 +645,13 @@ class Trained:
                 + _of_one(given, self.shape, "x")
             )
         noisy = not self.experiment.loss.corruption.clean
-        x = as_stored(x) if self.data is None else in_units(x, self.data, noisy)
+        counts = self.preprocess.counts
+        x = as_stored(x) if self.data is None else in_units(x, self.data, noisy, counts)
+        if counts and not noisy and (x != np.rint(x)).any():
+            raise InputError(
+                "the examples have values between whole numbers, but this model was trained on counts: give counts as "
+                "they were counted"
+            )
         low, high = self._bounds() if not noisy else (-np.inf, np.inf)  # noise may go anywhere
         if x.dtype != np.uint8 and (x.min() < low or x.max() > high):
             raise InputError(

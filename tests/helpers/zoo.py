@@ -31,7 +31,7 @@ KINDS = list({kind(name): name for name in reversed(ENTRIES)}.values())[::-1]
 
 def shape_of(name):
     """The shape of one example of the data that a registered experiment trains on."""
-    shapes = {"wbc": (30,), "synthetic-dictionary": (64,), "sprites": (32, 32, 1)}
+    shapes = {"wbc": (30,), "synthetic-dictionary": (64,), "sprites": (32, 32, 1), "synthetic-counts": (100,)}
     return shapes.get(aejax.get(name).data.name, (28, 28, 1))
 
 

@@ -9,13 +9,15 @@ import pytest
 
 from aejax import core
 from aejax.core import Adam, Examples, InputError, as_arrays, known_subclasses
-from aejax.losses import DIP, Bernoulli, Loss, Term
+from aejax.losses import DIP, Bernoulli, Loss, MultiscaleSSIM, Term
 from aejax.models import (
     Autoencoder,
     BatchTopK,
+    CategoricalLatent,
     ConditionalAutoencoder,
     Dictionary,
     ExactTopK,
+    FiniteScalarQuantised,
     Gated,
     GaussianLatent,
     HierarchicalLatent,
@@ -56,6 +58,8 @@ LATENTS = {
     "maps": SpatialWinnerTakeAll(8, 2),
     "averages": VectorQuantised(2, 2, 4),
     "gradient": VectorQuantised(2, 2, 4, learning="gradient"),
+    "finite": FiniteScalarQuantised(2, (3, 2)),
+    "categorical": CategoricalLatent(2, 3),
     "rectified": Rectified(6),
     "exact-top-k": ExactTopK(6, 2),
     "batch-top-k": BatchTopK(6, 2),
@@ -65,7 +69,8 @@ LATENTS = {
 UNITS = {name for name, latent in LATENTS.items() if isinstance(latent, Units)}
 FLOWS = ("planar", "iaf")
 """Latents of which one is tried, with a prior: to terms they are as `layers`, but for one bound."""
-TERMS = {cls.__name__: cls() for cls in known_subclasses(Term)} | {"DIP II": DIP(kind="II")}
+TERMS = {cls.__name__: cls() for cls in known_subclasses(Term) if cls is not MultiscaleSSIM}  # which is of images
+TERMS |= {"DIP II": DIP(kind="II")}
 WEIGHTED = ("ImportanceWeighted", "CombinedImportanceWeighted", "PartiallyImportanceWeighted", "DoublyReparameterised")
 RATES = ("KL", "Capacity", *WEIGHTED)
 SINGLE = ("FreeBits", "MutualInformation", "TotalCorrelation", "DimensionwiseKL")
@@ -74,8 +79,8 @@ NEEDED = {
     "Commitment": {"averages", "gradient"},
     "Codebook": {"gradient"},
     "DIP II": {"normal"},
-    **{name: {"normal", "layers", "planar", "iaf"} for name in RATES},
-    "DoublyReparameterised": {"normal", "layers"},
+    **{name: {"normal", "layers", "planar", "iaf", "categorical"} for name in RATES},
+    "DoublyReparameterised": {"normal", "layers", "categorical"},
     **{name: {"normal"} for name in SINGLE},
     **{name: set() for name in ("ContractiveLayer", "FreeEnergy", "ContrastiveDivergence")},
     **dict.fromkeys(("AuxK", "DeadPreActivation", "Matryoshka", "TanhL0"), UNITS),
@@ -87,7 +92,7 @@ ROWS = ("AuxK", "Matryoshka", "GateDecoding")
 
 
 def accepted(term, latent, kind):
-    prior = kind in ("variational", "conditional") or term not in (*RATES, *SINGLE, "MMD")
+    prior = kind in ("variational", "conditional") or term not in (*RATES, *SINGLE, "MMD", "SlicedWasserstein")
     rows = kind == "dictionary" or term not in ROWS
     return prior and rows and latent in NEEDED.get(term, LATENTS)
 

@@ -7,12 +7,13 @@ from scipy import stats
 from scipy.special import expit, log_expit
 
 from aejax.core import as_arrays, unseen
-from aejax.losses import Bernoulli, Gaussian, SigmoidGaussian
+from aejax.losses import Bernoulli, Gaussian, NegativeBinomial, Poisson, SigmoidGaussian
 from aejax.losses.likelihoods import GaussianLearnedScale, softplus
 
 pytestmark = pytest.mark.usefixtures("strict")
 SHAPES = [(), (5,), (4, 4, 1), (2, 3, 2, 2)]
-LIKELIHOODS = [Bernoulli(), Gaussian(0.5), SigmoidGaussian(0.5), GaussianLearnedScale(0.1)]
+OF_NUMBERS = [Bernoulli(), Gaussian(0.5), SigmoidGaussian(0.5), GaussianLearnedScale(0.1)]
+LIKELIHOODS = [*OF_NUMBERS, Poisson(), NegativeBinomial(zero_inflated=True)]
 key = jax.random.key(0)
 
 
@@ -152,7 +153,7 @@ def test_raw_shape_is_the_shape_that_log_prob_mean_and_sample_take(likelihood, s
         assert (made.shape, made.dtype) == (x.shape, x.dtype)
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("likelihood", OF_NUMBERS)
 def test_samples_have_the_likelihood_s_mean(likelihood):
     _, raw = drawn(likelihood, (6,), batch=1)
     draws = np.asarray(sample(likelihood, np.broadcast_to(raw, (20_000, *raw.shape[1:]))))

@@ -97,9 +97,21 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "a VQ-VAE: 7 x 7 codes, each one of 256, in place of an image",
         "aejax.experiment.zoo.vae:vector_quantised",
     ),
+    "fsq-mnist": (
+        "the same with codes of 8 x 6 x 5 levels, which are not learned and cannot die",
+        "aejax.experiment.zoo.vae:finite_scalar_quantised",
+    ),
+    "categorical-mnist": (
+        "20 categorical variables of 10 values each, by the Gumbel-softmax relaxation, on binary pixels",
+        "aejax.experiment.zoo.vae:categorical",
+    ),
     "vae-tabular": (
         "the density of a table of numbers: a normal distribution of each column, of learned width, given a code of 8",
         "aejax.experiment.zoo.vae:tabular",
+    ),
+    "vae-counts": (
+        "a table of counts: a negative binomial distribution of each, its mean a share of the row's total",
+        "aejax.experiment.zoo.vae:counts",
     ),
     "vae-sprites": ("a plain VAE on sprites, 1024-256-128-10 and back", "aejax.experiment.zoo.vae:sprites"),
     "beta-vae-sprites": (
