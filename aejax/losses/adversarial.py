@@ -5,6 +5,8 @@ that is fixed, what trains the critic sees codes that are. A critic's term adds 
 so that the total stays the first player's. `Optimizer.players` gives the critic an optimiser of its own.
 """
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,14 +14,14 @@ from jaxtyping import Array, Float
 
 from aejax.core import configurable
 from aejax.losses.terms import Forward, Term
-from aejax.models import traits
+from aejax.models import Trait, traits
 
 
 @configurable
 class CriticTerm(Term):
     """Trains the critic; the base of the terms that do."""
 
-    needs = (traits.CRITIC,)
+    needs: ClassVar[tuple[Trait, ...]] = (traits.CRITIC,)
     meets = (traits.CRITIC_LOSS,)
 
     def contribution(self, value: Float[Array, " batch"], forward: Forward) -> Float[Array, " batch"]:

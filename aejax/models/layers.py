@@ -33,7 +33,10 @@ glorot = nn.initializers.glorot_uniform()
 
 def activation(name: Hidden) -> Callable[[Float[Array, "*shape"]], Float[Array, "*out"]]:
     """Returns the activation of that name."""
-    own = {"linear": lambda x: x, "leaky_relu": functools.partial(nn.leaky_relu, negative_slope=0.2)}
+    own: dict[str, Callable[[Array], Array]] = {
+        "linear": lambda x: x,
+        "leaky_relu": functools.partial(nn.leaky_relu, negative_slope=0.2),
+    }
     return own[name] if name in own else getattr(nn, name)
 
 
