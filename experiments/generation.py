@@ -8,6 +8,10 @@ of 32 principal components. A regularised autoencoder (Ghosh et al. 2020) genera
 is fitted to its codes; a VAE of the same layers from its prior, from such a mixture, and from a second VAE of its codes
 (Dai & Wipf 2019). They publish, by FID of a convolutional network, RAE-L2 8.69 < VAE with mixture 17.66 < VAE with
 prior 19.21: of these numbers only the order can be compared.
+
+Found on all of MNIST after 5 epochs, one seed: the published order, 0.52 < 0.56 < 2.33, but the first two are nearly
+equal, and by the kernel distance and coverage the VAE with a mixture is as good or better. The second VAE is between
+(1.65). Training images have 0.04, a normal distribution in PCA's space 3.74.
 """
 
 import dataclasses
