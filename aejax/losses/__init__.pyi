@@ -1,3 +1,9 @@
+from .adversarial import (
+    AdversarialCorrelation as AdversarialCorrelation,
+    AdversarialPrior as AdversarialPrior,
+    PermutationCritic as PermutationCritic,
+    PriorCritic as PriorCritic,
+)
 from .aggregate import (
     DimensionwiseKL as DimensionwiseKL,
     KLPart as KLPart,

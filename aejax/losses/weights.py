@@ -1,6 +1,6 @@
 """Defines penalties on weights, which are the same for every example.
 
-Biases, and the scales and shifts of a normalisation, are not penalised.
+Biases, the scales and shifts of a normalisation, and a critic's weights are not penalised.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,8 @@ def _summed(
     forward: Forward, function: Callable[[Array], Array], of: Literal["model", "decoder"] = "model"
 ) -> Float[Array, " batch"]:
     params = forward.model.variables["params"]
-    weights = [leaf for leaf in jax.tree.leaves(params if of == "model" else params.get(of, {})) if leaf.ndim > 1]
+    own = {part: params[part] for part in params if (part != "critic" if of == "model" else part == of)}
+    weights = [leaf for leaf in jax.tree.leaves(own) if leaf.ndim > 1]
     if of != "model" and not weights:
         raise InputError(f"the {of} has no weights of its own to penalise: leave --loss.terms.TERM.of out")
     return jnp.full(len(forward.batch), sum(jnp.sum(function(leaf)) for leaf in weights))

@@ -36,6 +36,11 @@ from .counts import (
     LogCounts as LogCounts,
     SharedDispersion as SharedDispersion,
 )
+from .critics import (
+    CodeCritic as CodeCritic,
+    Critic as Critic,
+    NoCritic as NoCritic,
+)
 from .dictionary import (
     Dictionary as Dictionary,
 )

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from aejax.core import Examples, InputError, Trainable, known
 from aejax.models import traits
+from aejax.models.critics import Critic, NoCritic
 from aejax.models.layers import ParamPath
 from aejax.models.traits import Part, Trait
 
@@ -151,6 +152,8 @@ class Autoencoder(Part, Trainable):
     """What encoder and decoder compute in. Parameters, latents, the decoder's output and losses are float32."""
     remat: bool = False
     """Whether the gradient computes the decoder again instead of keeping its activations: less memory, more time."""
+    critic: Critic = NoCritic()
+    """A second player, which judges codes: terms of the loss train it, and train the encoder by what it says."""
 
     @property
     def prior(self) -> Prior | None:
@@ -165,7 +168,7 @@ class Autoencoder(Part, Trainable):
     @property
     def parts(self) -> tuple[Part, ...]:
         """The parts that the model is made of."""
-        own = (self.encoder, self.latent, self.decoder)
+        own = (self.encoder, self.latent, self.decoder, self.critic)
         return own if self.prior is None else (*own, self.prior)
 
     @property

@@ -121,6 +121,14 @@ UNIFORM = Trait("a prior over one-hot codes", "model", "use VariationalAutoencod
 
 STANDARD_NORMAL = Trait("a standard normal prior", "model.prior", "use StandardNormal")
 
+CRITIC = Trait("a critic of codes", "model.critic", "give it one (--model.critic code-critic)")
+
+CRITIC_LOSS = Trait(
+    "a term by which it learns",
+    "loss",
+    "add prior-critic or permutation-critic (--loss.terms.critic prior-critic)",
+)
+
 BITS = Trait("a likelihood of zeros and ones", "loss.likelihood", "use Bernoulli")
 
 LINEAR = Trait("raw output that is the mean itself", "loss.likelihood", "use gaussian")
