@@ -169,7 +169,7 @@ class IndexPrior:
 
     @cached_property
     def _network(self) -> FixedPoint:
-        return FixedPoint(self.model, jax.device_get(self.params), self.positions)
+        return FixedPoint(self.model, self.params, self.positions)
 
     @property
     def _rows(self) -> int:

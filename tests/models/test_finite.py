@@ -45,6 +45,12 @@ def test_zero_is_a_code_and_every_code_has_an_index_of_its_own():
     np.testing.assert_array_equal(LATENT.restore({}, posterior.index), posterior.mean)
 
 
+def test_features_of_any_size_begin_with_many_codes():
+    """Were all of them rounded to 0, a decoder without biases would give no gradient, and nothing would be learned."""
+    posterior, _ = jax.jit(lambda: LATENT.init_with_output(KEY, jnp.asarray(0.01 * Z)))()
+    assert len(np.unique(posterior.index)) > 10
+
+
 def test_the_gradient_passes_straight_through_the_rounding():
     through, of_bounded = (
         jax.jit(jax.grad(lambda z, part=part: jnp.sum(jnp.arange(6.0)[None] * getattr(LATENT.apply(SAME, z), part))))(Z)
