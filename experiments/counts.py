@@ -207,7 +207,7 @@ def compare(name: str, dataset: Dataset, epochs: int | None = None) -> dict[str,
 
 def write(name: str, rows: Mapping[str, Mapping[str, float | str]]) -> None:
     """Adds rows of a table to the results, with what they were made with."""
-    result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    result = json.loads(RESULT.read_text()) if RESULT.exists() else {"name": RESULT.stem}
     result[name] = {**result.get(name, {}), **rows, "hardware": hardware(), "versions": versions()}
     RESULT.write_text(json_text(result, indent=2) + "\n")
 
