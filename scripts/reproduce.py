@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import json
 import math
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -29,22 +30,23 @@ from aejax.runs import commit, listing
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results"
 SAMPLES = 5000
-"""Number of importance samples of each example with which published likelihoods are estimated."""
+"""Number of importance samples of each example with which most published likelihoods are estimated."""
 
 
-def reproduce(name: str, folder: Path, samples: int = SAMPLES, seeds: int = 1) -> bool | None:
+def reproduce(name: str, folder: Path, samples: int | None = None, seeds: int = 1) -> bool | None:
     """Trains one experiment, and keeps its result.
 
     Args:
         name: the experiment.
         folder: the folder of the run directories.
-        samples: the number of importance samples of each example for a likelihood.
+        samples: the number of importance samples of each example for a likelihood; None: that of the figure.
         seeds: the number of seeds, from the experiment's own on. Of all but the first only the figure's metric is kept.
 
     Returns:
         Whether the figure is met; None where its metric was not measured with so many samples.
     """
     experiment = aejax.get(name)
+    samples = samples_of(experiment.expected.metric) if samples is None else samples
     begun = unfinished(experiment, folder)
     run = aejax.fit(experiment, folder=folder, resume=begun, samples=samples, show_progress=True).run
     assert run is not None
@@ -62,6 +64,12 @@ def reproduce(name: str, folder: Path, samples: int = SAMPLES, seeds: int = 1) -
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json_text(result, indent=2) + "\n")
     return result["met"]
+
+
+def samples_of(metric: str) -> int:
+    """Returns the number of importance samples that a metric's name says, or 5,000 where it says none."""
+    said = re.match(r"nll_(\d+)_", metric)
+    return SAMPLES if said is None else int(said[1])
 
 
 def unfinished(experiment: Experiment, folder: Path) -> Path | None:
@@ -104,7 +112,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="registered experiments; all of them by default")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the run directories")
-    parser.add_argument("--samples", type=int, default=SAMPLES, help="of each example for a likelihood")
+    parser.add_argument(
+        "--samples", type=int, help="of each example for a likelihood; by default those of the figure, or 5,000"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, whose mean is compared")
     parser.add_argument("--budget", type=parse_hours, metavar="3h", help="the time that all may take: see above")
     arguments = parser.parse_args()

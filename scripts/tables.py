@@ -5,6 +5,7 @@ python scripts/tables.py --check   exits with 1 where a page is not what the res
 """
 
 import json
+import math
 import statistics
 import sys
 from collections.abc import Callable
@@ -32,7 +33,10 @@ def entries() -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     machines = {}
-    for name, summary in _compared().items():
+    for name, summary in _with_figure().items():
+        if not _path(name).exists():
+            rows.append(_not_measured(name, summary))
+            continue
         result = _result(name)
         row = compared(result)
         time = f"{result['train_seconds']:.0f} s"
@@ -60,9 +64,24 @@ def best() -> str:
     return "\n".join(rows)
 
 
-def _compared() -> dict[str, str]:
+def _with_figure() -> dict[str, str]:
     """Returns the registered experiments that have a figure, with a line about each."""
     return {name: summary for name, summary in aejax.names().items() if aejax.get(name).expected}
+
+
+def _compared() -> dict[str, str]:
+    """Returns those of them that were trained in full, whose results are committed."""
+    return {name: summary for name, summary in _with_figure().items() if _path(name).exists()}
+
+
+def _not_measured(name: str, summary: str) -> str:
+    """Returns the row of an experiment that has not been trained in full yet."""
+    expected = aejax.get(name).expected
+    assert expected is not None
+    result = {"expected": {"metric": expected.metric, "tag": expected.tag}}
+    row = expected.compare([math.nan])
+    cells = [f"`{name}`", summary, _metric(result), *_figures(result, row), "not measured yet"]
+    return _row(*cells, f"{row['tolerance']:g}", "", "")
 
 
 def compared(result: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +94,11 @@ def compared(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _result(name: str) -> dict[str, Any]:
-    return json.loads((ROOT / "experiments" / "results" / f"{name}.json").read_text())
+    return json.loads(_path(name).read_text())
+
+
+def _path(name: str) -> Path:
+    return ROOT / "experiments" / "results" / f"{name}.json"
 
 
 def _row(*cells: str) -> str:
@@ -269,6 +292,22 @@ def _precision(result: dict[str, Any]) -> tuple[str, str]:
     )
 
 
+def _generation(result: dict[str, Any]) -> tuple[str, str]:
+    test, expected = result["test"], result["expected"]
+    features = expected["source"].split("features ")[1].split(",")[0]
+
+    def distances(*rows: str) -> str:
+        return ", ".join(f"{test[f'{row}_fd_{features}']:.2f}" for row in rows)
+
+    return (
+        f"Frechet distance (`fd_{features}`, no FID) of what is generated after {test['epochs']:.0f} epochs: RAE with "
+        f"mixture **{distances('rae_mixture')}**, VAE with mixture {distances('vae_mixture')}, with a second VAE "
+        f"{distances('vae_second_stage')}, with prior {distances('vae_prior')}",
+        f"floors: training images {distances('floor_train')}, a normal distribution in PCA-32 "
+        f"{distances('floor_normal_in_pca32')}",
+    )
+
+
 def _dictionaries(result: dict[str, Any]) -> tuple[str, str]:
     kind = result["activations"]
     ours, theirs = ({v: _mean(rows, "fvu") for v, rows in kind.get(who, {}).items()} for who in ("aejax", "saelens"))
@@ -327,6 +366,7 @@ STUDIES = {
     "k_sparse": _k_sparse,
     "dictionaries": _dictionaries,
     "disentanglement": _disentanglement,
+    "generation": _generation,
     "noise_level": _noise_level,
     "odds": _odds,
     "one_class_mnist": _one_class,

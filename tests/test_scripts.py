@@ -22,8 +22,11 @@ from tests.helpers.small import DATASET, EXPERIMENT
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
-MEASURED = [name for name in aejax.names() if aejax.get(name).expected is not None]
+FIGURES = [name for name in aejax.names() if aejax.get(name).expected is not None]
 """The entries that reproduce a published figure; which have none, `test_registry` says."""
+UNMEASURED = ("real-nvp-mnist", "maf-mnist", "mean-field-mnist", "iaf-mnist", "planar-mnist")
+"""Those that have not been trained in full yet, as their tables say; `scripts/reproduce.py` does it."""
+MEASURED = [name for name in FIGURES if name not in UNMEASURED]
 
 
 def script(name):
@@ -92,9 +95,11 @@ def test_the_tables_of_a_page_are_what_the_results_say(page):
 
 def test_bold_is_what_is_as_good_as_a_published_figure_and_nothing_else():
     tables = script("tables")
-    rows = [row.split("|") for row in tables.entries().splitlines() if row.startswith("| `")]
-    names = [name for name in aejax.names() if aejax.get(name).expected]
-    for name, row in zip(names, rows, strict=True):
+    every = [row.split("|") for row in tables.entries().splitlines() if row.startswith("| `")]
+    assert [row[1].strip(" `") for row in every] == FIGURES
+    assert tuple(row[1].strip(" `") for row in every if row[6].strip() == "not measured yet") == UNMEASURED
+    rows = [row for row in every if row[1].strip(" `") in MEASURED]
+    for name, row in zip(MEASURED, rows, strict=True):
         published, baseline, measured, _, reached = (cell.strip() for cell in row[4:9])
         test = json.loads((RESULTS / f"{name}.json").read_text())["test"]
         expected = aejax.get(name).expected
@@ -361,6 +366,11 @@ def test_a_dictionary_is_trained_in_turns_beside_its_peer(tmp_path, monkeypatch)
     first = final()
     epoch(4)
     assert final() < first < 1.2
+
+
+def test_a_likelihood_is_estimated_by_as_many_samples_as_its_figure_was():
+    samples_of = script("reproduce").samples_of
+    assert [samples_of(name) for name in ("nll_128_nats", "nll_5000_nats", "squared_error")] == [128, 5000, 5000]
 
 
 def test_with_a_budget_the_quickest_go_first_what_is_measured_is_left_out_and_the_rest_is_named(monkeypatch, capsys):

@@ -193,13 +193,13 @@ class CompressCommand:
         )
 
     def _quantizer(self, trained: Any) -> Any:
-        from aejax.trained import Quantizer, has_codebook
+        from aejax.trained import Quantizer, is_discrete
 
-        if not has_codebook(trained):
+        if not is_discrete(trained):
             train = own_data(trained, self.trained_on).train.within()
             return Quantizer.fit(trained.encode(train.x, train.label), 4 if self.bits is None else self.bits)
         if self.bits is not None:
-            raise InputError(f"the codes of {self.run} are a codebook's indices, which take no --bits: leave it out")
+            raise InputError(f"the codes of {self.run} are indices, which take no --bits: leave it out")
         return None
 
 

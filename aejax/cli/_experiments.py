@@ -134,20 +134,27 @@ class EvalCommand:
     samples: int = 50
     """Number of importance samples of each example for a variational model's likelihood: published figures take
     5000."""
+    generation: bool = False
+    """Also generate 10,000 examples, and measure how far they are from as many of the part (fd, kid, precision, recall,
+    density, coverage, c2st): in the features of a classifier that is trained once on the labels of the run's data, or
+    of PCA where they have none."""
 
     def __call__(self) -> None:
         """Prints the metrics as a table."""
-        from aejax.evaluation import report, suite
+        from aejax.evaluation import features_told, report, suite
 
         if self.samples < 1:
             raise InputError(f"--samples is {self.samples}: give at least 1")
         trained = load_run(self.run)
         given = examples(trained, self.data, self.split, None, self.labels, self.outlier, whole=False)
         part = given.examples.within()
-        metrics = suite.measure(trained, part, self.samples, of=given.examples)
+        own = own_data(trained, None).within() if self.generation else None
+        metrics = suite.measure(trained, part, self.samples, given.examples, own)
         if self.outlier or suite.flags_outliers(trained.experiment, self.data or ""):
             metrics |= suite.measure_detection(trained, part)
         report.show(trained, metrics, given.called, len(part), own=given.own)
+        if own is not None:
+            print(features_told(own))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Holds the commands that make new examples."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,9 +21,11 @@ class SampleCommand:
     """The file to write: .npy, or .png for a picture of the examples."""
     n: int = 64
     """Number of examples."""
-    source: Annotated[Literal["prior", "posterior"], tyro.conf.arg(name="from")] = "prior"
-    """Where codes are drawn from: the model's prior, or a mixture of Gaussians fitted to codes of its training examples
-    (for a model without a prior)."""
+    source: Annotated[Literal["sampler", "prior", "posterior"] | None, tyro.conf.arg(name="from")] = None
+    """Where codes are drawn from: what `aejax sampler` has fitted to the run's codes (or `aejax prior` to its indices),
+    the model's prior, or a mixture of Gaussians that is fitted to codes of its training examples now. By default the
+    sampler, or else the prior. Codes that are told by indices are drawn index by index where they have no prior, and
+    from posterior: each as often as training examples have it."""
     label: int | None = None
     """The class of all examples, for a conditional model; by default the classes in turn."""
     draw: bool = False
@@ -35,12 +37,87 @@ class SampleCommand:
 
     def __call__(self) -> None:
         """Writes the samples `[n, *shape]`, float32, or a picture of them in a grid."""
+        from aejax.trained import is_discrete
+
         _check_file(self.out)
         trained = load_run(self.run)
         _check_drawable(self.out, trained)
-        like = own_data(trained, self.trained_on).train if self.source == "posterior" else None
+        if self.source == "sampler" and trained.sampler is None and trained.code_prior is None:
+            raise InputError(f"{self.run} has no sampler for this step: fit one by aejax sampler {self.run}")
+        trained = replace(trained, sampler=None, code_prior=None) if self.source == "prior" else trained
+        from_examples = self.source == "posterior" or trained.needs_examples_to_sample
+        like = own_data(trained, self.trained_on).train if from_examples else None
         label = _classes(trained.experiment.model, self.n, self.label)
-        _write(self.out, trained, trained.sample(self.n, label, like=like, seed=self.seed, draw=self.draw), None)
+        drawn = trained.sample(self.n, label, like=like, seed=self.seed, draw=self.draw)
+        if like is None:
+            source = trained.draws_from
+        elif is_discrete(trained):
+            source = "independent indices, each as often as training examples have it"
+        else:
+            source = "a mixture fitted to codes of training examples"
+        print("codes drawn from", source)
+        _write(self.out, trained, drawn, None)
+
+
+@dataclass(frozen=True)
+class SamplerCommand:
+    """Fits what codes are drawn from to the codes of training examples, for a model with or without a prior.
+
+    `aejax sample`, figures and `aejax eval --generation` then draw from it, until the run is trained on.
+    """
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    kind: Literal["mixture", "vae", "maf"] = "mixture"
+    """What models the codes: a mixture of Gaussians, a second and small VAE, or a masked autoregressive flow."""
+    components: int = 10
+    """Number of Gaussians of a mixture."""
+    seed: int = 0
+    """Seed of the codes and of the fit."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
+
+    def __call__(self) -> None:
+        """Writes the sampler into the run's folder, and prints where."""
+        from aejax.trained import write_sampler
+        from aejax.trained.samplers import SAMPLERS
+
+        sampler = SAMPLERS[self.kind](**({"components": self.components} if self.kind == "mixture" else {}))
+        trained = load_run(self.run)
+        fitted = trained.fit_sampler(sampler, like=own_data(trained, self.trained_on).train, seed=self.seed)
+        path = write_sampler(trained.run.path, fitted.sampler, int(trained.state.step))
+        print(f"{path}: {fitted.draws_from}")
+
+
+@dataclass(frozen=True)
+class PriorCommand:
+    """Fits a prior to the codes of a run whose codes are told by indices: each given those before it.
+
+    `aejax sample` then draws codes from it, `aejax compress` codes indices by it, until the run is trained on.
+    """
+
+    run: Positional[Path]
+    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
+    hidden: tuple[int, ...] = (512,)
+    """Widths of the hidden layers of its masked network."""
+    epochs: int = 20
+    """Number of passes over the codes of the training part, of which a twentieth is held out to choose the best."""
+    seed: int = 0
+    """Seed of the fit."""
+    trained_on: str | None = None
+    """Where the data that the run was trained on lie now; by default where they lay then."""
+
+    def __call__(self) -> None:
+        """Writes the prior into the run's folder, and prints where, and the bits of a test example's indices by it."""
+        from aejax.evaluation import code_prior_metrics
+        from aejax.trained import write_code_prior
+
+        trained = load_run(self.run)
+        data = own_data(trained, self.trained_on)
+        trained = trained.fit_code_prior(data.train.within(), hidden=self.hidden, epochs=self.epochs, seed=self.seed)
+        path = write_code_prior(trained.run.path, trained.code_prior, int(trained.state.step))
+        bits = code_prior_metrics(trained, data.test.within())["code_prior_bits"]
+        print(f"{path}: {bits:.1f} bits for the indices of a test example")
 
 
 @dataclass(frozen=True)

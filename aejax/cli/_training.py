@@ -60,6 +60,8 @@ def train(arguments: list[str]) -> None:
         """Gigabytes: packed data whose training part is larger is streamed from disk through as much memory."""
         figures: bool = True
         """Draw the run's figures once it is trained."""
+        generation: bool = False
+        """Also generate 10,000 examples once it is trained, and measure how far they are from test: half a minute."""
         profile: bool = False
         """Leave a JAX profile of the first epochs in the run directory, and print where the time went."""
         on: Annotated[DevicesFlags, tyro.conf.arg(name="")] = field(default_factory=DevicesFlags)
@@ -83,6 +85,7 @@ def train(arguments: list[str]) -> None:
             buffer=options.buffer,
             show_progress=True,
             figures=options.figures,
+            generation=options.generation,
             name=options.name,
             tags=options.tag,
             note=options.note,

@@ -68,6 +68,7 @@ from .optimizers import (
     Constant as Constant,
     Cosine as Cosine,
     Optimizer as Optimizer,
+    Player as Player,
     Rate as Rate,
     RMSProp as RMSProp,
     Schedule as Schedule,

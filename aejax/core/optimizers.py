@@ -119,6 +119,19 @@ class Rate:
     """What the learning rate of these parameters is multiplied by; 0: they stay as they are."""
 
 
+@configurable
+class Player:
+    """Gives some parameters an optimiser of their own, as a second player's are, which another part of the loss trains.
+
+    It clips and accumulates their gradient, and decays their rate, by itself.
+    """
+
+    optimizer: "Optimizer" = field(default_factory=lambda: Adam(1e-4, b1=0.5, b2=0.9))
+    """The optimiser of these parameters; by default that of the critic of Kim & Mnih 2018, appendix B."""
+    pattern: str = static(default="^critic")
+    """A regular expression for the paths of these parameters; it need not match whole paths."""
+
+
 @pytree
 @dataclass(frozen=True)
 class Averaging:
@@ -150,13 +163,16 @@ class Optimizer:
     """The average of the parameters that is used outside training, in place of the latest ones."""
     rates: dict[str, Rate] = field(default_factory=dict, kw_only=True)
     """Learning rates of their own for some parameters, by names; where several match a parameter, all factors count."""
+    players: dict[str, Player] = field(default_factory=dict, kw_only=True)
+    """Optimisers of their own for some parameters, by names; where several match a parameter, the first has it."""
 
     def over(self, steps: int) -> Self:
-        """Returns the optimiser with the number of steps of the run as its horizon, unless it has one.
+        """Returns the optimiser, and those of its players, with the number of steps of the run as the horizon.
 
-        An optimiser that is made of others hands it on to each.
+        One that has a horizon keeps it.
         """
-        return self if self.horizon else replace(self, horizon=float(steps))
+        each = {name: replace(player, optimizer=player.optimizer.over(steps)) for name, player in self.players.items()}
+        return replace(self, horizon=self.horizon or float(steps), players=each)
 
     def learning_rates(self, steps: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Returns the learning rate of the step that follows each number of steps; `horizon` must be set."""
@@ -181,13 +197,20 @@ class Optimizer:
         clip = [] if self.clip_norm is None else [optax.clip_by_global_norm(self.clip_norm)]
         own = [_scale_by_rates(self.rates)] if self.rates else []
         recipe = optax.chain(*clip, self.rule(), optax.scale_by_learning_rate(learning_rate), *own)
-        return recipe if self.accumulate == 1 else optax.MultiSteps(recipe, self.accumulate).gradient_transformation()
+        if self.accumulate > 1:
+            recipe = optax.MultiSteps(recipe, self.accumulate).gradient_transformation()
+        if not self.players:
+            return recipe
+        others = {name: player.optimizer.transformation() for name, player in self.players.items()}
+        return optax.partition({"": recipe, **others}, self._players_of)
 
     def init(self, params: Any) -> Any:
         """Returns the optimiser's state before the first step.
 
-        Raises `InputError` where one of the `rates` matches no parameter.
+        Raises `InputError` where one of the `rates` or `players` matches no parameter, for a player without a name, and
+        for one whose optimiser averages parameters or has players of its own.
         """
+        self._check_players(params)
         opt_state = self.transformation().init(params)
         if not self.average.kept:
             return opt_state
@@ -219,6 +242,29 @@ class Optimizer:
         an axis of members; one without an optimiser's state has the average already.
         """
         return replace(state, params=state.opt_state.params) if self.average.kept and state.opt_state else state
+
+    def _players_of(self, params: Any) -> Any:
+        """Returns a tree of the name of each parameter's player; of the optimiser's own parameters, nothing."""
+
+        def player_of(path: Any, leaf: Any) -> str:
+            named = jax.tree_util.keystr(path, simple=True, separator=".")
+            return next((name for name, player in self.players.items() if _matches(player.pattern, named)), "")
+
+        return jax.tree_util.tree_map_with_path(player_of, params)
+
+    def _check_players(self, params: Any) -> None:
+        found = {*jax.tree.leaves(self._players_of(params))} if self.players else set()
+        for name, player in self.players.items():
+            if name not in found or not name:
+                paths = ", ".join(path for path, _ in named_leaves(params))
+                raise InputError(
+                    f"optimizer.players.{name}.pattern is {player.pattern!r}, which matches no parameter's path that "
+                    f"an earlier one leaves: there are {paths}"
+                )
+            if player.optimizer.players or player.optimizer.average.kept:
+                raise InputError(
+                    f"optimizer.players.{name}.optimizer has players or an average of its own: only optimizer has them"
+                )
 
     def _updates(self) -> Any:
         """Returns the number of updates of the whole run."""

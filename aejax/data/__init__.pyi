@@ -44,6 +44,7 @@ from .identity import (
     NO_RECORD as NO_RECORD,
     DataRecord as DataRecord,
     as_stored as as_stored,
+    fingerprint as fingerprint,
     in_units as in_units,
 )
 from .packing import (

@@ -1,3 +1,14 @@
+from ._feature_space import (
+    FeatureSpace as FeatureSpace,
+    feature_space as feature_space,
+    features_told as features_told,
+)
+from ._generation import (
+    compare_generated as compare_generated,
+)
+from ._quantised import (
+    code_prior_metrics as code_prior_metrics,
+)
 from .contexts import (
     Text as Text,
 )

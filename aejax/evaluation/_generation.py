@@ -1,61 +1,117 @@
-"""Draws what a model of images generates. Each example is the mean of its likelihood."""
+"""Draws what a model of images generates, and measures how far it is from real examples.
+
+Each generated example is the mean of its likelihood.
+"""
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from aejax.core import Examples
-from aejax.data import Dataset
+from aejax.core import Examples, InputError
+from aejax.data import Dataset, scaled
 from aejax.evaluation import _shown, figures
+from aejax.evaluation._feature_space import feature_space
 from aejax.experiment import Experiment
+from aejax.metrics import code_indices, generation_metrics
 from aejax.models import traits
-from aejax.trained import Trained, codes
+from aejax.trained import Trained, codes, draw_independent, samplers
 from aejax.trained.shown import shown_limits
 
 SAMPLES, PAIRS, STEPS, SIDE = 64, 5, 8, 20
 """Number of samples, of interpolated pairs, of steps between the two of a pair, and of images on the plane's side."""
 
 MOST = 5000
-"""Number of codes that lay out the plane."""
+"""Number of codes that lay out the plane, and of examples whose indices are counted."""
+
+COMPARED = 10_000
+"""Largest number of generated examples, and of real ones, that are compared."""
 
 
 def suits(experiment: Experiment) -> bool:
-    """Tells whether codes can be drawn: from a prior, or from a mixture fitted to dense codes of few dimensions."""
+    """Tells whether codes can be drawn: from a prior, by their indices, or from a mixture of few dense dimensions."""
     model = experiment.model
-    return model.prior is not None or (traits.DENSE in model.meets and model.latent.size <= codes.MOST_FULL)
+    few = traits.DENSE in model.meets and model.latent.size <= samplers.MOST_FULL
+    return model.prior is not None or traits.DISCRETE in model.meets or few
 
 
 def why_not(trained: Trained) -> str:
     """Says why a model of images whose codes could be drawn has no such figures; nothing where it has them."""
     model = trained.experiment.model
-    if suits(trained.experiment) or traits.DENSE not in model.meets or not figures.is_drawable(trained.shape):
+    if (
+        suits(trained.experiment)
+        or trained.sampler is not None
+        or traits.DENSE not in model.meets
+        or not figures.is_drawable(trained.shape)
+    ):
         return ""
     return (
-        f"samples, interpolations and traversals are drawn of codes of up to {codes.MOST_FULL} numbers, and this one "
-        f"has {model.latent.size}: `aejax sample --from posterior` and `aejax interpolate` draw them of any"
+        f"samples, interpolations and traversals are drawn of codes of up to {samplers.MOST_FULL} numbers, and this "
+        f"one has {model.latent.size}: `aejax sampler RUN` fits what they are drawn from"
     )
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     """Draws traversals, samples and interpolations, and for a code of two dimensions its plane.
 
-    A conditional model gets traversals and samples by class. Examples that are no images give no figure.
+    A conditional model gets traversals and samples by class. Codes that are told by indices give samples alone, as
+    nothing lies between them. Examples that are no images give no figure.
     """
-    if not figures.is_drawable(trained.shape):
+    if not (suits(trained.experiment) or trained.sampler) or not figures.is_drawable(trained.shape):
         return {}
     model, test = trained.experiment.model, dataset.test
+    if traits.DISCRETE in model.meets:
+        return {} if model.classes else {"samples": _samples_of_indices(trained, dataset)}
     drawn = {"traversals": traversals(trained, test)}
     if model.classes:
         return drawn | {"classes": classes(trained, dataset, model.classes)}
-    like = None if model.prior is not None else dataset.train
-    where = "the prior" if like is None else "a mixture fitted to codes of training examples"
+    where = trained.draws_from or "a mixture fitted to codes of training examples"
+    like = None if trained.draws_from else dataset.train
     made = trained.sample(SAMPLES, like=like)
     title = f"{SAMPLES} samples: codes drawn from {where}, decoded to their means"
     drawn["samples"] = figures.image_grid(made, title=title, limits=shown_limits(trained, made))
     if len(test) > 1:
-        drawn["interpolations"] = interpolations(trained, dataset, "arc" if like is None else "line")
+        drawn["interpolations"] = interpolations(trained, dataset, "arc" if where == "the prior" else "line")
     if model.latent.size == 2:
         drawn["plane"] = plane(trained, like, where)
     return drawn
+
+
+def _samples_of_indices(trained: Trained, dataset: Dataset) -> Figure:
+    """Draws samples of a model whose codes are told by indices, and says where these come from."""
+    if trained.code_prior is not None:
+        made, where = trained.sample(SAMPLES), "codes drawn from the prior over them"
+    elif trained.experiment.model.prior is not None:
+        made, where = trained.sample(SAMPLES), "codes drawn from the prior"
+    else:
+        few = dataset.train.at_most(MOST).read()
+        index = draw_independent(trained.apply(code_indices, few.x), SAMPLES)
+        made, where = trained.decode(trained.restore(index)), "each index drawn by itself, as often as in training"
+    title = f"{SAMPLES} samples: {where}, decoded to their means"
+    return figures.image_grid(made, title=title, limits=shown_limits(trained, made))
+
+
+def compare_generated(trained: Trained, part: Examples, dataset: Dataset) -> dict[str, float]:
+    """Measures how far generated examples are from a part, in the features of the data that were trained on.
+
+    There are as many as the part has, 10,000 at most. A conditional model is given the labels of the part. Grey levels
+    beyond black and white are cut off, in which no image can have them.
+
+    Args:
+        trained: the trained model.
+        part: the real examples.
+        dataset: the data that the model was trained on, which the features are made of.
+
+    Raises:
+        InputError: for a model that draws no codes by itself, and for one whose targets are not its examples.
+    """
+    if part.y is not None or dataset.train.y is not None:
+        raise InputError("what is generated are targets, which examples cannot be compared with: it is not measured")
+    real = part.at_most(COMPARED).read()
+    made, offset = trained.sample(len(real), real.label), () if trained.data is None else trained.data.offset
+    if offset:  # of the units in which examples are stored
+        made = made - np.reshape(offset, (1, *trained.shape))
+    space = feature_space(dataset)
+    limited = np.clip(made, 0, 1) if trained.grey else made
+    return generation_metrics(space.of(limited), space.of(scaled(real.x)), space.name)
 
 
 def traversals(trained: Trained, part: Examples) -> Figure:
@@ -116,5 +172,5 @@ def classes(trained: Trained, dataset: Dataset, number: int) -> Figure:
     z = trained.draw_codes(10)
     names = dataset.classes if len(dataset.classes) == number else [str(label) for label in range(number)]
     rows = {name: trained.decode(z, np.full(len(z), label)) for label, name in enumerate(names)}
-    title = "Ten codes drawn from the prior, a column each, decoded as each class"
+    title = f"Ten codes drawn from {trained.draws_from}, a column each, decoded as each class"
     return figures.image_rows(rows, title=title, limits=shown_limits(trained, np.stack(list(rows.values()))))

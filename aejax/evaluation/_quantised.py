@@ -1,5 +1,7 @@
 """Measures how much of a codebook is used, and how many bits its indices take."""
 
+import math
+
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -8,28 +10,41 @@ from aejax.core import Examples
 from aejax.data import Dataset
 from aejax.evaluation import _shown, figures
 from aejax.experiment import Experiment
-from aejax.metrics import CodeUsage, codebook_metrics
+from aejax.metrics import CodeUsage, code_indices, codebook_metrics
 from aejax.models import traits
 from aejax.trained import Trained
 
 
 def suits(experiment: Experiment) -> bool:
-    """Tells whether the model's codes come from a codebook."""
-    return traits.CODEBOOK in experiment.model.meets
+    """Tells whether the model's codes are told by indices."""
+    return traits.DISCRETE in experiment.model.meets
 
 
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """Measures the codebook's perplexity, its dead codes, and the bits of an example's indices, on a part."""
-    return codebook_metrics(_usage(trained, part), trained.experiment.model.latent.slots)
+    latent = trained.experiment.model.latent
+    metrics = codebook_metrics(_usage(trained, part), latent.positions // latent.books)
+    return metrics if trained.code_prior is None else metrics | code_prior_metrics(trained, part)
+
+
+def code_prior_metrics(trained: Trained, part: Examples) -> dict[str, float]:
+    """Measures how many bits the indices of an example take by the prior over codes, which the model must have."""
+    assert trained.code_prior is not None
+    part = part.read()
+    nats = trained.code_prior.nats(trained.apply(code_indices, part.x, part.label))
+    return {"code_prior_bits": float(nats.mean(dtype=np.float64)) / math.log(2)}
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """Draws how often each code is used on the test part."""
-    title = f"Use of the codebook by {_shown.counted(dataset.test, dataset.test)}"
-    return {"codebook": figures.code_usage(_usage(trained, dataset.test), title=title)}
+    """Draws how often each code is used on the test part, of several codebooks those of all together."""
+    usage = _usage(trained, dataset.test)
+    what = "the codebook" if len(usage) == 1 else f"{len(usage)} codebooks"
+    title = f"Use of {what} by {_shown.counted(dataset.test, dataset.test)}"
+    return {"codebook": figures.code_usage(usage.reshape(-1) / len(usage), title=title)}
 
 
-def _usage(trained: Trained, part: Examples) -> Float[np.ndarray, " codes"]:
-    """Returns, for each code, the share of all slots of all examples that hold it."""
-    uses = trained.means(CodeUsage(trained.experiment.model.latent.codes), part)["uses"]
-    return uses / uses.sum()
+def _usage(trained: Trained, part: Examples) -> Float[np.ndarray, "books codes"]:
+    """Returns, for each code, the share of all positions of its codebook, of all examples, that hold it."""
+    latent = trained.experiment.model.latent
+    uses = trained.means(CodeUsage(latent.codes, latent.books), part)["uses"]
+    return uses / uses.sum(axis=1, keepdims=True)

@@ -12,6 +12,7 @@ import numpy as np
 from aejax.core import BUFFER, json_text, print_table
 from aejax.data import Dataset
 from aejax.evaluation import suite
+from aejax.evaluation._feature_space import feature_space
 from aejax.evaluation.figures.style import save
 from aejax.experiment import Expected, Experiment, to_json, with_imports
 from aejax.metrics import Better, at_ceiling, describe, labelled
@@ -29,6 +30,7 @@ def finish(
     *,
     buffer: float = BUFFER,
     figures: bool = True,
+    generation: bool = False,
     shown: bool = True,
 ) -> dict[str, Any]:
     """Measures a trained run on test, and writes its result and figures.
@@ -39,6 +41,7 @@ def finish(
         samples: the number of importance samples of each example for a likelihood.
         buffer: gigabytes; of a part on disk that takes more, all but the loss is of as many examples as fit.
         figures: draw figures.
+        generation: generate examples too, and measure how far they are from test.
         shown: print the metrics, on standard error that figures are drawn, and where all of it is.
 
     Returns:
@@ -51,8 +54,10 @@ def finish(
     with stopping.in_time(lambda: again, grace=0), run.writing():
         with span("evaluation"):
             held = dataset.within(buffer)
-            metrics = suite.measure(trained, held.test, samples, of=dataset.test)
+            metrics = suite.measure(trained, held.test, samples, dataset.test, held if generation else None)
         content = result(trained, metrics, len(held.test))
+        if generation:
+            content["features"] = feature_space(held).told
         run.write_result(content)
         if shown:
             show(trained, metrics, "test", len(held.test))

@@ -52,9 +52,17 @@ class Evaluation:
     """Draws figures, by the name of their file without its ending."""
     estimate: Callable[[Trained, Examples, int], dict[str, float]] = lambda trained, part, samples: {}
     """Estimates metrics of one part by a number of samples of each example: the more samples, the more exact."""
+    compare: Callable[[Trained, Examples, Dataset], dict[str, float]] = lambda trained, part, dataset: {}
+    """Compares generated examples with those of one part, in features of the data that were trained on."""
 
 
-def measure(trained: Trained, part: Examples, samples: int = SAMPLES, of: Examples | None = None) -> dict[str, float]:
+def measure(
+    trained: Trained,
+    part: Examples,
+    samples: int = SAMPLES,
+    of: Examples | None = None,
+    generation: Dataset | None = None,
+) -> dict[str, float]:
     """Measures a part of the data by every evaluation that suits the experiment.
 
     Args:
@@ -62,6 +70,8 @@ def measure(trained: Trained, part: Examples, samples: int = SAMPLES, of: Exampl
         part: the examples.
         samples: the number of samples of each example, for metrics that are estimated; with 0 they are left out.
         of: the part on disk of which `part` is as much as fits in memory: the loss is measured on all of it.
+        generation: the data that the model was trained on, in whose features generated examples are compared with the
+            part; None: nothing is generated, as it takes long where a classifier for the features is trained first.
 
     Returns:
         The metrics, by name.
@@ -72,6 +82,7 @@ def measure(trained: Trained, part: Examples, samples: int = SAMPLES, of: Exampl
             try:
                 metrics |= evaluation.measure(trained, part)
                 metrics |= evaluation.estimate(trained, part, samples) if samples else {}
+                metrics |= {} if generation is None else evaluation.compare(trained, part, generation)
             except InputError as error:
                 if not metrics:  # the first measures what any model has: what it refuses is no part for the model
                     raise
@@ -203,7 +214,9 @@ SUITE = [
     Evaluation(_features.suits, _features.measure, lambda trained, dataset: {}),
     Evaluation(_quantised.suits, _quantised.measure, _quantised.draw),
     Evaluation(_variational.suits, _variational.measure, _variational.draw, _variational.estimate),
-    Evaluation(_generation.suits, lambda trained, part: {}, _generation.draw),
+    Evaluation(
+        lambda experiment: True, lambda trained, part: {}, _generation.draw, compare=_generation.compare_generated
+    ),
     Evaluation(disentanglement.suits, disentanglement.measure, disentanglement.draw),
     Evaluation(flags_outliers, measure_detection, lambda trained, dataset: {}),
 ]

@@ -54,13 +54,13 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
 
 
 def check_rates(resolved: "Experiment", shape: tuple[int, ...]) -> None:
-    """Raises `InputError` where a learning rate of its own is for parameters that a model does not have.
+    """Raises `InputError` where a learning rate or an optimiser of its own is for parameters that a model has not.
 
     Args:
         resolved: the resolved experiment.
         shape: the shape of one example.
     """
-    if resolved.optimizer.rates:
+    if resolved.optimizer.rates or resolved.optimizer.players:
         settings = (resolved.model, resolved.loss, resolved.optimizer, resolved.model.blank(shape))
         jax.eval_shape(lambda key: core.init(*settings, key), jax.random.key(0))
 
@@ -92,7 +92,7 @@ def _check_seed(experiment: "Experiment") -> None:
 def _check_needs(experiment: "Experiment") -> None:
     model, loss = experiment.model, experiment.loss
     detectors = () if experiment.detector is None else (experiment.detector,)
-    for part in (*model.parts, *loss.terms.values(), *detectors):
+    for part in (*model.parts, loss.relaxation, *loss.terms.values(), *detectors):
         require(part, model, loss)
 
 

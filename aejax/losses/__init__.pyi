@@ -1,3 +1,9 @@
+from .adversarial import (
+    AdversarialCorrelation as AdversarialCorrelation,
+    AdversarialPrior as AdversarialPrior,
+    PermutationCritic as PermutationCritic,
+    PriorCritic as PriorCritic,
+)
 from .aggregate import (
     DimensionwiseKL as DimensionwiseKL,
     KLPart as KLPart,
@@ -87,6 +93,15 @@ from .rate import (
 from .rbm import (
     ContrastiveDivergence as ContrastiveDivergence,
     FreeEnergy as FreeEnergy,
+)
+from .regularised import (
+    CodeL2 as CodeL2,
+    DecoderJacobian as DecoderJacobian,
+)
+from .relaxation import (
+    Exact as Exact,
+    GumbelSoftmax as GumbelSoftmax,
+    Relaxation as Relaxation,
 )
 from .robust import (
     Cauchy as Cauchy,

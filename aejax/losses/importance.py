@@ -1,7 +1,7 @@
 """Defines importance-weighted bounds: many codes for each example, weighted by how well they explain it."""
 
 import math
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Key, Num
 
 from aejax.core import InputError, apply, configurable, static
 from aejax.losses.terms import Forward, Term
-from aejax.losses.variational import density
-from aejax.models import Autoencoder, traits
+from aejax.losses.variational import density, evaluable
+from aejax.models import Autoencoder, Trait, traits
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class ImportanceWeighted(Term):
     Rainforth et al. 2018, equation 7. It includes reconstruction and rate, so that a loss needs neither as a term.
     """
 
-    needs = (traits.PRIOR, traits.DENSITY)
+    needs: ClassVar[tuple[Trait, ...]] = (traits.PRIOR, traits.DENSITY)
     meets = (traits.RATE,)
     samples: int = static(default=50)
     """K, the number of codes in each bound."""
@@ -97,6 +97,7 @@ class DoublyReparameterised(ImportanceWeighted):
     of all of them. It asks for one pass more through the decoder's gradient.
     """
 
+    needs = (*ImportanceWeighted.needs, traits.EVALUABLE)
     samples: int = static(default=5)
     """K, the number of codes in each bound."""
     sticking_the_landing: bool = static(default=False)
@@ -112,7 +113,7 @@ class DoublyReparameterised(ImportanceWeighted):
         log_weights = _for_the_generative_part(forward, code, log_posterior)
         bound = self._mean_bound(log_weights)
 
-        scored = jax.vmap(density(forward).fixed().log_prob)(code.reshape(*log_weights.shape, -1))
+        scored = jax.vmap(evaluable(forward).fixed().log_prob)(code.reshape(*log_weights.shape, -1))
         through_codes = self._bounds(_log_joint_through_codes(forward, code) - scored)
         share = jax.nn.softmax(fixed(self._bounds(log_weights)), axis=1)
         share = share if self.sticking_the_landing else jnp.square(share)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from aejax.core import Examples, InputError, configurable
 from aejax.losses.corruption import Clean, Corruption
 from aejax.losses.likelihoods import Bernoulli, Likelihood
+from aejax.losses.relaxation import Exact, Relaxation
 from aejax.losses.terms import Forward, Reconstruction, Term
 from aejax.models import Autoencoder, Part, Trait, require, traits
 
@@ -23,12 +24,14 @@ class Loss(Part):
     """The terms that are added up, by name."""
     corruption: Corruption = field(default_factory=Clean)
     """The corruption of the input; the target stays clean."""
+    relaxation: Relaxation = field(default_factory=Exact)
+    """What training draws codes of, where no gradient goes through a draw of the posterior itself."""
 
     @property
     def meets(self) -> tuple[Trait, ...]:
-        """The traits of the likelihood, and of the terms that are not only logged."""
+        """The traits of the likelihood, of the relaxation, and of the terms that are not only logged."""
         adding = [term for term in self.terms.values() if not term.monitored]
-        return tuple(trait for part in (self.likelihood, *adding) for trait in part.meets)
+        return tuple(trait for part in (self.likelihood, self.relaxation, *adding) for trait in part.meets)
 
     def resolve(self, examples: int) -> Self:
         """Returns the loss with the number of examples that an epoch trains on filled in, for terms that need it."""
@@ -79,6 +82,7 @@ class Loss(Part):
         """
         given = replace(batch, x=self.corruption(batch.x, model.make_rng("corruption")))
         posterior = model.encode(given, train)
+        posterior = self.relaxation(posterior, step) if train else posterior
         code, log_posterior = _drawn(model, posterior)
         raw = model.decode_drawn(posterior, code, given, train)
         return Forward(model, batch, given, posterior, code, raw, self.likelihood, train, step, log_posterior)

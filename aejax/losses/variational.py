@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from aejax.core import configurable
 from aejax.losses.terms import Forward, Term
-from aejax.models import Density, Normal, traits
+from aejax.models import Density, Evaluable, Normal, traits
 
 
 @configurable
@@ -31,6 +31,11 @@ class KL(Term):
 def density(forward: Forward) -> Density:
     """Returns the posterior of a model that meets `DENSITY`."""
     return cast(Density, forward.posterior)
+
+
+def evaluable(forward: Forward) -> Evaluable:
+    """Returns the posterior of a model that meets `EVALUABLE`."""
+    return cast(Evaluable, forward.posterior)
 
 
 def log_posterior(forward: Forward) -> Float[Array, " batch"]:

@@ -56,6 +56,15 @@ from .disentanglement import (
     sap as sap,
     udr as udr,
 )
+from .generation import (
+    FeatureMatrix as FeatureMatrix,
+    classifier_two_sample as classifier_two_sample,
+    frechet_distance as frechet_distance,
+    frechet_of_moments as frechet_of_moments,
+    generation_metrics as generation_metrics,
+    kernel_distance as kernel_distance,
+    neighbourhoods as neighbourhoods,
+)
 from .likelihood import (
     NegativeLogLikelihood as NegativeLogLikelihood,
     bits_per_dim as bits_per_dim,

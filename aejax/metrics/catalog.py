@@ -22,15 +22,20 @@ Better = Literal["lower", "higher"]
 
 ANY, PRIOR = "any model", "models with a prior whose posterior has a density"
 IMAGES, NO_IMAGES = "images", "examples that are not images"
-CODEBOOK, SPARSE = "models with a codebook", "models of sparse codes"
+CODEBOOK, SPARSE = "models of discrete codes", "models of sparse codes"
 FACTORS = "data whose factors are known, of which two vary"
 LABELS = "data with classes"
 DICTIONARY = "dictionaries of data whose features are known"
+SAMPLED = (
+    "models that generate examples; {features} names what stands for an example, and 10,000 are compared with as many"
+)
 INPUT = ("data.preprocess",)
+HELD_OUT = ("data.validation",)
 LIKELIHOOD = ("loss.likelihood", *INPUT)
 TERM = ("loss.terms.{term}", "loss.corruption", *LIKELIHOOD)
 BURDA, HOFFMAN = "Burda et al. 2016", "Hoffman & Johnson 2016, section 2"
 CHEN = "Chen et al. 2018, equation 2"
+PRECISION, NAEEM = "Kynkaanniemi et al. 2019, equation 2", "Naeem et al. 2020, section 3"
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,8 @@ _METRICS = [
     Metric("index_bits", "bits an example", "lower", "length of an example's indices, all of one length", CODEBOOK),
     Metric("index_entropy_bits", "bits an example", None, "least length of an example's indices, where slots are coded "
            "one by one", CODEBOOK),
+    Metric("code_prior_bits", "bits an example", "lower", "length of an example's indices, coded by a prior that was "
+           "fitted to them: each given those before it", "discrete codes with a prior that `aejax prior` has fitted"),
     Metric("mig", "share", "higher", "mutual information gap: by how much the latent that knows most of a factor leads "
            "the second, as a share of the factor's entropy", FACTORS, "Chen et al. 2018, equation 6"),
     Metric("sap", "share", "higher", "separated attribute predictability: by how much the latent that predicts a "
@@ -158,6 +165,28 @@ _METRICS = [
            "have in common", FACTORS, "Higgins et al. 2017, section 3"),
     Metric("factor_vae_score", "share", "higher", "accuracy with which a majority vote names the factor that a batch "
            "has in common", FACTORS, "Kim & Mnih 2018, section 4"),
+    Metric("fd_{features}", "squared units of the features", "lower", "squared Frechet distance of normal "
+           "distributions with the moments of generated and of real examples' features; of fewer examples it is higher",
+           SAMPLED, "Heusel et al. 2017, equation 6", fixed_by=HELD_OUT),
+    Metric("kid_{features}", "1", "lower", "squared maximum mean discrepancy of generated and real examples under a "
+           "cubic kernel of their features, without bias", SAMPLED, "Binkowski et al. 2018, section 4",
+           fixed_by=HELD_OUT),
+    Metric("kid_deviation_{features}", "1", None, "standard deviation of the kernel distance, from its blocks of 1,000 "
+           "examples", SAMPLED, "Binkowski et al. 2018, appendix D"),
+    Metric("precision_{features}", "share", "higher", "share of generated examples that lie no further from a real one "
+           "than its fifth neighbour does", SAMPLED, PRECISION, fixed_by=HELD_OUT),
+    Metric("recall_{features}", "share", "higher", "share of real examples that lie no further from a generated one "
+           "than its fifth neighbour does", SAMPLED, PRECISION, fixed_by=HELD_OUT),
+    Metric("density_{features}", "1", "higher", "number of real examples, over 5, that are no nearer to their fifth "
+           "neighbour than to a generated example; that of real ones is 1, and more is possible", SAMPLED, NAEEM,
+           fixed_by=HELD_OUT),
+    Metric("coverage_{features}", "share", "higher", "share of real examples that are no nearer to their fifth "
+           "neighbour than to some generated example", SAMPLED, NAEEM, fixed_by=HELD_OUT),
+    Metric("c2st_{features}", "share", "lower", "accuracy with which a classifier tells generated examples from real "
+           "ones that it has not seen; where it cannot, a half", SAMPLED, "Lopez-Paz & Oquab 2017, section 3",
+           fixed_by=HELD_OUT),
+    Metric("generated_examples", "examples", None, "number of generated examples, and of real ones, that were compared",
+           SAMPLED),
     Metric("auroc", "share", "higher", "probability that an outlier scores above a normal example",
            "data that flag outliers", "Hanley & McNeil 1982"),
     Metric("average_precision", "share", "higher", "precision summed over the steps of recall",

@@ -3,9 +3,15 @@ from .autoencoder import (
     Decoder as Decoder,
     Density as Density,
     Encoder as Encoder,
+    Evaluable as Evaluable,
     Latent as Latent,
     Posterior as Posterior,
     Prior as Prior,
+)
+from .categorical import (
+    CategoricalLatent as CategoricalLatent,
+    OneHotCategorical as OneHotCategorical,
+    UniformPrior as UniformPrior,
 )
 from .chosen import (
     Active as Active,
@@ -15,6 +21,9 @@ from .chosen import (
 )
 from .classifier import (
     Classifier as Classifier,
+)
+from .code_prior import (
+    CodePrior as CodePrior,
 )
 from .conditional import (
     ConditionalAutoencoder as ConditionalAutoencoder,
@@ -27,14 +36,35 @@ from .counts import (
     LogCounts as LogCounts,
     SharedDispersion as SharedDispersion,
 )
+from .critics import (
+    CodeCritic as CodeCritic,
+    Critic as Critic,
+    NoCritic as NoCritic,
+)
 from .dictionary import (
     Dictionary as Dictionary,
+)
+from .discrete import (
+    Discrete as Discrete,
+    DiscreteLatent as DiscreteLatent,
 )
 from .distributions import (
     LOG_2_PI as LOG_2_PI,
     Normal as Normal,
     Point as Point,
     normal_log_density as normal_log_density,
+)
+from .finite import (
+    FiniteScalarQuantised as FiniteScalarQuantised,
+)
+from .flow_latents import (
+    IAFLatent as IAFLatent,
+    PlanarLatent as PlanarLatent,
+)
+from .flows import (
+    Flow as Flow,
+    masked_autoregressive as masked_autoregressive,
+    real_nvp as real_nvp,
 )
 from .hierarchy import (
     BottomDecoder as BottomDecoder,
@@ -52,12 +82,17 @@ from .layers import (
     parameters_at as parameters_at,
     product as product,
 )
+from .made import (
+    MADE as MADE,
+)
 from .mlp import (
     MLPDecoder as MLPDecoder,
     MLPEncoder as MLPEncoder,
 )
 from .priors import (
+    MAFPrior as MAFPrior,
     MixturePrior as MixturePrior,
+    RealNVPPrior as RealNVPPrior,
     VampPrior as VampPrior,
 )
 from .quantised import (
@@ -73,6 +108,9 @@ from .sparse import (
     TopK as TopK,
     UnitNormDecoder as UnitNormDecoder,
     WinnerTakeAll as WinnerTakeAll,
+)
+from .spectral import (
+    SpectrallyNormalised as SpectrallyNormalised,
 )
 from .surrogates import (
     jump as jump,

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from aejax.core import Examples, InputError, Trainable, known
 from aejax.models import traits
+from aejax.models.critics import Critic, NoCritic
 from aejax.models.layers import ParamPath
 from aejax.models.traits import Part, Trait
 
@@ -49,10 +50,15 @@ class Density(Posterior, Protocol):
     def kl(self, prior: "Prior") -> Float[Array, " batch"] | None:
         """Returns KL(q(z | x) || p(z)) of each example in nats, in closed form; None where the two have none."""
 
+
+@runtime_checkable
+class Evaluable(Density, Protocol):
+    """Describes a posterior that gives the density of any code, not of its draws alone: it meets `EVALUABLE`."""
+
     def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """Returns log q(z | x) of one code for each example, in nats."""
 
-    def fixed(self) -> "Density":
+    def fixed(self) -> "Evaluable":
         """Returns the same density without a gradient of its parameters, so that `log_prob` has that of a code alone.
 
         What it returns may be used inside a transformation of JAX.
@@ -146,6 +152,8 @@ class Autoencoder(Part, Trainable):
     """What encoder and decoder compute in. Parameters, latents, the decoder's output and losses are float32."""
     remat: bool = False
     """Whether the gradient computes the decoder again instead of keeping its activations: less memory, more time."""
+    critic: Critic = NoCritic()
+    """A second player, which judges codes: terms of the loss train it, and train the encoder by what it says."""
 
     @property
     def prior(self) -> Prior | None:
@@ -160,7 +168,7 @@ class Autoencoder(Part, Trainable):
     @property
     def parts(self) -> tuple[Part, ...]:
         """The parts that the model is made of."""
-        own = (self.encoder, self.latent, self.decoder)
+        own = (self.encoder, self.latent, self.decoder, self.critic)
         return own if self.prior is None else (*own, self.prior)
 
     @property

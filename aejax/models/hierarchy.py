@@ -124,7 +124,7 @@ class HierarchicalLatent(Latent):
     Burda et al. 2016, equation 5 and section 5.1.
     """
 
-    meets = (traits.DENSITY,)
+    meets = (traits.DENSITY, traits.EVALUABLE)
     sizes: tuple[int, ...] = (100, 50)
     """Sizes of the stochastic layers, the lowest first."""
     hidden: tuple[int, ...] = (100, 100)

@@ -48,7 +48,7 @@ class GaussianLatent(Latent):
     scale: Literal["exp", "softplus"] = "exp"
     """How the second layer's output becomes a standard deviation: by a bounded exponential, or by softplus."""
     dense = (("code",),)
-    meets = (traits.DENSITY, traits.NORMAL)
+    meets = (traits.DENSITY, traits.EVALUABLE, traits.NORMAL)
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Normal:

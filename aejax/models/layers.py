@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 
 from aejax.core import InputError, mapped_batch_axis
 
-Activation = Literal["linear", "relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus"]
-"""The names of the activations; `linear` leaves values as they are."""
+Activation = Literal["linear", "relu", "leaky_relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus"]
+"""The names of the activations; `linear` leaves values as they are, `leaky_relu` a fifth of those below zero."""
 
 Hidden = Literal[Activation, "glu"]
 """The names of a hidden layer's activations, which include the gated `glu`.
@@ -33,7 +33,8 @@ glorot = nn.initializers.glorot_uniform()
 
 def activation(name: Hidden) -> Callable[[Float[Array, "*shape"]], Float[Array, "*out"]]:
     """Returns the activation of that name."""
-    return (lambda x: x) if name == "linear" else getattr(nn, name)
+    own = {"linear": lambda x: x, "leaky_relu": functools.partial(nn.leaky_relu, negative_slope=0.2)}
+    return own[name] if name in own else getattr(nn, name)
 
 
 def product(a: Float[Array, "rows inner"], b: Float[Array, "inner columns"]) -> Float[Array, "rows columns"]:
@@ -76,7 +77,7 @@ class Finish(nn.Module):
 
 
 class Stack(nn.Module):
-    """Applies dense layers in turn, each with its `Finish`: `[batch, features]` to `[batch, sizes[-1]]`."""
+    """Applies dense layers in turn, each with its `Finish`: `[*batch, features]` to `[*batch, sizes[-1]]`."""
 
     sizes: tuple[int, ...]
     """Width of each layer."""
@@ -85,7 +86,7 @@ class Stack(nn.Module):
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch features"], train: bool = False) -> Float[Array, "batch out"]:
+    def __call__(self, x: Float[Array, "*batch features"], train: bool = False) -> Float[Array, "*batch out"]:
         """Returns the output of the last layer."""
         doubled = 2 if self.activation == "glu" else 1
         for size in self.sizes:

@@ -1,4 +1,4 @@
-"""Defines learned priors: mixtures of Gaussians, with parameters of their own or made of the model's posteriors."""
+"""Defines learned priors: mixtures of Gaussians, of their own or made of the model's posteriors, and flows."""
 
 import math
 from typing import Self, cast
@@ -7,11 +7,13 @@ import flax.linen as nn
 import jax
 from jaxtyping import Array, Float, Key
 
-from aejax.core import Examples, InputError, known
+from aejax.core import Examples, InputError, known, positive
 from aejax.models import traits
 from aejax.models.autoencoder import EncodeInputs, Prior
 from aejax.models.distributions import Normal
+from aejax.models.flows import Flow, masked_autoregressive, real_nvp
 from aejax.models.latents import positive_scale
+from aejax.models.layers import Activation
 
 
 @known
@@ -98,6 +100,70 @@ class VampPrior(Prior):
 
     def _posteriors(self, encode: EncodeInputs) -> Normal:
         return cast(Normal, encode(Examples(self.pseudo_inputs())))
+
+
+class FlowPrior(Prior):
+    """Models codes as normal noise that a flow has changed; it starts as standard normal. Its subclasses say how."""
+
+    def setup(self) -> None:
+        """Makes the flow."""
+        self.flow = self.made()
+
+    @nn.nowrap
+    def made(self) -> Flow:
+        """Returns the flow from codes to noise."""
+        raise NotImplementedError
+
+    def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
+        """Returns log p(z) of each code in nats, that of its noise and of the change of volume."""
+        return self.flow.log_prob(z)
+
+    def sample(self, key: Key[Array, ""], shape: tuple[int, int], encode: EncodeInputs) -> Float[Array, "n latent"]:
+        """Draws normal noise, and returns the codes that become it.
+
+        Args:
+            key: the key of the draw.
+            shape: the number of codes and their size, (n, latent).
+            encode: not used.
+        """
+        return self.flow.sample(key, shape)
+
+
+@known
+class RealNVPPrior(FlowPrior):
+    """Models codes by coupling layers, which give densities and draws in one pass. Dinh et al. 2017."""
+
+    layers: int = positive(default=6)
+    """Number of coupling layers, which move the even and the odd dimensions in turn."""
+    hidden: tuple[int, ...] = (128, 128)
+    """Width of each hidden layer of the layers' networks."""
+    activation: Activation = "relu"
+    """The function after each hidden layer, by name."""
+
+    @nn.nowrap
+    def made(self) -> Flow:
+        """Returns the coupling layers."""
+        return real_nvp(self.layers, self.hidden, self.activation)
+
+
+@known
+class MAFPrior(FlowPrior):
+    """Models codes by masked autoregressive steps, in natural and reversed order in turn. Papamakarios et al. 2017.
+
+    A density takes one pass, a draw as many as a code has dimensions.
+    """
+
+    blocks: int = positive(default=4)
+    """Number of autoregressive steps."""
+    hidden: tuple[int, ...] = (128,)
+    """Width of each hidden layer of the steps' networks."""
+    activation: Activation = "relu"
+    """The function after each hidden layer, by name."""
+
+    @nn.nowrap
+    def made(self) -> Flow:
+        """Returns the autoregressive steps."""
+        return masked_autoregressive(self.blocks, self.hidden, self.activation)
 
 
 def _positive(components: int) -> int:

@@ -95,7 +95,19 @@ READS_INPUT = Trait("output that also depends on the example", "model", "give a 
 
 DENSITY = Trait("a posterior with a density", "model.latent", "use GaussianLatent")
 
+EVALUABLE = Trait(
+    "a posterior that gives the density of any code, not of its draws alone",
+    "model.latent",
+    "use importance-weighted, or GaussianLatent",
+)
+
 NORMAL = Trait("a posterior whose dimensions are independent normals", "model.latent", "use GaussianLatent")
+
+DISCRETE = Trait(
+    "codes that are told by indices", "model.latent", "use VectorQuantised, FiniteScalarQuantised or CategoricalLatent"
+)
+
+CATEGORICAL = Trait("categorical codes", "model.latent", "use CategoricalLatent")
 
 CODEBOOK = Trait("a codebook", "model.latent", "use VectorQuantised")
 
@@ -105,7 +117,17 @@ LEARNED_CODEBOOK = Trait(
     "leave the term out, or choose --model.latent.learning gradient",
 )
 
+UNIFORM = Trait("a prior over one-hot codes", "model", "use VariationalAutoencoder with the prior UniformPrior")
+
 STANDARD_NORMAL = Trait("a standard normal prior", "model.prior", "use StandardNormal")
+
+CRITIC = Trait("a critic of codes", "model.critic", "give it one (--model.critic code-critic)")
+
+CRITIC_LOSS = Trait(
+    "a term by which it learns",
+    "loss",
+    "add prior-critic or permutation-critic (--loss.terms.critic prior-critic)",
+)
 
 BITS = Trait("a likelihood of zeros and ones", "loss.likelihood", "use Bernoulli")
 
@@ -115,6 +137,12 @@ CENTRED = Trait(
     "raw output that stands for a given value",
     "loss.likelihood",
     "use gaussian or bernoulli, or a decoder whose bias starts at a constant (--model.decoder.start constant)",
+)
+
+RELAXATION = Trait(
+    "a relaxation, without which no gradient goes through the draws of its codes",
+    "loss",
+    "give one (--loss.relaxation gumbel-softmax)",
 )
 
 OF_EXAMPLE = Trait("means that also depend on the example", "loss.likelihood", "use negative-binomial or poisson")

@@ -1,7 +1,7 @@
 from .compression import (
     compress as compress,
     decompress as decompress,
-    has_codebook as has_codebook,
+    is_discrete as is_discrete,
 )
 from .dictionary_files import (
     read_dictionary as read_dictionary,
@@ -14,11 +14,25 @@ from .frozen import (
 from .history import (
     History as History,
 )
+from .index_prior import (
+    IndexPrior as IndexPrior,
+    draw_independent as draw_independent,
+    write_code_prior as write_code_prior,
+)
 from .loading import (
     load as load,
 )
 from .quantise import (
     Quantizer as Quantizer,
+)
+from .samplers import (
+    FittedPrior as FittedPrior,
+    FittedSampler as FittedSampler,
+    Mixture as Mixture,
+    Sampler as Sampler,
+    SecondStage as SecondStage,
+    read_sampler as read_sampler,
+    write_sampler as write_sampler,
 )
 from .thawed import (
     keep as keep,

@@ -12,19 +12,22 @@ A level is one of `levels` whole numbers: the step of a quantised dimension, or 
 example has `latent` of them. The levels of one dimension lie together, a byte each, and deflate's Huffman codes
 shrink them to near their entropy, which packed bits would hide from them. A number too large for a byte is cut
 into two halves of its bits, because Huffman's code of a high byte of one bit would take half as much again.
+
+Indices that a prior over codes has coded are in a file of version 3. Its header also has the prior's fingerprint
+(coder) and the number of bytes that its code takes (coded), which are the payload's first; the labels follow.
 """
 
 import json
 import struct
 import zlib
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from aejax.core import InputError, json_text
 
-_MAGIC, _VERSION = b"AEJX", 2
+_MAGIC, _VERSION, _CODED = b"AEJX", 2, 3
 
 _START = struct.Struct("<4sBI")
 
@@ -50,27 +53,51 @@ class Content(NamedTuple):
     """Number of classes: a label is a whole number from 0 to one less than this; 0: there are no labels."""
 
 
-def pack(content: Content, run: str) -> bytes:
-    """Packs content into the bytes of a file, with `run`, the fingerprint of the run that made the codes.
+class Coder(Protocol):
+    """Describes what codes indices by their probabilities."""
 
-    Raises `InputError` for a codebook or a number of classes that is too large for it.
+    @property
+    def digest(self) -> str:
+        """Returns a fingerprint of all that its code depends on."""
+
+    def encode(self, index: Int[np.ndarray, "n positions"]) -> bytes:
+        """Codes indices."""
+
+    def decode(self, coded: bytes, n: int) -> Int[np.ndarray, "n positions"]:
+        """Returns the indices of `n` examples that were coded."""
+
+
+def pack(content: Content, run: str, coder: Coder | None = None) -> bytes:
+    """Packs content into the bytes of a file.
+
+    Args:
+        content: the content.
+        run: the fingerprint of the run that made the codes.
+        coder: what codes its indices; None: deflate.
+
+    Raises:
+        InputError: for a codebook or a number of classes that is too large for it.
     """
     if max(content.of, content.classes) > _MOST:
         raise InputError(
             f"a file keeps one of at most {_MOST} codes and classes, and the model has {content.of} and "
             f"{content.classes}: use a smaller one"
         )
-    values = _planes(content.levels.T, content.of)
+    coded = b"" if coder is None else coder.encode(content.levels)
+    values = _planes(content.levels.T, content.of) if coder is None else b""
     if content.ranges is not None:
         values = content.ranges.astype("<f4").tobytes() + values
     if content.label is not None:
         values += _planes(content.label[None], content.classes)
-    payload = _deflate(values)
+    payload = coded + _deflate(values)
     n, latent = content.levels.shape
     sizes = {"examples": n, "latent": latent, "levels": content.of, "classes": content.classes}
     header = sizes | {"ranges": content.ranges is not None, "run": run, "payload": len(payload)}
+    version = _VERSION
+    if coder is not None:
+        header, version = header | {"coder": coder.digest, "coded": len(coded)}, _CODED
     text = json_text(header).encode()
-    body = _START.pack(_MAGIC, _VERSION, len(text)) + text + payload
+    body = _START.pack(_MAGIC, version, len(text)) + text + payload
     return body + _CRC.pack(zlib.crc32(body))
 
 
@@ -106,25 +133,43 @@ def _rows(values: bytes, rows: int, of: int) -> Int[np.ndarray, "rows n"]:
     return low + (high[0] << _half(of)) if high else low
 
 
-def unpack(content: bytes, *runs: str) -> Content:
-    """Reads the content of a file of the run with one of these fingerprints.
+def unpack(content: bytes, *runs: str, coder: Coder | None = None) -> Content:
+    """Reads the content of a file of the run with one of these fingerprints, whose indices `coder` codes where any did.
 
     Nothing that the file's header claims takes memory before it is checked.
 
-    Raises `InputError` for a file that is cut short, altered, not one of these, or made with another run.
+    Raises `InputError` for a file that is cut short, altered, not one of these, or made with another run or coder.
     """
     header, payload = _open(content)
     if header["run"] not in runs:
         raise InputError("the file was compressed with another run: give the one that made it")
     n, latent, of, classes = (header[name] for name in ("examples", "latent", "levels", "classes"))
-    ends = np.cumsum([8 * latent * header["ranges"], latent * n * _width(of), n * _width(classes)], dtype=object)
+    coded, payload = payload[: header.get("coded", 0)], payload[header.get("coded", 0) :]
+    plain = 0 if "coder" in header else latent * n * _width(of)
+    ends = np.cumsum([8 * latent * header["ranges"], plain, n * _width(classes)], dtype=object)
     values = _inflate(payload, ends[-1])
     ranges = np.frombuffer(values[: ends[0]], "<f4").reshape(-1, latent).astype(np.float32)
-    levels = _rows(values[ends[0] : ends[1]], latent, of).T
+    levels = _rows(values[ends[0] : ends[1]], latent, of).T if plain else _decoded(coded, header, coder)
     label = _rows(values[ends[1] :], 1, classes)[0] if classes else None
     if not np.isfinite(ranges).all() or levels.max() >= of or (label is not None and label.max() >= classes):
         raise _damaged("its ranges, levels or labels are impossible")
     return Content(levels, of, ranges if header["ranges"] else None, label, classes)
+
+
+def _decoded(coded: bytes, header: dict[str, Any], coder: Coder | None) -> Int[np.ndarray, "n latent"]:
+    """Returns the indices that a coder has coded. Raises `InputError` where it was another one, or they are damaged."""
+    if coder is None or coder.digest != header["coder"]:
+        raise InputError(
+            "the indices of the file were coded by a prior over codes that this run does not have (or not any more): "
+            "give the run with it, or fit it again with the same settings (aejax prior RUN)"
+        )
+    try:
+        levels = coder.decode(coded, header["examples"])
+    except (ValueError, IndexError, struct.error) as error:
+        raise _damaged(f"its indices cannot be decoded: {error}") from error
+    if levels.shape[1] != header["latent"]:
+        raise _damaged(f"it holds {levels.shape[1]} indices of an example where its header promises {header['latent']}")
+    return levels
 
 
 def _inflate(payload: bytes, size: int) -> bytes:
@@ -146,18 +191,18 @@ def _open(content: bytes) -> tuple[dict[str, Any], bytes]:
     if not content.startswith(_MAGIC) or len(content) < _START.size + _CRC.size:
         raise InputError("the file was not written by `aejax compress`, or is cut short: give one that was")
     _, version, length = _START.unpack_from(content)
-    if version != _VERSION:
-        raise InputError(f"the file has version {version} of the format, but this aejax reads version {_VERSION}")
+    if version not in (_VERSION, _CODED):
+        raise InputError(f"the file has version {version} of the format, but this aejax reads {_VERSION} and {_CODED}")
     if _CRC.unpack_from(content, len(content) - _CRC.size)[0] != zlib.crc32(content[: -_CRC.size]):
         raise _damaged("its checksum does not match")
     start = _START.size + length
-    header, payload = _header(content[_START.size : start]), content[start : -_CRC.size]
+    header, payload = _header(content[_START.size : start], version), content[start : -_CRC.size]
     if header["payload"] != len(payload):
         raise _damaged(f"it holds {len(payload)} bytes of codes where its header promises {header['payload']}")
     return header, payload
 
 
-def _header(text: bytes) -> dict[str, Any]:
+def _header(text: bytes, version: int) -> dict[str, Any]:
     """Returns the fields of the header. Raises `InputError` unless each has a possible value."""
     try:
         header = json.loads(text)
@@ -166,6 +211,8 @@ def _header(text: bytes) -> dict[str, Any]:
         possible = whole and max(sizes[2:]) <= _MOST and sizes[3] >= 0
         possible &= not header["ranges"] or sizes[2] in [2**bits for bits in range(1, 9)]
         known = type(header["run"]) is str and type(header["payload"]) is int and type(header["ranges"]) is bool
+        if version == _CODED:
+            known &= type(header["coder"]) is str and type(header["coded"]) is int and header["coded"] >= 0
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged("its header cannot be read") from error
     if not possible or not known:

@@ -11,9 +11,6 @@ Codes = Float[np.ndarray, "n latent"]
 
 Route = Literal["line", "arc"]
 
-MOST_FULL = 64
-"""Largest number of dimensions for which a mixture's covariances are full; beyond it they are diagonal."""
-
 RANGE = (0.01, 0.99)
 """The quantiles between which a dimension is traversed, and a plane is laid out."""
 
@@ -27,26 +24,6 @@ def require_finite(codes: Codes, whose: str) -> Codes:
             "examples, or train on values of their size"
         )
     return codes
-
-
-def from_mixture(codes: Codes, n: int, seed: int = 0, components: int = 10) -> Codes:
-    """Draws codes from a mixture of Gaussians, fitted to other codes by scikit-learn's expectation-maximisation.
-
-    Args:
-        codes: the codes to which the mixture is fitted.
-        n: the number of draws.
-        seed: the seed of the fit and of the draws.
-        components: the number of Gaussians, at most one for each of the codes.
-    """
-    from sklearn.mixture import GaussianMixture
-    from threadpoolctl import threadpool_limits
-
-    kind = "full" if codes.shape[1] <= MOST_FULL else "diag"
-    mixture = GaussianMixture(min(components, len(codes)), covariance_type=kind, random_state=seed)
-    with threadpool_limits(1):  # its products are so small that threads only wait for each other
-        mixture.fit(codes.astype(np.float64))
-    drawn, _ = mixture.sample(n)
-    return np.random.default_rng(seed).permutation(drawn).astype(np.float32)  # draws come by component
 
 
 def between(first: Codes, second: Codes, steps: int, path: Route = "line") -> Float[np.ndarray, "n steps latent"]:

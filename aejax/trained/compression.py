@@ -1,4 +1,4 @@
-"""Compresses examples to one small file of codes: a few bits for each dimension, or a codebook's indices."""
+"""Compresses examples to one small file of codes: a few bits for each dimension, or indices."""
 
 import hashlib
 import json
@@ -22,12 +22,14 @@ _log = logging.getLogger("aejax")
 def compress(
     trained: Trained, x: Num[np.ndarray, "n *shape"], quantizer: Quantizer | None, label: Labels | None = None
 ) -> bytes:
-    """Compresses examples to the bytes of a file: their indices in the model's codebook, or their quantised codes.
+    """Compresses examples to the bytes of a file: the indices that tell their codes, or their quantised codes.
+
+    Indices are coded by the model's prior over codes, where it has one: then to as few bits as that says.
 
     Args:
         trained: the model that encodes the examples.
         x: the examples.
-        quantizer: fitted on codes of the training part; None for a model with a codebook.
+        quantizer: fitted on codes of the training part; None for a model whose codes are told by indices.
         label: the labels of the examples, which a conditional model needs; the file keeps them.
 
     Raises:
@@ -38,9 +40,8 @@ def compress(
         _log.warning("the totals of examples are not kept: they are decompressed to means of the likelihood's library")
     labels = (np.asarray(label), model.classes) if model.classes and label is not None else (None, 0)
     if quantizer is None:
-        return pack(
-            Content(trained.apply(code_indices, x, label), model.latent.codes, None, *labels), fingerprint(trained)
-        )
+        content = Content(trained.apply(code_indices, x, label), model.latent.codes, None, *labels)
+        return pack(content, fingerprint(trained), trained.code_prior)
     levels = quantizer.quantise(require_finite(trained.encode(x, label), "the examples"))
     return pack(Content(levels, 2**quantizer.bits, quantizer.ranges, *labels), fingerprint(trained))
 
@@ -50,23 +51,18 @@ def decompress(trained: Trained, content: bytes) -> Float[np.ndarray, "n *shape"
 
     Raises `InputError` for a file that is cut short, altered, not one of these, or made with another run.
     """
-    held = unpack(content, fingerprint(trained), first_fingerprint(trained))
+    held = unpack(content, fingerprint(trained), first_fingerprint(trained), coder=trained.code_prior)
     if held.ranges is None:
-        codes = _codebook(trained)[held.levels].reshape(len(held.levels), -1)
+        codes = trained.restore(held.levels)
     else:
         low, high = held.ranges
         codes = Quantizer(low, high, held.of.bit_length() - 1).restore(held.levels)
     return trained.decode(codes, held.label)
 
 
-def has_codebook(trained: Trained) -> bool:
-    """Tells whether a model's codes are entries of a codebook, which can be told by their indices."""
-    return traits.CODEBOOK in trained.experiment.model.meets
-
-
-def _codebook(trained: Trained) -> Float[np.ndarray, "codes dimension"]:
-    own = {name: held["latent"] for name, held in trained.used.variables.items() if "latent" in held}
-    return np.asarray(trained.experiment.model.latent.codebook(own))
+def is_discrete(trained: Trained) -> bool:
+    """Tells whether a model's codes are told by indices, as the entries of a codebook are."""
+    return traits.DISCRETE in trained.experiment.model.meets
 
 
 def fingerprint(trained: Trained) -> str:

@@ -40,18 +40,18 @@ from aejax.metrics import (
     Reference,
     Score,
     as_scores,
+    code_indices,
     is_mass,
     per_value,
 )
-from aejax.models import traits
+from aejax.models import CodePrior, traits
 from aejax.runs import Run
 from aejax.trained import _html, codes, exploring, export, programs, saving
 from aejax.trained.history import History
+from aejax.trained.index_prior import IndexPrior, draw_independent
+from aejax.trained.samplers import FittedSampler, Mixture, Sampler
 
 log = logging.getLogger("aejax")
-
-MOST_FITTED = 10_000
-"""Largest number of examples to whose codes a mixture is fitted."""
 
 _AT_ONCE = 2**26
 """Bytes of a part on disk that are in memory at once while its loss is measured."""
@@ -82,6 +82,10 @@ class Trained:
     """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
     given: Experiment | None = None
     """The experiment before it was resolved, which files say; None where that is not known."""
+    code_prior: IndexPrior | None = None
+    """What the indices of its codes are drawn from and coded by, fitted after training: see `fit_code_prior`."""
+    sampler: FittedSampler | None = None
+    """What codes are drawn from in place of the prior, fitted to codes after training: see `fit_sampler`."""
 
     def __repr__(self) -> str:
         """Returns what it is in a line: experiment, model, shape, steps, run."""
@@ -105,6 +109,15 @@ class Trained:
     def for_use(self) -> "Trained":
         """The model to use and no more: the parameters that `used` has, no optimiser's state, and no run directory."""
         return dataclasses.replace(self, state=dataclasses.replace(self.used, opt_state=()), run=None)
+
+    @property
+    def draws_from(self) -> str | None:
+        """What `draw_codes` draws from, in words: its sampler, or else the model's prior; None: nothing is there."""
+        if self.code_prior is not None:
+            return "the prior that was fitted to the indices of codes"
+        if self.sampler is not None:
+            return self.sampler.sampler.told
+        return None if self.experiment.model.prior is None else "the prior"
 
     def encode(
         self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None, *, seed: int | None = None
@@ -163,33 +176,129 @@ class Trained:
         return self._with_offset(programs.in_chunks(function, self._check(Examples(x, self._numbers(label)))))
 
     def draw_codes(self, n: int, *, like: Any = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
-        """Draws codes from the model's prior, or from the aggregate posterior of training examples.
+        """Draws codes from the sampler, where one was fitted, or else from the model's prior.
 
-        The latter is a mixture of ten Gaussians, fitted to a draw from the posterior of each of them, or of
-        10,000 that are spread over them.
+        Codes that are told by indices come from the prior that `fit_code_prior` has fitted. Of a model without any
+        prior, and with training examples, the indices are drawn independently, each as often as examples have it, which
+        a warning says.
 
         Args:
             n: the number of codes.
-            like: the training examples, as `Examples` or an array; None: the codes are drawn from the prior.
+            like: training examples, as `Examples` or an array, from whose aggregate posterior the codes are drawn
+                instead: from a mixture of ten Gaussians that is fitted as by `fit_sampler`; None: they are not.
             seed: the seed of the draws.
 
         Raises:
-            InputError: for a model without a prior where there are no such examples.
+            InputError: for a model with neither, where there are no such examples, which for codes that are told by
+                indices are those that it was trained on.
         """
         if n < 1:
             raise InputError(f"{n} samples were asked for: ask for 1 or more")
+        discrete = traits.DISCRETE in self.experiment.model.meets
+        if discrete and (like is not None or self.code_prior is not None or self.needs_examples_to_sample):
+            return self.restore(self._draw_indices(n, like, seed))
         if like is not None:
-            like = self._examples(like).at_most(MOST_FITTED)
-            drawn = codes.require_finite(self.encode(like.x, like.label, seed=seed), "the training examples")
-            return codes.from_mixture(drawn, n, seed)
+            return self._fitted(Mixture(), like, seed).draw(n, seed)
+        if self.sampler is not None:
+            return self.sampler.draw(n, seed)
         model = self.experiment.model
         if model.prior is None:
             raise InputError(
-                f"{self.experiment.name} has no prior to draw codes from: draw them from the aggregate posterior "
-                "of its training examples (like= in Python, aejax sample --from posterior)"
+                f"{self.experiment.name} has no prior to draw codes from: fit a sampler to its codes (fit_sampler in "
+                "Python, aejax sampler RUN), or draw them from a mixture that is fitted at once (like= in Python, "
+                "aejax sample --from posterior)"
             )
         key = derive(jax.random.key(seed), Stream.CODES)
         return np.asarray(programs.draw_codes(model, self.used.variables, n, key))
+
+    def fit_code_prior(
+        self, like: Any = None, *, hidden: tuple[int, ...] = (512,), epochs: int = 20, seed: int = 0
+    ) -> "Trained":
+        """Fits a prior to the indices of training examples, p(k_1) p(k_2 | k_1) ...: see `models.CodePrior`.
+
+        The model that is returned draws its codes from it, and `compress` codes indices by it.
+
+        Args:
+            like: the training examples, as `Examples` or an array; None: those that the model was trained on.
+            hidden: the widths of the prior's hidden layers.
+            epochs: the number of passes over the examples.
+            seed: the seed of its first parameters and of the order.
+
+        Raises:
+            InputError: for a model whose codes are not told by indices, and where the data are not there.
+        """
+        latent = self.experiment.model.latent
+        if traits.DISCRETE not in latent.meets:
+            raise InputError(
+                f"the codes of {self.experiment.name} are not told by indices, of which this is a prior: train a model "
+                "of discrete codes, as vq-vae-mnist"
+            )
+        if not hidden or min(hidden) < 1:
+            raise InputError(f"the prior's hidden layers are {hidden}: give at least one, of at least one unit")
+        prior = CodePrior(latent.codes, latent.books, hidden=hidden)
+        fitted = IndexPrior.fit(self._indices(like), prior, epochs=epochs, seed=seed)
+        return dataclasses.replace(self, code_prior=fitted)
+
+    def restore(self, index: Int[np.ndarray, "n positions"]) -> Float[np.ndarray, "n latent"]:
+        """Returns the codes that indices tell, of a model whose codes are told by them."""
+        own = {name: held["latent"] for name, held in self.used.variables.items() if "latent" in held}
+        return np.asarray(self.experiment.model.latent.restore(own, jnp.asarray(index)))
+
+    @property
+    def needs_examples_to_sample(self) -> bool:
+        """Whether codes are drawn as often as training examples have their indices, as there is no prior over them."""
+        model = self.experiment.model
+        return traits.DISCRETE in model.meets and model.prior is None and self.code_prior is None
+
+    def _indices(self, like: Any) -> Int[np.ndarray, "n positions"]:
+        """Returns the indices of examples, of those that it was trained on where none are given."""
+        if like is None:
+            like = load_again(self.experiment.data, self.data, remedy="give like=").train
+        like = self._examples(like).read()
+        return self.apply(code_indices, like.x, like.label)
+
+    def _draw_indices(self, n: int, like: Any, seed: int) -> Int[np.ndarray, "n positions"]:
+        """Draws the indices of codes from the prior over them, or independently, which a warning says."""
+        if like is None and self.code_prior is not None:
+            return self.code_prior.draw(n, seed)
+        log.warning(
+            "the indices of codes are drawn independently of each other, as often as training examples have them: "
+            "fit_code_prior (aejax prior RUN) fits a prior that knows how they go together"
+        )
+        return draw_independent(self._indices(like), n, seed)
+
+    def fit_sampler(self, sampler: Sampler | None = None, *, like: Any = None, seed: int = 0) -> "Trained":
+        """Fits a sampler to codes of training examples, from which the model that is returned generates.
+
+        The codes are draws from the posteriors of the examples, which are spread over all of them: at most as many as
+        the sampler takes. Of a model without randomness they are its codes.
+
+        Args:
+            sampler: how codes are modelled, as `trained.samplers.Mixture`, `SecondStage`, `FittedPrior`; None: a
+                mixture of ten Gaussians.
+            like: the training examples, as `Examples` or an array; None: those that the model was trained on.
+            seed: the seed of the codes and of the fit.
+
+        Returns:
+            The model with this sampler: `dataclasses.replace(trained, sampler=None)` draws from the prior again.
+
+        Raises:
+            InputError: for codes that are told by indices or are not finite, and where the data are not there.
+        """
+        self.require_of_codes()
+        if traits.DISCRETE in self.experiment.model.meets:
+            raise InputError(
+                f"the codes of {self.experiment.name} are told by indices, between which nothing lies: fit a prior to "
+                "these (fit_code_prior in Python, aejax prior RUN)"
+            )
+        if like is None:
+            like = load_again(self.experiment.data, self.data, remedy="give like=").train
+        return dataclasses.replace(self, sampler=self._fitted(sampler or Mixture(), like, seed))
+
+    def _fitted(self, sampler: Sampler, like: Any, seed: int) -> FittedSampler:
+        few = self._examples(like).at_most(sampler.most).read()
+        drawn = codes.require_finite(self.encode(few.x, few.label, seed=seed), "the training examples")
+        return FittedSampler.of(sampler, drawn, seed)
 
     def sample(
         self, n: int, label: Labels | None = None, *, like: Any = None, seed: int = 0, draw: bool = False
@@ -199,7 +308,8 @@ class Trained:
         Args:
             n: the number of examples.
             label: the label of each example, which a conditional model needs.
-            like: training examples, from whose aggregate posterior the codes are drawn; None: from the prior.
+            like: training examples, from whose aggregate posterior the codes are drawn; None: from the sampler or the
+                prior.
             seed: the seed of all draws.
             draw: decode to a draw from the likelihood, in place of its mean.
         """

@@ -19,9 +19,11 @@ from aejax.losses import GECO, KL, AuxK, Gaussian, KLSparsity, Loss, Reconstruct
 from aejax.models import (
     Autoencoder,
     GaussianLatent,
+    IAFLatent,
     MLPDecoder,
     MLPEncoder,
     Plain,
+    RealNVPPrior,
     TopK,
     UnitNormDecoder,
     VariationalAutoencoder,
@@ -34,6 +36,7 @@ from aejax.training._priming import priming_examples
 
 NORMED = Autoencoder(MLPEncoder((16,), norm="batch"), Plain(3), MLPDecoder())
 VAE = VariationalAutoencoder(MLPEncoder((16,)), GaussianLatent(3), MLPDecoder())
+FLOWS = VAE.clone(latent=IAFLatent(3, 1, (6,)), prior=RealNVPPrior(2, (6,)))
 ELBO = Loss(terms={"reconstruction": Reconstruction(), "kl": KL()})
 TOLERANCE = 2e-5
 """Relative, of every loss of a run: sums are taken in another order."""
@@ -108,7 +111,9 @@ def test_loss_curves_are_those_of_one_device(tiny, normed, strategy):
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), *statistics)
 
 
-def test_under_jit_even_the_noise_is_that_of_one_device(tiny, vae):
+@pytest.mark.parametrize("model", [VAE, FLOWS], ids=["normal", "flows"])
+def test_under_jit_even_the_noise_is_that_of_one_device(tiny, vae, model):
+    vae = dataclasses.replace(vae, model=model)
     one = aejax.fit(vae, dataset=tiny.dataset, parallel=Parallel(devices=1))
     np.testing.assert_allclose(losses(aejax.fit(vae, dataset=tiny.dataset)), losses(one), rtol=TOLERANCE)
 

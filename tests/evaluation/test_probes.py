@@ -12,7 +12,7 @@ from aejax.evaluation import compare, fine_tune, probes
 from aejax.evaluation.probes import SquaredHinge, probe
 from aejax.losses import Gaussian, Loss, Masking
 from aejax.models import MLPEncoder
-from aejax.trained import trained as trained_module
+from aejax.trained import Mixture
 
 
 def blobs(n, seed, spread=0.3):
@@ -64,7 +64,7 @@ def test_the_examples_of_a_probe_are_from_all_of_the_data(in_order, capsys):
 
 @pytest.mark.slow
 def test_the_codes_of_a_posterior_are_from_all_of_the_data(in_order, monkeypatch):
-    monkeypatch.setattr(trained_module, "MOST_FITTED", 90)
+    monkeypatch.setattr(Mixture, "most", 90)
     train = load(in_order.experiment.data).train
     drawn = in_order.draw_codes(600, like=train)
     codes = in_order.encode(train.x)

@@ -14,7 +14,7 @@ import numpy as np
 
 from aejax.core import Examples
 from aejax.data import Data, Dataset, catalog
-from aejax.evaluation import _variational
+from aejax.evaluation import _feature_space, _variational
 from aejax.experiment import Experiment
 from aejax.metrics import disentanglement
 from aejax.trained import Trained
@@ -45,6 +45,7 @@ if __name__ == "__main__":
     catalog.load = load_some
     _variational.estimate = estimate_some
     disentanglement.STAGES = 3
+    _feature_space.STEPS = 20
     Experiment.steps_in = one_epoch  # type: ignore[method-assign]
     for script in sys.argv[1:]:
         print(f"== {script}")

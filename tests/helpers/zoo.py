@@ -7,8 +7,9 @@ from flax import linen as nn
 import aejax
 from aejax.experiment.zoo import ENTRIES
 
-_LIKE = ("size", "hidden", "k", "classes", "shape", "activation", "start", "renormalise")
-"""Fields by which models differ in the sizes of arrays, in how they are trained, or in one operation for another."""
+_LIKE = ("size", "hidden", "k", "classes", "shape", "activation", "start", "renormalise", "scale", "prior")
+"""Fields by which models differ in the sizes of arrays, in how they are trained, in one operation for another, or in
+nothing that encoder and decoder compute."""
 
 
 def _computes(value):
@@ -35,12 +36,15 @@ def shape_of(name):
 
 
 def small(name):
-    """A registered experiment with hidden layers of 12 units: the same operations on smaller arrays."""
+    """A registered experiment with hidden layers of 12 units, and of planar flow one step of 20: less of the same."""
     experiment = aejax.get(name)
-    parts = {part: getattr(experiment.model, part) for part in ("encoder", "decoder")}
-    hidden = {
+    model = experiment.model
+    parts = {part: getattr(model, part) for part in ("encoder", "decoder")}
+    changed = {
         part: module.clone(hidden=(12,) * len(module.hidden))
         for part, module in parts.items()
         if hasattr(module, "hidden")
     }
-    return dataclasses.replace(experiment, model=experiment.model.clone(**hidden))
+    if hasattr(model.latent, "steps"):
+        changed["latent"] = model.latent.clone(size=20, steps=1)
+    return dataclasses.replace(experiment, model=model.clone(**changed))

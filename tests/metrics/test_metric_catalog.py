@@ -16,8 +16,8 @@ from aejax.metrics import Metric, catalog, declare, declared, describe, directio
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 
 
-@pytest.mark.parametrize("name", [name for name in aejax.names() if aejax.get(name).expected is not None])
-def test_whatever_a_registered_experiment_measures_is_declared(name):
+@pytest.mark.parametrize("name", [name for name in aejax.names() if (RESULTS / f"{name}.json").exists()])
+def test_whatever_a_registered_experiment_measured_is_declared(name):
     experiment = aejax.get(name)
     measured = json.loads((RESULTS / f"{name}.json").read_text())["test"]
     for metric in measured:

@@ -53,7 +53,7 @@ def test_the_suite_measures_the_codes_in_use_and_draws_them(tiny):
     placed = np.asarray(trained.state.collections["codebook"]["latent"]["placed"])
     np.testing.assert_array_equal(trained.encode(test.x), placed[indices].reshape(10, 8))
     shares = np.bincount(indices.reshape(-1), minlength=16) / indices.size
-    np.testing.assert_array_equal(_usage(trained, test), shares)
+    np.testing.assert_array_equal(_usage(trained, test), shares[None])
     measured = suite.measure(trained, test)
     assert measured["dead_codes"] == 16 - len(np.unique(indices))
     assert measured["index_bits"] == 16

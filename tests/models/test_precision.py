@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from aejax.core import Examples
+from aejax.core import Examples, linen
 from aejax.losses import KL, Loss, Reconstruction
 from aejax.models import (
     Autoencoder,
     GaussianLatent,
+    IAFLatent,
     MLPDecoder,
     MLPEncoder,
     Plain,
+    RealNVPPrior,
     TiedAutoencoder,
     VariationalAutoencoder,
 )
@@ -19,6 +21,7 @@ from tests.helpers import compiled
 
 PLAIN = Autoencoder(MLPEncoder((6,), norm="batch"), Plain(3), MLPDecoder((6, 6)), shape=(4,))
 VAE = VariationalAutoencoder(MLPEncoder((6,)), GaussianLatent(3), MLPDecoder((6,)), shape=(4,))
+FLOWS = VAE.clone(latent=IAFLatent(3, 1, (5,)), prior=RealNVPPrior(1, (5,)))
 TIED = TiedAutoencoder(MLPEncoder((6,)), Plain(3), shape=(4,))
 PLAIN_LOSS = Loss()
 ELBO = Loss(terms={"reconstruction": Reconstruction(), "kl": KL()})
@@ -71,6 +74,18 @@ def test_encoder_and_decoder_compute_in_bfloat16_and_all_else_in_float32(model, 
     assert list(products(jax.make_jaxpr(mean)(params).jaxpr)) == expected
     slopes, (made, after) = jax.eval_shape(jax.grad(mean, has_aux=True), params)
     assert {leaf.dtype for leaf in jax.tree.leaves((params, slopes, made, after))} == {jnp.dtype("float32")}
+
+
+def test_flows_of_posterior_and_prior_compute_in_float32():
+    model = FLOWS.clone(precision="bfloat16")
+    trained = lambda model, part: ELBO(model, part, True)  # noqa: E731
+    shapes = jax.eval_shape(lambda: linen.init_variables(trained, model, KEYS, PART))
+    made, found = jax.make_jaxpr(
+        lambda variables: linen.apply(ELBO, model, variables, KEYS, PART, True)[0], return_shape=True
+    )(shapes)
+    types = list(products(made.jaxpr))
+    assert (types.count(HALF), {*types}) == (3, {HALF, WHOLE})
+    assert {leaf.dtype for leaf in jax.tree.leaves((shapes, found))} == {jnp.dtype("float32")}
 
 
 def test_precision_changes_no_parameter_that_training_starts_from():

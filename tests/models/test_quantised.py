@@ -32,10 +32,14 @@ def initial(latent, features):
 def begun(latent, features=FEATURES):
     """Variables whose dense layer changes nothing, with codes as far apart as the features."""
     variables = initial(latent, features)
-    codes = jnp.asarray(np.random.default_rng(1).normal(size=(latent.codes, latent.dimension)), jnp.float32)
+    rng = np.random.default_rng(1)
+    codes = {
+        name: jnp.asarray(rng.normal(size=(latent.codes, latent.dimension)), jnp.float32)
+        for name in ("placed", *(f"placed_{book}" for book in range(1, latent.depth)))
+    }
     code = {"kernel": jnp.eye(latent.dimension), "bias": jnp.zeros(latent.dimension)}
     params = {**variables["params"], "code": code}
-    return {"params": params, "codebook": {**variables["codebook"], "placed": codes}}
+    return {"params": params, "codebook": {**variables["codebook"], **codes}}
 
 
 @partial(jax.jit, static_argnums=0)
@@ -206,6 +210,40 @@ def test_the_first_batch_places_the_codes_that_it_leaves_unused_by_its_key():
     assert not np.array_equal(first[unused], other[unused])
 
 
+def test_each_codebook_takes_what_those_before_it_have_left():
+    latent = dataclasses.replace(STILL, depth=3)
+    variables = begun(latent)
+    posterior, _ = held(latent, variables)
+    left, indices = np.asarray(FEATURES).reshape(80, 3).astype(np.float64), []
+    for name in ("placed", "placed_1", "placed_2"):
+        book = np.asarray(variables["codebook"][name])
+        indices.append(distances(left, book).argmin(axis=1))
+        left = left - book[indices[-1]]
+    np.testing.assert_array_equal(posterior.index, np.stack(indices, axis=1).reshape(40, 6))
+    np.testing.assert_allclose(posterior.mean, np.asarray(FEATURES) - left.reshape(40, 6), atol=1e-5)
+    restored = jax.jit(latent.restore)(variables, posterior.index)
+    np.testing.assert_array_equal(restored, posterior.mean)
+    single, _ = held(STILL, {**variables, "codebook": {"placed": variables["codebook"]["placed"]}})
+    np.testing.assert_array_equal(single.index, posterior.index.reshape(40, 2, 3)[:, :, 0])
+
+
+@pytest.mark.slow
+def test_the_error_falls_with_the_depth():
+    errors = []
+    for depth in (1, 3):
+        latent = dataclasses.replace(STILL, depth=depth, decay=0.0, patience=2)
+        variables = begun(latent)
+        for seed in range(8):
+            posterior, variables = trained(latent, variables, seed=seed)
+        errors.append(float(jnp.mean(jnp.square(posterior.mean - FEATURES))))
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_a_depth_of_one_has_the_names_that_runs_have():
+    names = {name: set(held) for name, held in initial(VectorQuantised(2, 3, 5), FEATURES).items()}
+    assert names == {"params": {"code"}, "codebook": {"placed", "share", "unused"}}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("learning", ["average", "gradient"])
 def test_resumed_from_the_middle_training_ends_with_the_same_bits(learning, tiny, tmp_path):
@@ -230,6 +268,7 @@ def test_resumed_from_the_middle_training_ends_with_the_same_bits(learning, tiny
         VectorQuantised(2, 0),
         VectorQuantised(2, 3, 0),
         VectorQuantised(0),
+        VectorQuantised(2, depth=0),
     ],
 )
 def test_slots_that_do_not_divide_the_features_are_refused(latent):

@@ -11,22 +11,6 @@ def rng():
     return np.random.default_rng(0)
 
 
-def test_a_mixture_draws_what_it_was_fitted_to(rng):
-    centres = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 6.0]])
-    fitted = centres[rng.choice(3, 4000, p=[0.5, 0.3, 0.2])] + rng.normal(size=(4000, 2)) @ [[0.5, 0.3], [0, 0.2]]
-    drawn = codes.from_mixture(fitted.astype(np.float32), 20_000, components=3)
-    nearest = np.linalg.norm(drawn[:, None] - centres[None], axis=2).argmin(axis=1)
-    np.testing.assert_allclose(np.bincount(nearest) / len(drawn), [0.5, 0.3, 0.2], atol=0.03)
-    np.testing.assert_allclose(np.cov(drawn[nearest == 0].T), [[0.25, 0.15], [0.15, 0.13]], atol=0.03)
-    assert (nearest[:100] == nearest[0]).mean() < 0.9  # not component by component
-    np.testing.assert_array_equal(codes.from_mixture(fitted, 5, seed=3), codes.from_mixture(fitted, 5, seed=3))
-
-
-def test_few_codes_and_many_dimensions_have_a_mixture_too(rng):
-    assert codes.from_mixture(rng.normal(size=(4, 3)), 7).shape == (7, 3)
-    assert codes.from_mixture(rng.normal(size=(50, codes.MOST_FULL + 1)), 2).dtype == np.float32
-
-
 @pytest.mark.parametrize("path", ["line", "arc"])
 def test_a_way_begins_at_the_first_and_ends_at_the_second(rng, path):
     first, second = rng.normal(size=(2, 6, 5)).astype(np.float32)

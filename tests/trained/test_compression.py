@@ -14,7 +14,7 @@ from aejax.core import InputError
 from aejax.data import Data, Standardise
 from aejax.losses import KL, Commitment, Gaussian, Loss, Reconstruction, SigmoidGaussian
 from aejax.losses.quantised import Codebook
-from aejax.models import ConditionalAutoencoder, GaussianLatent, MLPDecoder, VectorQuantised
+from aejax.models import ConditionalAutoencoder, FiniteScalarQuantised, GaussianLatent, MLPDecoder, VectorQuantised
 from aejax.trained import Quantizer, compress, decompress
 from aejax.trained.codefile import unpack
 from aejax.trained.compression import fingerprint
@@ -78,18 +78,26 @@ def test_what_comes_back_is_what_the_quantised_codes_decode_to(trained):
     np.testing.assert_array_equal(back, trained.decode(codes))
 
 
-def vector_quantised(learning):
-    terms = {"reconstruction": Reconstruction(), "commitment": Commitment(), "codebook": Codebook()}
-    if learning == "average":
-        del terms["codebook"]
-    model = EXPERIMENT.model.clone(latent=VectorQuantised(4, 2, 300, learning))
+LATENTS = {
+    "average": VectorQuantised(4, 2, 300),
+    "gradient": VectorQuantised(4, 2, 300, "gradient"),
+    "residual": VectorQuantised(2, 2, 300, depth=2),
+    "finite": FiniteScalarQuantised(4, (12, 25)),
+}
+
+
+def discrete(kind):
+    terms = {"commitment": Commitment(), "codebook": Codebook()}
+    needed = {"gradient": ("commitment", "codebook"), "finite": ()}.get(kind, ("commitment",))
+    terms = {"reconstruction": Reconstruction()} | {name: terms[name] for name in needed}
+    model = EXPERIMENT.model.clone(latent=LATENTS[kind])
     return dataclasses.replace(EXPERIMENT, model=model, loss=Loss(Gaussian(), terms), epochs=1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("learning", ["average", "gradient"])
-def test_a_codebook_s_examples_come_back_as_they_are_reconstructed(learning):
-    trained = aejax.fit(vector_quantised(learning), dataset=DATASET)
+@pytest.mark.parametrize("kind", LATENTS)
+def test_examples_of_indices_come_back_as_they_are_reconstructed(kind):
+    trained = aejax.fit(discrete(kind), dataset=DATASET)
     x = np.tile(DATASET.test.x, (30, 1, 1, 1))
     content = compress(trained, x, None)
     np.testing.assert_array_equal(decompress(trained, content), trained.reconstruct(x))
@@ -176,8 +184,8 @@ def test_the_commands_round_trip_and_refuse_another_run(tmp_path, command, data,
 
 
 @pytest.mark.slow
-def test_the_commands_take_a_codebook_and_labels(tmp_path, command, data, conditional, capsys):
-    vq = dataclasses.replace(vector_quantised("average"), data=data)
+def test_the_commands_take_a_codebook_and_labels(tmp_path, command, data, conditional, capsys, caplog):
+    vq = dataclasses.replace(discrete("average"), data=data)
     run, labelled = (
         aejax.fit(experiment, folder=tmp_path, figures=False).run.path
         for experiment in (vq, dataclasses.replace(conditional, data=data))
@@ -187,7 +195,18 @@ def test_the_commands_take_a_codebook_and_labels(tmp_path, command, data, condit
     assert command("decompress", run, file, "--out", out) == 0
     np.testing.assert_array_equal(np.load(out), aejax.load(run).reconstruct(DATASET.test.x))
     assert command("compress", run, "--data", data.name, "--bits", "4", "--out", file) == 2
-    assert "a codebook's indices, which take no --bits" in capsys.readouterr().err
+    assert "are indices, which take no --bits" in capsys.readouterr().err
+    assert command("sample", run, "--n", 3, "--out", out) == 0
+    assert "drawn independently" in caplog.text
+    caplog.clear()
+    assert command("prior", run, "--hidden", 8, "--epochs", 1) == 0
+    assert "bits for the indices of a test example" in capsys.readouterr().out
+    assert command("compress", run, "--data", data.name, "--out", file) == 0
+    assert command("decompress", run, file, "--out", out) == 0
+    np.testing.assert_array_equal(np.load(out), aejax.load(run).reconstruct(DATASET.test.x))
+    assert command("sample", run, "--n", 3, "--out", out) == 0
+    assert "drawn independently" not in caplog.text
+    assert command("prior", labelled) == 2
     np.save(tmp_path / "plain.npy", DATASET.test.x)
     for arguments, label in (((data.name,), DATASET.test.label), ((tmp_path / "plain.npy", "--label", 2), [2] * 10)):
         assert command("compress", labelled, "--bits", 8, "--out", file, "--data", *arguments) == 0

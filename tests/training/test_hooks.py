@@ -7,7 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax.core import Adam, Examples, ExponentialAverage, InputError, Rate, TailAverage, known_subclasses
+from aejax.core import (
+    SGD,
+    Adam,
+    Examples,
+    ExponentialAverage,
+    InputError,
+    Player,
+    Rate,
+    TailAverage,
+    known_subclasses,
+)
 from aejax.data import Data, Dataset, pack
 from aejax.devices import Parallel
 from aejax.experiment import Experiment
@@ -55,12 +65,17 @@ EXPERIMENT = Experiment(
     UNITS,
     Loss(Gaussian(), {"error": GECO(target=4.0, rate=1e-3), "decay": WeightL2(monitored=True)}),
     Data("generated"),
-    Adam(1e-2, average=ExponentialAverage(0.8), rates={"slow": Rate("^latent", 0.1)}),
+    Adam(
+        1e-2,
+        average=ExponentialAverage(0.8),
+        rates={"slow": Rate("^latent", 0.1)},
+        players={"decoder": Player(SGD(1e-3, clip_norm=1.0), "^decoder")},
+    ),
     batch_size=8,
     epochs=4,
     name="hooks",
 )
-"""All of it at once: a start at the mean, unit rows, a constraint, an average, a rate of its own."""
+"""All of it at once: a start at the mean, unit rows, a constraint, an average, a rate and an optimiser of their own."""
 
 
 def primed(model, dataset=DATASET, likelihood=None):
@@ -192,7 +207,7 @@ def test_many_examples_are_primed_on_by_a_sample_of_fixed_size(monkeypatch):
 
 
 def test_parameters_to_start_from_are_not_primed_and_begin_the_average(whole):
-    still = dataclasses.replace(EXPERIMENT.optimizer, learning_rate=1e-12)
+    still = dataclasses.replace(EXPERIMENT.optimizer, learning_rate=1e-12, players={})
     begun = fit(
         dataclasses.replace(EXPERIMENT, optimizer=still, epochs=1),
         dataset=DATASET,

@@ -20,6 +20,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "a contractive autoencoder, 784-1000-784 with tied weights: the code moves little with its input",
         "aejax.experiment.zoo.ae:contractive",
     ),
+    "rae-mnist": (
+        "a regularised autoencoder, 784-512-256-16 and back, whose codes a fitted mixture draws",
+        "aejax.experiment.zoo.ae:regularised",
+    ),
     "dae-gaussian": (
         "a denoising autoencoder, 784-1000-784, against Gaussian noise of 0.5",
         "aejax.experiment.zoo.dae:gaussian",
@@ -77,10 +81,29 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "a VampPrior of 500 pseudo-inputs, gated 784-300-300-40, on binary pixels",
         "aejax.experiment.zoo.vae:vamp",
     ),
+    "real-nvp-mnist": ("the same with coupling layers as its prior", "aejax.experiment.zoo.flows:real_nvp"),
+    "maf-mnist": ("the same with masked autoregressive steps as its prior", "aejax.experiment.zoo.flows:maf"),
+    "mean-field-mnist": (
+        "a VAE with a code of 128, 784-256-256-128, on binary pixels: the twin of the next two",
+        "aejax.experiment.zoo.flows:mean_field",
+    ),
+    "iaf-mnist": (
+        "the same with a posterior by inverse autoregressive flow",
+        "aejax.experiment.zoo.flows:iaf",
+    ),
+    "planar-mnist": ("the same with a posterior by planar flow", "aejax.experiment.zoo.flows:planar"),
     "cvae-mnist": ("`vae-flax` with the digit's class known on both ways", "aejax.experiment.zoo.vae:conditional"),
     "vq-vae-mnist": (
         "a VQ-VAE: 7 x 7 codes, each one of 256, in place of an image",
         "aejax.experiment.zoo.vae:vector_quantised",
+    ),
+    "fsq-mnist": (
+        "the same with codes of 8 x 6 x 5 levels, which are not learned and cannot die",
+        "aejax.experiment.zoo.vae:finite_scalar_quantised",
+    ),
+    "categorical-mnist": (
+        "20 categorical variables of 10 values each, by the Gumbel-softmax relaxation, on binary pixels",
+        "aejax.experiment.zoo.vae:categorical",
     ),
     "vae-tabular": (
         "the density of a table of numbers: a normal distribution of each column, of learned width, given a code of 8",

@@ -3,7 +3,16 @@
 from aejax.core import Adam, AdamW, Cosine, WarmupCosine
 from aejax.data import Data, Standardise
 from aejax.experiment.experiment import Expected, Experiment
-from aejax.losses import Bernoulli, ContractiveLayer, Gaussian, Loss, Reconstruction, WeightL2
+from aejax.losses import (
+    Bernoulli,
+    CodeL2,
+    ContractiveLayer,
+    Gaussian,
+    Loss,
+    Reconstruction,
+    SigmoidGaussian,
+    WeightL2,
+)
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Plain, TiedAutoencoder
 
 KERAS_BLOG = "Keras blog, Building Autoencoders in Keras (Chollet 2016)"
@@ -132,6 +141,27 @@ def contractive() -> Experiment:
             "PCA with 64 components, exactly; the squared norm of its Jacobian is 64, ours is to be less in both",
             "C",
         ),
+    )
+
+
+def regularised() -> Experiment:
+    """Builds the regularised autoencoder of Ghosh et al. 2020, RAE-L2, with dense layers in place of convolutions.
+
+    It has no prior: `aejax sampler` fits a mixture to its codes, from which it generates (experiments/generation.py).
+    """
+    terms = {
+        "reconstruction": Reconstruction(),
+        "code": CodeL2(0.01),
+        "decoder": WeightL2(1e-3, of="decoder"),
+    }
+    return Experiment(
+        model=Autoencoder(MLPEncoder((512, 256)), Plain(16), MLPDecoder((256, 512))),
+        loss=Loss(SigmoidGaussian(), terms),
+        data=Data("mnist", validation=0.0),
+        optimizer=Adam(1e-3, Cosine()),
+        batch_size=128,
+        epochs=5,
+        expected=Expected("squared_error", 21.059, 0.0, "PCA with 16 components, exactly", "C"),
     )
 
 

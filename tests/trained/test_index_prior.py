@@ -1,0 +1,159 @@
+import dataclasses
+import itertools
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import aejax
+from aejax.core import Examples, InputError
+from aejax.losses import Gaussian, Loss
+from aejax.models import CodePrior, FiniteScalarQuantised
+from aejax.trained import IndexPrior, _ans, compress, decompress, write_code_prior
+from aejax.trained._fixed_point import PRECISION
+from aejax.trained.index_prior import draw_independent, read_code_prior
+from tests.helpers import compiled
+from tests.helpers.small import DATASET, EXPERIMENT
+
+STAYS = 0.8
+MODEL = CodePrior(4, 2, embedding=4, outputs=6, hidden=(24,))
+
+
+def chain(n, seed):
+    """Indices of which each is the one before it, or with a chance of 0.2 the next one of 4."""
+    rng = np.random.default_rng(seed)
+    moves = (rng.random((n, 5)) > STAYS).astype(int)
+    moves[:, 0] = rng.integers(0, 4, n)
+    return np.cumsum(moves, axis=1) % 4
+
+
+INDEX, UNSEEN = chain(3000, 0), chain(4000, 1)
+ENTROPY = 2 - 4 * (STAYS * np.log2(STAYS) + (1 - STAYS) * np.log2(1 - STAYS))
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return IndexPrior.fit(INDEX, MODEL, epochs=25, batch_size=100, learning_rate=0.02)
+
+
+def test_the_bits_are_nearly_those_of_the_chain_and_half_of_those_of_independent_indices(prior):
+    bits = prior.nats(UNSEEN).mean() / np.log(2)
+    assert 0.98 * ENTROPY < bits < 1.05 * ENTROPY
+    assert ENTROPY < 0.5 * 10  # the order-0 entropy is 2 bits at each of 5 positions
+
+
+def test_it_begins_with_the_frequencies_of_each_position():
+    keys, blank = {"params": jax.random.key(0)}, jnp.zeros((1, 5), jnp.int32)
+    params = compiled.init(lambda model, index: model(index), MODEL, keys, blank)["params"]
+    primed = MODEL.prime(params, Examples(jnp.asarray(INDEX[:7], jnp.float32)), None)
+    shares = (np.stack([np.bincount(column, minlength=4) for column in INDEX[:7].T]) + 0.5) / 9
+    expected = -np.log(shares[np.arange(5)[None], UNSEEN]).sum(axis=1)
+    np.testing.assert_allclose(IndexPrior(MODEL, primed, 5).nats(UNSEEN), expected, rtol=1e-5)
+
+
+def test_the_probabilities_of_all_indices_add_up_to_one(prior):
+    every = np.asarray(list(itertools.product(range(4), repeat=5)))
+    assert np.exp(-prior.nats(every).astype(np.float64)).sum() == pytest.approx(1, rel=1e-5)
+
+
+def test_whole_numbers_say_what_floats_say_whatever_else_is_computed(prior):
+    network, few = prior._network, UNSEEN[:50]
+    together, alone = network.begin(50), network.begin(1)
+    total = np.zeros(50)
+    for position in range(5):
+        frequencies = network.frequencies(together, position)
+        assert (frequencies.sum(axis=1) == 2**PRECISION).all()
+        assert frequencies.min() > 0
+        np.testing.assert_array_equal(network.frequencies(alone, position), frequencies[7:8])
+        total += PRECISION * np.log(2) - np.log(frequencies[np.arange(50), few[:, position]])
+        network.take(together, position, few[:, position])
+        network.take(alone, position, few[7:8, position])
+    np.testing.assert_allclose(total, prior.nats(few), atol=0.02)
+
+
+def test_coded_indices_take_the_bits_claimed_and_come_back(prior):
+    coded = prior.encode(UNSEEN)
+    assert 8 * len(coded) == pytest.approx(prior.nats(UNSEEN).sum() / np.log(2), rel=0.02)
+    np.testing.assert_array_equal(prior.decode(coded, len(UNSEEN)), UNSEEN)
+
+
+@pytest.mark.parametrize("cut", [1, 40])
+def test_a_stream_that_was_cut_is_refused(prior, cut):
+    with pytest.raises((ValueError, IndexError)):
+        prior.decode(prior.encode(UNSEEN)[:-cut], len(UNSEEN))
+
+
+@pytest.mark.parametrize(("n", "codes"), [(1, 2), (130, 3), (3000, 700)])
+def test_any_frequencies_are_coded_to_nearly_their_entropy(n, codes):
+    rng = np.random.default_rng(0)
+    weights = rng.gamma(0.2, size=(3, n, codes)) + 1e-9
+    counts = 1 + (weights / weights.sum(axis=2, keepdims=True) * (2**PRECISION - codes)).astype(np.int64)
+    counts[..., 0] += 2**PRECISION - counts.sum(axis=2)
+    ends = np.cumsum(counts, axis=2)
+    index = np.sum(ends <= rng.integers(0, 2**PRECISION, (3, n, 1)), axis=2)
+    count, end = (np.take_along_axis(each, index[..., None], axis=2)[..., 0] for each in (counts, ends))
+    stream = _ans.encode(end - count, count)
+    decoder = _ans.Decoder(stream)
+    np.testing.assert_array_equal([decoder.take(counts[position]) for position in range(3)], index)
+    decoder.end()
+    assert 8 * len(stream) < 1.01 * np.sum(PRECISION - np.log2(count)) + 80
+
+
+def test_draws_go_together_as_the_chain_does_and_independent_ones_do_not(prior):
+    drawn, alone = prior.draw(4000, seed=3), draw_independent(INDEX, 4000, seed=3)
+    np.testing.assert_array_equal(drawn, prior.draw(4000, seed=3))
+    assert (drawn != prior.draw(4000, seed=4)).any()
+    stay = [(each[:, 1:] == each[:, :-1]).mean() for each in (drawn, alone)]
+    np.testing.assert_allclose(stay, [STAYS, 0.25], atol=0.03)
+
+
+def test_it_comes_back_from_its_file_and_a_damaged_one_is_passed_over(prior, tmp_path, caplog):
+    file = write_code_prior(tmp_path, prior, 30)
+    assert file == tmp_path / "code_prior" / "30.safetensors"
+    read = read_code_prior(tmp_path, 30)
+    assert read.digest == prior.digest
+    np.testing.assert_array_equal(read.nats(UNSEEN[:9]), prior.nats(UNSEEN[:9]))
+    with caplog.at_level(logging.WARNING):
+        assert read_code_prior(tmp_path, 31) is None
+        file.write_bytes(file.read_bytes()[:-3])
+        assert read_code_prior(tmp_path, 30) is None
+    assert "of step 30, none of step 31" in caplog.text
+    assert "is damaged" in caplog.text
+
+
+def discrete():
+    model = EXPERIMENT.model.clone(latent=FiniteScalarQuantised(4, (3, 4)))
+    return dataclasses.replace(EXPERIMENT, model=model, loss=Loss(Gaussian()), epochs=1)
+
+
+@pytest.mark.slow
+def test_a_model_samples_and_compresses_by_its_prior(tmp_path, caplog):
+    trained, x = aejax.fit(discrete(), dataset=DATASET), DATASET.test.x
+    plain = compress(trained, x, None)
+    with caplog.at_level(logging.WARNING):
+        trained.sample(3, like=DATASET.train.x)
+    assert "drawn independently" in caplog.text
+    fitted, other = (trained.fit_code_prior(DATASET.train.x, hidden=(8,), epochs=2, seed=seed) for seed in (0, 1))
+    content = compress(fitted, x, None)
+    np.testing.assert_array_equal(decompress(fitted, content), fitted.reconstruct(x))
+    np.testing.assert_array_equal(decompress(fitted, plain), fitted.reconstruct(x))
+    for without in (trained, other):
+        with pytest.raises(InputError, match="coded by a prior over codes that this run does not have"):
+            decompress(without, content)
+    assert fitted.sample(5, seed=1).shape == (5, *trained.shape)
+    codes = fitted.draw_codes(5, seed=1)
+    np.testing.assert_array_equal(codes, fitted.restore(fitted.code_prior.draw(5, 1)))
+    loaded = aejax.load(fitted.save(tmp_path / "saved"))
+    np.testing.assert_array_equal(decompress(loaded, content), fitted.reconstruct(x))
+
+
+def test_a_prior_over_codes_needs_discrete_ones(trained_plain):
+    with pytest.raises(InputError, match="are not told by indices"):
+        trained_plain.fit_code_prior(DATASET.train.x)
+
+
+@pytest.fixture(scope="module")
+def trained_plain():
+    return aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), dataset=DATASET)
