@@ -319,6 +319,17 @@ def _dictionaries(result: dict[str, Any]) -> tuple[str, str]:
     )
 
 
+def _counts(result: dict[str, Any]) -> tuple[str, str]:
+    found = {name: row for name, row in result["words"].items() if "nll" in row}
+    said = ", ".join(f"{name} {row['nll']:.0f}" for name, row in found.items() if name != "no code")
+    shares = result["words"]["PCA of log shares"]["accuracy"]
+    told = f"the book told by the code {found['negative binomial']['accuracy']:.3f}"
+    return (
+        f"nats of how often 1,000 words stand in a chapter: {said}; {told}",
+        f"negative binomials without a code {found['no code']['nll']:.0f}; the book told by PCA {shares:.3f}",
+    )
+
+
 DICTIONARIES = {"topk": "TopK", "batchtopk": "BatchTopK", "jumprelu": "JumpReLU", "matryoshka": "Matryoshka"}
 
 
@@ -335,6 +346,10 @@ MEANS: dict[str, Callable[[dict[str, Any]], tuple[float, Expected]]] = {
         result["means"]["autoencoder"],
         Expected("auroc", 0.9553, source="PCA", tag="C"),
     ),
+    "counts": lambda result: (
+        result["words"]["negative binomial"]["nll"],
+        Expected("nll_200_nats", result["words"]["no code"]["nll"], source="without a code", tag="C"),
+    ),
     "dictionaries": lambda result: (
         _mean(result["activations"]["aejax"]["topk"], "fvu"),
         Expected("fvu", _mean(result["activations"]["saelens"]["topk"], "fvu"), source="SAELens' TopK", tag="C"),
@@ -346,6 +361,7 @@ PYOD = {"isolation forest": "iforest", "its autoencoder": "autoencoder", "PCA": 
 STUDIES = {
     "beta_and_size": _beta_and_size,
     "code_size": _code_size,
+    "counts": _counts,
     "iwae": _iwae,
     "k_sparse": _k_sparse,
     "dictionaries": _dictionaries,

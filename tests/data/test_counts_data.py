@@ -8,11 +8,13 @@ import pytest
 
 import aejax
 from aejax.core import Examples, InputError
-from aejax.data import Counts, Data, Dataset, Standardise, as_examples, in_units, load, pack
+from aejax.data import Counts, Data, Dataset, Standardise, as_examples, in_units, load, pack, settled
 from aejax.data.identity import DataRecord
 from aejax.data.synthetic_counts import SyntheticCounts
 from aejax.losses import Gaussian, Loss, Poisson
+from aejax.models import LogCounts, SharedDispersion
 from tests.data.test_kinds import KIND, N
+from tests.helpers.untrained import untrained
 
 COUNTS = np.random.default_rng(0).poisson(3, (N, 6)) * np.arange(6)
 DATA = Data(preprocess=Counts())
@@ -20,7 +22,8 @@ DATA = Data(preprocess=Counts())
 
 def small(data):
     experiment = aejax.get("vae-counts")
-    return dataclasses.replace(experiment, data=data, batch_size=8, epochs=1)
+    model = experiment.model.clone(encoder=LogCounts(), decoder=SharedDispersion())
+    return dataclasses.replace(experiment, model=model, data=data, batch_size=8, epochs=1)
 
 
 def h5ad(path, x, layer=None):
@@ -74,7 +77,8 @@ def test_no_type_of_counts_is_scaled(tmp_path, dtype, caplog):
 def test_arrays_that_are_kept_as_uint8_are_counts_once_they_are_trained_on():
     x = COUNTS.astype(np.uint8)
     part = Examples(x)
-    trained = aejax.fit(small(Data("x", preprocess=Counts())), dataset=Dataset("x", part, part, part))
+    dataset = settled(Dataset("x", part, part, part), Counts())
+    trained = untrained(small(Data("x", preprocess=Counts())), (6,), dataset)
     assert trained.data.dtype == "float32"
     assert trained.data.high == COUNTS.max()
     np.testing.assert_array_equal(trained.encode(x), trained.encode(COUNTS))

@@ -58,7 +58,7 @@ def test_a_validation_that_is_no_fraction_is_refused(fraction):
 
 def test_names_say_what_each_is_and_whether_it_is_prepared():
     before = names()
-    drawn = ["sprites", "synthetic-dictionary", "synthetic-dictionary-16k"]
+    drawn = ["sprites", "synthetic-dictionary", "synthetic-dictionary-16k", "synthetic-counts"]
     assert list(before) == ["mnist-5k", *drawn, "wbc", "mnist", "fashion_mnist", "kmnist"]
     assert all(line.endswith("(not prepared yet)") and "\n" not in line for line in before.values())
     prepare("mnist-5k")
