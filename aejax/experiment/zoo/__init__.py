@@ -118,6 +118,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "the same with a rate that weighs 16: x, y and size have a latent each",
         "aejax.experiment.zoo.vae:beta_sprites",
     ),
+    "factor-vae-sprites": (
+        "the FactorVAE: a critic estimates the total correlation of the codes, which is lowered",
+        "aejax.experiment.zoo.vae:factor_sprites",
+    ),
     "vae-iwae-k1": (
         "784-200-200-50, IWAE's baseline: a bound of one sample, for 13 epochs",
         "aejax.experiment.zoo.iwae:k1",
