@@ -189,8 +189,8 @@ def beta_sprites() -> Experiment:
 def factor_sprites() -> Experiment:
     """Builds the FactorVAE of Kim & Mnih 2018 on sprites: `sprites`, whose codes a critic tells from permuted ones.
 
-    The critic and its optimiser are theirs, and so is the range of 10 to 100 of which the weight of 35 is. A batch is of
-    128, of which half is judged as it is and half permuted: a step of theirs takes two batches of 64.
+    The critic and its optimiser are theirs, and the weight of 35 is of their range of 10 to 100. Of a batch of 128 half
+    is judged as it is and half permuted: a step of theirs takes two batches of 64.
     """
     plain = sprites()
     terms = ELBO | {"correlation": AdversarialCorrelation(35.0), "critic": PermutationCritic()}
