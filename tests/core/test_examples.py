@@ -97,6 +97,7 @@ def test_unseen_examples_are_as_many_as_their_codes():
     assert blank_example((4,)).target.shape == (1, 4)
 
 
+@pytest.mark.slow
 def test_training_reconstructs_the_target(tiny):
     """A constant target, whatever the example: training comes nearer to it than to the examples."""
     parts = {

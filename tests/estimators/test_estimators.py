@@ -39,6 +39,7 @@ def fitted(kind):
     return kind(**FEW, **({"samples": 3} if kind is VAEDensity else {})).fit(X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("estimator", "method"), ALL)
 def test_it_trains_as_fit_does_with_the_same_settings(estimator, method):
     experiment = aejax.experiment.vary(aejax.get(estimator.experiment), FEW)

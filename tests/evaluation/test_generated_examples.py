@@ -26,6 +26,7 @@ def vae(tiny):
     return aejax.fit(dataclasses.replace(tiny.experiment, model=model, loss=loss, epochs=1), dataset=tiny.dataset)
 
 
+@pytest.mark.slow
 def test_the_classifier_is_trained_once_for_the_same_examples(tiny, monkeypatch):
     first = feature_space(tiny.dataset)
     assert first.name == "tiny_cnn"

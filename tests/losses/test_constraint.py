@@ -55,6 +55,7 @@ def steps(model, terms, count=5):
     return states, metrics
 
 
+@pytest.mark.slow
 def test_the_multiplier_follows_algorithm_1_of_taming_vaes():
     states, metrics = steps(VAE, {"error": HELD, "kl": KL()})
     multiplier, average = 1.0, None

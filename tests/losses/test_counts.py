@@ -100,6 +100,7 @@ def test_an_example_s_log_probability_is_that_of_shares_of_its_own_total(likelih
     np.testing.assert_allclose(np.asarray(centre).reshape(3, -1), (1 - share) * mean, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_samples_have_the_mean_and_the_variance_of_the_likelihood():
     likelihood = NegativeBinomial(zero_inflated=True, library=30.0)
     _, raw = drawn(likelihood, n=1)

@@ -187,6 +187,7 @@ def test_of_rows_that_score_alike_none_is_above_the_others():
     assert np.isfinite(surprise(jnp.array([0.0, 1.0]), jnp.zeros(5))).all()
 
 
+@pytest.mark.slow
 def test_a_detector_is_the_mean_of_its_surprises_and_their_order_does_not_count():
     reference, seen = view(RANDOM, np.arange(30)), view(RANDOM[:8] * 2, np.arange(8) * 5)
     scores = Detector().scores
@@ -236,6 +237,7 @@ def test_the_detector_is_the_default_score_of_a_run_that_has_one(trained):
     assert not np.allclose(scores, trained.score(TABLE.test.x, "nats"))
 
 
+@pytest.mark.slow
 def test_a_row_s_score_does_not_depend_on_what_is_scored_with_it(trained, monkeypatch):
     x = TABLE.test.x
     whole = trained.score(x)

@@ -54,6 +54,7 @@ def test_what_cannot_be_compared_is_refused(codes):
         udr(codes, ALL[: len(codes)])
 
 
+@pytest.mark.slow
 def test_of_trained_models_only_latents_count_that_leave_the_prior(tiny):
     model = VariationalAutoencoder(MLPEncoder((4,)), GaussianLatent(3), MLPDecoder((4,)))
     loss = Loss(Bernoulli(), {"reconstruction": Reconstruction(), "kl": KL()})

@@ -15,6 +15,7 @@ X = np.linspace(-4, 4, 33)
 EXPECTED = {
     "linear": X,
     "relu": np.maximum(X, 0),
+    "leaky_relu": np.maximum(X, X / 5),
     "sigmoid": expit(X),
     "tanh": np.tanh(X),
     "elu": np.where(X > 0, X, np.expm1(X)),

@@ -62,6 +62,7 @@ def test_a_decoder_is_the_same_as_one_whose_kernels_were_divided():
     assert (apart <= 1.02 * np.linalg.norm(np.diff(z, axis=0), axis=1)).all()  # no layer stretches, nor does tanh
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_the_division_with_vectors_held_fixed():
     """Miyato et al. 2018, equation 10: d sigma / dW is the product of the first singular vectors."""
     state = trained(DENSE, 0.0, 100)

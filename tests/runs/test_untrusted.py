@@ -127,6 +127,7 @@ def test_an_experiment_with_an_odd_part_is_loaded_or_refused(run, tmp_path, data
     read_or_refused(lambda: aejax.load(copy))
 
 
+@pytest.mark.slow
 @quick
 @given(data=st.data(), other=odd)
 def test_rows_with_an_odd_part_are_passed_over(run, tmp_path, data, other):

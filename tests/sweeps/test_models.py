@@ -124,6 +124,7 @@ def test_without_validation_there_is_no_best_to_make_a_run_of(base, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_every_array_of_a_kept_state_is_the_one_of_training(base, tmp_path):
     made = worked(tmp_path / "sweep", base, {RATE: [1e-2]})
     kept = models.kept_model(made, made.trials[0])

@@ -216,6 +216,7 @@ def test_the_page_says_of_each_trial_what_it_came_to_and_what_trains_it(tmp_path
         assert said in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axes", [2, 3, 6])
 def test_in_80_columns_no_head_is_cut(tiny, tmp_path, axes, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")

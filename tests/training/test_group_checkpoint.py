@@ -201,6 +201,7 @@ def test_what_version_0_1_0_left_in_training_goes_on(tiny, members, tmp_path, se
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("older", [False, True])
 @pytest.mark.parametrize(
     "damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"{}\n\x80", flipped]

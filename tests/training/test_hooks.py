@@ -31,6 +31,8 @@ from aejax.losses import (
     GaussianLearnedScale,
     Likelihood,
     Loss,
+    NegativeBinomial,
+    Poisson,
     SigmoidGaussian,
     WeightL2,
 )
@@ -114,7 +116,10 @@ def test_the_geometric_median_has_the_least_sum_of_distances_and_ignores_an_outl
     assert np.abs(median - DATASET.train.x.mean(axis=0)).max() < 2
 
 
-@pytest.mark.parametrize("likelihood", [Gaussian(), Cauchy(), Bernoulli(), SigmoidGaussian(), GaussianLearnedScale()])
+CENTRED = [Gaussian(), Cauchy(), Bernoulli(), SigmoidGaussian(), GaussianLearnedScale(), Poisson(), NegativeBinomial()]
+
+
+@pytest.mark.parametrize("likelihood", CENTRED)
 def test_raw_output_stands_for_the_values_that_it_was_asked_for(likelihood):
     values = jnp.linspace(0.01, 0.99, 12).reshape(2, 6)
     np.testing.assert_allclose(likelihood.mean(likelihood.raw_for(values), Examples(values)), values, rtol=1e-5)
@@ -122,7 +127,7 @@ def test_raw_output_stands_for_the_values_that_it_was_asked_for(likelihood):
 
 def test_every_likelihood_that_says_so_is_asked():
     centred = {cls for cls in known_subclasses(Likelihood) if traits.CENTRED in cls().meets}
-    assert centred == {Gaussian, Cauchy, Bernoulli, SigmoidGaussian, GaussianLearnedScale}
+    assert centred == {type(likelihood) for likelihood in CENTRED}
 
 
 def test_a_start_that_the_likelihood_does_not_know_is_refused():

@@ -24,6 +24,7 @@ def test_a_permutation_answers_by_number_and_reaches_each_once(size):
     np.testing.assert_array_equal(permuted(few, size, words), whole[few])
 
 
+@pytest.mark.slow
 def test_permutations_are_uniform():
     words = np.random.RandomState(0).randint(0, 2**64, (6000, 6), np.uint64)
     orders = np.array([permuted(np.arange(4), 4, word) for word in words])

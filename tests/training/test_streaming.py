@@ -186,6 +186,7 @@ def test_what_was_read_is_not_copied_on_its_way_to_a_cpu(experiment):
         assert placed.x.unsafe_buffer_pointer() == read.x.ctypes.data
 
 
+@pytest.mark.slow
 def test_targets_and_narrow_types_are_streamed_as_they_are_and_trained_on(windowed, tmp_path):
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(EXAMPLES, VALUES)).astype(np.float16) for _ in range(2))
@@ -295,6 +296,7 @@ def test_a_sweep_trains_on_packed_data_and_on_streamed_ones(experiment, tmp_path
         assert np.isfinite(losses).all()
 
 
+@pytest.mark.slow
 def test_the_time_that_input_is_waited_for_is_told(experiment, monkeypatch):
     deal = Parallel.distribute
     monkeypatch.setattr(Parallel, "distribute", lambda *args: time.sleep(0.02) or deal(*args))
