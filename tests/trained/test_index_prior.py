@@ -11,7 +11,7 @@ import aejax
 from aejax.core import Examples, InputError
 from aejax.losses import Gaussian, Loss
 from aejax.models import CodePrior, FiniteScalarQuantised
-from aejax.trained import IndexPrior, _ans, compress, decompress, write_code_prior
+from aejax.trained import IndexPrior, _ans, _fixed_point, compress, decompress, write_code_prior
 from aejax.trained._fixed_point import PRECISION
 from aejax.trained.index_prior import draw_independent, read_code_prior
 from tests.helpers import compiled
@@ -71,6 +71,13 @@ def test_whole_numbers_say_what_floats_say_whatever_else_is_computed(prior):
         network.take(together, position, few[:, position])
         network.take(alone, position, few[7:8, position])
     np.testing.assert_allclose(total, prior.nats(few), atol=0.02)
+
+
+@pytest.mark.parametrize("rounded", [_fixed_point._weights, _fixed_point._activations])
+def test_what_is_added_up_is_so_coarse_that_no_sum_of_products_rounds(rounded):
+    values = rounded(np.random.default_rng(0).normal(0, [[1], [1e6]], (2, 1000)))
+    np.testing.assert_array_equal(values * 2**12, np.rint(values * 2**12))
+    assert 4096 * np.abs(values).max() * 2**6 * 2**24 <= 2**53
 
 
 def test_coded_indices_take_the_bits_claimed_and_come_back(prior):
