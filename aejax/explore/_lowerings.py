@@ -144,6 +144,15 @@ def _concatenate(writer: Writer, given: list[Value], outs: list[Out], params: di
     return [writer.made("place", given, shape, dtype, pieces=pieces)]
 
 
+@_lowers("stack")
+def _stack(writer: Writer, given: list[Value], outs: list[Out], params: dict[str, Any]) -> list[Value]:
+    (shape, dtype), axis = outs[0], params["axis"]
+    strides = row_major(shape)
+    others = [stride for place, stride in enumerate(strides) if place != axis]
+    pieces = [(value.shape, others, number * strides[axis]) for number, value in enumerate(given)]
+    return [writer.made("place", given, shape, dtype, pieces=pieces)]
+
+
 @_lowers("pad")
 def _pad(writer: Writer, given: list[Value], outs: list[Out], params: dict[str, Any]) -> list[Value]:
     value, filler = given

@@ -60,6 +60,7 @@ CASES |= {
     "rev": (lambda x: lax.rev(x, (0, 2)), [real(2, 3, 4)]),
     "split": (lambda x: tuple(jnp.split(x, [1, 3], axis=1)), [real(2, 5)]),
     "concatenate": (lambda x, y: jnp.concatenate([x, y, x], axis=1), [real(2, 3, 2), real(2, 1, 2)]),
+    "stack": (lambda x, y: (jnp.stack([x, y, x], axis=1), jnp.stack([y], axis=2)), [real(2, 3), real(2, 3)]),
     "pad": (lambda x: lax.pad(x, 7.0, [(1, 2, 1), (-1, 0, 0), (0, -1, 2)]), [real(2, 3, 3)]),
     "iota": (lambda x: lax.broadcasted_iota(jnp.int32, (2, 3, 4), 1) + x, [whole(2, 3, 4)]),
     "one-hot": (lambda i: jax.nn.one_hot(i, 4), [np.asarray([0, 3, 2], np.int32)]),
