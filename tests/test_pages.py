@@ -42,7 +42,7 @@ from aejax.data import Dataset
 images = Examples(np.random.default_rng(0).integers(0, 256, (16, 4, 4, 1), np.uint8))
 experiment = dataclasses.replace(aejax.get("ae-wide"), epochs=1, batch_size=8)
 trained = aejax.fit(experiment, folder="runs", dataset=Dataset("noise", images, images, images))
-assert trained.history[0]["code_l2_nats"] > 0
+assert trained.history[0]["code_length_nats"] > 0
 assert aejax.load(trained.run.path).experiment.model.encoder == Wide()
 """
 

@@ -130,7 +130,7 @@ class CountLikelihood(Likelihood):
         """Returns the logit of the share, that of zero inflation, and the last parameter, `[batch, values]` each."""
         if self.parameters == 1:
             return (flat(raw),) * 3
-        parts = raw.reshape(len(raw), -1, self.parameters)
+        parts = raw.reshape(raw.shape[0], -1, self.parameters)
         return parts[..., 0], parts[..., 1], parts[..., -1]
 
     def _shaped(self, values: Float[Array, "batch values"], raw: Float[Array, "batch *raw"]) -> Array:

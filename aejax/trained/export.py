@@ -105,11 +105,12 @@ def _programs(trained: "Trained") -> dict[str, tuple[Call, Call, Callable[[int],
 
 
 def _drawn(trained: "Trained", n: int) -> Float[np.ndarray, "n *shape"]:
-    """Draws examples in the range of the training data; of binary ones, zeros and ones."""
-    data, rng = trained.data, np.random.default_rng(n)
-    low, high = (0.0, 1.0) if data is None or data.dtype == "uint8" else (data.low, data.high)
+    """Draws examples in the range of the training data; of binary ones and of counts, whole numbers."""
+    data, preprocess, rng = trained.data, trained.preprocess, np.random.default_rng(n)
+    grey = data is None or (data.dtype == "uint8" and not preprocess.counts)
+    low, high = (0.0, 1.0) if data is None or grey else (data.low, data.high)
     x = rng.uniform(low, high, (n, *trained.shape)).astype(np.float32)
-    return np.rint(x) if trained.preprocess.binary else x
+    return np.rint(x) if preprocess.binary or preprocess.counts else x
 
 
 def _stablehlo(call: Call, inputs: Sequence[np.ndarray]) -> tuple[bytes, Call]:

@@ -84,11 +84,22 @@ def test_neighbourhoods_are_those_of_dense_distances(rng, monkeypatch):
 
 @pytest.mark.slow
 def test_two_samples_of_a_normal_in_1000_dimensions_have_the_numbers_that_prdc_gives(rng):
-    """Naeem et al.'s README: .477, .471, 1.056, .974, of one draw; a difference of two draws is as large as .03."""
+    """Naeem et al.'s README has .477, .471, 1.056 and .974, of one draw.
+
+    Six of ours deviate by .007, .014, .056 and .005. Three times that of the difference of two draws is allowed,
+    which was measured after a first try that allowed density less.
+    """
     found = neighbourhoods(*rng.normal(size=(2, 10_000, 1000)).astype(np.float32))
-    expected = {"precision": 0.477, "recall": 0.471, "density": 1.056, "coverage": 0.974}
-    assert found == pytest.approx(expected, abs=0.03)
-    assert found["coverage"] == pytest.approx(0.974, abs=0.005)
+    published = {
+        "precision": (0.477, 0.03),
+        "recall": (0.471, 0.06),
+        "density": (1.056, 0.24),
+        "coverage": (0.974, 0.02),
+    }
+    assert found == {name: pytest.approx(value, abs=margin) for name, (value, margin) in published.items()}
+    # An independent computation in float64 of this very draw, with all distances in memory.
+    exact = {"precision": 0.4858, "recall": 0.4563, "density": 1.1056, "coverage": 0.9776}
+    assert found == pytest.approx(exact, abs=2e-4)
 
 
 def test_a_classifier_tells_what_is_apart_and_not_what_is_alike(rng):
