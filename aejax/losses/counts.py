@@ -140,7 +140,7 @@ class CountLikelihood(Likelihood):
         target = flat(jnp.asarray(batch.target, jnp.float32))
         if target.shape[1]:
             return jnp.sum(target, axis=1, keepdims=True)
-        return jnp.full((len(target), 1), self.library, jnp.float32)
+        return jnp.full((target.shape[0], 1), self.library, jnp.float32)
 
 
 @configurable
