@@ -1,6 +1,6 @@
 """Holds the commands that make new examples."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,7 +44,7 @@ class SampleCommand:
         _check_drawable(self.out, trained)
         if self.source == "sampler" and trained.sampler is None and trained.code_prior is None:
             raise InputError(f"{self.run} has no sampler for this step: fit one by aejax sampler {self.run}")
-        trained = replace(trained, sampler=None, code_prior=None) if self.source == "prior" else trained
+        trained = trained.by_prior if self.source == "prior" else trained
         from_examples = self.source == "posterior" or trained.needs_examples_to_sample
         like = own_data(trained, self.trained_on).train if from_examples else None
         label = _classes(trained.experiment.model, self.n, self.label)

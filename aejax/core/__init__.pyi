@@ -126,4 +126,5 @@ from .train_step import (
 from .trees import (
     named_leaves as named_leaves,
     nbytes as nbytes,
+    path_name as path_name,
 )

@@ -16,7 +16,7 @@ from aejax.core.averages import Average, NoAverage
 from aejax.core.errors import InputError
 from aejax.core.pytrees import pytree
 from aejax.core.settings import configurable, positive, static
-from aejax.core.trees import named_leaves
+from aejax.core.trees import named_leaves, path_name
 
 
 @configurable
@@ -247,7 +247,7 @@ class Optimizer:
         """Returns a tree of the name of each parameter's player; of the optimiser's own parameters, nothing."""
 
         def player_of(path: Any, leaf: Any) -> str:
-            named = jax.tree_util.keystr(path, simple=True, separator=".")
+            named = path_name(path)
             return next((name for name, player in self.players.items() if _matches(player.pattern, named)), "")
 
         return jax.tree_util.tree_map_with_path(player_of, params)
@@ -297,7 +297,7 @@ def _scale_by_rates(rates: dict[str, Rate]) -> optax.GradientTransformation:
         return optax.EmptyState()
 
     def scaled(path: Any, update: Array) -> Array:
-        named = jax.tree_util.keystr(path, simple=True, separator=".")
+        named = path_name(path)
         factors = [rate.factor for rate in rates.values() if _matches(rate.pattern, named)]
         return math.prod(factors[1:], start=factors[0]) * update if factors else update
 

@@ -14,4 +14,9 @@ def nbytes(tree: Any) -> int:
 def named_leaves(tree: Any) -> list[tuple[str, Any]]:
     """Returns the leaves of a tree, each with its path as a name, such as `encoder.kernel`."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves]
+    return [(path_name(path), leaf) for path, leaf in leaves]
+
+
+def path_name(path: Any) -> str:
+    """Returns the path of a leaf, as JAX's functions of trees with paths give it, as a name: `encoder.kernel`."""
+    return jax.tree_util.keystr(path, simple=True, separator=".")

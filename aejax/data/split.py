@@ -27,6 +27,12 @@ def permutation(n: int) -> np.ndarray:
     return np.random.RandomState(0).permutation(n)
 
 
+def in_turn(whole: Examples, sizes: dict[str, int]) -> dict[str, Examples]:
+    """Cuts examples into parts that follow each other, of the given numbers by their names."""
+    ends = np.cumsum(list(sizes.values()))
+    return {name: whole.take(np.arange(end - sizes[name], end)) for name, end in zip(sizes, ends, strict=True)}
+
+
 def split_off(name: str, found: Parts, validation: float, data: Data, again: bool = False) -> Dataset:
     """Makes a data set of the parts of the user's own data, and says in one line each what was done about them.
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from aejax.core import Examples
 from aejax.data.factors import FACTORS
-from aejax.data.split import permutation
+from aejax.data.split import in_turn, permutation
 
 SIDE = 32
 """Width and height of an image in pixels."""
@@ -25,8 +25,7 @@ def read() -> dict[str, Examples]:
     """
     label = permutation(len(FACTORS["sprites"])).astype(np.int32)
     whole = Examples(drawn(label), label)
-    ends = np.cumsum(list(_PARTS.values()))
-    return {name: whole.take(np.arange(end - _PARTS[name], end)) for name, end in zip(_PARTS, ends, strict=True)}
+    return in_turn(whole, _PARTS)
 
 
 def drawn(label: np.ndarray) -> np.ndarray:

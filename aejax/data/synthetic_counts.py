@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from aejax.core import Examples
+from aejax.data.split import in_turn
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,4 @@ _PARTS = {"train": 4096, "validation": 512, "test": 1024}
 
 def read() -> dict[str, Examples]:
     """Draws the parts of `synthetic-counts`."""
-    every, first, parts = COUNTS.draw(sum(_PARTS.values())), 0, {}
-    for part, count in _PARTS.items():
-        parts[part] = every.take(np.arange(first, first + count))
-        first += count
-    return parts
+    return in_turn(COUNTS.draw(sum(_PARTS.values())), _PARTS)

@@ -25,4 +25,5 @@ from .programs import (
     init as init,
     outputs as outputs,
     place as place,
+    states_of_epochs as states_of_epochs,
 )

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from aejax.core import BATCH_AXIS, InputError, parts_within
+from aejax.core import BATCH_AXIS, InputError, parts_within, path_name
 from aejax.devices import hosts
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Parallel:
         return jax.device_put(members, self.of_members(members))
 
     def _sharding(self, path: Any, shape: tuple[int, ...]) -> NamedSharding:
-        named = jax.tree_util.keystr(path, simple=True, separator=".")
+        named = path_name(path)
         if self.tensor == 1 or len(shape) < 2 or not re.search(self.wide, named):
             return self.whole
         side = len(shape) - (1 if shape[-1] >= shape[-2] else 2)

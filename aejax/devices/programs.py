@@ -1,5 +1,6 @@
 """Compiles training's pure functions: for one device, and by either strategy for several."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -31,6 +32,41 @@ def place(part: Examples, preprocess: Preprocess) -> Examples:
     """Places a part of a data set on the device, in the form in which its preprocessing holds it."""
     placed = jax.tree.map(jnp.asarray, part.read())
     return replace(placed, x=preprocess.place(placed.x))
+
+
+def states_of_epochs(
+    model: Model,
+    loss: core.Measure,
+    optimizer: Optimizer,
+    preprocess: Preprocess,
+    part: Examples,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int = 0,
+) -> Iterator[core.State]:
+    """Trains a small model on one device, with no run and no data set: of codes, or for features of examples.
+
+    Args:
+        model: the model.
+        loss: what is minimised, its numbers as arrays.
+        optimizer: the optimiser likewise, with its horizon.
+        preprocess: the preprocessing likewise, fitted.
+        part: the examples.
+        epochs: the number of passes over them.
+        batch_size: the number of examples in a batch, at most as many as there are.
+        seed: the seed of first parameters, order and noise.
+
+    Yields:
+        The state before the first epoch, and after each.
+    """
+    placed, key = place(part, preprocess), jax.random.key(seed)
+    sample = core.priming_sample(preprocess, placed if model.primes else None, key)
+    state = init(model, loss, optimizer, model.blank(part.x.shape[1:]), key, sample)
+    yield state
+    for _ in range(epochs):
+        state, _ = epoch(model, loss, optimizer, preprocess, state, placed, key, batch_size=batch_size)
+        yield state
 
 
 @partial(jax.jit, static_argnames=("size", "batch_size"))

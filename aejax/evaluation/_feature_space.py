@@ -1,9 +1,10 @@
 """Makes the features in which generated examples are compared with real ones: of a small classifier, or PCA's.
 
 The classifier is trained once, on the labels of a data set's training part, by fixed settings and a fixed seed; it is
-kept in the cache of prepared data, by the fingerprint of that part. Nothing is downloaded. Features of either kind are
-divided by one number, so that their mean square over training examples is 1: it is the unit of distances. Training
-differs in its last digits between processors, and so do the weights after it: their hash says whether two are the same.
+kept in the cache of prepared data, by the fingerprints of that part and of test. Nothing is downloaded. Features of
+either kind are divided by one number, so that their mean square over training examples is 1: it is the unit of
+distances. Training differs in its last digits between processors, and so do the weights after it: their hash says
+whether two are the same.
 """
 
 import hashlib
@@ -89,53 +90,59 @@ def features_told(dataset: Dataset) -> str:
 def _learned(dataset: Dataset, model: Classifier, name: str) -> FeatureSpace:
     """Returns the features of a classifier, from the cache or trained now."""
     preprocess = as_arrays((Scale() if dataset.train.x.dtype == np.uint8 else Standardise()).fit(dataset.train.x))
-    params, scale = _cached(dataset, model, preprocess, name)
+    params, scale, accuracy = _cached(dataset, model, preprocess, name)
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves((preprocess, params)):
         digest.update(np.asarray(leaf).tobytes())
-    test, state = devices.place(dataset.test, preprocess), core.State(jnp.zeros((), jnp.int32), params, (), {})
-    size, key = min(CHUNK, len(dataset.test)), jax.random.key(0)
-    measured = means(devices.evaluate(model, (CrossEntropy(),), preprocess, state, test, key, batch_size=size))
     features = partial(_features, model, params, preprocess, scale)
-    return FeatureSpace(
-        name, digest.hexdigest()[:32], 1 - measured["error"], lambda x: programs.in_chunks(features, _single(x))
-    )
+    return FeatureSpace(name, digest.hexdigest()[:32], accuracy, lambda x: programs.in_chunks(features, _single(x)))
 
 
-def _cached(dataset: Dataset, model: Classifier, preprocess: Preprocess, name: str) -> tuple[Any, Array]:
-    """Returns the parameters of the classifier and the scale of its features, made where they are not kept yet."""
-    file = cache_folder() / f"features-{name}-{fingerprint(dataset.train)}-{STEPS}-v1.safetensors"
+def _cached(dataset: Dataset, model: Classifier, preprocess: Preprocess, name: str) -> tuple[Any, Array, float]:
+    """Returns the classifier's parameters, the scale of its features and its accuracy, made where they are not kept."""
+    parts = "-".join(fingerprint(part) for part in (dataset.train, dataset.test))
+    file = cache_folder() / f"features-{name}-{parts}-{STEPS}-v1.safetensors"
     loss, recipe = as_arrays((CrossEntropy(), Adam(1e-3, Cosine(), horizon=float(STEPS))))
     key, blank = jax.random.key(0), model.blank(dataset.shape)
     params = jax.eval_shape(lambda key: core.init(model, loss, recipe, blank, key).params, key)
     like = {"params": params, "scale": jax.ShapeDtypeStruct((), jnp.float32)}
     try:
-        arrays, _ = read_arrays(file)
-        found = jax.tree.map(jnp.asarray, fill_parts(like, arrays))
-    except (OSError, ValueError):  # what is missing or damaged is made again
+        arrays, texts = read_arrays(file)
+        found, accuracy = jax.tree.map(jnp.asarray, fill_parts(like, arrays)), float(texts["accuracy"])
+    except (OSError, ValueError, KeyError):  # what is missing or damaged is made again
         params = _trained(dataset.train, model, loss, recipe, preprocess)
         few = scaled(dataset.train.at_most(MOST_FITTED).read().x)
         values = programs.in_chunks(partial(_features, model, params, preprocess, jnp.ones(())), few)
         found = {"params": params, "scale": jnp.asarray(_root_mean_square(values))}
-        _keep(file, found)
-    return found["params"], found["scale"]
+        accuracy = _accuracy(dataset.test, model, params, preprocess)
+        _keep(file, found, {"accuracy": repr(accuracy)})
+    return found["params"], found["scale"], accuracy
+
+
+def _accuracy(test: Examples, model: Classifier, params: Any, preprocess: Preprocess) -> float:
+    """Returns the share of a part's labels that the classifier predicts."""
+    placed, state = devices.place(test, preprocess), core.State(jnp.zeros((), jnp.int32), params, (), {})
+    size, key = min(CHUNK, len(test)), jax.random.key(0)
+    measured = means(devices.evaluate(model, (CrossEntropy(),), preprocess, state, placed, key, batch_size=size))
+    return 1 - measured["error"]
 
 
 def _trained(train: Examples, model: Classifier, loss: Any, recipe: Any, preprocess: Preprocess) -> Any:
     """Trains the classifier, and returns its parameters."""
-    placed, key, size = devices.place(train, preprocess), jax.random.key(0), min(BATCH, len(train))
-    state = devices.init(model, loss, recipe, model.blank(train.x.shape[1:]), key)
-    epochs = range(math.ceil(STEPS / (len(train) // size)))
-    for _ in track(epochs, "classifier for features"):
-        state, _ = devices.epoch(model, loss, recipe, preprocess, state, placed, key, batch_size=size)
+    size = min(BATCH, len(train))
+    epochs = math.ceil(STEPS / (len(train) // size))
+    states = devices.states_of_epochs(model, loss, recipe, preprocess, train, epochs=epochs, batch_size=size)
+    state = next(states)
+    for _ in track(range(epochs), "classifier for features"):
+        state = next(states)
         jax.block_until_ready(state.step)
     return state.params
 
 
-def _keep(file: Path, made: dict[str, Any]) -> None:
+def _keep(file: Path, made: dict[str, Any], texts: dict[str, str]) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_arrays(file, named_arrays(made))
+        write_arrays(file, named_arrays(made), texts)
     except OSError as error:  # a full disk is no matter: it is trained again
         log.warning("the classifier for features could not be kept in %s (%s)", cache_folder(), error)
 

@@ -53,7 +53,7 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
     _check_needs(experiment)
 
 
-def check_rates(resolved: "Experiment", shape: tuple[int, ...]) -> None:
+def check_optimizer(resolved: "Experiment", shape: tuple[int, ...]) -> None:
     """Raises `InputError` where a learning rate or an optimiser of its own is for parameters that a model has not.
 
     Args:

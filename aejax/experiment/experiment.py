@@ -10,7 +10,7 @@ from typing import Any, Literal
 from aejax.core import Adam, Examples, InputError, Optimizer, known, positive
 from aejax.data import ARRAYS, Data, Dataset, Preprocess
 from aejax.experiment import _families, showing  # noqa: F401
-from aejax.experiment.checks import check, check_rates
+from aejax.experiment.checks import check, check_optimizer
 from aejax.losses import Loss
 from aejax.metrics import Detector, Reference, describe
 from aejax.models import Autoencoder
@@ -134,7 +134,7 @@ class Experiment:
         """
         check(self, dataset)
         resolved = self.resolve_for(dataset.shape, len(dataset.train) // self.batch_size)
-        check_rates(resolved, dataset.shape)
+        check_optimizer(resolved, dataset.shape)
         return resolved
 
     def resolve_for(self, shape: tuple[int, ...], steps_per_epoch: int) -> "Experiment":

@@ -7,9 +7,9 @@ from jaxtyping import Array, Float
 from scipy.ndimage import gaussian_filter
 
 from aejax.core import InputError
-from aejax.losses import ms_ssim
+from aejax.losses import least_side, ms_ssim
 
-SSIM_WINDOW = 11
+SSIM_WINDOW = least_side(scales=1)
 """Number of pixels on a side of SSIM's window: no SSIM is defined for images with a shorter side."""
 
 _AT_ONCE, _FEW = 1000, 64

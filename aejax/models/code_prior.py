@@ -5,7 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Num
 
 from aejax.core import Examples, Trainable
 from aejax.models.made import MADE
@@ -67,7 +67,8 @@ class CodePrior(Trainable):
         features = self.network().clone(name="made", parent=self)(seen)
         return jnp.einsum("bpo,poc->bpc", features, values[book]) + bias[None]
 
-    def log_prob(self, index: Int[Array, "batch positions"]) -> Float[Array, " batch"]:
-        """Returns log p(k) of each example's indices, in nats."""
+    def log_prob(self, index: Num[Array, "batch positions"]) -> Float[Array, " batch"]:
+        """Returns log p(k) of each example's indices in nats; as examples, they are whole numbers in float32."""
+        index = index.astype(jnp.int32)
         log_probs = jax.nn.log_softmax(self(index), axis=-1)
         return jnp.sum(jnp.take_along_axis(log_probs, index[..., None], axis=-1)[..., 0], axis=1)

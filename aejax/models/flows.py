@@ -206,7 +206,7 @@ class Flow(nn.Module):
         return jnp.sum(normal_log_density(noise, jnp.zeros_like(noise), jnp.ones_like(noise)), axis=-1) + log_det
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "n size"]:
-        """Draws vectors.
+        """Draws vectors from the density of which `log_prob` is.
 
         Args:
             key: the key of the draw.

@@ -61,7 +61,7 @@ class Coder(Protocol):
         """Returns a fingerprint of all that its code depends on."""
 
     def encode(self, index: Int[np.ndarray, "n positions"]) -> bytes:
-        """Codes indices."""
+        """Returns the bytes that stand for the indices of examples, from which `decode` returns them."""
 
     def decode(self, coded: bytes, n: int) -> Int[np.ndarray, "n positions"]:
         """Returns the indices of `n` examples that were coded."""

@@ -1,10 +1,8 @@
 """Compresses examples to one small file of codes: a few bits for each dimension, or indices."""
 
-import hashlib
 import json
 import logging
 
-import jax
 import numpy as np
 from jaxtyping import Float, Num
 
@@ -13,6 +11,7 @@ from aejax.metrics import code_indices
 from aejax.models import traits
 from aejax.trained.codefile import Content, pack, unpack
 from aejax.trained.codes import require_finite
+from aejax.trained.programs import digest_of
 from aejax.trained.quantise import Quantizer
 from aejax.trained.trained import Labels, Trained
 
@@ -81,8 +80,4 @@ def first_fingerprint(trained: Trained) -> str:
 
 
 def _digest(trained: Trained, settings: str) -> str:
-    digest = hashlib.sha256(settings.encode())
-    tree = (trained.used.params, trained.used.collections, trained.preprocess)
-    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-        digest.update(jax.tree_util.keystr(path).encode() + np.asarray(leaf).tobytes())
-    return digest.hexdigest()
+    return digest_of(settings, (trained.used.params, trained.used.collections, trained.preprocess))

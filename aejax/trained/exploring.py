@@ -1,6 +1,5 @@
 """Makes a page of a trained model: its encoder and decoder as programs, and the codes of examples to begin from."""
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -61,15 +60,11 @@ def explorer(trained: "Trained", part: Examples, most: int, half: bool) -> Explo
         "of_cloud": f"{len(many):,} of {len(part):,}" if len(many) < len(part) else f"{len(part):,}",
         **_cloud(means, drawn, arrays),
         "sparse": bool(np.mean(means == 0) > 0.5),
-        "samples": None if model.prior is None else arrays.add(_from_prior(trained)),
+        "samples": None if model.prior is None else arrays.add(trained.by_prior.draw_codes(SAMPLES)),
         "samples_count": SAMPLES,
         "count": len(few),
     }
     return Explorer.of(content | _labels(trained, many.label, few, arrays), arrays)
-
-
-def _from_prior(trained: "Trained") -> Float[np.ndarray, "n latent"]:
-    return dataclasses.replace(trained, sampler=None).draw_codes(SAMPLES)
 
 
 def encode(model: Any, variables: Any, preprocess: Any, x: Array, label: Any) -> tuple[Array, ...]:

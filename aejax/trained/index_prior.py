@@ -5,9 +5,7 @@ It is kept beside a run's checkpoints:
     code_prior/30.safetensors    that of indices of step 30: see `aejax.runs.array_file`
 """
 
-import hashlib
 import json
-import logging
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -20,16 +18,16 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from aejax import core, devices
-from aejax.core import Adam, Cosine, Examples, InputError, as_arrays, first_line, json_text, pytree
+from aejax.core import Adam, Cosine, Examples, InputError, as_arrays, json_text
 from aejax.data import Scale
 from aejax.models import CodePrior
-from aejax.runs import fill_parts, named_arrays, read_arrays, write_arrays
+from aejax.runs import fill_parts
 from aejax.trained import _ans, programs
+from aejax.trained._beside import read_beside, write_beside
 from aejax.trained._fixed_point import PRECISION, FixedPoint
+from aejax.trained._surprise import Surprise
 
-log = logging.getLogger("aejax")
-
-FOLDER, SUFFIX = "code_prior", ".safetensors"
+FOLDER = "code_prior"
 """Where a run and a saved model keep their priors over codes."""
 
 _HELD_OUT = 20
@@ -84,18 +82,10 @@ class IndexPrior:
         train, part = index[~held].astype(np.float32), index[held]
         size, preprocess = min(batch_size, len(train)), as_arrays(Scale())
         recipe = Adam(learning_rate, Cosine(), horizon=float(epochs * (len(train) // size)))
-        loss, recipe = as_arrays((_Surprise(), recipe))
-        key, placed = jax.random.key(seed), devices.place(Examples(train), preprocess)
-        state = devices.init(model, loss, recipe, model.blank(index.shape[1:]), key, placed)
-        best = cls(model, state.params, index.shape[1])
-        least = best.nats(part).mean()
-        for _ in range(epochs):
-            state, _ = devices.epoch(model, loss, recipe, preprocess, state, placed, key, batch_size=size)
-            now = cls(model, state.params, index.shape[1])
-            nats = now.nats(part).mean()
-            if nats < least:
-                best, least = now, nats
-        return best
+        settings = (model, *as_arrays((Surprise(), recipe)), preprocess, Examples(train))
+        states = devices.states_of_epochs(*settings, epochs=epochs, batch_size=size, seed=seed)
+        priors = (cls(model, state.params, index.shape[1]) for state in states)
+        return min(priors, key=lambda prior: prior.nats(part).mean())
 
     def nats(self, index: Int[np.ndarray, "n positions"]) -> Float[np.ndarray, " n"]:
         """Returns -log p(k) of each example's indices: over log 2, the bits that they take at best."""
@@ -119,10 +109,7 @@ class IndexPrior:
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of all that its frequencies depend on."""
-        digest = hashlib.sha256(json_text(self._settings).encode())
-        for path, leaf in jax.tree_util.tree_flatten_with_path(self.params)[0]:
-            digest.update(jax.tree_util.keystr(path).encode() + np.asarray(leaf).tobytes())
-        return digest.hexdigest()
+        return programs.digest_of(json_text(self._settings), self.params)
 
     def encode(self, index: Int[np.ndarray, "n positions"]) -> bytes:
         """Codes indices, to nearly as few bits as `nats` says: some examples in each stream."""
@@ -181,18 +168,6 @@ class IndexPrior:
         return {name: getattr(self.model, name) for name in names} | {"positions": self.positions}
 
 
-@pytree
-@dataclass(frozen=True)
-class _Surprise:
-    """Measures the negative log-probability of indices, in nats."""
-
-    def __call__(
-        self, model: CodePrior, batch: Examples, train: bool = False, step: Any = None
-    ) -> dict[str, Float[Array, " batch"]]:
-        """Returns `loss_nats` of each example; training and step make no difference."""
-        return {"loss_nats": -model.log_prob(batch.x.astype(jnp.int32))}
-
-
 @partial(jax.jit, static_argnums=0)
 def _nats(model: CodePrior, params: Any, index: Array) -> Array:
     return -core.apply(lambda model, index: model.log_prob(index), model, {"params": params}, {}, index)[0]
@@ -224,10 +199,8 @@ def write_code_prior(folder: Path, prior: IndexPrior, step: int) -> Path:
     Raises:
         OSError: where it cannot be written.
     """
-    file = folder / FOLDER / f"{step}{SUFFIX}"
-    file.parent.mkdir(exist_ok=True)
-    write_arrays(file, named_arrays({"params": prior.params}), {"settings": json_text(prior._settings)})
-    return file
+    texts = {"settings": json_text(prior._settings)}
+    return write_beside(folder / FOLDER, step, {"params": prior.params}, texts)
 
 
 def read_code_prior(folder: Path, step: int) -> IndexPrior | None:
@@ -239,22 +212,15 @@ def read_code_prior(folder: Path, step: int) -> IndexPrior | None:
         folder: the folder of a run or a saved model.
         step: the step.
     """
-    files = {file.stem: file for file in (folder / FOLDER).glob(f"*{SUFFIX}") if file.stem.isdecimal()}
-    if str(step) not in files:
-        if files:
-            known = ", ".join(sorted(files))
-            log.warning("%s has a prior over codes of step %s, none of step %d: fit one", folder, known, step)
-        return None
-    try:
-        arrays, texts = read_arrays(files[str(step)])
+
+    def made(arrays: dict[str, Any], texts: dict[str, str]) -> IndexPrior:
         settings = json.loads(texts["settings"])
         positions, hidden = settings.pop("positions"), tuple(settings.pop("hidden"))
         model = CodePrior(**settings, hidden=hidden)
         blank = Examples(jnp.zeros((1, positions)))
         keys = {"params": jax.random.key(0)}
-        like = jax.eval_shape(lambda: core.init_variables(_Surprise(), model, keys, blank))["params"]
+        like = jax.eval_shape(lambda: core.init_variables(Surprise(), model, keys, blank))["params"]
         found = fill_parts({"params": like}, arrays)["params"]
         return IndexPrior(model, jax.tree.map(jnp.asarray, found), positions)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        log.warning("the prior over codes %s is damaged (%s): fit it again", files[str(step)], first_line(error))
-        return None
+
+    return read_beside(folder / FOLDER, step, "prior over codes", made)

@@ -4,6 +4,7 @@ The model is static, and all that is learned is an argument: two runs of one mod
 """
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,6 +23,14 @@ from aejax.models import Autoencoder
 
 _DECODED = 2**15
 """Largest number of codes that are decoded at once to estimate densities, but at least one for each example."""
+
+
+def digest_of(settings: str, tree: Any) -> str:
+    """Returns the SHA-256 of settings and of a tree of arrays, by which two are told apart."""
+    digest = hashlib.sha256(settings.encode())
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        digest.update(jax.tree_util.keystr(path).encode() + np.asarray(leaf).tobytes())
+    return digest.hexdigest()
 
 
 def in_chunks(function: Callable[..., Array], *arrays: Any) -> np.ndarray:

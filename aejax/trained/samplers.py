@@ -8,7 +8,6 @@ fitting it gives arrays, by which it draws. A run keeps them beside its checkpoi
 """
 
 import json
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,25 +29,23 @@ from aejax.core import (
     Trainable,
     as_arrays,
     configurable,
-    first_line,
     json_text,
-    pytree,
     static,
 )
 from aejax.data import Standardise
 from aejax.experiment import from_json, to_json
 from aejax.losses import KL, GaussianLearnedScale, Loss, Reconstruction
 from aejax.models import GaussianLatent, MAFPrior, MLPDecoder, MLPEncoder, Prior, VariationalAutoencoder
-from aejax.runs import fill_parts, named_arrays, read_arrays, write_arrays
+from aejax.runs import fill_parts
 from aejax.trained import programs
+from aejax.trained._beside import read_beside, write_beside
+from aejax.trained._surprise import Surprise
 from aejax.trained.codes import Codes
-
-log = logging.getLogger("aejax")
 
 MOST_FULL = 64
 """Largest number of dimensions for which a mixture's covariances are full; beyond it they are diagonal."""
 
-FOLDER, SUFFIX = "samplers", ".safetensors"
+FOLDER = "samplers"
 """Where a run and a saved model keep their samplers."""
 
 
@@ -175,14 +172,13 @@ class _Learned(Sampler):
             codes: the codes.
             seed: the seed of first parameters, order and noise.
         """
-        preprocess = as_arrays(Standardise().fit(codes.astype(np.float32)))
-        placed = devices.place(Examples(codes.astype(np.float32)), preprocess)
-        model, loss, recipe, size = *self._parts(codes.shape[1]), min(self.batch_size, len(codes))
-        key = jax.random.key(seed)
-        state = devices.init(model, loss, recipe, model.blank(codes.shape[1:]), key)
-        for _ in range(math.ceil(self.steps / (len(codes) // size))):
-            state, _ = devices.epoch(model, loss, recipe, preprocess, state, placed, key, batch_size=size)
-        return {"variables": dict(state.variables), "preprocess": preprocess}
+        part, size = Examples(codes.astype(np.float32)), min(self.batch_size, len(codes))
+        preprocess = as_arrays(Standardise().fit(part.x))
+        epochs = math.ceil(self.steps / (len(codes) // size))
+        settings = (*self._parts(codes.shape[1]), preprocess)
+        for state in devices.states_of_epochs(*settings, part, epochs=epochs, batch_size=size, seed=seed):
+            last = state
+        return {"variables": dict(last.variables), "preprocess": preprocess}
 
     def blank(self, latent: int) -> Any:
         """Returns the shapes of the variables and of the moments."""
@@ -258,7 +254,7 @@ class FittedPrior(_Learned):
         return f"{type(self.prior).__name__} fitted to codes"
 
     def _model(self, latent: int) -> tuple[Any, Any]:
-        return _OfCodes(self.prior), _Surprise()
+        return _OfCodes(self.prior), Surprise()
 
     def draw(self, arrays: Any, n: int, key: Key[Array, ""]) -> Float[Array, "n latent"]:
         """Draws codes from the prior.
@@ -275,21 +271,13 @@ class FittedPrior(_Learned):
 
 
 class _OfCodes(Trainable):
-    """Holds a prior whose examples are codes."""
+    """Is a prior whose examples are codes."""
 
     prior: Prior
 
-
-@pytree
-@dataclass(frozen=True)
-class _Surprise:
-    """Measures the negative log-density of codes, in nats."""
-
-    def __call__(
-        self, model: _OfCodes, batch: Examples, train: bool = False, step: Any = None
-    ) -> dict[str, Float[Array, " batch"]]:
-        """Returns `loss_nats` of each code; training and step make no difference."""
-        return {"loss_nats": -model.prior.log_prob(batch.x, _no_encoder)}
+    def log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
+        """Returns the log-density of each code, in nats."""
+        return self.prior.log_prob(z, _no_encoder)
 
 
 def _no_encoder(batch: Examples) -> Any:
@@ -345,10 +333,8 @@ def write_sampler(folder: Path, fitted: FittedSampler, step: int) -> Path:
     Raises:
         OSError: where it cannot be written.
     """
-    file = folder / FOLDER / f"{step}{SUFFIX}"
-    file.parent.mkdir(exist_ok=True)
-    write_arrays(file, named_arrays({"arrays": fitted.arrays}), {"sampler": json_text(to_json(fitted.sampler))})
-    return file
+    texts = {"sampler": json_text(to_json(fitted.sampler))}
+    return write_beside(folder / FOLDER, step, {"arrays": fitted.arrays}, texts)
 
 
 def read_sampler(folder: Path, step: int, latent: int) -> FittedSampler | None:
@@ -361,16 +347,10 @@ def read_sampler(folder: Path, step: int, latent: int) -> FittedSampler | None:
         step: the step.
         latent: the number of dimensions of a code.
     """
-    files = {file.stem: file for file in (folder / FOLDER).glob(f"*{SUFFIX}") if file.stem.isdecimal()}
-    if str(step) not in files:
-        if files:
-            log.warning("%s has a sampler of step %s, none of step %d: fit one", folder, ", ".join(sorted(files)), step)
-        return None
-    try:
-        arrays, texts = read_arrays(files[str(step)])
+
+    def made(arrays: dict[str, Any], texts: dict[str, str]) -> FittedSampler:
         sampler = from_json(json.loads(texts["sampler"]))
         found = fill_parts({"arrays": sampler.blank(latent)}, arrays)["arrays"]
         return FittedSampler(sampler, jax.tree.map(jnp.asarray, found))
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        log.warning("the sampler %s is damaged (%s): fit it again", files[str(step)], first_line(error))
-        return None
+
+    return read_beside(folder / FOLDER, step, "sampler", made)

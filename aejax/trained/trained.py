@@ -111,6 +111,11 @@ class Trained:
         return dataclasses.replace(self, state=dataclasses.replace(self.used, opt_state=()), run=None)
 
     @property
+    def by_prior(self) -> "Trained":
+        """The model without what was fitted to its codes after training: it draws codes from its own prior alone."""
+        return dataclasses.replace(self, sampler=None, code_prior=None)
+
+    @property
     def draws_from(self) -> str | None:
         """What `draw_codes` draws from, in words: its sampler, or else the model's prior; None: nothing is there."""
         if self.code_prior is not None:
@@ -252,10 +257,12 @@ class Trained:
 
     def _indices(self, like: Any) -> Int[np.ndarray, "n positions"]:
         """Returns the indices of examples, of those that it was trained on where none are given."""
-        if like is None:
-            like = load_again(self.experiment.data, self.data, remedy="give like=").train
-        like = self._examples(like).read()
+        like = self._examples(self._trained_on(like)).read()
         return self.apply(code_indices, like.x, like.label)
+
+    def _trained_on(self, like: Any) -> Any:
+        """Returns the examples that are given, or, where none are, those that it was trained on."""
+        return load_again(self.experiment.data, self.data, remedy="give like=").train if like is None else like
 
     def _draw_indices(self, n: int, like: Any, seed: int) -> Int[np.ndarray, "n positions"]:
         """Draws the indices of codes from the prior over them, or independently, which a warning says."""
@@ -280,7 +287,7 @@ class Trained:
             seed: the seed of the codes and of the fit.
 
         Returns:
-            The model with this sampler: `dataclasses.replace(trained, sampler=None)` draws from the prior again.
+            The model with this sampler; its `by_prior` draws from the prior again.
 
         Raises:
             InputError: for codes that are told by indices or are not finite, and where the data are not there.
@@ -291,9 +298,7 @@ class Trained:
                 f"the codes of {self.experiment.name} are told by indices, between which nothing lies: fit a prior to "
                 "these (fit_code_prior in Python, aejax prior RUN)"
             )
-        if like is None:
-            like = load_again(self.experiment.data, self.data, remedy="give like=").train
-        return dataclasses.replace(self, sampler=self._fitted(sampler or Mixture(), like, seed))
+        return dataclasses.replace(self, sampler=self._fitted(sampler or Mixture(), self._trained_on(like), seed))
 
     def _fitted(self, sampler: Sampler, like: Any, seed: int) -> FittedSampler:
         few = self._examples(like).at_most(sampler.most).read()

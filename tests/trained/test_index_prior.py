@@ -16,6 +16,8 @@ from aejax.trained._fixed_point import PRECISION
 from aejax.trained.index_prior import draw_independent, read_code_prior
 from tests.helpers import compiled
 from tests.helpers.small import DATASET, EXPERIMENT
+from tests.helpers.untrained import untrained
+from tests.helpers.zoo import shape_of, small
 
 STAYS = 0.8
 MODEL = CodePrior(4, 2, embedding=4, outputs=6, hidden=(24,))
@@ -154,6 +156,17 @@ def test_a_model_samples_and_compresses_by_its_prior(tmp_path, caplog):
     np.testing.assert_array_equal(codes, fitted.restore(fitted.code_prior.draw(5, 1)))
     loaded = aejax.load(fitted.save(tmp_path / "saved"))
     np.testing.assert_array_equal(decompress(loaded, content), fitted.reconstruct(x))
+
+
+@pytest.mark.slow
+def test_by_its_own_prior_and_on_its_page_a_model_draws_as_without_the_fitted_one():
+    alone = untrained(small("categorical-mnist"), shape_of("categorical-mnist"))
+    index = np.zeros((10, 20), np.int64)
+    fitted = dataclasses.replace(alone, code_prior=IndexPrior.fit(index, CodePrior(10, 20, hidden=(4,)), epochs=1))
+    assert (fitted.draw_codes(9) != alone.draw_codes(9)).any()
+    np.testing.assert_array_equal(fitted.by_prior.draw_codes(9), alone.draw_codes(9))
+    x = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), np.uint8)
+    assert fitted.explore(x).html == alone.explore(x).html
 
 
 def test_a_prior_over_codes_needs_discrete_ones(trained_plain):
