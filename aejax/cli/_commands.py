@@ -30,7 +30,7 @@ from aejax.cli._experiments import (
 )
 from aejax.cli._export import ExportCommand, ImportCommand
 from aejax.cli._features import FeaturesCommand
-from aejax.cli._generation import ExploreCommand, InterpolateCommand, PriorCommand, SampleCommand, SamplerCommand
+from aejax.cli._generation import ExploreCommand, InterpolateCommand, SampleCommand, SamplerCommand
 from aejax.cli._report import ReportCommand
 from aejax.cli._runs import RunsCommand, RunsNoteCommand, TrackCommand
 from aejax.cli._sweeps import SweepBestCommand, SweepCommand, SweepSearchCommand, SweepShowCommand
@@ -51,7 +51,6 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "reconstruct": ReconstructCommand,
     "denoise": DenoiseCommand,
     "sample": SampleCommand,
-    "prior": PriorCommand,
     "sampler": SamplerCommand,
     "interpolate": InterpolateCommand,
     "score": ScoreCommand,

@@ -22,10 +22,10 @@ class SampleCommand:
     n: int = 64
     """Number of examples."""
     source: Annotated[Literal["sampler", "prior", "posterior"] | None, tyro.conf.arg(name="from")] = None
-    """Where codes are drawn from: what `aejax sampler` has fitted to the run's codes (or `aejax prior` to its indices),
-    the model's prior, or a mixture of Gaussians that is fitted to codes of its training examples now. By default the
-    sampler, or else the prior. Codes that are told by indices are drawn index by index where they have no prior, and
-    from posterior: each as often as training examples have it."""
+    """Where codes are drawn from: what `aejax sampler` has fitted to the run's codes, the model's prior, or a mixture
+    of Gaussians that is fitted to codes of its training examples now. By default the sampler, or else the prior. Codes
+    that are told by indices are drawn index by index where they have neither, and from posterior: each as often as
+    training examples have it."""
     label: int | None = None
     """The class of all examples, for a conditional model; by default the classes in turn."""
     draw: bool = False
@@ -42,7 +42,7 @@ class SampleCommand:
         _check_file(self.out)
         trained = load_run(self.run)
         _check_drawable(self.out, trained)
-        if self.source == "sampler" and trained.sampler is None and trained.code_prior is None:
+        if self.source == "sampler" and trained.sampler is None:
             raise InputError(f"{self.run} has no sampler for this step: fit one by aejax sampler {self.run}")
         trained = trained.by_prior if self.source == "prior" else trained
         from_examples = self.source == "posterior" or trained.needs_examples_to_sample
@@ -63,61 +63,48 @@ class SampleCommand:
 class SamplerCommand:
     """Fits what codes are drawn from to the codes of training examples, for a model with or without a prior.
 
-    `aejax sample`, figures and `aejax eval --generation` then draw from it, until the run is trained on.
+    `aejax sample`, figures and `aejax eval --generation` then draw from it, until the run is trained on; by
+    `autoregressive` `aejax compress` also codes indices, to fewer bits.
     """
 
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
-    kind: Literal["mixture", "vae", "maf"] = "mixture"
-    """What models the codes: a mixture of Gaussians, a second and small VAE, or a masked autoregressive flow."""
-    components: int = 10
-    """Number of Gaussians of a mixture."""
+    kind: Literal["mixture", "second-stage", "fitted-prior", "autoregressive", "independent"] | None = None
+    """What models the codes: a mixture of Gaussians, a second and small VAE, or a masked autoregressive flow; of codes
+    that are told by indices, each given those before it, or each by itself. By default the first of either."""
+    components: int | None = None
+    """Number of Gaussians of a mixture: 10 by default."""
+    hidden: tuple[int, ...] | None = None
+    """Widths of the hidden layers of a second stage, (256, 256) by default, or of what is autoregressive, (512,)."""
+    epochs: int | None = None
+    """Number of passes over the indices for what is autoregressive: 20 by default."""
     seed: int = 0
     """Seed of the codes and of the fit."""
     trained_on: str | None = None
     """Where the data that the run was trained on lie now; by default where they lay then."""
 
     def __call__(self) -> None:
-        """Writes the sampler into the run's folder, and prints where."""
-        from aejax.trained import write_sampler
-        from aejax.trained.samplers import SAMPLERS
+        """Writes the sampler into the run's folder, and prints where, and of a test example's indices their bits."""
+        import dataclasses
 
-        sampler = SAMPLERS[self.kind](**({"components": self.components} if self.kind == "mixture" else {}))
+        from aejax.core import kebab, known_subclasses
+        from aejax.evaluation import code_prior_metrics
+        from aejax.trained import Sampler, is_discrete, write_sampler
+
         trained = load_run(self.run)
-        fitted = trained.fit_sampler(sampler, like=own_data(trained, self.trained_on).train, seed=self.seed)
+        kinds = {kebab(cls.__name__): cls for cls in known_subclasses(Sampler)}
+        kind = self.kind or ("autoregressive" if is_discrete(trained) else "mixture")
+        given = {name: getattr(self, name) for name in ("components", "hidden", "epochs")}
+        given = {name: value for name, value in given.items() if value is not None}
+        foreign = given.keys() - {item.name for item in dataclasses.fields(kinds[kind])}
+        if foreign:
+            raise InputError(f"--{min(foreign)} is no setting of {kind}: leave it out, or give another --kind")
+        data = own_data(trained, self.trained_on)
+        fitted = trained.fit_sampler(kinds[kind](**given), like=data.train, seed=self.seed)
         path = write_sampler(trained.run.path, fitted.sampler, int(trained.state.step))
         print(f"{path}: {fitted.draws_from}")
-
-
-@dataclass(frozen=True)
-class PriorCommand:
-    """Fits a prior to the codes of a run whose codes are told by indices: each given those before it.
-
-    `aejax sample` then draws codes from it, `aejax compress` codes indices by it, until the run is trained on.
-    """
-
-    run: Positional[Path]
-    """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
-    hidden: tuple[int, ...] = (512,)
-    """Widths of the hidden layers of its masked network."""
-    epochs: int = 20
-    """Number of passes over the codes of the training part, of which a twentieth is held out to choose the best."""
-    seed: int = 0
-    """Seed of the fit."""
-    trained_on: str | None = None
-    """Where the data that the run was trained on lie now; by default where they lay then."""
-
-    def __call__(self) -> None:
-        """Writes the prior into the run's folder, and prints where, and the bits of a test example's indices by it."""
-        from aejax.evaluation import code_prior_metrics
-        from aejax.trained import write_code_prior
-
-        trained = load_run(self.run)
-        data = own_data(trained, self.trained_on)
-        trained = trained.fit_code_prior(data.train.within(), hidden=self.hidden, epochs=self.epochs, seed=self.seed)
-        path = write_code_prior(trained.run.path, trained.code_prior, int(trained.state.step))
-        bits = code_prior_metrics(trained, data.test.within())["code_prior_bits"]
-        print(f"{path}: {bits:.1f} bits for the indices of a test example")
+        for bits in code_prior_metrics(fitted, data.test).values():
+            print(f"{bits:.1f} bits for the indices of a test example")
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from aejax.data import Dataset, scaled
 from aejax.evaluation import _shown, figures
 from aejax.evaluation._feature_space import feature_space
 from aejax.experiment import Experiment
-from aejax.metrics import code_indices, generation_metrics
+from aejax.metrics import generation_metrics
 from aejax.models import traits
-from aejax.trained import Trained, codes, draw_independent, samplers
+from aejax.trained import Independent, Trained, codes, samplers
 from aejax.trained.shown import shown_limits
 
 SAMPLES, PAIRS, STEPS, SIDE = 64, 5, 8, 20
@@ -77,15 +77,10 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
 
 def _samples_of_indices(trained: Trained, dataset: Dataset) -> Figure:
     """Draws samples of a model whose codes are told by indices, and says where these come from."""
-    if trained.code_prior is not None:
-        made, where = trained.sample(SAMPLES), "codes drawn from the prior over them"
-    elif trained.experiment.model.prior is not None:
-        made, where = trained.sample(SAMPLES), "codes drawn from the prior"
-    else:
-        few = dataset.train.at_most(MOST).read()
-        index = draw_independent(trained.apply(code_indices, few.x), SAMPLES)
-        made, where = trained.decode(trained.restore(index)), "each index drawn by itself, as often as in training"
-    title = f"{SAMPLES} samples: {where}, decoded to their means"
+    if trained.needs_examples_to_sample:
+        trained = trained.fit_sampler(Independent(), like=dataset.train.at_most(MOST))
+    made = trained.sample(SAMPLES)
+    title = f"{SAMPLES} samples: codes drawn from {trained.draws_from}, decoded to their means"
     return figures.image_grid(made, title=title, limits=shown_limits(trained, made))
 
 

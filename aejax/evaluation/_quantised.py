@@ -24,14 +24,16 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """Measures the codebook's perplexity, its dead codes, and the bits of an example's indices, on a part."""
     latent = trained.experiment.model.latent
     metrics = codebook_metrics(_usage(trained, part), latent.positions // latent.books)
-    return metrics if trained.code_prior is None else metrics | code_prior_metrics(trained, part)
+    return metrics | code_prior_metrics(trained, part)
 
 
 def code_prior_metrics(trained: Trained, part: Examples) -> dict[str, float]:
-    """Measures how many bits the indices of an example take by the prior over codes, which the model must have."""
-    assert trained.code_prior is not None
+    """Measures how many bits the indices of an example take by a sampler that codes them; without one, nothing."""
+    coder = None if trained.sampler is None else trained.sampler.coder
+    if coder is None:
+        return {}
     part = part.read()
-    nats = trained.code_prior.nats(trained.apply(code_indices, part.x, part.label))
+    nats = coder.nats(trained.apply(code_indices, part.x, part.label))
     return {"code_prior_bits": float(nats.mean(dtype=np.float64)) / math.log(2)}
 
 

@@ -150,7 +150,7 @@ _METRICS = [
     Metric("index_entropy_bits", "bits an example", None, "least length of an example's indices, where slots are coded "
            "one by one", CODEBOOK),
     Metric("code_prior_bits", "bits an example", "lower", "length of an example's indices, coded by a prior that was "
-           "fitted to them: each given those before it", "discrete codes with a prior that `aejax prior` has fitted"),
+           "fitted to them: each given those before it", "discrete codes with a prior that `aejax sampler` has fitted"),
     Metric("mig", "share", "higher", "mutual information gap: by how much the latent that knows most of a factor leads "
            "the second, as a share of the factor's entropy", FACTORS, "Chen et al. 2018, equation 6"),
     Metric("sap", "share", "higher", "separated attribute predictability: by how much the latent that predicts a "

@@ -14,10 +14,10 @@ from .frozen import (
 from .history import (
     History as History,
 )
-from .index_prior import (
-    IndexPrior as IndexPrior,
-    draw_independent as draw_independent,
-    write_code_prior as write_code_prior,
+from .index_samplers import (
+    Autoregressive as Autoregressive,
+    FittedIndices as FittedIndices,
+    Independent as Independent,
 )
 from .loading import (
     load as load,

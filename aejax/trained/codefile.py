@@ -60,6 +60,9 @@ class Coder(Protocol):
     def digest(self) -> str:
         """Returns a fingerprint of all that its code depends on."""
 
+    def nats(self, index: Int[np.ndarray, "n positions"]) -> Float[np.ndarray, " n"]:
+        """Returns -log p of each example's indices: over log 2, the bits that they take at best."""
+
     def encode(self, index: Int[np.ndarray, "n positions"]) -> bytes:
         """Returns the bytes that stand for the indices of examples, from which `decode` returns them."""
 
@@ -161,7 +164,7 @@ def _decoded(coded: bytes, header: dict[str, Any], coder: Coder | None) -> Int[n
     if coder is None or coder.digest != header["coder"]:
         raise InputError(
             "the indices of the file were coded by a prior over codes that this run does not have (or not any more): "
-            "give the run with it, or fit it again with the same settings (aejax prior RUN)"
+            "give the run with it, or fit it again with the same settings (aejax sampler RUN)"
         )
     try:
         levels = coder.decode(coded, header["examples"])

@@ -9,7 +9,7 @@ from jaxtyping import Float, Num
 from aejax.experiment import as_first_written, canonical
 from aejax.metrics import code_indices
 from aejax.models import traits
-from aejax.trained.codefile import Content, pack, unpack
+from aejax.trained.codefile import Coder, Content, pack, unpack
 from aejax.trained.codes import require_finite
 from aejax.trained.programs import digest_of
 from aejax.trained.quantise import Quantizer
@@ -23,7 +23,7 @@ def compress(
 ) -> bytes:
     """Compresses examples to the bytes of a file: the indices that tell their codes, or their quantised codes.
 
-    Indices are coded by the model's prior over codes, where it has one: then to as few bits as that says.
+    Indices are coded by the model's sampler, where that knows how likely they are: then to as few bits as it says.
 
     Args:
         trained: the model that encodes the examples.
@@ -40,7 +40,7 @@ def compress(
     labels = (np.asarray(label), model.classes) if model.classes and label is not None else (None, 0)
     if quantizer is None:
         content = Content(trained.apply(code_indices, x, label), model.latent.codes, None, *labels)
-        return pack(content, fingerprint(trained), trained.code_prior)
+        return pack(content, fingerprint(trained), _coder(trained))
     levels = quantizer.quantise(require_finite(trained.encode(x, label), "the examples"))
     return pack(Content(levels, 2**quantizer.bits, quantizer.ranges, *labels), fingerprint(trained))
 
@@ -50,13 +50,17 @@ def decompress(trained: Trained, content: bytes) -> Float[np.ndarray, "n *shape"
 
     Raises `InputError` for a file that is cut short, altered, not one of these, or made with another run.
     """
-    held = unpack(content, fingerprint(trained), first_fingerprint(trained), coder=trained.code_prior)
+    held = unpack(content, fingerprint(trained), first_fingerprint(trained), coder=_coder(trained))
     if held.ranges is None:
         codes = trained.restore(held.levels)
     else:
         low, high = held.ranges
         codes = Quantizer(low, high, held.of.bit_length() - 1).restore(held.levels)
     return trained.decode(codes, held.label)
+
+
+def _coder(trained: Trained) -> Coder | None:
+    return None if trained.sampler is None else trained.sampler.coder
 
 
 def is_discrete(trained: Trained) -> bool:

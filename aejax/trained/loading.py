@@ -11,7 +11,6 @@ from aejax.core import InputError, first_line
 from aejax.data import NO_RECORD
 from aejax.runs import NEWEST, Run, checkpoint_template, fill_parts, placed, read_arrays
 from aejax.trained.history import History
-from aejax.trained.index_prior import read_code_prior
 from aejax.trained.samplers import read_sampler
 from aejax.trained.saving import ARRAYS, HUB, fetched
 from aejax.trained.trained import Trained
@@ -56,8 +55,7 @@ def load(run: str | Path) -> Trained:
         opened.data,
         reference,
         given=opened.experiment,
-        code_prior=read_code_prior(path, int(state.step)),
-        sampler=read_sampler(path, int(state.step), experiment.model.latent.size),
+        sampler=read_sampler(path, int(state.step), experiment.model.latent),
     )
 
 

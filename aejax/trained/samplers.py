@@ -2,14 +2,15 @@
 
 Ghosh et al. 2020, section 4 (ex-post density estimation): any autoencoder then generates, and a variational one no
 longer from codes that its prior has and its encoder does not. A sampler is a value that says how codes are modelled;
-fitting it gives arrays, by which it draws. A run keeps them beside its checkpoints:
+fitting it gives arrays, by which it draws. Those of indices are in `index_samplers`. A run keeps them beside its
+checkpoints:
 
     samplers/30.safetensors    that of codes of step 30, with its arrays: see `aejax.runs.array_file`
 """
 
 import json
+import logging
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, Num
 
 from aejax import core, devices
 from aejax.core import (
@@ -29,18 +30,21 @@ from aejax.core import (
     Trainable,
     as_arrays,
     configurable,
+    first_line,
     json_text,
     static,
 )
 from aejax.data import Standardise
 from aejax.experiment import from_json, to_json
 from aejax.losses import KL, GaussianLearnedScale, Loss, Reconstruction
-from aejax.models import GaussianLatent, MAFPrior, MLPDecoder, MLPEncoder, Prior, VariationalAutoencoder
-from aejax.runs import fill_parts
+from aejax.models import GaussianLatent, Latent, MAFPrior, MLPDecoder, MLPEncoder, Prior, VariationalAutoencoder
+from aejax.runs import fill_parts, named_arrays, read_arrays, write_arrays
 from aejax.trained import programs
-from aejax.trained._beside import read_beside, write_beside
 from aejax.trained._surprise import Surprise
+from aejax.trained.codefile import Coder
 from aejax.trained.codes import Codes
+
+log = logging.getLogger("aejax")
 
 MOST_FULL = 64
 """Largest number of dimensions for which a mixture's covariances are full; beyond it they are diagonal."""
@@ -48,34 +52,39 @@ MOST_FULL = 64
 FOLDER = "samplers"
 """Where a run and a saved model keep their samplers."""
 
+_SUFFIX = ".safetensors"
+
 
 @configurable
 class Sampler:
-    """Says how codes are modelled after training."""
+    """Says how codes are modelled after training, or the indices by which discrete codes are told."""
 
+    of_indices: ClassVar[bool] = False
+    """Whether it models indices, whole numbers `[n, positions]`, in place of codes `[n, latent]`."""
     most: ClassVar[int] = 100_000
-    """Largest number of codes that it is fitted to."""
+    """Largest number of examples whose codes it is fitted to."""
 
     @property
     def told(self) -> str:
         """What it is, in words: codes are drawn from it."""
         raise NotImplementedError
 
-    def fit(self, codes: Codes, seed: int = 0) -> Any:
-        """Fits the sampler to codes, and returns arrays by which `draw` draws.
+    def fit(self, codes: Codes, latent: Latent, seed: int = 0) -> Any:
+        """Fits the sampler, and returns arrays by which `draw` draws.
 
         Args:
-            codes: the codes, finite.
+            codes: the codes, finite, or the indices.
+            latent: what makes them.
             seed: the seed of everything random in fitting.
         """
         raise NotImplementedError
 
-    def blank(self, latent: int) -> Any:
-        """Returns the shapes of the arrays that `fit` gives for codes of so many dimensions."""
+    def blank(self, latent: Latent) -> Any:
+        """Returns the shapes of the arrays that `fit` gives for the codes of a latent."""
         raise NotImplementedError
 
-    def draw(self, arrays: Any, n: int, key: Key[Array, ""]) -> Float[Array, "n latent"]:
-        """Draws codes; it may be compiled, with `n` static.
+    def draw(self, arrays: Any, n: int, key: Key[Array, ""]) -> Num[Array, "n _"]:
+        """Draws codes, or indices; it may be compiled, with `n` static.
 
         Args:
             arrays: what `fit` gave.
@@ -83,6 +92,52 @@ class Sampler:
             key: the key of the draw.
         """
         raise NotImplementedError
+
+    def fitted(self, arrays: Any, latent: Latent) -> "FittedSampler":
+        """Returns the sampler with what it has learned.
+
+        Args:
+            arrays: what `fit` gave.
+            latent: that of the codes.
+        """
+        return FittedSampler(self, arrays)
+
+
+@dataclass(frozen=True)
+class FittedSampler:
+    """Holds a sampler and what it has learned."""
+
+    sampler: Sampler
+    """How codes are modelled."""
+    arrays: Any = field(repr=False)
+    """What `Sampler.fit` gave."""
+
+    @classmethod
+    def of(cls, sampler: Sampler, codes: Codes, latent: Latent, seed: int = 0) -> "FittedSampler":
+        """Fits a sampler.
+
+        Args:
+            sampler: how codes are modelled.
+            codes: the codes, finite, or the indices.
+            latent: what makes them.
+            seed: the seed of fitting.
+        """
+        return sampler.fitted(sampler.fit(codes, latent, seed), latent)
+
+    def draw(self, n: int, seed: int = 0) -> Num[np.ndarray, "n _"]:
+        """Draws `n` codes, or the indices of so many, by a seed."""
+        key = core.derive(jax.random.key(seed), core.Stream.CODES)
+        return np.asarray(_drawn(self.sampler, self.arrays, n, key))
+
+    @property
+    def coder(self) -> Coder | None:
+        """What codes indices to as few bits as their probabilities say; None where it knows no such ones."""
+        return None
+
+
+@partial(jax.jit, static_argnums=(0, 2))
+def _drawn(sampler: Sampler, arrays: Any, n: int, key: Key[Array, ""]) -> Num[Array, "n _"]:
+    return sampler.draw(arrays, n, key)
 
 
 @configurable
@@ -101,11 +156,12 @@ class Mixture(Sampler):
         """What it is, with the number of Gaussians."""
         return f"a mixture of {self.components} Gaussians fitted to codes"
 
-    def fit(self, codes: Codes, seed: int = 0) -> Any:
+    def fit(self, codes: Codes, latent: Latent, seed: int = 0) -> Any:
         """Returns log-weights, means and factors of the covariances. Raises `InputError` for less than one Gaussian.
 
         Args:
             codes: the codes.
+            latent: not used.
             seed: the seed of the first assignment of codes to Gaussians.
         """
         from sklearn.mixture import GaussianMixture
@@ -127,10 +183,10 @@ class Mixture(Sampler):
 
         return {name: padded(name, rows) for name, rows in found.items()}
 
-    def blank(self, latent: int) -> Any:
+    def blank(self, latent: Latent) -> Any:
         """Returns the shapes of log-weights, means and factors."""
-        factor = (latent, latent) if latent <= MOST_FULL else (latent,)
-        shapes = {"log_weights": (), "means": (latent,), "factors": factor}
+        size = latent.size
+        shapes = {"log_weights": (), "means": (size,), "factors": (size, size) if size <= MOST_FULL else (size,)}
         return {name: jax.ShapeDtypeStruct((self.components, *shape), jnp.float32) for name, shape in shapes.items()}
 
     def draw(self, arrays: Any, n: int, key: Key[Array, ""]) -> Float[Array, "n latent"]:
@@ -165,27 +221,28 @@ class _Learned(Sampler):
     learning_rate: float = static(default=1e-3, kw_only=True)
     """The first learning rate, which falls to zero by a cosine."""
 
-    def fit(self, codes: Codes, seed: int = 0) -> Any:
+    def fit(self, codes: Codes, latent: Latent, seed: int = 0) -> Any:
         """Returns the variables of the trained model, and the moments of the codes.
 
         Args:
             codes: the codes.
+            latent: what makes them.
             seed: the seed of first parameters, order and noise.
         """
         part, size = Examples(codes.astype(np.float32)), min(self.batch_size, len(codes))
         preprocess = as_arrays(Standardise().fit(part.x))
         epochs = math.ceil(self.steps / (len(codes) // size))
-        settings = (*self._parts(codes.shape[1]), preprocess)
+        settings = (*self._parts(latent.size), preprocess)
         for state in devices.states_of_epochs(*settings, part, epochs=epochs, batch_size=size, seed=seed):
             last = state
         return {"variables": dict(last.variables), "preprocess": preprocess}
 
-    def blank(self, latent: int) -> Any:
+    def blank(self, latent: Latent) -> Any:
         """Returns the shapes of the variables and of the moments."""
-        model, loss, recipe = self._parts(latent)
-        init = lambda key: core.init(model, loss, recipe, model.blank((latent,)), key)  # noqa: E731
+        model, loss, recipe = self._parts(latent.size)
+        init = lambda key: core.init(model, loss, recipe, model.blank((latent.size,)), key)  # noqa: E731
         state = jax.eval_shape(init, jax.random.key(0))
-        moments = as_arrays(Standardise().fit(np.ones((2, latent), np.float32)))
+        moments = as_arrays(Standardise().fit(np.ones((2, latent.size), np.float32)))
         return {"variables": dict(state.variables), "preprocess": moments}
 
     def _parts(self, latent: int) -> tuple[Any, Any, Any]:
@@ -284,41 +341,6 @@ def _no_encoder(batch: Examples) -> Any:
     raise InputError("a prior that is made of a model's posteriors cannot be fitted to codes: give another one")
 
 
-SAMPLERS: dict[str, Callable[..., Sampler]] = {"mixture": Mixture, "vae": SecondStage, "maf": FittedPrior}
-"""The kinds of samplers by name."""
-
-
-@dataclass(frozen=True)
-class FittedSampler:
-    """Holds a sampler and what it has learned of codes."""
-
-    sampler: Sampler
-    """How codes are modelled."""
-    arrays: Any = field(repr=False)
-    """What `Sampler.fit` gave."""
-
-    @classmethod
-    def of(cls, sampler: Sampler, codes: Codes, seed: int = 0) -> "FittedSampler":
-        """Fits a sampler to codes.
-
-        Args:
-            sampler: how codes are modelled.
-            codes: the codes.
-            seed: the seed of fitting.
-        """
-        return cls(sampler, sampler.fit(codes, seed))
-
-    def draw(self, n: int, seed: int = 0) -> Codes:
-        """Draws `n` codes by a seed."""
-        key = core.derive(jax.random.key(seed), core.Stream.CODES)
-        return np.asarray(_drawn(self.sampler, self.arrays, n, key))
-
-
-@partial(jax.jit, static_argnums=(0, 2))
-def _drawn(sampler: Sampler, arrays: Any, n: int, key: Key[Array, ""]) -> Float[Array, "n latent"]:
-    return sampler.draw(arrays, n, key)
-
-
 def write_sampler(folder: Path, fitted: FittedSampler, step: int) -> Path:
     """Keeps a sampler in the folder of a run or a saved model, in place of another one of that step.
 
@@ -333,11 +355,13 @@ def write_sampler(folder: Path, fitted: FittedSampler, step: int) -> Path:
     Raises:
         OSError: where it cannot be written.
     """
-    texts = {"sampler": json_text(to_json(fitted.sampler))}
-    return write_beside(folder / FOLDER, step, {"arrays": fitted.arrays}, texts)
+    file = folder / FOLDER / f"{step}{_SUFFIX}"
+    file.parent.mkdir(exist_ok=True)
+    write_arrays(file, named_arrays({"arrays": fitted.arrays}), {"sampler": json_text(to_json(fitted.sampler))})
+    return file
 
 
-def read_sampler(folder: Path, step: int, latent: int) -> FittedSampler | None:
+def read_sampler(folder: Path, step: int, latent: Latent) -> FittedSampler | None:
     """Reads the sampler that was fitted to codes of a step; None where there is none, or one that is damaged.
 
     A warning says of a damaged one, and where there are samplers of other steps alone.
@@ -345,12 +369,18 @@ def read_sampler(folder: Path, step: int, latent: int) -> FittedSampler | None:
     Args:
         folder: the folder of a run or a saved model.
         step: the step.
-        latent: the number of dimensions of a code.
+        latent: what makes the codes.
     """
-
-    def made(arrays: dict[str, Any], texts: dict[str, str]) -> FittedSampler:
+    files = {file.stem: file for file in (folder / FOLDER).glob(f"*{_SUFFIX}") if file.stem.isdecimal()}
+    if str(step) not in files:
+        if files:
+            log.warning("%s has a sampler of step %s, none of step %d: fit one", folder, ", ".join(sorted(files)), step)
+        return None
+    try:
+        arrays, texts = read_arrays(files[str(step)])
         sampler = from_json(json.loads(texts["sampler"]))
         found = fill_parts({"arrays": sampler.blank(latent)}, arrays)["arrays"]
-        return FittedSampler(sampler, jax.tree.map(jnp.asarray, found))
-
-    return read_beside(folder / FOLDER, step, "sampler", made)
+        return sampler.fitted(jax.tree.map(jnp.asarray, found), latent)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("the sampler %s is damaged (%s): fit it again", files[str(step)], first_line(error))
+        return None

@@ -4,7 +4,6 @@
     experiment.json     as that of a run
     result.json         as that of a run, where something was measured
     README.md           the model card, and picture.png where there is one
-    code_prior/         the prior over codes, where one was fitted: see `aejax.trained.index_prior`
     samplers/           what codes are drawn from, where that was fitted: see `aejax.trained.samplers`
 
 Such a folder is a run's without what only training needs: `load` and all commands take it where they take a run.
@@ -23,9 +22,8 @@ from aejax.core import DISK_ERRORS, InputError, as_arrays, import_extra, json_te
 from aejax.data import scaled
 from aejax.experiment import to_json
 from aejax.runs import named_arrays, provenance_after, write_arrays, write_atomically, write_experiment
-from aejax.trained import index_prior, samplers
+from aejax.trained import samplers
 from aejax.trained.card import model_card
-from aejax.trained.index_prior import write_code_prior
 from aejax.trained.samplers import write_sampler
 
 if TYPE_CHECKING:
@@ -53,10 +51,7 @@ def save(trained: "Trained", folder: str | Path, test: Any = None) -> Path:
         if any(folder.iterdir()) and not (folder / ARRAYS).exists():
             raise InputError(f"{folder} holds other files: give a folder that is new, empty or of a saved model")
         write_arrays(folder / ARRAYS, named_arrays(_parts(trained)))
-        for left in (samplers.FOLDER, index_prior.FOLDER):  # of the model that was saved there before
-            shutil.rmtree(folder / left, ignore_errors=True)
-        if trained.code_prior is not None:
-            write_code_prior(folder, trained.code_prior, int(trained.state.step))
+        shutil.rmtree(folder / samplers.FOLDER, ignore_errors=True)  # of the model that was saved there before
         if trained.sampler is not None:
             write_sampler(folder, trained.sampler, int(trained.state.step))
         _describe(trained, folder)
@@ -88,8 +83,7 @@ def fetched(name: str) -> Path:
     """
     repository, revision = hub_name(name)
     hub = import_extra("huggingface_hub", "hub")
-    folders = [f"{folder}/*" for folder in (samplers.FOLDER, index_prior.FOLDER)]
-    files = [ARRAYS, "experiment.json", "result.json", "README.md", PICTURE, *folders]
+    files = [ARRAYS, "experiment.json", "result.json", "README.md", PICTURE, f"{samplers.FOLDER}/*"]
     try:
         return Path(hub.snapshot_download(repository, revision=revision, allow_patterns=files))
     except (OSError, ValueError) as error:  # the hub's errors of names, of access and of the network

@@ -44,11 +44,11 @@ from aejax.metrics import (
     is_mass,
     per_value,
 )
-from aejax.models import CodePrior, traits
+from aejax.models import traits
 from aejax.runs import Run
 from aejax.trained import _html, codes, exploring, export, programs, saving
 from aejax.trained.history import History
-from aejax.trained.index_prior import IndexPrior, draw_independent
+from aejax.trained.index_samplers import Autoregressive, Independent
 from aejax.trained.samplers import FittedSampler, Mixture, Sampler
 
 log = logging.getLogger("aejax")
@@ -82,10 +82,8 @@ class Trained:
     """The rows of the training part that the experiment's detector compares with; None where it has no detector."""
     given: Experiment | None = None
     """The experiment before it was resolved, which files say; None where that is not known."""
-    code_prior: IndexPrior | None = None
-    """What the indices of its codes are drawn from and coded by, fitted after training: see `fit_code_prior`."""
     sampler: FittedSampler | None = None
-    """What codes are drawn from in place of the prior, fitted to codes after training: see `fit_sampler`."""
+    """What codes are drawn from in place of the prior, fitted to them after training: see `fit_sampler`."""
 
     def __repr__(self) -> str:
         """Returns what it is in a line: experiment, model, shape, steps, run."""
@@ -112,14 +110,12 @@ class Trained:
 
     @property
     def by_prior(self) -> "Trained":
-        """The model without what was fitted to its codes after training: it draws codes from its own prior alone."""
-        return dataclasses.replace(self, sampler=None, code_prior=None)
+        """The model without its sampler: it draws codes from its own prior alone."""
+        return dataclasses.replace(self, sampler=None)
 
     @property
     def draws_from(self) -> str | None:
         """What `draw_codes` draws from, in words: its sampler, or else the model's prior; None: nothing is there."""
-        if self.code_prior is not None:
-            return "the prior that was fitted to the indices of codes"
         if self.sampler is not None:
             return self.sampler.sampler.told
         return None if self.experiment.model.prior is None else "the prior"
@@ -183,29 +179,30 @@ class Trained:
     def draw_codes(self, n: int, *, like: Any = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
         """Draws codes from the sampler, where one was fitted, or else from the model's prior.
 
-        Codes that are told by indices come from the prior that `fit_code_prior` has fitted. Of a model without any
-        prior, and with training examples, the indices are drawn independently, each as often as examples have it, which
-        a warning says.
-
         Args:
             n: the number of codes.
-            like: training examples, as `Examples` or an array, from whose aggregate posterior the codes are drawn
-                instead: from a mixture of ten Gaussians that is fitted as by `fit_sampler`; None: they are not.
+            like: training examples, as `Examples` or an array, to whose codes a sampler is fitted at once, from which
+                they are drawn instead: a mixture of ten Gaussians, or of codes that are told by indices independent
+                ones; None: they are not. The latter also serve a model of such codes that has neither, with the
+                examples that it was trained on, which a warning says.
             seed: the seed of the draws.
 
         Raises:
-            InputError: for a model with neither, where there are no such examples, which for codes that are told by
-                indices are those that it was trained on.
+            InputError: for a model with neither, where there are no such examples.
         """
         if n < 1:
             raise InputError(f"{n} samples were asked for: ask for 1 or more")
-        discrete = traits.DISCRETE in self.experiment.model.meets
-        if discrete and (like is not None or self.code_prior is not None or self.needs_examples_to_sample):
-            return self.restore(self._draw_indices(n, like, seed))
-        if like is not None:
-            return self._fitted(Mixture(), like, seed).draw(n, seed)
+        if self.needs_examples_to_sample:
+            log.warning(
+                "the indices of codes are drawn independently of each other, as often as training examples have them: "
+                "fit_sampler (aejax sampler RUN) fits a prior that knows how they go together"
+            )
+        if like is not None or self.needs_examples_to_sample:
+            quick = Independent() if self._discrete else Mixture()
+            return self.fit_sampler(quick, like=like, seed=seed).draw_codes(n, seed=seed)
         if self.sampler is not None:
-            return self.sampler.draw(n, seed)
+            drawn = self.sampler.draw(n, seed)
+            return self.restore(drawn) if self.sampler.sampler.of_indices else drawn
         model = self.experiment.model
         if model.prior is None:
             raise InputError(
@@ -216,73 +213,30 @@ class Trained:
         key = derive(jax.random.key(seed), Stream.CODES)
         return np.asarray(programs.draw_codes(model, self.used.variables, n, key))
 
-    def fit_code_prior(
-        self, like: Any = None, *, hidden: tuple[int, ...] = (512,), epochs: int = 20, seed: int = 0
-    ) -> "Trained":
-        """Fits a prior to the indices of training examples, p(k_1) p(k_2 | k_1) ...: see `models.CodePrior`.
+    @property
+    def needs_examples_to_sample(self) -> bool:
+        """Whether it draws codes as training examples have their indices, for want of a prior over these."""
+        return self._discrete and self.experiment.model.prior is None and self.sampler is None
 
-        The model that is returned draws its codes from it, and `compress` codes indices by it.
-
-        Args:
-            like: the training examples, as `Examples` or an array; None: those that the model was trained on.
-            hidden: the widths of the prior's hidden layers.
-            epochs: the number of passes over the examples.
-            seed: the seed of its first parameters and of the order.
-
-        Raises:
-            InputError: for a model whose codes are not told by indices, and where the data are not there.
-        """
-        latent = self.experiment.model.latent
-        if traits.DISCRETE not in latent.meets:
-            raise InputError(
-                f"the codes of {self.experiment.name} are not told by indices, of which this is a prior: train a model "
-                "of discrete codes, as vq-vae-mnist"
-            )
-        if not hidden or min(hidden) < 1:
-            raise InputError(f"the prior's hidden layers are {hidden}: give at least one, of at least one unit")
-        prior = CodePrior(latent.codes, latent.books, hidden=hidden)
-        fitted = IndexPrior.fit(self._indices(like), prior, epochs=epochs, seed=seed)
-        return dataclasses.replace(self, code_prior=fitted)
+    @property
+    def _discrete(self) -> bool:
+        return traits.DISCRETE in self.experiment.model.meets
 
     def restore(self, index: Int[np.ndarray, "n positions"]) -> Float[np.ndarray, "n latent"]:
         """Returns the codes that indices tell, of a model whose codes are told by them."""
         own = {name: held["latent"] for name, held in self.used.variables.items() if "latent" in held}
         return np.asarray(self.experiment.model.latent.restore(own, jnp.asarray(index)))
 
-    @property
-    def needs_examples_to_sample(self) -> bool:
-        """Whether codes are drawn as often as training examples have their indices, as there is no prior over them."""
-        model = self.experiment.model
-        return traits.DISCRETE in model.meets and model.prior is None and self.code_prior is None
-
-    def _indices(self, like: Any) -> Int[np.ndarray, "n positions"]:
-        """Returns the indices of examples, of those that it was trained on where none are given."""
-        like = self._examples(self._trained_on(like)).read()
-        return self.apply(code_indices, like.x, like.label)
-
-    def _trained_on(self, like: Any) -> Any:
-        """Returns the examples that are given, or, where none are, those that it was trained on."""
-        return load_again(self.experiment.data, self.data, remedy="give like=").train if like is None else like
-
-    def _draw_indices(self, n: int, like: Any, seed: int) -> Int[np.ndarray, "n positions"]:
-        """Draws the indices of codes from the prior over them, or independently, which a warning says."""
-        if like is None and self.code_prior is not None:
-            return self.code_prior.draw(n, seed)
-        log.warning(
-            "the indices of codes are drawn independently of each other, as often as training examples have them: "
-            "fit_code_prior (aejax prior RUN) fits a prior that knows how they go together"
-        )
-        return draw_independent(self._indices(like), n, seed)
-
     def fit_sampler(self, sampler: Sampler | None = None, *, like: Any = None, seed: int = 0) -> "Trained":
         """Fits a sampler to codes of training examples, from which the model that is returned generates.
 
         The codes are draws from the posteriors of the examples, which are spread over all of them: at most as many as
-        the sampler takes. Of a model without randomness they are its codes.
+        the sampler takes. Of a model without randomness they are its codes, and of one whose codes are told by indices
+        these; `compress` then codes indices by a sampler that knows how likely they are.
 
         Args:
-            sampler: how codes are modelled, as `trained.samplers.Mixture`, `SecondStage`, `FittedPrior`; None: a
-                mixture of ten Gaussians.
+            sampler: how codes are modelled, as `trained.Mixture`, `SecondStage`, `FittedPrior`, or `Autoregressive` and
+                `Independent` for those that are told by indices; None: `Mixture` or `Autoregressive`.
             like: the training examples, as `Examples` or an array; None: those that the model was trained on.
             seed: the seed of the codes and of the fit.
 
@@ -290,20 +244,25 @@ class Trained:
             The model with this sampler; its `by_prior` draws from the prior again.
 
         Raises:
-            InputError: for codes that are told by indices or are not finite, and where the data are not there.
+            InputError: for a sampler of the other kind of codes, for codes that are not finite, and where the data are
+                not there.
         """
         self.require_of_codes()
-        if traits.DISCRETE in self.experiment.model.meets:
+        model, discrete = self.experiment.model, self._discrete
+        sampler = sampler or (Autoregressive() if discrete else Mixture())
+        if sampler.of_indices != discrete:
+            is_so, other = ("", "Autoregressive()") if discrete else ("not ", "Mixture()")
             raise InputError(
-                f"the codes of {self.experiment.name} are told by indices, between which nothing lies: fit a prior to "
-                "these (fit_code_prior in Python, aejax prior RUN)"
+                f"the codes of {self.experiment.name} are {is_so}told by indices, and {type(sampler).__name__} models "
+                f"the other kind of codes: give another sampler, as {other}, the default"
             )
-        return dataclasses.replace(self, sampler=self._fitted(sampler or Mixture(), self._trained_on(like), seed))
-
-    def _fitted(self, sampler: Sampler, like: Any, seed: int) -> FittedSampler:
-        few = self._examples(like).at_most(sampler.most).read()
-        drawn = codes.require_finite(self.encode(few.x, few.label, seed=seed), "the training examples")
-        return FittedSampler.of(sampler, drawn, seed)
+        given = load_again(self.experiment.data, self.data, remedy="give like=").train if like is None else like
+        few = self._examples(given).at_most(sampler.most).read()
+        if discrete:
+            drawn = self.apply(code_indices, few.x, few.label)
+        else:
+            drawn = codes.require_finite(self.encode(few.x, few.label, seed=seed), "the training examples")
+        return dataclasses.replace(self, sampler=FittedSampler.of(sampler, drawn, model.latent, seed))
 
     def sample(
         self, n: int, label: Labels | None = None, *, like: Any = None, seed: int = 0, draw: bool = False

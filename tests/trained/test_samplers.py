@@ -1,19 +1,31 @@
 """Distributions fitted to codes after training draw what they were fitted to, and are kept with the run."""
 
 import dataclasses
+import typing
 
 import numpy as np
 import pytest
 
 import aejax
 from aejax.cli._generation import SampleCommand, SamplerCommand
-from aejax.core import InputError
+from aejax.core import InputError, kebab, known_subclasses
 from aejax.evaluation import suite
 from aejax.losses import KL, Bernoulli, Loss, Reconstruction
 from aejax.models import GaussianLatent, MAFPrior, MixturePrior, VampPrior, VariationalAutoencoder
-from aejax.trained import FittedPrior, FittedSampler, Mixture, SecondStage, read_sampler, samplers, write_sampler
+from aejax.trained import (
+    FittedPrior,
+    FittedSampler,
+    Independent,
+    Mixture,
+    Sampler,
+    SecondStage,
+    read_sampler,
+    samplers,
+    write_sampler,
+)
 from tests.helpers.small import DATASET, EXPERIMENT
 
+THREE = GaussianLatent(3)
 CENTRES = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 6.0]])
 
 
@@ -34,7 +46,7 @@ def clusters(rng, n=4000):
 
 def test_a_mixture_draws_what_it_was_fitted_to(rng):
     """Weights, means and full covariances are those of the three clusters; draws do not come by component."""
-    fitted = FittedSampler.of(Mixture(3), clusters(rng))
+    fitted = FittedSampler.of(Mixture(3), clusters(rng), GaussianLatent(2))
     drawn = fitted.draw(20_000)
     nearest = np.linalg.norm(drawn[:, None] - CENTRES[None], axis=2).argmin(axis=1)
     np.testing.assert_allclose(np.bincount(nearest) / len(drawn), [0.5, 0.3, 0.2], atol=0.03)
@@ -47,13 +59,14 @@ def test_a_mixture_draws_what_it_was_fitted_to(rng):
 
 
 def test_few_codes_and_many_dimensions_have_a_mixture_too(rng):
-    few = FittedSampler.of(Mixture(), rng.normal(size=(4, 3)))
+    few = FittedSampler.of(Mixture(), rng.normal(size=(4, 3)), THREE)
     assert few.draw(7).shape == (7, 3)
     assert np.isfinite(few.draw(1000)).all()
-    wide = FittedSampler.of(Mixture(2), rng.normal(size=(50, samplers.MOST_FULL + 1)) * 3)
+    size = samplers.MOST_FULL + 1
+    wide = FittedSampler.of(Mixture(2), rng.normal(size=(50, size)) * 3, GaussianLatent(size))
     assert wide.draw(2000).std() == pytest.approx(3, rel=0.1)
     with pytest.raises(InputError, match="a mixture of 0 Gaussians draws nothing"):
-        Mixture(0).fit(rng.normal(size=(4, 3)))
+        Mixture(0).fit(rng.normal(size=(4, 3)), THREE)
 
 
 @pytest.mark.slow
@@ -67,7 +80,7 @@ def test_few_codes_and_many_dimensions_have_a_mixture_too(rng):
 def test_a_second_stage_and_a_flow_draw_what_they_were_fitted_to(rng, sampler):
     """In the codes' own units, which are not those in which they are trained: better than one normal would."""
     codes = 10 + 5 * clusters(rng)
-    drawn = FittedSampler.of(sampler, codes).draw(4000)
+    drawn = FittedSampler.of(sampler, codes, GaussianLatent(2)).draw(4000)
     np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=2)
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(codes.T), atol=0.2 * np.cov(codes.T).max())
     apart = np.linalg.norm((drawn[:, None] - 10) / 5 - CENTRES[None], axis=2).min(axis=1)
@@ -86,22 +99,28 @@ def test_a_second_stage_and_a_flow_draw_what_they_were_fitted_to(rng, sampler):
     ],
 )
 def test_a_sampler_is_kept_and_read_again(rng, sampler, tmp_path, caplog):
-    fitted = FittedSampler.of(sampler, rng.normal(size=(20, 3)).astype(np.float32))
+    fitted = FittedSampler.of(sampler, rng.normal(size=(20, 3)).astype(np.float32), THREE)
     file = write_sampler(tmp_path, fitted, 30)
-    again = read_sampler(tmp_path, 30, 3)
+    again = read_sampler(tmp_path, 30, THREE)
     assert again.sampler == sampler
     np.testing.assert_array_equal(again.draw(4), fitted.draw(4))
     assert caplog.messages == []
-    assert read_sampler(tmp_path, 31, 3) is None
+    assert read_sampler(tmp_path, 31, THREE) is None
     assert "has a sampler of step 30, none of step 31" in caplog.messages.pop()
     file.write_bytes(file.read_bytes()[:-3])
-    assert read_sampler(tmp_path, 30, 3) is None
+    assert read_sampler(tmp_path, 30, THREE) is None
     assert "is damaged" in caplog.messages.pop()
 
 
 def test_a_prior_of_posteriors_cannot_be_fitted_to_codes_alone(rng):
     with pytest.raises(InputError, match="made of a model's posteriors cannot be fitted"):
-        FittedPrior(steps=1, prior=VampPrior(3, (3,))).fit(rng.normal(size=(20, 3)).astype(np.float32))
+        FittedPrior(steps=1, prior=VampPrior(3, (3,))).fit(rng.normal(size=(20, 3)).astype(np.float32), THREE)
+
+
+def test_every_kind_has_its_name_on_the_command_line():
+    hints = typing.get_type_hints(SamplerCommand)["kind"]
+    named = {name for option in typing.get_args(hints) for name in typing.get_args(option)}
+    assert named == {kebab(cls.__name__) for cls in known_subclasses(Sampler)}
 
 
 def test_a_model_with_a_sampler_generates_from_it_and_is_saved_with_it(plain, tmp_path, monkeypatch):
@@ -125,9 +144,15 @@ def test_a_variational_model_draws_from_its_sampler_and_from_its_prior_without_i
     loss = Loss(Bernoulli(), {"reconstruction": Reconstruction(), "kl": KL()})
     vae = aejax.fit(dataclasses.replace(EXPERIMENT, model=model, loss=loss, epochs=1), dataset=DATASET)
     assert vae.draws_from == "the prior"
-    far = dataclasses.replace(vae, sampler=FittedSampler.of(Mixture(1), np.full((9, 2), 50.0) + np.eye(9, 2)))
+    codes = np.full((9, 2), 50.0) + np.eye(9, 2)
+    far = dataclasses.replace(vae, sampler=FittedSampler.of(Mixture(1), codes, model.latent))
     assert (far.draw_codes(5) > 40).all()
     np.testing.assert_array_equal(far.by_prior.sample(3), vae.sample(3))
+
+
+def test_a_sampler_of_indices_is_refused_where_there_are_none(plain):
+    with pytest.raises(InputError, match="are not told by indices, and Independent models the other kind"):
+        plain.fit_sampler(Independent(), like=DATASET.train)
 
 
 @pytest.mark.slow
@@ -144,6 +169,8 @@ def test_the_command_keeps_a_sampler_with_the_run_until_it_is_trained_on(tmp_pat
     SampleCommand(path, tmp_path / "z.npy", n=3)()
     assert "codes drawn from a mixture of 2 Gaussians fitted to codes" in capsys.readouterr().out
     np.testing.assert_array_equal(np.load(tmp_path / "z.npy"), aejax.load(path).sample(3))
+    with pytest.raises(InputError, match="--epochs is no setting of mixture"):
+        SamplerCommand(path, epochs=3)()
     SamplerCommand(path, components=3)()
     assert aejax.load(path).draws_from == "a mixture of 3 Gaussians fitted to codes"
     longer = dataclasses.replace(EXPERIMENT, data=data, epochs=2)

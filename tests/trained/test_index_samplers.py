@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import logging
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,17 +11,28 @@ import pytest
 import aejax
 from aejax.core import Examples, InputError
 from aejax.losses import Gaussian, Loss
-from aejax.models import CodePrior, FiniteScalarQuantised
-from aejax.trained import IndexPrior, _ans, _fixed_point, compress, decompress, write_code_prior
+from aejax.models import FiniteScalarQuantised
+from aejax.trained import (
+    Autoregressive,
+    FittedSampler,
+    Independent,
+    Mixture,
+    _ans,
+    _fixed_point,
+    compress,
+    decompress,
+    read_sampler,
+    write_sampler,
+)
 from aejax.trained._fixed_point import PRECISION
-from aejax.trained.index_prior import draw_independent, read_code_prior
 from tests.helpers import compiled
 from tests.helpers.small import DATASET, EXPERIMENT
 from tests.helpers.untrained import untrained
 from tests.helpers.zoo import shape_of, small
 
 STAYS = 0.8
-MODEL = CodePrior(4, 2, embedding=4, outputs=6, hidden=(24,))
+LATENT = SimpleNamespace(codes=4, books=2, positions=5)
+SAMPLER = Autoregressive((24,), epochs=25, batch_size=100, learning_rate=0.02)
 
 
 def chain(n, seed):
@@ -37,7 +49,7 @@ ENTROPY = 2 - 4 * (STAYS * np.log2(STAYS) + (1 - STAYS) * np.log2(1 - STAYS))
 
 @pytest.fixture(scope="module")
 def prior():
-    return IndexPrior.fit(INDEX, MODEL, epochs=25, batch_size=100, learning_rate=0.02)
+    return FittedSampler.of(SAMPLER, INDEX, LATENT)
 
 
 def test_the_bits_are_nearly_those_of_the_chain_and_half_of_those_of_independent_indices(prior):
@@ -48,11 +60,12 @@ def test_the_bits_are_nearly_those_of_the_chain_and_half_of_those_of_independent
 
 def test_it_begins_with_the_frequencies_of_each_position():
     keys, blank = {"params": jax.random.key(0)}, jnp.zeros((1, 5), jnp.int32)
-    params = compiled.init(lambda model, index: model(index), MODEL, keys, blank)["params"]
-    primed = MODEL.prime(params, Examples(jnp.asarray(INDEX[:7], jnp.float32)), None)
+    model = SAMPLER.prior(LATENT)
+    params = compiled.init(lambda model, index: model(index), model, keys, blank)["params"]
+    primed = model.prime(params, Examples(jnp.asarray(INDEX[:7], jnp.float32)), None)
     shares = (np.stack([np.bincount(column, minlength=4) for column in INDEX[:7].T]) + 0.5) / 9
     expected = -np.log(shares[np.arange(5)[None], UNSEEN]).sum(axis=1)
-    np.testing.assert_allclose(IndexPrior(MODEL, primed, 5).nats(UNSEEN), expected, rtol=1e-5)
+    np.testing.assert_allclose(SAMPLER.fitted(primed, LATENT).nats(UNSEEN), expected, rtol=1e-5)
 
 
 def test_the_probabilities_of_all_indices_add_up_to_one(prior):
@@ -111,25 +124,31 @@ def test_any_frequencies_are_coded_to_nearly_their_entropy(n, codes):
 
 
 def test_draws_go_together_as_the_chain_does_and_independent_ones_do_not(prior):
-    drawn, alone = prior.draw(4000, seed=3), draw_independent(INDEX, 4000, seed=3)
+    independent = FittedSampler.of(Independent(), INDEX, LATENT)
+    drawn, alone = prior.draw(4000, seed=3), independent.draw(4000, seed=3)
+    shares = [[np.bincount(column, minlength=4) / len(each) for column in each.T] for each in (alone, INDEX)]
+    np.testing.assert_allclose(*shares, atol=0.03)
     np.testing.assert_array_equal(drawn, prior.draw(4000, seed=3))
     assert (drawn != prior.draw(4000, seed=4)).any()
     stay = [(each[:, 1:] == each[:, :-1]).mean() for each in (drawn, alone)]
     np.testing.assert_allclose(stay, [STAYS, 0.25], atol=0.03)
 
 
-def test_it_comes_back_from_its_file_and_a_damaged_one_is_passed_over(prior, tmp_path, caplog):
-    file = write_code_prior(tmp_path, prior, 30)
-    assert file == tmp_path / "code_prior" / "30.safetensors"
-    read = read_code_prior(tmp_path, 30)
-    assert read.digest == prior.digest
-    np.testing.assert_array_equal(read.nats(UNSEEN[:9]), prior.nats(UNSEEN[:9]))
-    with caplog.at_level(logging.WARNING):
-        assert read_code_prior(tmp_path, 31) is None
-        file.write_bytes(file.read_bytes()[:-3])
-        assert read_code_prior(tmp_path, 30) is None
-    assert "of step 30, none of step 31" in caplog.text
-    assert "is damaged" in caplog.text
+@pytest.mark.parametrize("sampler", [SAMPLER, Independent()])
+def test_it_comes_back_from_its_file(prior, sampler, tmp_path):
+    fitted = prior if sampler is SAMPLER else FittedSampler.of(sampler, INDEX, LATENT)
+    write_sampler(tmp_path, fitted, 30)
+    read = read_sampler(tmp_path, 30, LATENT)
+    np.testing.assert_array_equal(read.draw(9), fitted.draw(9))
+    if sampler is SAMPLER:
+        assert read.coder.digest == prior.digest
+        np.testing.assert_array_equal(read.coder.nats(UNSEEN[:9]), prior.nats(UNSEEN[:9]))
+
+
+@pytest.mark.parametrize("wrong", [Autoregressive(()), Autoregressive((4,), epochs=0)])
+def test_a_prior_of_nothing_is_refused(wrong):
+    with pytest.raises(InputError, match=r"hidden layers are|fit no prior"):
+        wrong.fit(INDEX, LATENT)
 
 
 def discrete():
@@ -144,7 +163,8 @@ def test_a_model_samples_and_compresses_by_its_prior(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         trained.sample(3, like=DATASET.train.x)
     assert "drawn independently" in caplog.text
-    fitted, other = (trained.fit_code_prior(DATASET.train.x, hidden=(8,), epochs=2, seed=seed) for seed in (0, 1))
+    quick = Autoregressive((8,), epochs=2)
+    fitted, other = (trained.fit_sampler(quick, like=DATASET.train.x, seed=seed) for seed in (0, 1))
     content = compress(fitted, x, None)
     np.testing.assert_array_equal(decompress(fitted, content), fitted.reconstruct(x))
     np.testing.assert_array_equal(decompress(fitted, plain), fitted.reconstruct(x))
@@ -153,7 +173,7 @@ def test_a_model_samples_and_compresses_by_its_prior(tmp_path, caplog):
             decompress(without, content)
     assert fitted.sample(5, seed=1).shape == (5, *trained.shape)
     codes = fitted.draw_codes(5, seed=1)
-    np.testing.assert_array_equal(codes, fitted.restore(fitted.code_prior.draw(5, 1)))
+    np.testing.assert_array_equal(codes, fitted.restore(fitted.sampler.draw(5, 1)))
     loaded = aejax.load(fitted.save(tmp_path / "saved"))
     np.testing.assert_array_equal(decompress(loaded, content), fitted.reconstruct(x))
 
@@ -162,18 +182,16 @@ def test_a_model_samples_and_compresses_by_its_prior(tmp_path, caplog):
 def test_by_its_own_prior_and_on_its_page_a_model_draws_as_without_the_fitted_one():
     alone = untrained(small("categorical-mnist"), shape_of("categorical-mnist"))
     index = np.zeros((10, 20), np.int64)
-    fitted = dataclasses.replace(alone, code_prior=IndexPrior.fit(index, CodePrior(10, 20, hidden=(4,)), epochs=1))
+    sampler = FittedSampler.of(Autoregressive((4,), epochs=1), index, alone.experiment.model.latent)
+    fitted = dataclasses.replace(alone, sampler=sampler)
     assert (fitted.draw_codes(9) != alone.draw_codes(9)).any()
     np.testing.assert_array_equal(fitted.by_prior.draw_codes(9), alone.draw_codes(9))
     x = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), np.uint8)
     assert fitted.explore(x).html == alone.explore(x).html
 
 
-def test_a_prior_over_codes_needs_discrete_ones(trained_plain):
-    with pytest.raises(InputError, match="are not told by indices"):
-        trained_plain.fit_code_prior(DATASET.train.x)
-
-
-@pytest.fixture(scope="module")
-def trained_plain():
-    return aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), dataset=DATASET)
+@pytest.mark.slow
+def test_a_mixture_is_refused_where_codes_are_told_by_indices():
+    alone = untrained(small("categorical-mnist"), shape_of("categorical-mnist"))
+    with pytest.raises(InputError, match="are told by indices, and Mixture models the other kind"):
+        alone.fit_sampler(Mixture(), like=np.zeros((4, 28, 28, 1), np.uint8))
