@@ -199,14 +199,14 @@ def test_the_commands_take_a_codebook_and_labels(tmp_path, command, data, condit
     assert command("sample", run, "--n", 3, "--out", out) == 0
     assert "drawn independently" in caplog.text
     caplog.clear()
-    assert command("prior", run, "--hidden", 8, "--epochs", 1) == 0
+    assert command("sampler", run, "--hidden", 8, "--epochs", 1) == 0
     assert "bits for the indices of a test example" in capsys.readouterr().out
     assert command("compress", run, "--data", data.name, "--out", file) == 0
     assert command("decompress", run, file, "--out", out) == 0
     np.testing.assert_array_equal(np.load(out), aejax.load(run).reconstruct(DATASET.test.x))
     assert command("sample", run, "--n", 3, "--out", out) == 0
     assert "drawn independently" not in caplog.text
-    assert command("prior", labelled) == 2
+    assert command("sampler", labelled, "--kind", "autoregressive") == 2
     np.save(tmp_path / "plain.npy", DATASET.test.x)
     for arguments, label in (((data.name,), DATASET.test.label), ((tmp_path / "plain.npy", "--label", 2), [2] * 10)):
         assert command("compress", labelled, "--bits", 8, "--out", file, "--data", *arguments) == 0
