@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aejax import losses, metrics, models, trained
 from aejax.cli import main
 from aejax.cli._commands import SWEEP_COMMANDS
 from aejax.experiment import names
@@ -134,6 +135,16 @@ def test_every_extra_that_a_page_names_is_one_and_those_for_accelerators_are_jax
     asked = {jaxs for name in named for jaxs in re.findall(r"^jax\[(\w+)\]", " ".join(extras[name]))}
     assert len(asked) == 3
     assert asked <= set(metadata("jax").get_all("Provides-Extra"))
+
+
+def test_every_mark_for_aejax_beside_other_libraries_has_a_part_and_a_test_behind_it():
+    rows = [line.split("|")[2:4] for line in SAYS["compared.md"].splitlines() if line.startswith("|")][2:]
+    parts = {name for face in (losses, metrics, models, trained) for name in dir(face)}
+    for named, test in ([re.findall(r"`(.+?)`", cell) for cell in row] for row in rows):
+        assert set(named) <= parts
+        assert len(test) == bool(named)
+        for file, function in (each.split("::") for each in test):
+            assert f"\ndef {function}(" in (ROOT / "tests" / file).read_text(), function
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
