@@ -118,8 +118,9 @@ def test_under_jit_even_the_noise_is_that_of_one_device(tiny, vae, model):
     np.testing.assert_allclose(losses(aejax.fit(vae, dataset=tiny.dataset)), losses(one), rtol=TOLERANCE)
 
 
-def test_under_pmap_a_variational_run_is_as_good(tiny, vae):
-    longer = dataclasses.replace(vae, epochs=40)
+@pytest.mark.parametrize("model", [VAE, FLOWS], ids=["normal", "flows"])
+def test_under_pmap_a_variational_run_is_as_good(tiny, vae, model):
+    longer = dataclasses.replace(vae, model=model, epochs=40)
     one = aejax.fit(longer, dataset=tiny.dataset, parallel=Parallel(devices=1))
     mapped = aejax.fit(longer, dataset=tiny.dataset, parallel=Parallel("pmap"))
     assert not np.allclose(losses(mapped), losses(one), rtol=TOLERANCE)
