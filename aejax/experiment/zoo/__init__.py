@@ -123,21 +123,21 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "aejax.experiment.zoo.vae:factor_sprites",
     ),
     "vae-iwae-k1": (
-        "784-200-200-50, IWAE's baseline: a bound of one sample, for 13 epochs",
+        "784-200-200-50, IWAE's baseline: a bound of one sample",
         "aejax.experiment.zoo.iwae:k1",
     ),
     "iwae-k5": (
-        "the same by the importance-weighted bound of 5 samples, for 13 epochs",
+        "the same by the importance-weighted bound of 5 samples",
         "aejax.experiment.zoo.iwae:k5",
     ),
-    "iwae-k50": ("the same by the bound of 50 samples, for 13 epochs", "aejax.experiment.zoo.iwae:k50"),
+    "iwae-k50": ("the same by the bound of 50 samples", "aejax.experiment.zoo.iwae:k50"),
     "vae-iwae-2-k1": (
-        "two stochastic layers, 784-100-50, by a bound of one sample, for 13 epochs",
+        "two stochastic layers, 784-100-50, by a bound of one sample",
         "aejax.experiment.zoo.iwae:two_k1",
     ),
     "iwae-2-k5": (
-        "the same by the importance-weighted bound of 5 samples, for 13 epochs",
+        "the same by the importance-weighted bound of 5 samples",
         "aejax.experiment.zoo.iwae:two_k5",
     ),
-    "iwae-2-k50": ("the same by the bound of 50 samples, for 13 epochs", "aejax.experiment.zoo.iwae:two_k50"),
+    "iwae-2-k50": ("the same by the bound of 50 samples", "aejax.experiment.zoo.iwae:two_k50"),
 }
