@@ -3,6 +3,7 @@
 Each of them trains by Adam at 1e-3 on binary images that are on the device, in a fresh order each epoch.
 """
 
+import dataclasses
 import math
 from functools import partial
 from itertools import pairwise
@@ -41,9 +42,13 @@ def training(name: str, path: str, batch: int, **settings: Any) -> Any:
     from training import Training
 
     from aejax.experiment import registry
+    from aejax.losses import ImportanceWeighted
 
     experiment = registry.get(name)
-    return Training(experiment.model.clone(**settings), experiment.loss, path, batch)
+    loss, samples = experiment.loss, MODELS[name]["samples"]
+    if samples > 1:  # PyTorch's contender has the plain gradient of the bound, in place of a doubly reparameterised one
+        loss = dataclasses.replace(loss, terms={"bound": ImportanceWeighted(samples=samples)})
+    return Training(experiment.model.clone(**settings), loss, path, batch)
 
 
 def torch_contender(path: str, setting: dict[str, Any], mode: str) -> tuple[Any, Any, dict[str, Any]]:

@@ -17,7 +17,6 @@ from typing import Any
 import aejax
 from aejax.experiment import Entry, Expected, from_json
 from aejax.experiment.results import FILE
-from aejax.experiment.zoo import iwae
 from aejax.metrics import describe, labelled
 
 ROOT = Path(__file__).parents[1]
@@ -216,22 +215,6 @@ def _winner_take_all(result: dict[str, Any]) -> tuple[str, str]:
     )
 
 
-def _iwae(result: dict[str, Any]) -> tuple[str, str]:
-    layers = {"one": ("vae-iwae-k1", "iwae-k5", "iwae-k50"), "two": ("vae-iwae-2-k1", "iwae-2-k5", "iwae-2-k50")}
-    nats = {
-        layer: ", ".join(f"{result['test'][f'{name}_nll_5000_nats']:.2f}" for name in names)
-        for layer, names in layers.items()
-    }
-    published = {
-        layer: ", ".join(f"{aejax.get(name).expected.value:.2f}" for name in names) for layer, names in layers.items()
-    }
-    return (
-        f"-log p(x) of the VAE and of IWAE with 5 and 50 samples after {iwae.EPOCHS} epochs: one stochastic layer "
-        f"**{nats['one']}** nats, two **{nats['two']}**",
-        f"{published['one']} and {published['two']} after 3,280 (R)",
-    )
-
-
 def _disentanglement(result: dict[str, Any]) -> tuple[str, str]:
     test = result["test"]
     seeds = {
@@ -362,7 +345,6 @@ STUDIES = {
     "beta_and_size": _beta_and_size,
     "code_size": _code_size,
     "counts": _counts,
-    "iwae": _iwae,
     "k_sparse": _k_sparse,
     "dictionaries": _dictionaries,
     "disentanglement": _disentanglement,

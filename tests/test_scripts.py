@@ -27,6 +27,7 @@ FIGURES = [name for name in aejax.names() if aejax.get(name).expected is not Non
 UNMEASURED = (
     *("real-nvp-mnist", "maf-mnist", "mean-field-mnist", "iaf-mnist", "planar-mnist"),
     *("fsq-mnist", "categorical-mnist", "factor-vae-sprites"),
+    *("vae-iwae-k1", "iwae-k5", "iwae-k50", "vae-iwae-2-k1", "iwae-2-k5", "iwae-2-k50"),
 )
 """Those that have not been trained in full yet, as their tables say; `scripts/reproduce.py` does it."""
 MEASURED = [name for name in FIGURES if name not in UNMEASURED]
@@ -158,7 +159,7 @@ def test_reproduce_names_what_is_not_met_and_what_was_not_compared(monkeypatch, 
 
 def test_a_study_refuses_arguments_that_it_does_not_know(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["iwae.py", "cifar"])
-    with pytest.raises(SystemExit, match=r"^the arguments are 'cifar': give none, mnist, or mnist full$"):
+    with pytest.raises(SystemExit, match=r"^the arguments are 'cifar': give none, or mnist$"):
         runpy.run_path(str(ROOT / "experiments" / "iwae.py"))
 
 

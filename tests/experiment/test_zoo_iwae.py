@@ -2,20 +2,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from aejax.core import Examples, as_arrays, train_step
+from aejax.core import Examples, train_step
 from aejax.experiment.zoo import iwae
-
-
-def test_the_stages_are_the_paper_s_over_its_3280_epochs():
-    rates = [1e-3 * 10 ** (-i / 7) for i in range(8) for _ in range(3**i)]
-    assert len(rates) == 3280
-    middles = (np.arange(3280) + 0.5) / 3280
-    found = 1e-3 * jax.vmap(as_arrays(iwae.STAGES))(jnp.asarray(middles, jnp.float32))
-    np.testing.assert_allclose(found, rates, rtol=1e-5)
-
 
 ENCODER, DECODER = [(784, 200), (200, 200)], [(200, 200), (200, 784)]
 ONE = [*ENCODER, (200, 50), (200, 50), (50, 200), *DECODER]
