@@ -114,7 +114,7 @@ def traversals(trained: Trained, part: Examples) -> Figure:
     part = part.read()
     dimensions, made = trained.traverse(part.x, part.label)
     z = trained.encode(part.x, part.label)
-    moved = codes.along(z[0], z, dimensions, made.shape[1])
+    moved = codes.along(z[0], z, dimensions, made.shape[1], trained.on_sphere)
     labels = [f"dimension {number}" for number in dimensions]
     values = [[f"{round(float(value), 2):g}" for value in row[:, n]] for n, row in zip(dimensions, moved, strict=True)]
     low, high = codes.RANGE
@@ -122,7 +122,7 @@ def traversals(trained: Trained, part: Examples) -> Figure:
         dict(zip(labels, made, strict=True)),
         title=f"One test example with one dimension of its code changed: {len(dimensions)} of {z.shape[1]} dimensions",
         note=f"the most active dimensions on top; above each image its value, from the {low:.0%} to the {high:.0%} "
-        "quantile of all test codes",
+        "quantile of all test codes" + ("; the code keeps its length" if trained.on_sphere else ""),
         limits=shown_limits(trained, made),
         above=dict(zip(labels, values, strict=True)),
     )

@@ -56,14 +56,14 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     if len(part) < 2:
         log.warning("one example was measured: active units, which say how codes vary over examples, are not counted")
         return metrics
-    active = active_units(values["mean"])
+    active = active_units(values["mean"], prior_deviation(trained))
     if 10 * active.sum() < len(active):
         log.warning(
             "posterior collapse: %d of %d latent dimensions vary with the example (variance of the posterior mean "
             "above %g): a lower weight of the rate, a warm-up of it or free bits may help",
             active.sum(),
             len(active),
-            ACTIVE,
+            ACTIVE * prior_deviation(trained) ** 2,
         )
     metrics |= {"active_units": float(active.sum())} | _by_layer(active, trained.experiment.model.latent)
     if "scale" in values:
@@ -116,7 +116,8 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
         each = jax.jit(lambda mean, scale: Normal(mean, scale).kl_to_standard())(values["mean"], values["scale"])
         rate = np.asarray(each).mean(axis=0)
     title = f"Use of latent dimensions by {_shown.counted(dataset.test, dataset.test)}"
-    return {"latent_units": figures.latent_units(values["mean"].var(axis=0), ACTIVE, rate, title=title)}
+    least = ACTIVE * prior_deviation(trained) ** 2
+    return {"latent_units": figures.latent_units(values["mean"].var(axis=0), least, rate, title=title)}
 
 
 def outputs(trained: Trained, part: Examples) -> dict[str, Float[np.ndarray, "n *latent"]]:
@@ -141,6 +142,12 @@ def _measured_as_terms(experiment: Experiment) -> set[str]:
 
 def _standard(trained: Trained) -> bool:
     return traits.STANDARD_NORMAL in trained.experiment.model.meets
+
+
+def prior_deviation(trained: Trained) -> float:
+    """Returns the standard deviation of a dimension by which the use of codes is judged."""
+    model = trained.experiment.model
+    return model.prior.deviation(model.latent.size)
 
 
 def _by_layer(active: np.ndarray, latent: Latent) -> dict[str, float]:

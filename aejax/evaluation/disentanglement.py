@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from aejax.core import Examples
 from aejax.data import Dataset, Factors, factors_of
 from aejax.evaluation import figures
-from aejax.evaluation._variational import outputs
+from aejax.evaluation._variational import outputs, prior_deviation
 from aejax.experiment import Experiment
 from aejax.metrics import (
     Codes,
@@ -83,7 +83,7 @@ def udr_scores(models: Sequence[Trained], part: Examples) -> Float[np.ndarray, "
         mean, scale = values["mean"], values.get("scale")
         codes.append(mean)
         if scale is None or traits.STANDARD_NORMAL not in trained.experiment.model.meets:
-            informative.append(active_units(mean))
+            informative.append(active_units(mean, prior_deviation(trained)))
         else:
             rate = 0.5 * (np.square(mean) + np.square(scale) - 1) - np.log(scale)
             informative.append(rate.mean(axis=0) > INFORMATIVE)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from aejax.core import Examples, InputError, first_line
 from aejax.data import Dataset
 from aejax.evaluation import (
+    _aggregate,
     _denoising,
     _features,
     _generation,
@@ -214,6 +215,7 @@ SUITE = [
     Evaluation(_features.suits, _features.measure, lambda trained, dataset: {}),
     Evaluation(_quantised.suits, _quantised.measure, _quantised.draw),
     Evaluation(_variational.suits, _variational.measure, _variational.draw, _variational.estimate),
+    Evaluation(_aggregate.suits, _aggregate.measure, _aggregate.draw),
     Evaluation(
         lambda experiment: True, lambda trained, part: {}, _generation.draw, compare=_generation.compare_generated
     ),

@@ -106,7 +106,7 @@ _METRICS = [
     Metric("nll_{samples}_bits_per_dim", "bits", "lower", "the same for each value of an example",
            f"{PRIOR}, and a likelihood that is a mass", f"{BURDA}, equation 8", fixed_by=LIKELIHOOD),
     Metric("active_units", "units", "higher", "number of latent dimensions whose posterior mean varies with the "
-           "example, by a variance above 0.01", PRIOR, f"{BURDA}, section 5.1"),
+           "example, by a variance above 0.01, on a sphere above 0.01 of the prior's", PRIOR, f"{BURDA}, section 5.1"),
     Metric("active_units_layer_{layer}", "units", "higher", "the same of one stochastic layer", PRIOR,
            f"{BURDA}, section 5.1"),
     Metric("mutual_information_nats", "nats", None, "what a code tells about which example it came from; at most the "
@@ -185,6 +185,9 @@ _METRICS = [
     Metric("c2st_{features}", "share", "lower", "accuracy with which a classifier tells generated examples from real "
            "ones that it has not seen; where it cannot, a half", SAMPLED, "Lopez-Paz & Oquab 2017, section 3",
            fixed_by=HELD_OUT),
+    Metric("codes_c2st", "share", "lower", "accuracy with which a classifier tells codes from draws of the prior, where "
+           "it has seen neither; where it cannot, a half", "models with a prior and codes without a density",
+           "Lopez-Paz & Oquab 2017, section 3"),
     Metric("generated_examples", "examples", None, "number of generated examples, and of real ones, that were compared",
            SAMPLED),
     Metric("auroc", "share", "higher", "probability that an outlier scores above a normal example",

@@ -54,9 +54,14 @@ class Bound(Part):
         return terms | densities | {"mean": forward.posterior.mean, "code": forward.code} | scale
 
 
-def active_units(mean: Float[np.ndarray, "n latent"]) -> np.ndarray:
-    """Returns, for each dimension, whether its posterior mean varies with the example by more than `ACTIVE`."""
-    return mean.var(axis=0, dtype=np.float64) > ACTIVE
+def active_units(mean: Float[np.ndarray, "n latent"], deviation: float = 1.0) -> np.ndarray:
+    """Returns, for each dimension, whether its posterior mean varies with the example by more than `ACTIVE`.
+
+    Args:
+        mean: the means.
+        deviation: the standard deviation of a dimension under the prior, in whose square the variance is counted.
+    """
+    return mean.var(axis=0, dtype=np.float64) > ACTIVE * deviation**2
 
 
 def rate_parts(values: dict[str, Float[np.ndarray, "n *latent"]], factorial: bool) -> dict[str, float]:

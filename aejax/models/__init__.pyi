@@ -112,6 +112,15 @@ from .sparse import (
 from .spectral import (
     SpectrallyNormalised as SpectrallyNormalised,
 )
+from .sphere import (
+    PowerSpherical as PowerSpherical,
+    VonMisesFisher as VonMisesFisher,
+)
+from .spherical import (
+    PowerSphericalLatent as PowerSphericalLatent,
+    UniformSphere as UniformSphere,
+    VonMisesFisherLatent as VonMisesFisherLatent,
+)
 from .surrogates import (
     jump as jump,
     step as step,

@@ -91,6 +91,11 @@ class Latent(Block):
         """The sizes of the stochastic layers of a code that has several; none for any other."""
         return ()
 
+    @nn.nowrap
+    def placed(self, z: Float[Array, "n latent"]) -> Float[Array, "n latent"]:
+        """Returns the codes that numbers stand for which no encoder gave: themselves, if any numbers are a code."""
+        return z
+
 
 class Decoder(Block):
     """Turns codes into raw parameters of a likelihood, `[batch, *shape]`, called as `decoder(z, shape, train)`."""
@@ -120,6 +125,14 @@ class Prior(Part, Trainable):
     def resolve(self, shape: tuple[int, ...]) -> Self:
         """Returns the prior with the shape of one example filled in, if it uses that."""
         return self
+
+    @nn.nowrap
+    def deviation(self, latent: int) -> float:
+        """Returns the standard deviation of a dimension by which the use of codes is judged: that of a standard normal.
+
+        `latent` is the size of the code.
+        """
+        return 1.0
 
     def log_prob(self, z: Float[Array, "batch latent"], encode: EncodeInputs) -> Float[Array, " batch"]:
         """Returns log p(z) of each code, in nats."""

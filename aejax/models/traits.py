@@ -119,6 +119,12 @@ LEARNED_CODEBOOK = Trait(
 
 UNIFORM = Trait("a prior over one-hot codes", "model", "use VariationalAutoencoder with the prior UniformPrior")
 
+SPHERE = Trait("codes of length 1", "model.latent", "use VonMisesFisherLatent or PowerSphericalLatent")
+
+UNIFORM_SPHERE = Trait(
+    "a uniform prior on the sphere", "model", "use VariationalAutoencoder with the prior UniformSphere"
+)
+
 STANDARD_NORMAL = Trait("a standard normal prior", "model.prior", "use StandardNormal")
 
 CRITIC = Trait("a critic of codes", "model.critic", "give it one (--model.critic code-critic)")

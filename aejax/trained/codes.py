@@ -72,7 +72,11 @@ def most_active(codes: Codes) -> Int[np.ndarray, " latent"]:
 
 
 def along(
-    start: Float[np.ndarray, " latent"], codes: Codes, dimensions: Int[np.ndarray, " rows"], steps: int
+    start: Float[np.ndarray, " latent"],
+    codes: Codes,
+    dimensions: Int[np.ndarray, " rows"],
+    steps: int,
+    on_sphere: bool = False,
 ) -> Float[np.ndarray, "rows steps latent"]:
     """Traverses some dimensions of a code, each through the range that it has in `codes`.
 
@@ -81,6 +85,7 @@ def along(
         codes: the codes whose quantiles, `RANGE`, bound the range of each dimension.
         dimensions: the dimensions that are traversed.
         steps: the number of codes on each traverse.
+        on_sphere: whether codes have a length of 1, which is kept: the other dimensions shrink or grow, all alike.
 
     Returns:
         One row of codes for each of the dimensions.
@@ -88,7 +93,10 @@ def along(
     low, high = np.quantile(codes, RANGE, axis=0)
     rows = np.tile(start, (len(dimensions), steps, 1))
     for row, dimension in zip(rows, dimensions, strict=True):
-        row[:, dimension] = np.linspace(low[dimension], high[dimension], steps)
+        value = np.linspace(low[dimension], high[dimension], steps)
+        if on_sphere:
+            row *= np.sqrt((1 - value**2) / max(1 - start[dimension] ** 2, 1e-12))[:, None]
+        row[:, dimension] = value
     return rows
 
 

@@ -136,7 +136,7 @@ def decoded(
 ) -> Array:
     """Returns what `decode` compiles, of one key for all codes or None: for programs that others run."""
     batch = Examples(z[:, :0], label)  # as `unseen` makes them; here their number may be a symbol
-    raw, _ = core.apply(lambda model, z: model.decode(z, batch), model, variables, {}, z)
+    raw, _ = core.apply(lambda model, z: model.decode(z, batch), model, variables, {}, model.latent.placed(z))
     values = likelihood.mean(raw, batch) if key is None else likelihood.sample(raw, batch, key)
     return preprocess.invert(values)
 

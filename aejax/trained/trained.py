@@ -146,7 +146,7 @@ class Trained:
         """Decodes each code to the data's units: to the likelihood's mean, or with a seed to a draw from it.
 
         Args:
-            z: the codes.
+            z: the codes; of a model whose codes have a length of 1, their directions.
             label: the labels to decode with, which a conditional model needs; any other ignores them.
             seed: the seed of the draw; None: the mean.
 
@@ -217,6 +217,11 @@ class Trained:
     def needs_examples_to_sample(self) -> bool:
         """Whether it draws codes as training examples have their indices, for want of a prior over these."""
         return self._discrete and self.experiment.model.prior is None and self.sampler is None
+
+    @property
+    def on_sphere(self) -> bool:
+        """Whether codes have a length of 1; `decode` takes others as that of their direction."""
+        return traits.SPHERE in self.experiment.model.meets
 
     @property
     def _discrete(self) -> bool:
@@ -318,7 +323,7 @@ class Trained:
         label = self._numbers(label)
         z = self.encode(x, label)
         dimensions = codes.most_active(z)[:rows]
-        moved = codes.along(z[0], z, dimensions, steps)
+        moved = codes.along(z[0], z, dimensions, steps, self.on_sphere)
         return dimensions, self._decode_rows(moved, None if label is None else np.repeat(label[:1], moved[..., 0].size))
 
     def score(

@@ -28,6 +28,7 @@ from aejax.models import (
     MLPEncoder,
     Plain,
     PlanarLatent,
+    PowerSphericalLatent,
     Rectified,
     SpatialWinnerTakeAll,
     TopK,
@@ -35,6 +36,7 @@ from aejax.models import (
     Units,
     VariationalAutoencoder,
     VectorQuantised,
+    VonMisesFisherLatent,
     WinnerTakeAll,
     require,
 )
@@ -60,6 +62,8 @@ LATENTS = {
     "gradient": VectorQuantised(2, 2, 4, learning="gradient"),
     "finite": FiniteScalarQuantised(2, (3, 2)),
     "categorical": CategoricalLatent(2, 3),
+    "mises-fisher": VonMisesFisherLatent(3),
+    "power": PowerSphericalLatent(3),
     "rectified": Rectified(6),
     "exact-top-k": ExactTopK(6, 2),
     "batch-top-k": BatchTopK(6, 2),
@@ -67,6 +71,7 @@ LATENTS = {
     "gated": Gated(6),
 }
 UNITS = {name for name, latent in LATENTS.items() if isinstance(latent, Units)}
+SPHERES = ("mises-fisher", "power")
 FLOWS = ("planar", "iaf")
 """Latents of which one is tried, with a prior: to terms they are as `layers`, but for one bound."""
 TERMS = {cls.__name__: cls() for cls in known_subclasses(Term) if cls is not MultiscaleSSIM}  # which is of images
@@ -79,8 +84,8 @@ NEEDED = {
     "Commitment": {"averages", "gradient"},
     "Codebook": {"gradient"},
     "DIP II": {"normal"},
-    **{name: {"normal", "layers", "planar", "iaf", "categorical"} for name in RATES},
-    "DoublyReparameterised": {"normal", "layers", "categorical"},
+    **{name: {"normal", "layers", "planar", "iaf", "categorical", *SPHERES} for name in RATES},
+    "DoublyReparameterised": {"normal", "layers", "categorical", *SPHERES},
     **{name: {"normal"} for name in SINGLE},
     **{name: set() for name in ("AdversarialPrior", "AdversarialCorrelation", "PriorCritic", "PermutationCritic")},
     **{name: set() for name in ("ContractiveLayer", "FreeEnergy", "ContrastiveDivergence")},

@@ -70,3 +70,14 @@ def test_the_plane_is_read_from_the_top_left_at_even_quantiles(rng):
 def test_labels_change_in_the_middle_of_the_way():
     np.testing.assert_array_equal(codes.halves(np.array([1, 2]), np.array([3, 2]), 3), [[1, 1, 3], [2, 2, 2]])
     np.testing.assert_array_equal(codes.halves(np.array([1]), np.array([3]), 2), [[1, 3]])
+
+
+def test_on_a_sphere_a_traverse_keeps_the_length_of_a_code(rng):
+    many = rng.normal(size=(500, 4))
+    many /= np.linalg.norm(many, axis=1, keepdims=True)
+    rows = codes.along(many[0], many, np.asarray([2, 0]), 7, on_sphere=True)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=2), 1, rtol=1e-6)
+    for row, dimension in zip(rows, (2, 0), strict=True):
+        np.testing.assert_allclose(row[:, dimension], np.linspace(*np.quantile(many[:, dimension], codes.RANGE), 7))
+        others, own = np.delete(row, dimension, axis=1), np.delete(many[0], dimension)
+        np.testing.assert_allclose(others, np.linalg.norm(others, axis=1)[:, None] * (own / np.linalg.norm(own))[None])

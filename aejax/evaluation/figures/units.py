@@ -85,7 +85,7 @@ def latent_units(
     drawn[0].set_yscale("log")
     drawn[0].axhline(active, color="0.3", linewidth=0.8, linestyle="--")
     some = f"the {len(shown)} most used of {len(variance):,} dimensions" if len(shown) < len(variance) else ""
-    head(figure, title, some, f"{on.sum()} of {len(variance):,} are active: the variance is above {active:g}, dashed")
+    head(figure, title, some, f"{on.sum()} of {len(variance):,} are active: the variance is above {active:.2g}, dashed")
     return figure
 
 

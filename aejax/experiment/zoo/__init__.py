@@ -105,6 +105,18 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "20 categorical variables of 10 values each, by the Gumbel-softmax relaxation, on binary pixels",
         "aejax.experiment.zoo.vae:categorical",
     ),
+    "svae-mnist": (
+        "a hyperspherical VAE, whose codes of 11 numbers have length 1: von Mises-Fisher posteriors, a uniform prior",
+        "aejax.experiment.zoo.vae:spherical",
+    ),
+    "wae-mnist": (
+        "a Wasserstein autoencoder, 784-512-256-8 and back: deterministic codes, brought to the prior by their MMD",
+        "aejax.experiment.zoo.aggregate:wasserstein",
+    ),
+    "aae-mnist": (
+        "an adversarial autoencoder: the same, whose codes a critic tells from draws of the prior",
+        "aejax.experiment.zoo.aggregate:adversarial",
+    ),
     "vae-tabular": (
         "the density of a table of numbers: a normal distribution of each column, of learned width, given a code of 8",
         "aejax.experiment.zoo.vae:tabular",
