@@ -185,8 +185,8 @@ _METRICS = [
     Metric("c2st_{features}", "share", "lower", "accuracy with which a classifier tells generated examples from real "
            "ones that it has not seen; where it cannot, a half", SAMPLED, "Lopez-Paz & Oquab 2017, section 3",
            fixed_by=HELD_OUT),
-    Metric("codes_c2st", "share", "lower", "accuracy with which a classifier tells codes from draws of the prior, where "
-           "it has seen neither; where it cannot, a half", "models with a prior and codes without a density",
+    Metric("codes_c2st", "share", "lower", "accuracy with which a classifier tells codes from draws of the prior "
+           "that it has not seen; where it cannot, a half", "models with a prior and codes without a density",
            "Lopez-Paz & Oquab 2017, section 3"),
     Metric("generated_examples", "examples", None, "number of generated examples, and of real ones, that were compared",
            SAMPLED),

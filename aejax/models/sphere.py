@@ -21,7 +21,8 @@ from aejax.models import traits
 from aejax.models._bessel import cumulant, shortfall
 
 PROPOSALS = 16
-"""Number of proposals of which the first that is accepted is the draw: one in 10^7 draws finds none, and is the last."""
+"""Number of proposals, of which the first that is accepted is the draw; 0.65 of them are or more, so that not one in
+ten million draws finds none, and is the last."""
 
 _NODES, _DECAY = 32, 25.0  # of the quadrature below; it ends where the integrand has fallen by e^-25
 _FURTHEST = 1 - 2.0**-24  # the largest x below 1, where the logarithm of 1 - x is finite
