@@ -147,6 +147,7 @@ def _standard(trained: Trained) -> bool:
 def prior_deviation(trained: Trained) -> float:
     """Returns the standard deviation of a dimension by which the use of codes is judged."""
     model = trained.experiment.model
+    assert model.prior is not None  # `suits` says so
     return model.prior.deviation(model.latent.size)
 
 
