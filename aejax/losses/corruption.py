@@ -19,6 +19,11 @@ class Corruption:
     clean: ClassVar[bool] = False
     """Whether examples stay as they are."""
 
+    @property
+    def masks(self) -> bool:
+        """Whether it makes values go missing, for each of which a zero stands."""
+        return False
+
     def __call__(self, x: Float[Array, "batch *shape"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
         """Corrupts a batch."""
         raise NotImplementedError
@@ -54,6 +59,7 @@ class GaussianNoise(Corruption):
 class Masking(Corruption):
     """Sets each value to zero with probability `level`. Vincent et al. 2010, section 3.3."""
 
+    masks = True
     level: float = 0.25
     """Share of the values that are set to zero."""
     up_to: float | None = None
@@ -103,6 +109,11 @@ class Composed(Corruption):
 
     parts: tuple[Corruption, ...] = (GaussianNoise(), Clip())
     """The corruptions, in the order in which they are applied."""
+
+    @property
+    def masks(self) -> bool:
+        """Whether one of them makes values go missing."""
+        return any(part.masks for part in self.parts)
 
     def __call__(self, x: Float[Array, "batch *shape"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
         """Returns the batch after all corruptions, each with a key of its own."""
