@@ -99,7 +99,7 @@ class DenoiseCommand(_OverExamples):
     for a folder of images, which may differ in size, a folder that is not there yet."""
     mask: Path | None = None
     """An image of the same size, white where pixels are missing, of all examples alike: these alone are replaced. The
-    model must have been trained to fill in what is missing (--loss.corruption masking)."""
+    model must have been trained to fill in what is missing (--loss.corruption holes)."""
 
     def __call__(self) -> None:
         """Writes the denoised examples `[n, *shape]`, float32, or image files, each of the size that it had."""

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax.core import Number, configurable
+from aejax.core import InputError, Number, configurable, static
 
 
 @configurable
@@ -70,6 +70,38 @@ class Masking(Corruption):
         level_key, key = jax.random.split(key)
         lost = jax.random.uniform(key, x.shape) < _levels(self.level, self.up_to, x, level_key)
         return jnp.where(lost, 0.0, x)
+
+
+@configurable
+class Holes(Corruption):
+    """Sets square blocks of an image's pixels to zero, all channels alike. Pathak et al. 2016, section 3.3.
+
+    Blocks lie on a grid, which is shifted at random for each example, and each is lost with probability `level`.
+    """
+
+    level: float = 0.1
+    """Share of the blocks, and so of the pixels, that are set to zero."""
+    up_to: float | None = None
+    """The highest level, if every example draws its own; None: all have `level`."""
+    side: int = static(default=4)
+    """Height and width of a block in pixels."""
+
+    masks = True
+
+    def __call__(self, x: Float[Array, "batch *shape"], key: Key[Array, ""]) -> Float[Array, "batch *shape"]:
+        """Returns images with holes. Raises `InputError` for what are no images, and for blocks of no pixel."""
+        if x.ndim != 4 or self.side < 1:
+            raise InputError(
+                f"Holes of side {self.side} cannot be made in examples of shape {x.shape[1:]}: give a side of 1 or "
+                "more and images, or use masking"
+            )
+        level_key, shift_key, key = jax.random.split(key, 3)
+        rows, columns = (-(-length // self.side) + 1 for length in x.shape[1:3])
+        blocks = jax.random.uniform(key, (len(x), rows, columns, 1)) < _levels(self.level, self.up_to, x, level_key)
+        lost = jnp.repeat(jnp.repeat(blocks, self.side, axis=1), self.side, axis=2)
+        shift = jax.random.randint(shift_key, (len(x), 2), 0, self.side)
+        cut = jax.vmap(lambda lost, shift: jax.lax.dynamic_slice(lost, (*shift, 0), (*x.shape[1:3], 1)))
+        return jnp.where(cut(lost, shift), 0.0, x)
 
 
 @configurable

@@ -213,8 +213,8 @@ class Trained:
         lost = tiling.as_missing(missing, held.x.shape)
         if not self.experiment.loss.corruption.masks:
             raise InputError(
-                f"{self.experiment.name} was not trained to fill in missing values: train a model that was, as "
-                "dae-masking (--loss.corruption masking)"
+                f"{self.experiment.name} was not trained to fill in missing values: train one that is, by "
+                "--loss.corruption holes"
             )
         zeros = jnp.zeros((1, *self.shape))
         stand_in = np.asarray(as_arrays(self.preprocess).invert(zeros))  # the zeros that it saw in training
@@ -678,7 +678,7 @@ class Trained:
         return dataclasses.replace(batch, x=self.preprocess.in_use(x), label=label)
 
     def _require_tiles(self, shape: tuple[int, ...], given: tuple[int, ...]) -> None:
-        """Raises `InputError` unless images of a shape, which were given as another, can be cut into the run's tiles."""
+        """Raises `InputError` unless images of a shape, as which others were `given`, can be cut into tiles."""
         if len(self.shape) != 3 or shape[3] != self.shape[2] or min(np.subtract(shape[1:3], self.shape[:2])) < 0:
             raise InputError(
                 f"the images have shape {given}, but this model was trained on (n, {_list(self.shape)}): give images "

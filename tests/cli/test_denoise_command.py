@@ -7,7 +7,7 @@ from PIL import Image
 import aejax
 from aejax.data import Data, Dataset
 from aejax.experiment import Experiment
-from aejax.losses import Gaussian, Loss, Masking
+from aejax.losses import Loss, Masking
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 from tests.helpers.small import digits
 
@@ -117,13 +117,3 @@ def test_a_mask_of_another_size_is_refused(run, photo, command):
     code, _, err = command("denoise", run, "--data", photo, *arguments)
     assert code == 2
     assert "the mask of missing pixels is bool of shape (5, 13) for examples of shape (1, 9, 13, 1)" in err
-
-
-def test_a_model_of_numbers_in_another_unit_writes_no_image(tmp_path, photo, command):
-    x = np.random.default_rng(0).normal(0, 100, (40, 4, 4, 1)).astype(np.float32)
-    model = Autoencoder(MLPEncoder(()), Plain(2), MLPDecoder(()))
-    experiment = Experiment(model, Loss(Gaussian()), Data("numbers"), batch_size=8, steps=1, name="numbers")
-    run = aejax.fit(experiment, x, folder=tmp_path, figures=False).run.path
-    code, _, err = command("denoise", run, "--data", photo, "--out", tmp_path / "out.png")
-    assert code == 2
-    assert "which are no shares of white as in an image file: give arrays in that unit, and --out a name in .npy" in err

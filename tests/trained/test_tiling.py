@@ -1,4 +1,4 @@
-"""Images of any size go through a model of one size by tiles: no pixel counts twice, and nothing shows where they meet."""
+"""Images of any size go through a model of one size by tiles, and nothing shows where these meet."""
 
 import dataclasses
 
@@ -11,9 +11,9 @@ from sklearn.datasets import load_sample_images
 from aejax.core import Examples, InputError
 from aejax.data import Data, Dataset, Scale, Standardise, scaled
 from aejax.experiment import Experiment
-from aejax.losses import Clip, Composed, GaussianNoise, Loss, Masking
+from aejax.losses import Clip, Composed, GaussianNoise, Holes, Loss, Masking
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
-from aejax.trained import tiling
+from aejax.trained import require_pictures, tiling
 from tests.helpers.untrained import untrained
 
 TILE = (16, 16, 3)
@@ -169,9 +169,9 @@ def test_only_a_model_that_was_trained_to_fills_holes(trained):
     for corruption in (GaussianNoise(), Composed((GaussianNoise(), Clip()))):
         loss = Loss(corruption=corruption)
         other = dataclasses.replace(trained, experiment=dataclasses.replace(trained.experiment, loss=loss))
-        with pytest.raises(InputError, match="was not trained to fill in missing values: train a model that was"):
+        with pytest.raises(InputError, match="was not trained to fill in missing values: train one that is, by --loss"):
             other.denoise(levels(1, 6, 8, 1), missing=missing)
-    assert Composed((GaussianNoise(), Masking())).masks
+    assert Composed((GaussianNoise(), Holes())).masks
 
 
 @pytest.mark.parametrize(
@@ -192,3 +192,12 @@ def test_images_that_no_tile_fits_are_refused(trained, shape, said):
 def test_a_mask_of_another_size_or_type_is_refused(trained, mask):
     with pytest.raises(InputError, match="the mask of missing pixels is"):
         trained.denoise(levels(1, 6, 8, 1), missing=mask)
+
+
+def test_numbers_in_another_unit_are_not_written_as_images(trained):
+    require_pictures(trained)
+    x = np.random.default_rng(0).normal(0, 100, (20, 6, 8, 1)).astype(np.float32)
+    for values, said in ((x, "trained on numbers from -"), (np.tile(x, 2), r"shape \(6, 8, 2\) are no grey or colour")):
+        dataset = Dataset("numbers", Examples(values), Examples(values[:0]), Examples(values[:0]))
+        with pytest.raises(InputError, match=said):
+            require_pictures(untrained(experiment(Masking(), Scale()), values.shape[1:], dataset))
