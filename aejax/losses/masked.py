@@ -23,7 +23,7 @@ class MaskedReconstruction(Term):
         model = forward.model
         raw, hidden = model.predict(forward.given, model.hide(forward.given), forward.train)
 
-        def cut(x: Float[Array, "batch *shape"]) -> Float[Array, "patches *shape"]:
+        def cut(x: Float[Array, "batch *whole"]) -> Float[Array, "patches *part"]:
             patches = to_patches(x, model.encoder.patch)
             chosen = jnp.take_along_axis(patches, hidden.reshape(*hidden.shape, *[1] * (patches.ndim - 2)), axis=1)
             return chosen.reshape(-1, *patches.shape[2:])
