@@ -211,16 +211,17 @@ class Trained:
             function = lambda tiles, label: self._reconstructed(Examples(tiles, label))  # noqa: E731
             return self._reconstructed(held) if whole else tiling.blended(function, self.shape, [held.x], held.label)
         lost = tiling.as_missing(missing, held.x.shape)
-        if not self.experiment.loss.corruption.masks:
+        corruption, preprocess = as_arrays((self.experiment.loss.corruption, self.preprocess))
+        if not corruption.masks:
             raise InputError(
                 f"{self.experiment.name} was not trained to fill in missing values: train one that is, by "
                 "--loss.corruption holes"
             )
-        zeros = jnp.zeros((1, *self.shape))
-        stand_in = np.asarray(as_arrays(self.preprocess).invert(zeros))  # the zeros that it saw in training
 
         def fill(tiles: np.ndarray, lost: np.ndarray, label: Labels | None) -> Float[np.ndarray, "n *shape"]:
-            return self._reconstructed(Examples(np.where(lost, stand_in, scaled(tiles)), label))
+            given = jnp.asarray(scaled(tiles))
+            hidden = preprocess.invert(corruption.hide(preprocess(given, None), jnp.asarray(lost)))
+            return self._reconstructed(Examples(np.where(lost, hidden, given), label))
 
         made = tiling.blended(fill, self.shape, [held.x, lost], held.label)
         return np.where(lost, made, self._with_offset(scaled(held.x)))
