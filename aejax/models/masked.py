@@ -2,6 +2,7 @@
 
 import math
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,6 +57,7 @@ class MaskedAutoencoder(Autoencoder):
         tokens = in_precision(self.precision, see, self.encoder, batch.x, order[:, :count])
         return self.raw(tokens, train, order), order[:, count:]
 
+    @nn.nowrap
     def count(self, patches: int) -> int:
         """Returns how many of so many patches the encoder sees. Raises `InputError` for none, and above one half."""
         count = round(self.seen * patches)
@@ -65,6 +67,14 @@ class MaskedAutoencoder(Autoencoder):
                 "one patch or more"
             )
         return count
+
+    @nn.nowrap
+    def turns(self, batch: Examples) -> Int[np.ndarray, "turns patches"]:
+        """Returns orders of patches, the same for all images, by each of which the encoder sees other ones."""
+        patches = self._patches(batch)
+        count = self.count(patches)
+        dealt = np.random.default_rng(0).permutation(patches)
+        return np.stack([np.roll(dealt, -turn * count) for turn in range(patches // count)])
 
     def decode(
         self, code: Float[Array, "batch latent"], batch: Examples, train: bool = False
@@ -78,10 +88,8 @@ class MaskedAutoencoder(Autoencoder):
             batch: the examples.
             train: whether the model is being trained.
         """
-        patches = self._patches(batch)
-        count = self.count(patches)
-        dealt = np.random.default_rng(0).permutation(patches)  # the same for each image
-        turns = np.stack([np.roll(dealt, -turn * count) for turn in range(patches // count)])
+        turns = self.turns(batch)
+        count = self.count(turns.shape[1])
         again = jax.tree.map(lambda leaf: jnp.tile(leaf, (len(turns), *[1] * (leaf.ndim - 1))), batch)
         raw, _ = self.predict(again, jnp.repeat(turns, len(batch), axis=0), train)
         made = to_patches(raw, self.encoder.patch)
@@ -91,6 +99,7 @@ class MaskedAutoencoder(Autoencoder):
         )
         return from_patches(mean, self.shape)
 
+    @nn.nowrap
     def _patches(self, batch: Examples) -> int:
         """Returns the number of patches of an image. Raises `InputError` where encoder and decoder cut differently."""
         if self.encoder.patch != self.decoder.patch:

@@ -586,7 +586,7 @@ class Trained:
         """Raises `InputError` for a model whose output also depends on the example, so that codes alone have none."""
         if traits.READS_INPUT in self.experiment.model.meets:
             raise InputError(
-                f"the output of {self.experiment.name} is not of its codes alone, it has a part of the example itself: "
+                f"the output of {self.experiment.name} is not of its codes alone, but of the example itself too: "
                 "reconstruct the examples (aejax reconstruct)"
             )
 

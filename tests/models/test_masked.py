@@ -13,6 +13,7 @@ from aejax.models.attention import TransformerBlock, attend
 from aejax.models.patches import positions
 from tests.helpers import compiled
 
+pytestmark = pytest.mark.usefixtures("strict")
 rng = np.random.default_rng(0)
 SHAPE = (8, 12, 3)
 PATCHES = 6
