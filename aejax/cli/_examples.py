@@ -1,6 +1,7 @@
 """Holds the commands that take examples through a trained model."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -140,7 +141,7 @@ class DenoiseCommand(_OverExamples):
             label = None if self.label is None else [self.label]
             made = trained.denoise(image, label, missing=missing)[0]
             target = self.out if alone else self.out / f"{path.stem}.png"
-            write_atomically(target, lambda file, made=made: write_picture(file, made))
+            write_atomically(target, partial(write_picture, image=made))
         print(f"{self.out}: {f'{len(made)} x {len(made[0])} pixels' if alone else f'{len(files)} images'}")
 
 
