@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aejax import core
-from aejax.core import Examples, InputError
+from aejax.core import Adam, Examples, InputError, as_arrays
 from aejax.losses import Gaussian, GaussianLearnedScale, Loss, MaskedReconstruction
 from aejax.models import Identity, MaskedAutoencoder, PatchDecoder, PatchEncoder, from_patches, to_patches
 from aejax.models.attention import TransformerBlock, attend
@@ -193,6 +193,35 @@ def test_the_loss_is_of_the_hidden_patches_and_of_no_others(likelihood):
     if type(likelihood) is Gaussian:
         density = np.square((X - raw) / 0.7) / 2 + np.log(0.7 * np.sqrt(2 * np.pi))
         np.testing.assert_allclose(jax.jit(nats)(X), (density * mask).sum((1, 2, 3)), rtol=1e-5)
+
+
+def test_an_image_is_predicted_by_itself_whatever_else_is_in_the_batch(predict):
+    given = order(4)
+    twice = predict(jnp.concatenate([X, X]), jnp.concatenate([given, given]))[0]
+    np.testing.assert_allclose(twice, np.concatenate([predict(X, given)[0]] * 2), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_it_learns_that_images_are_of_one_colour():
+    """Hidden patches are told by those that are seen: the mean of all images has an error of 1 / 12."""
+    model = MaskedAutoencoder(PatchEncoder(2, 16, 1, 2), Identity(16), PatchDecoder(2, 16, 1, 2), shape=(8, 8, 1))
+    loss, optimizer = as_arrays((LOSS, Adam(3e-3, horizon=150.0)))
+
+    @jax.jit
+    def trained(key):
+        def step(state, _):
+            colour = jax.random.uniform(jax.random.fold_in(key, state.step), (64, 1, 1, 1))
+            batch = Examples(jnp.broadcast_to(colour, (64, 8, 8, 1)))
+            state, metrics = core.step(model, loss, optimizer, state, batch, key)
+            return state, metrics["masked_nats"].sum / 64
+
+        start = core.init(model, loss, optimizer, Examples(jnp.zeros((1, 8, 8, 1))), key)
+        return jax.lax.scan(step, start, length=150)[1]
+
+    with jax.numpy_dtype_promotion("standard"):  # as Adam needs it
+        nats = np.asarray(trained(jax.random.key(0)))[-20:].mean()
+    values = 48
+    assert (nats - values * np.log(2 * np.pi) / 2) * 2 / values < 0.005
 
 
 def test_masks_are_uniform_and_new_for_each_key_and_example(variables):
