@@ -1,6 +1,7 @@
 """Holds the commands that take examples through a trained model."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,9 +89,64 @@ class ReconstructCommand(_OverExamples):
 
 
 @dataclass(frozen=True)
-class DenoiseCommand(ReconstructCommand):
-    """Removes noise from examples: writes what a denoising model reconstructs of them."""
+class DenoiseCommand(_OverExamples):
+    """Removes noise from examples, or fills holes in images: writes what a denoising model reconstructs of them.
 
+    Images may be larger than those that the model was trained on: it is used on overlapping tiles.
+    """
+
+    out: Path
+    """The file to write: .npy, or .npz, .csv or .parquet, which hold the labels too. Or a .png for an image file, and
+    for a folder of images, which may differ in size, a folder that is not there yet."""
+    mask: Path | None = None
+    """An image of the same size, white where pixels are missing, of all examples alike: these alone are replaced. The
+    model must have been trained to fill in what is missing (--loss.corruption holes)."""
+
+    def __call__(self) -> None:
+        """Writes the denoised examples `[n, *shape]`, float32, or image files, each of the size that it had."""
+        if self.out.suffix.lower() in WRITTEN:
+            check_out(self.out, WRITTEN)
+            trained = load_run(self.run)
+            part = self._examples(trained)
+            beside, columns = labels_beside(part, trained.schema.classes), trained.schema.columns
+            made = trained.denoise(part.x, part.label, missing=self._missing())
+            save_array(self.out, "x", made, beside, columns)
+        else:
+            self._pictures()
+
+    def _missing(self) -> Any:
+        from aejax.data import read_picture
+
+        return None if self.mask is None else read_picture(self.mask, 1)[..., 0] >= _WHITE
+
+    def _pictures(self) -> None:
+        """Denoises an image file, or all images of a folder."""
+        from aejax.data import is_picture, picture_files, read_picture, write_picture
+        from aejax.runs import write_atomically
+        from aejax.trained import require_pictures
+
+        source = Path(self.data).expanduser()
+        alone = is_picture(source)
+        formats = WRITTEN if self.out.suffix else None  # a folder's name has no end
+        if not alone and self.out.exists():
+            raise InputError(f"{self.out} is there already: give --out a folder that is not there yet")
+        check_out(self.out, (".png", *WRITTEN) if alone else formats)
+        files, missing = [source] if alone else picture_files(source), self._missing()
+        trained = load_run(self.run)
+        require_pictures(trained)
+        if not alone:
+            self.out.mkdir()
+        for path in files:
+            image = read_picture(path, trained.shape[2])[None]
+            label = None if self.label is None else [self.label]
+            made = trained.denoise(image, label, missing=missing)[0]
+            target = self.out if alone else self.out / f"{path.stem}.png"
+            write_atomically(target, partial(write_picture, image=made))
+        print(f"{self.out}: {f'{len(made)} x {len(made[0])} pixels' if alone else f'{len(files)} images'}")
+
+
+_WHITE = 128
+"""The grey level from which on a mask's pixel is white."""
 
 _ENOUGH = 100
 """Number of validation examples from which on one in a hundred can be flagged."""

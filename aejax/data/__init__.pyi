@@ -51,6 +51,12 @@ from .packing import (
     PackedType as PackedType,
     Packing as Packing,
 )
+from .pictures import (
+    is_picture as is_picture,
+    picture_files as picture_files,
+    read_picture as read_picture,
+    write_picture as write_picture,
+)
 from .precision import (
     settled as settled,
 )

@@ -63,7 +63,7 @@ def _named(skipped: list[str], most: int = 6) -> str:
 def _parts(folder: Path, below: list[Path], skipped: list[str]) -> dict[str, tuple[list[Path], np.ndarray | None]]:
     """Returns the images of each part, where folders are named after parts."""
     strange = [sub.name for sub in below if sub.name.lower() not in PARTS and holds_images(sub)]
-    if strange or (here := _images(folder, skipped)):
+    if strange or (here := images_in(folder, skipped)):
         raise InputError(
             f"{folder} holds parts ({', '.join(sub.name for sub in below if sub.name.lower() in PARTS)}) beside "
             f"{', '.join(strange) or here[0].name}: move that into one of the parts, or elsewhere"
@@ -80,9 +80,9 @@ def _parts(folder: Path, below: list[Path], skipped: list[str]) -> dict[str, tup
 
 def _classes(folder: Path, skipped: list[str]) -> tuple[list[Path], np.ndarray | None]:
     """Returns the images in a folder, or in its subfolders with the subfolders' names as labels."""
-    here, below = _images(folder, skipped), []
+    here, below = images_in(folder, skipped), []
     for sub in _folders(folder, skipped):
-        below.append((sub.name, _images(sub, skipped)))
+        below.append((sub.name, images_in(sub, skipped)))
         for deeper in _folders(sub, skipped):
             if holds_images(deeper):
                 raise InputError(f"{deeper} holds images below the folder of a class: move them to {sub}")
@@ -106,7 +106,7 @@ def _folders(folder: Path, skipped: list[str]) -> list[Path]:
     return found
 
 
-def _images(folder: Path, skipped: list[str]) -> list[Path]:
+def images_in(folder: Path, skipped: list[str]) -> list[Path]:
     """Returns the image files directly in a folder, sorted; every other file is noted as skipped."""
     found = []
     with os.scandir(folder) as entries:  # far quicker than asking of each path whether it is a file

@@ -27,8 +27,13 @@ COMPARED = 10_000
 
 
 def suits(experiment: Experiment) -> bool:
-    """Tells whether codes can be drawn: from a prior, by their indices, or from a mixture of few dense dimensions."""
+    """Tells whether codes can be drawn: from a prior, by their indices, or from a mixture of few dense dimensions.
+
+    Codes that do not decode by themselves are not.
+    """
     model = experiment.model
+    if traits.READS_INPUT in model.meets:
+        return False
     few = traits.DENSE in model.meets and model.latent.size <= samplers.MOST_FULL
     return model.prior is not None or traits.DISCRETE in model.meets or few
 
@@ -40,6 +45,7 @@ def why_not(trained: Trained) -> str:
         suits(trained.experiment)
         or trained.sampler is not None
         or traits.DENSE not in model.meets
+        or traits.READS_INPUT in model.meets
         or not figures.is_drawable(trained.shape)
     ):
         return ""

@@ -19,6 +19,7 @@ from aejax.evaluation import (
     _denoising,
     _features,
     _generation,
+    _masked,
     _quantised,
     _shown,
     _sparsity,
@@ -211,6 +212,7 @@ def measure_detection(
 SUITE = [
     Evaluation(lambda experiment: True, Trained.evaluate, draw_basics),
     Evaluation(_denoising.suits, _denoising.measure, _denoising.draw),
+    Evaluation(_masked.suits, lambda trained, part: {}, _masked.draw),
     Evaluation(_sparsity.suits, _sparsity.measure, _sparsity.draw),
     Evaluation(_features.suits, _features.measure, lambda trained, dataset: {}),
     Evaluation(_quantised.suits, _quantised.measure, _quantised.draw),

@@ -31,6 +31,7 @@ from .corruption import (
     Composed as Composed,
     Corruption as Corruption,
     GaussianNoise as GaussianNoise,
+    Holes as Holes,
     Masking as Masking,
     SaltAndPepper as SaltAndPepper,
 )
@@ -72,6 +73,9 @@ from .likelihoods import (
 )
 from .loss import (
     Loss as Loss,
+)
+from .masked import (
+    MaskedReconstruction as MaskedReconstruction,
 )
 from .mmd import (
     IMQ as IMQ,

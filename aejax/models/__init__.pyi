@@ -73,6 +73,7 @@ from .hierarchy import (
 )
 from .latents import (
     GaussianLatent as GaussianLatent,
+    Identity as Identity,
     Plain as Plain,
     positive_scale as positive_scale,
 )
@@ -85,9 +86,18 @@ from .layers import (
 from .made import (
     MADE as MADE,
 )
+from .masked import (
+    MaskedAutoencoder as MaskedAutoencoder,
+)
 from .mlp import (
     MLPDecoder as MLPDecoder,
     MLPEncoder as MLPEncoder,
+)
+from .patches import (
+    PatchDecoder as PatchDecoder,
+    PatchEncoder as PatchEncoder,
+    from_patches as from_patches,
+    to_patches as to_patches,
 )
 from .priors import (
     MAFPrior as MAFPrior,

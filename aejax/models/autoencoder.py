@@ -242,7 +242,7 @@ class Autoencoder(Part, Trainable):
 
     def features(self, batch: Examples, train: bool = False) -> Float[Array, "batch features"]:
         """Returns what the latent is given: the encoder's features of the examples, in the model's precision."""
-        found = _in(self.precision, lambda encoder, x: encoder(x, train), self.encoder, batch.x)
+        found = in_precision(self.precision, lambda encoder, x: encoder(x, train), self.encoder, batch.x)
         if found.shape[:-1] != batch.x.shape[:1]:
             count, *shape = batch.x.shape
             raise InputError(
@@ -251,7 +251,7 @@ class Autoencoder(Part, Trainable):
             )
         return found
 
-    def raw(self, z: Float[Array, "batch code"], train: bool, *more: Any) -> Float[Array, "batch *raw"]:
+    def raw(self, z: Float[Array, "batch *code"], train: bool, *more: Any) -> Float[Array, "batch *raw"]:
         """Returns the decoder's output, computed in the model's precision.
 
         Args:
@@ -264,7 +264,7 @@ class Autoencoder(Part, Trainable):
             return decoder(z, self.shape, train, *more)
 
         again = nn.remat(decode) if self.remat and not self.is_initializing() else decode
-        made = _in(self.precision, again, self.decoder, z, *more)
+        made = in_precision(self.precision, again, self.decoder, z, *more)
         if made.shape != (z.shape[0], *self.shape):
             raise InputError(
                 f"the decoder {type(self.decoder).__name__} returned shape {made.shape} for {z.shape[0]} codes, not "
@@ -273,7 +273,7 @@ class Autoencoder(Part, Trainable):
         return made
 
 
-def _in(precision: Precision, function: Callable[..., Array], module: nn.Module, *args: Any) -> Array:
+def in_precision(precision: Precision, function: Callable[..., Array], module: nn.Module, *args: Any) -> Array:
     """Calls `function(module, *args)` with parameters and arrays of a precision, and returns the result as float32."""
     if precision == "float32" or module.is_initializing():
         return function(module, *args)

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.core import known, positive
+from aejax.core import InputError, known, positive
 from aejax.models import traits
 from aejax.models.autoencoder import Latent
 from aejax.models.distributions import Normal, Point
@@ -37,6 +37,25 @@ class Plain(Latent):
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Point:
         """Returns the code, `[batch, size]`, as a `Point`."""
         return Point(activation(self.activation)(nn.Dense(self.size, kernel_init=glorot, name="code")(features)))
+
+
+@known
+class Identity(Latent):
+    """Takes an encoder's features for the code, as they are."""
+
+    size: int = positive(default=128)
+    """Size of the code, which must be the number of features."""
+    meets = (traits.DENSE,)
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Point:
+        """Returns the features as a `Point`. Raises `InputError` where they are not as many as the code's size."""
+        if features.shape[1] != self.size:
+            raise InputError(
+                f"the encoder gives {features.shape[1]} features and the code has a size of {self.size}, but they are "
+                "one: give model.latent.size that number"
+            )
+        return Point(features)
 
 
 @known

@@ -93,6 +93,8 @@ ROWS = Trait("a linear decoder of one row for each unit", "model", "use Dictiona
 
 READS_INPUT = Trait("output that also depends on the example", "model", "give a Dictionary's decoder skip")
 
+PATCHES = Trait("patches that are hidden from its encoder", "model", "use MaskedAutoencoder")
+
 DENSITY = Trait("a posterior with a density", "model.latent", "use GaussianLatent")
 
 EVALUABLE = Trait(

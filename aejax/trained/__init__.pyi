@@ -34,6 +34,9 @@ from .samplers import (
     read_sampler as read_sampler,
     write_sampler as write_sampler,
 )
+from .shown import (
+    require_pictures as require_pictures,
+)
 from .thawed import (
     keep as keep,
     thaw as thaw,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
+from aejax.core import InputError
 from aejax.data import factors_of
 from aejax.experiment import Experiment
 from aejax.metrics import robust_range, value_range
@@ -30,6 +31,21 @@ def shown_limits(trained: "Trained", x: Float[np.ndarray, "n *shape"]) -> tuple[
     low, high = (record.low, record.high) if record is not None and known else (np.nanmin(x), np.nanmax(x))
     ends = value_range(np.asarray([low, high]))
     return ends if ends in ((0.0, 1.0), (-1.0, 1.0)) else robust_range(x)
+
+
+def require_pictures(trained: "Trained") -> None:
+    """Raises `InputError` unless examples are grey or colour images whose values are shares of white, as in a file."""
+    if len(trained.shape) != 3 or trained.shape[2] not in (1, 3):
+        raise InputError(
+            f"the model's examples of shape {trained.shape} are no grey or colour images: give --out a name in .npy"
+        )
+    record = trained.data
+    if not trained.grey and (record is None or record.low < 0 or record.high > 1):
+        ends = "" if record is None else f" from {record.low:g} to {record.high:g}"
+        raise InputError(
+            f"the model was trained on numbers{ends}, which are no shares of white as in an image file: give arrays in "
+            "that unit, and --out a name in .npy"
+        )
 
 
 def classes(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Num, Shaped
+from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
 from aejax import core, devices
 from aejax.core import CHUNK, Examples, InputError, Stream, as_arrays, derive, means
@@ -46,7 +46,7 @@ from aejax.metrics import (
 )
 from aejax.models import traits
 from aejax.runs import Run
-from aejax.trained import _html, codes, exploring, export, programs, saving
+from aejax.trained import _html, codes, exploring, export, programs, saving, tiling
 from aejax.trained.history import History
 from aejax.trained.index_samplers import Autoregressive, Independent
 from aejax.trained.samplers import FittedSampler, Mixture, Sampler
@@ -135,10 +135,12 @@ class Trained:
             InputError: for examples of another shape or of an unknown unit (see `aejax.data.in_units`), and for labels
                 that are missing or none of the model's.
         """
-        batch = self._check(Examples(x, self._numbers(label)))
+        return self._encoded(self._check(Examples(x, self._numbers(label))), seed)
+
+    def _encoded(self, held: Examples, seed: int | None = None) -> Float[np.ndarray, "n latent"]:
         key = None if seed is None else derive(jax.random.key(seed), Stream.LATENT)
         function = partial(programs.encode, self.experiment.model, self.used.variables, as_arrays(self.preprocess), key)
-        return programs.in_chunks(function, batch, np.arange(len(batch)))
+        return programs.in_chunks(function, held, np.arange(len(held)))
 
     def decode(
         self, z: Float[np.ndarray, "n latent"], label: Labels | None = None, *, seed: int | None = None
@@ -169,12 +171,60 @@ class Trained:
 
     def reconstruct(self, x: Num[np.ndarray, "n *shape"], label: Labels | None = None) -> Float[np.ndarray, "n *shape"]:
         """Encodes each example and decodes it again. Labels and errors are those of `encode`."""
+        return self._reconstructed(self._check(Examples(x, self._numbers(label))))
+
+    def _reconstructed(self, held: Examples) -> Float[np.ndarray, "n *shape"]:
         met = {*self.experiment.model.meets, *self.experiment.loss.likelihood.meets}
         if not met & {traits.READS_INPUT, traits.OF_EXAMPLE}:
-            return self.decode(self.encode(x, label), label)
+            return self.decode(self._encoded(held), held.label)
         likelihood, preprocess = as_arrays((self.experiment.loss.likelihood, self.preprocess))
         function = partial(programs.reconstruct, self.experiment.model, self.used.variables, likelihood, preprocess)
-        return self._with_offset(programs.in_chunks(function, self._check(Examples(x, self._numbers(label)))))
+        return self._with_offset(programs.in_chunks(function, held))
+
+    def denoise(
+        self,
+        x: Num[np.ndarray, "n height width channels"],
+        label: Labels | None = None,
+        *,
+        missing: Bool[np.ndarray, "*n height width"] | None = None,
+    ) -> Float[np.ndarray, "n height width channels"]:
+        """Reconstructs images of the training size or larger: of larger ones overlapping tiles, joined without seams.
+
+        Examples of the training size, which may be no images, give what `reconstruct` gives of them.
+
+        Args:
+            x: the images, in the data's units.
+            label: the labels of the images: see `encode`.
+            missing: which pixels are missing, of all images alike or of each, whatever their values are: these alone
+                are replaced, all others stay; None: all pixels are given, and all are replaced.
+
+        Returns:
+            The images, in the units of `decode`.
+
+        Raises:
+            InputError: as `encode` does, for images that are smaller than a tile, for a mask of another shape, and for
+                missing pixels where the model was not trained to fill in what is masked.
+        """
+        held = self._check(Examples(x, self._numbers(label)), larger=True)
+        if missing is None:
+            whole = held.x.shape[1:] == self.shape
+            function = lambda tiles, label: self._reconstructed(Examples(tiles, label))  # noqa: E731
+            return self._reconstructed(held) if whole else tiling.blended(function, self.shape, [held.x], held.label)
+        lost = tiling.as_missing(missing, held.x.shape)
+        corruption, preprocess = as_arrays((self.experiment.loss.corruption, self.preprocess))
+        if not corruption.masks:
+            raise InputError(
+                f"{self.experiment.name} was not trained to fill in missing values: train one that is, by "
+                "--loss.corruption holes"
+            )
+
+        def fill(tiles: np.ndarray, lost: np.ndarray, label: Labels | None) -> Float[np.ndarray, "n *shape"]:
+            given = jnp.asarray(scaled(tiles))
+            hidden = preprocess.invert(corruption.hide(preprocess(given, None), jnp.asarray(lost)))
+            return self._reconstructed(Examples(np.where(lost, hidden, given), label))
+
+        made = tiling.blended(fill, self.shape, [held.x, lost], held.label)
+        return np.where(lost, made, self._with_offset(scaled(held.x)))
 
     def draw_codes(self, n: int, *, like: Any = None, seed: int = 0) -> Float[np.ndarray, "n latent"]:
         """Draws codes from the sampler, where one was fitted, or else from the model's prior.
@@ -541,7 +591,7 @@ class Trained:
         """Raises `InputError` for a model whose output also depends on the example, so that codes alone have none."""
         if traits.READS_INPUT in self.experiment.model.meets:
             raise InputError(
-                f"the output of {self.experiment.name} is not of its codes alone, it has a part of the example itself: "
+                f"the output of {self.experiment.name} is not of its codes alone, but of the example itself too: "
                 "reconstruct the examples (aejax reconstruct)"
             )
 
@@ -597,10 +647,11 @@ class Trained:
             return np.asarray(self._examples(x).x)
         return as_array(x, "the examples")
 
-    def _check(self, batch: Examples) -> Examples:
+    def _check(self, batch: Examples, larger: bool = False) -> Examples:
         """Returns the examples as the model takes them: in the units of its training data, statically binarised if so.
 
-        Raises `InputError` for any that it does not take.
+        With `larger` it takes images that are larger than those of its training data too. Raises `InputError` for any
+        that it does not take.
         """
         x = self._array(batch.x)
         if x.dtype.kind not in "buif":
@@ -608,7 +659,9 @@ class Trained:
         given = x.shape
         if x.ndim == len(self.shape) and self.shape[-1] == 1:
             x = x[..., None]
-        if len(x) == 0 or x.shape[1:] != self.shape:
+        if larger and len(x) and x.ndim == 4 and x.shape[1:] != self.shape:
+            self._require_tiles(x.shape, given)
+        elif len(x) == 0 or x.shape[1:] != self.shape:
             raise InputError(
                 f"the examples have shape {given}, but this model was trained on (n, {_list(self.shape)})"
                 + _of_one(given, self.shape, "x")
@@ -629,6 +682,19 @@ class Trained:
             )
         label = self._check_label(batch.label, len(x))
         return dataclasses.replace(batch, x=self.preprocess.in_use(x), label=label)
+
+    def _require_tiles(self, shape: tuple[int, ...], given: tuple[int, ...]) -> None:
+        """Raises `InputError` unless images of a shape, as which others were `given`, can be cut into tiles."""
+        if len(self.shape) != 3 or shape[3] != self.shape[2] or min(np.subtract(shape[1:3], self.shape[:2])) < 0:
+            raise InputError(
+                f"the images have shape {given}, but this model was trained on (n, {_list(self.shape)}): give images "
+                "of as many channels that are as large or larger" + _of_one(given, self.shape, "x")
+            )
+        if self.data is not None and self.data.offset:
+            raise InputError(
+                f"the images have shape {given}, but the training data had a mean subtracted of each pixel: give "
+                f"images of shape (n, {_list(self.shape)})"
+            )
 
     @property
     def grey(self) -> bool:

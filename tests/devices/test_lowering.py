@@ -20,6 +20,7 @@ NAMES = (
     "ae-conv",
     "cae",
     "dae-masking",
+    "mae-photos",
     "sae-topk",
     "sae-wta",
     "vae-flax",

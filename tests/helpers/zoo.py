@@ -6,6 +6,7 @@ from flax import linen as nn
 
 import aejax
 from aejax.experiment.zoo import ENTRIES
+from aejax.models import traits
 
 _LIKE = ("size", "hidden", "k", "classes", "shape", "activation", "start", "renormalise", "scale", "prior")
 """Fields by which models differ in the sizes of arrays, in how they are trained, in one operation for another, or in
@@ -27,11 +28,13 @@ def kind(name):
 
 
 KINDS = list({kind(name): name for name in reversed(ENTRIES)}.values())[::-1]
+KINDS = [name for name in KINDS if traits.READS_INPUT not in aejax.get(name).model.meets]  # whose codes do not decode
 
 
 def shape_of(name):
     """The shape of one example of the data that a registered experiment trains on."""
     shapes = {"wbc": (30,), "synthetic-dictionary": (64,), "sprites": (32, 32, 1), "synthetic-counts": (100,)}
+    shapes["tfds:cifar10"] = (32, 32, 3)
     return shapes.get(aejax.get(name).data.name, (28, 28, 1))
 
 

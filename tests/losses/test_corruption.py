@@ -5,11 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.ndimage import binary_opening
 from scipy.stats import kstest
 
-from aejax.core import Examples, as_arrays
+from aejax.core import Examples, InputError, as_arrays
 from aejax.evaluation._denoising import scaled_level
-from aejax.losses import Clean, GaussianNoise, Loss, Masking
+from aejax.losses import Clean, GaussianNoise, Holes, Loss, Masking
 from aejax.losses.corruption import Clip, Composed, SaltAndPepper
 from tests.helpers import compiled
 
@@ -38,6 +39,48 @@ def test_masking_loses_its_share_and_leaves_the_rest():
     noisy = np.asarray(Masking(0.3)(X, KEY))
     assert (noisy == 0).mean() == pytest.approx(0.3, abs=0.01)
     assert set(np.unique(noisy)) == {0.0, 0.5}
+
+
+def test_holes_lose_their_share_in_whole_blocks_of_all_channels_that_begin_anywhere():
+    x = jnp.asarray(np.random.default_rng(0).random((400, 11, 8, 3)), jnp.float32)
+    noisy = np.asarray(Holes(0.3, side=3)(x, KEY))
+    lost = noisy != x
+    assert (lost == lost[..., :1]).all()
+    assert (lost[0] != lost[1]).any()
+    assert (noisy != Holes(0.3, side=3)(x, jax.random.key(1))).any()
+    np.testing.assert_array_equal(noisy, Holes(0.3, side=3)(x, KEY))
+    for before, after, own in zip(np.asarray(x), noisy, lost[..., 0], strict=True):
+        if own.any() and not own.all():
+            np.testing.assert_allclose(after[own] - before[~own].mean(axis=0)[None], 0, atol=1e-6)
+    np.testing.assert_allclose(lost[..., 0].mean(axis=0), 0.3, atol=0.1)
+    for image in lost[:20, ..., 0]:
+        around = np.pad(image, 3, constant_values=True)  # blocks that the border cuts
+        np.testing.assert_array_equal(binary_opening(around, np.ones((3, 3)))[3:-3, 3:-3], image)
+    for ends in (lost[:, 1:] & ~lost[:, :-1], lost[:, :, 1:] & ~lost[:, :, :-1]):
+        begins = ends[..., 0].mean(axis=0)  # a third of the shifts, times lost and then not
+        np.testing.assert_allclose(begins, 0.07, atol=0.06)
+        assert begins.min() > 0.02
+    np.testing.assert_allclose((Holes(0.1, up_to=0.5)(x, KEY) != x).mean(), 0.3, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    "corruption", [Masking(), Holes(), Composed((Clip(), Holes()))], ids=lambda of: type(of).__name__
+)
+def test_what_is_hidden_leaves_no_trace(corruption):
+    x, lost = np.random.default_rng(0).random((5, 4, 6, 3)).astype(np.float32), np.zeros((5, 4, 6, 1), bool)
+    lost[:2, 1:3, 2:4], lost[2] = True, True
+    hidden = np.asarray(corruption.hide(jnp.asarray(x), jnp.asarray(lost)))
+    np.testing.assert_array_equal(corruption.hide(jnp.asarray(np.where(lost, 7, x)), jnp.asarray(lost)), hidden)
+    kept = np.broadcast_to(~lost, x.shape)
+    np.testing.assert_array_equal(hidden[kept], x[kept])
+    assert corruption.masks
+    assert np.isfinite(hidden).all()
+
+
+@pytest.mark.parametrize(("corruption", "x"), [(Holes(), X[:, 0, 0]), (Holes(side=0), X)])
+def test_holes_are_of_images_and_of_pixels(corruption, x):
+    with pytest.raises(InputError, match="cannot be made in examples of shape"):
+        corruption(x, KEY)
 
 
 @pytest.mark.parametrize("corruption", [SaltAndPepper(0.3), SaltAndPepper(0.1, up_to=0.5)], ids=["level", "range"])
