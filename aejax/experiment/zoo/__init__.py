@@ -40,6 +40,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "a table of numbers of any kind: its columns standardised, a code of 8 between hidden layers",
         "aejax.experiment.zoo.ae:tabular",
     ),
+    "ae-photos": (
+        "a residual autoencoder of CIFAR-10's photos with a code of 128 numbers, or of photos elsewhere by --data",
+        "aejax.experiment.zoo.photos:plain",
+    ),
     "sae-keras": (
         "Keras' sparse autoencoder: 784-32-784 with an L1 penalty on the codes",
         "aejax.experiment.zoo.sae:keras",
