@@ -8,8 +8,9 @@ from aejax.core import InputError
 from aejax.experiment import Experiment, registry
 
 WITHOUT_FIGURE = {f"dictionary-{kind}" for kind in ("l1", "topk", "batchtopk", "matryoshka", "jumprelu", "gated")}
-WITHOUT_FIGURE |= {"ae-tabular", "vae-tabular", "vae-counts"}
-"""Entries on data of our own and on tables of any kind, for which nothing is published; no figure is made up."""
+WITHOUT_FIGURE |= {"ae-tabular", "vae-tabular", "vae-counts", "ae-photos", "dae-photos", "vq-photos"}
+"""Entries on data of our own, on tables of any kind, and on photos whose baselines are computed on copies of them
+(experiments/photos.py), for which nothing is published; no figure is made up."""
 
 
 @pytest.fixture

@@ -32,11 +32,13 @@ KINDS = list({kind(name): name for name in reversed(ENTRIES)}.values())[::-1]
 def shape_of(name):
     """The shape of one example of the data that a registered experiment trains on."""
     shapes = {"wbc": (30,), "synthetic-dictionary": (64,), "sprites": (32, 32, 1), "synthetic-counts": (100,)}
+    shapes["tfds:cifar10"] = (32, 32, 3)
     return shapes.get(aejax.get(name).data.name, (28, 28, 1))
 
 
 def small(name):
-    """A registered experiment with hidden layers of 12 units, and of planar flow one step of 20: less of the same."""
+    """A registered experiment with hidden layers of 12 units, residual blocks of 8 channels, and of planar flow one
+    step of 20: less of the same."""
     experiment = aejax.get(name)
     model = experiment.model
     parts = {part: getattr(model, part) for part in ("encoder", "decoder")}
@@ -45,6 +47,9 @@ def small(name):
         for part, module in parts.items()
         if hasattr(module, "hidden")
     }
+    for part, module in parts.items():
+        if hasattr(module, "blocks"):
+            changed[part] = module.clone(channels=(8,) * len(module.channels))
     if hasattr(model.latent, "steps"):
         changed["latent"] = model.latent.clone(size=20, steps=1)
     return dataclasses.replace(experiment, model=model.clone(**changed))

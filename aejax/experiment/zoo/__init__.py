@@ -44,6 +44,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "a residual autoencoder of CIFAR-10's photos with a code of 128 numbers, or of photos elsewhere by --data",
         "aejax.experiment.zoo.photos:plain",
     ),
+    "dae-photos": (
+        "a residual denoising autoencoder of the same photos, against Gaussian noise of any level up to 0.2",
+        "aejax.experiment.zoo.photos:denoising",
+    ),
     "sae-keras": (
         "Keras' sparse autoencoder: 784-32-784 with an L1 penalty on the codes",
         "aejax.experiment.zoo.sae:keras",
@@ -125,6 +129,14 @@ ENTRIES: dict[str, tuple[str, str]] = {
     "factor-vae-sprites": (
         "the FactorVAE: a critic estimates the total correlation of the codes, which is lowered",
         "aejax.experiment.zoo.vae:factor_sprites",
+    ),
+    "vae-photos": (
+        "a residual VAE of CIFAR-10's photos, whose pixels are mixtures of logistic distributions",
+        "aejax.experiment.zoo.photos:variational",
+    ),
+    "vq-photos": (
+        "a residual VQ-VAE of the same photos: 8 x 8 codes, each one of 512",
+        "aejax.experiment.zoo.photos:vector_quantised",
     ),
     "vae-iwae-k1": (
         "784-200-200-50, IWAE's baseline: a bound of one sample",
