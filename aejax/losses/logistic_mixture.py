@@ -56,8 +56,7 @@ class LogisticMixture(Levels):
         """
         shares, scales, means = jax.nn.softmax(raw[..., 0], axis=-1), self._scales(raw), jnp.zeros((*raw.shape[:-1], 0))
         for channel in range(scales.shape[-1]):
-            location, scale = self._location(raw, means, channel), scales[..., channel]
-            mean = scale * (softplus(location / scale) - softplus((location - 1) / scale))
+            mean = _mean_between(self._location(raw, means, channel), scales[..., channel])
             means = jnp.concatenate([means, mean[..., None]], axis=-1)
         return jnp.sum(shares[..., None] * means, axis=-2)
 
@@ -99,6 +98,17 @@ class LogisticMixture(Levels):
     def _scales(self, raw: Float[Array, "*pixels parameters"]) -> Float[Array, "*pixels channels"]:
         channels = _channels(raw)
         return 0.5 * positive_scale(raw[..., 1 + channels : 1 + 2 * channels])
+
+
+def _mean_between(location: Float[Array, "*shape"], scale: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Returns the means of logistic distributions with all beyond 0 and 1 moved there.
+
+    They are the integrals over t from 0 to 1 of sigmoid((location - t) / scale): differences of softplus, which are
+    written otherwise where scales are wide, as they would lose their digits.
+    """
+    high, low, width = location / scale, (location - 1) / scale, 1 / scale
+    wide = jnp.log1p(jax.nn.sigmoid(low) * jnp.expm1(jnp.minimum(width, 1)))
+    return scale * jnp.where(width < 1, wide, softplus(high) - softplus(low))
 
 
 def _channels(raw: Float[Array, "*pixels parameters"]) -> int:

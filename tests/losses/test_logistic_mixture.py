@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 from scipy.special import log_softmax, logsumexp
 
 from aejax.core import InputError, unseen
@@ -136,6 +136,16 @@ def test_the_mean_is_that_of_the_levels_within_half_a_level_for_one_channel():
         raw = parameters(likelihood, (1, 1, 1), seed, scale=seed - 6)
         expected = (masses(likelihood, every(64, 1), raw) * every(64, 1)[:, 0, 0, 0]).sum()
         np.testing.assert_allclose(mean_of(likelihood, raw)[0, 0, 0, 0], expected, atol=0.5 / 63)
+
+
+@pytest.mark.parametrize("scale", [-8, -4, -1, 0, 2, 4, 8])
+def test_the_mean_of_a_component_keeps_its_digits_at_any_scale(scale):
+    location = np.linspace(-2, 3, 101).astype(np.float32)
+    raw = np.stack([0 * location, 2 * location - 1, np.full(101, scale, np.float32)], axis=-1)[:, None, None, None]
+    width = 0.5 * np.exp(10 * np.tanh(scale / 10))
+    edges = np.linspace(0, 1, 20_001)
+    expected = integrate.simpson(stats.logistic.cdf((location[:, None] - edges) / width), x=edges, axis=1)
+    np.testing.assert_allclose(mean_of(LogisticMixture(components=1), raw)[:, 0, 0, 0], expected, atol=2e-6)
 
 
 def test_the_mean_of_three_channels_is_that_of_samples_where_little_lies_beyond_the_ends():
