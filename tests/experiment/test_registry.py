@@ -41,6 +41,14 @@ def test_every_entry_says_what_it_should_achieve():
         assert expected.source
 
 
+def test_a_run_on_copies_of_photos_is_compared_with_no_published_number():
+    own = registry.get("vae-photos")
+    copies = dataclasses.replace(own, data=own.data.named("folder/of/photos"))
+    assert own.expected is not None
+    assert copies.expected is None
+    assert copies.data.validation > 0
+
+
 def test_an_unknown_name_gives_the_nearest():
     with pytest.raises(InputError, match=r"'ae-kears': did you mean .*ae-keras"):
         registry.get("ae-kears")

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import math
 
@@ -8,10 +9,14 @@ import pytest
 from scipy import signal
 from scipy.special import softmax
 
-from aejax.core import Examples, InputError, named_leaves
+from aejax import core
+from aejax.core import Examples, InputError, as_arrays, named_leaves
 from aejax.losses import DiscretisedLogistic
 from aejax.models import Autoencoder, Plain, ResidualDecoder, ResidualEncoder, VectorQuantised
 from aejax.models.residual import GroupNorm, ResidualBlock, SelfAttention, _enlarged
+
+from tests.helpers.small import same_bits
+from tests.helpers.zoo import small
 
 RNG = np.random.default_rng(0)
 SHAPES = [(16, 16, 1), (16, 256, 3), (17, 31, 2), (28, 28, 1), (33, 50, 3), (100, 75, 5), (255, 256, 3), (32, 32, 3, 2)]
@@ -197,6 +202,26 @@ def test_computed_again_parameters_and_gradient_are_the_same_and_less_is_kept(pr
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(back))
 
     assert held(again) < 0.7 * held(kept)
+
+
+@pytest.mark.slow
+def test_the_largest_entry_trains_in_bfloat16_with_blocks_computed_again_and_gradients_accumulated():
+    experiment = small("vae-photos").resolve_for((32, 32, 3), 4)
+    model = experiment.model.clone(precision="bfloat16")
+    model = model.clone(encoder=model.encoder.clone(remat=True), decoder=model.decoder.clone(remat=True))
+    loss, optimizer = as_arrays((experiment.loss, dataclasses.replace(experiment.optimizer, accumulate=2)))
+    batch = Examples(jnp.asarray(RNG.integers(0, 256, (2, 32, 32, 3)) / 255, jnp.float32))
+    state = jax.jit(lambda key: core.init(model, loss, optimizer, batch, key))(jax.random.key(0))
+    step = jax.jit(lambda state: core.step(model, loss, optimizer, state, batch, jax.random.key(0)))
+    states, lost = [state], []
+    for _ in range(4):
+        state, metrics = step(states[-1])
+        states.append(state)
+        lost.append(float(metrics["loss_nats"].sum))
+    assert np.isfinite(lost).all()
+    moved = [not same_bits(before.params, after.params) for before, after in itertools.pairwise(states)]
+    assert moved == [False, True, False, True]
+    assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
 
 
 X = jnp.zeros((1, 20, 30, 3))
