@@ -78,7 +78,7 @@ def variational() -> Experiment:
 def vector_quantised() -> Experiment:
     """Builds a residual VQ-VAE: 8 x 8 codes, each one of 512, of an image of 32 x 32 pixels in colour.
 
-    `aejax prior` fits to them what new images are drawn from.
+    `aejax sampler` fits to them what new images are drawn from.
     """
     return dataclasses.replace(
         plain(),
