@@ -110,7 +110,9 @@ class Stage(nn.Module):
 class ResidualEncoder(Encoder):
     """Applies strided convolutions, each followed by residual blocks, and flattens the result.
 
-    The maps are flattened place after place, so that a latent with slots may have one for each place.
+    Nothing but the blocks is not linear, and they begin as the identity: training begins with a linear function, from
+    which the principal components are not far. The maps are flattened place after place, so that a latent with slots
+    may have one for each place.
     """
 
     channels: tuple[int, ...] = (32, 64, 64)
@@ -141,7 +143,7 @@ class ResidualEncoder(Encoder):
         for channels, size, stride in zip(self.channels, sizes[1:], strides, strict=True):
             x = Convolution(channels, size, max(self.kernel, stride), stride)(x)
             x = _stage(self, size)(x, train)
-        return activation(self.activation)(GroupNorm()(x)).reshape(x.shape[0], -1)
+        return x.reshape(x.shape[0], -1)
 
 
 @known
@@ -150,7 +152,7 @@ class ResidualDecoder(Decoder):
 
     The sizes are those that a `ResidualEncoder` of the same strides, in reverse, goes through, in reverse. An image is
     enlarged by repeating its pixels, before a convolution: Odena et al. 2016 (Deconvolution and checkerboard
-    artifacts).
+    artifacts). As that encoder, it begins as a linear function.
     """
 
     channels: tuple[int, ...] = (64, 64, 32)
@@ -195,8 +197,7 @@ class ResidualDecoder(Decoder):
         for number, size in enumerate(sizes[1:-1]):
             x = _stage(self, sizes[number])(x, train)
             x = Convolution(self.channels[number + 1], size, self.kernel)(_enlarged(x, size, strides[number]))
-        x = activation(self.activation)(GroupNorm()(_stage(self, sizes[-2])(x, train)))
-        x = _enlarged(x, sizes[-1], strides[-1])
+        x = _enlarged(_stage(self, sizes[-2])(x, train), sizes[-1], strides[-1])
         return Convolution(math.prod(shape[2:]), sizes[-1], self.kernel)(x).reshape(-1, *shape)
 
     def _begin(self, z: Float[Array, "batch latent"], size: tuple[int, ...]) -> Image:

@@ -69,6 +69,20 @@ def test_a_block_begins_as_the_identity(layer):
     assert any(np.ptp(leaf) > 0 for leaf in jax.tree.leaves(variables))
 
 
+LINEAR = {
+    "encoder": (ResidualEncoder((4, 6), (2, 3), attention=3), (15, 9, 3), ()),
+    "decoder": (ResidualDecoder((6, 4), (3, 2), attention=3), (5,), ((15, 9, 3),)),
+}
+
+
+@pytest.mark.parametrize(("part", "shape", "more"), LINEAR.values(), ids=LINEAR)
+def test_encoder_and_decoder_begin_as_linear_functions(part, shape, more):
+    x, y = jnp.asarray(images(2, *shape)), jnp.asarray(images(2, *shape))
+    variables = jax.jit(lambda key: part.init(key, x, *more))(jax.random.key(0))
+    made = jax.jit(lambda x: part.apply(variables, x, *more))
+    np.testing.assert_allclose(made(x + 2 * y), made(x) + 2 * made(y), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(("channels", "groups"), [(1, 1), (3, 1), (8, 2), (20, 5), (28, 7), (32, 8), (64, 8), (37, 1)])
 def test_group_normalisation_is_that_of_groups_of_neighbouring_channels(channels, groups):
     x = images(2, 3, 4, channels)
