@@ -53,6 +53,8 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
     values = outputs(trained, part)
     own = [name for name in values if name.endswith("_nats") and name not in _measured_as_terms(trained.experiment)]
     metrics = {name: float(values[name].mean(dtype=np.float64)) for name in own}
+    if is_mass(trained.experiment.loss.likelihood, trained.preprocess, part):
+        metrics["negative_elbo_bits_per_dim"] = bits_per_dim(metrics["negative_elbo_nats"], trained.shape)
     if len(part) < 2:
         log.warning("one example was measured: active units, which say how codes vary over examples, are not counted")
         return metrics

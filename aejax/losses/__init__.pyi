@@ -71,6 +71,9 @@ from .likelihoods import (
     SigmoidGaussian as SigmoidGaussian,
     flat as flat,
 )
+from .logistic_mixture import (
+    LogisticMixture as LogisticMixture,
+)
 from .loss import (
     Loss as Loss,
 )

@@ -80,18 +80,9 @@ class DiscretisedLogistic(Levels):
         return (*shape, 2)
 
     def log_prob(self, x: Float[Array, "batch *shape"], raw: Float[Array, "batch *raw"]) -> Float[Array, " batch"]:
-        """Returns the logarithm of each level's mass in nats, summed over an example's values.
-
-        With a and b the ends of the level's bin, less the location and over the scale, it is
-        log (sigmoid(b) - sigmoid(a)) = -softplus(-b) - softplus(a) + log(1 - e^(a - b)).
-        """
+        """Returns the logarithm of each level's mass in nats, summed over an example's values."""
         chex.assert_shape(raw, (*x.shape, 2))
-        level, (location, scale) = self.level(x), _parameters(raw)
-        width = 1 / (self.levels - 1)
-        above, below = ((self.value(level) + side * width / 2 - location) / scale for side in (1, -1))
-        lowest, highest = level == 0, level == self.levels - 1
-        inside = jnp.where(lowest | highest, 0.0, jnp.log(-jnp.expm1(-width / scale)))
-        mass = inside - jnp.where(highest, 0.0, softplus(-above)) - jnp.where(lowest, 0.0, softplus(below))
+        mass = logistic_log_mass(self, self.level(x), *_parameters(raw))
         return jnp.sum(flat(mass), axis=1)
 
     def mean(self, raw: Float[Array, "batch *raw"], batch: Examples) -> Float[Array, "batch *shape"]:
@@ -114,6 +105,28 @@ class DiscretisedLogistic(Levels):
         location, scale = _parameters(raw)
         drawn = location + scale * jax.random.logistic(key, location.shape)
         return self.value(self.level(jnp.clip(drawn, 0, 1)))
+
+
+def logistic_log_mass(
+    grid: Levels, level: Int[Array, "*shape"], location: Float[Array, "*shape"], scale: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    """Returns the logarithm of the mass that logistic distributions have between the edges of levels, in nats.
+
+    With a and b the ends of the level's bin, less the location and over the scale, it is
+    log (sigmoid(b) - sigmoid(a)) = -softplus(-b) - softplus(a) + log(1 - e^(a - b)); the lowest level has no lower end,
+    and the highest no upper one.
+
+    Args:
+        grid: the levels that there are.
+        level: the number of each level.
+        location: the locations of the distributions.
+        scale: their scales.
+    """
+    width = 1 / (grid.levels - 1)
+    above, below = ((grid.value(level) + side * width / 2 - location) / scale for side in (1, -1))
+    lowest, highest = level == 0, level == grid.levels - 1
+    inside = jnp.where(lowest | highest, 0.0, jnp.log(-jnp.expm1(-width / scale)))
+    return inside - jnp.where(highest, 0.0, softplus(-above)) - jnp.where(lowest, 0.0, softplus(below))
 
 
 def _parameters(raw: Float[Array, "batch *raw"]) -> tuple[Float[Array, "batch *shape"], Float[Array, "batch *shape"]]:

@@ -95,6 +95,8 @@ _METRICS = [
            "example, summed over its values", "denoising models", fixed_by=("loss.corruption",)),
     Metric("negative_elbo_nats", "nats", "lower", "negative evidence lower bound: distortion plus rate, each of weight "
            "1 and of clean examples", PRIOR, "Kingma & Welling 2014, equation 3", fixed_by=LIKELIHOOD),
+    Metric("negative_elbo_bits_per_dim", "bits", "lower", "the same for each value of an example",
+           f"{PRIOR}, and a likelihood that is a mass", "Kingma & Welling 2014, equation 3", fixed_by=LIKELIHOOD),
     Metric("distortion_nats", "nats", "lower", "negative log-likelihood given a drawn code of the clean example; it is "
            "reconstruction_nats where the loss has that term and corrupts nothing", PRIOR, "Alemi et al. 2018",
            fixed_by=LIKELIHOOD),

@@ -109,6 +109,12 @@ from .quantised import (
     Quantised as Quantised,
     VectorQuantised as VectorQuantised,
 )
+from .residual import (
+    ResidualBlock as ResidualBlock,
+    ResidualDecoder as ResidualDecoder,
+    ResidualEncoder as ResidualEncoder,
+    SelfAttention as SelfAttention,
+)
 from .selection import (
     least_of_batch as least_of_batch,
     top_indices as top_indices,

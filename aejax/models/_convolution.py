@@ -23,12 +23,14 @@ class Convolution(nn.Module):
     """Pixels between two places of the kernel: the output is smaller by this factor."""
     dilation: int = 1
     """Pixels between two values of the input after zeros are put between them: the output is larger by this factor."""
+    kernel_init: nn.initializers.Initializer = glorot
+    """What the kernel begins as."""
 
     @nn.compact
     def __call__(self, x: Image) -> Image:
         """Returns images `[batch, *size, channels]`."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.channels)
-        kernel = self.param("kernel", glorot, shape)
+        kernel = self.param("kernel", self.kernel_init, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
         padding = []
         for old, new in zip(x.shape[1:3], self.size, strict=True):

@@ -10,7 +10,7 @@ from aejax.core import InputError, known, positive
 from aejax.models import traits
 from aejax.models.autoencoder import Latent
 from aejax.models.distributions import Normal, Point
-from aejax.models.layers import Activation, activation, glorot
+from aejax.models.layers import Activation, ParamPath, activation, glorot
 from aejax.models.traits import Trait
 
 LOG_SCALE_BOUND = 10.0
@@ -25,18 +25,26 @@ class Plain(Latent):
     """Size of the code."""
     activation: Activation = "linear"
     """The function after the dense layer, by name."""
-    dense = (("code",),)
+    places: int = 1
+    """Number of equal parts of the features that each make a part of the code, by the same layer: height times width of
+    a convolutional encoder's last maps, for a code that is an image itself."""
+
+    @property
+    def dense(self) -> tuple[ParamPath, ...]:
+        """The dense layer, where all features go through it at once."""
+        return (("code",),) if self.places == 1 else ()
 
     @property
     def meets(self) -> tuple[Trait, ...]:
         """What the dense layer is known for, and where its activation keeps the codes."""
         bounded = (traits.UNIT_INTERVAL,) if self.activation == "sigmoid" else ()
-        return (traits.DENSE, traits.DENSE_LAYER, *bounded)
+        layer = (traits.DENSE_LAYER,) if self.places == 1 else ()
+        return (traits.DENSE, *layer, *bounded)
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Point:
-        """Returns the code, `[batch, size]`, as a `Point`."""
-        return Point(activation(self.activation)(nn.Dense(self.size, kernel_init=glorot, name="code")(features)))
+        """Returns the code, `[batch, size]`, as a `Point`. Raises `InputError` for places that do not divide it."""
+        return Point(activation(self.activation)(_by_place("code", self.size, self.places, features)))
 
 
 @known
@@ -66,15 +74,40 @@ class GaussianLatent(Latent):
     """Size of the code."""
     scale: Literal["exp", "softplus"] = "exp"
     """How the second layer's output becomes a standard deviation: by a bounded exponential, or by softplus."""
-    dense = (("code",),)
+    places: int = 1
+    """Number of equal parts of the features that each make a part of the code, by the same layers: see `Plain`."""
     meets = (traits.DENSITY, traits.EVALUABLE, traits.NORMAL)
+
+    @property
+    def dense(self) -> tuple[ParamPath, ...]:
+        """The dense layer of the mean, where all features go through it at once."""
+        return (("code",),) if self.places == 1 else ()
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch features"], train: bool = False) -> Normal:
-        """Returns the posterior over codes of `size`."""
-        mean = nn.Dense(self.size, kernel_init=glorot, name="code")(features)
-        raw = nn.Dense(self.size, kernel_init=glorot, name="scale")(features)
+        """Returns the posterior over codes of `size`. Raises `InputError` for places that do not divide it."""
+        mean, raw = (_by_place(name, self.size, self.places, features) for name in ("code", "scale"))
         return Normal(mean, positive_scale(raw, self.scale))
+
+
+def _by_place(
+    name: str, size: int, places: int, features: Float[Array, "batch features"]
+) -> Float[Array, "batch code"]:
+    """Applies one dense layer to each of so many equal parts of the features: together they make a code of `size`.
+
+    Args:
+        name: the name of the layer.
+        size: the size of the code.
+        places: the number of parts.
+        features: the features.
+    """
+    if places < 1 or features.shape[1] % places or size % places:
+        raise InputError(
+            f"the latent's places is {places}, for a code of {size} and {features.shape[1]} features: it must divide "
+            "both"
+        )
+    parts = features.reshape(-1, features.shape[1] // places)
+    return nn.Dense(size // places, kernel_init=glorot, name=name)(parts).reshape(-1, size)
 
 
 def positive_scale(raw: Float[Array, "*shape"], kind: Literal["exp", "softplus"] = "exp") -> Float[Array, "*shape"]:

@@ -13,9 +13,11 @@ import pytest
 from aejax import core
 from aejax.core import Batches, Examples, as_arrays, blank_example
 from aejax.experiment import get
+from tests.helpers.zoo import shape_of
 
 NAMES = (
     "vae-conv",
+    "vae-photos",
     "ae-keras",
     "ae-conv",
     "cae",
@@ -30,16 +32,17 @@ NAMES = (
     "iwae-k5",
     "iwae-2-k5",
 )
-SHAPE, BATCH = (28, 28, 1), 4
+BATCH = 4
 
 
 def traced(name):
     """Traces an epoch, an evaluation and an epoch of a population of two, all of shapes without values."""
-    experiment = dataclasses.replace(get(name), batch_size=BATCH).resolve_for(SHAPE, steps_per_epoch=2)
+    shape = shape_of(name)
+    experiment = dataclasses.replace(get(name), batch_size=BATCH).resolve_for(shape, steps_per_epoch=2)
     model, preprocess = experiment.model, as_arrays(experiment.data.preprocess)
     settings = as_arrays((experiment.loss, experiment.optimizer))
-    part = Examples(jnp.zeros((2 * BATCH + 1, *SHAPE), jnp.uint8), jnp.zeros(2 * BATCH + 1, jnp.int32))
-    one, key = blank_example(SHAPE), jax.random.key(0)
+    part = Examples(jnp.zeros((2 * BATCH + 1, *shape), jnp.uint8), jnp.zeros(2 * BATCH + 1, jnp.int32))
+    one, key = blank_example(shape), jax.random.key(0)
     state = jax.eval_shape(lambda key: core.init(model, *settings, one, key), key)
     epoch = jax.jit(core.epoch, static_argnames=("model", "batch_size"))
     yield epoch.trace(model, *settings, preprocess, state, part, key, batch_size=BATCH)

@@ -138,6 +138,9 @@ def test_bits_are_given_of_black_and_white_images_alone(tiny):
     black = Examples(np.where(tiny.dataset.test.x > 127, np.uint8(255), np.uint8(0)))
     measured = _variational.estimate(trained, black, 2)
     assert measured["nll_2_bits_per_dim"] == pytest.approx(measured["nll_2_nats"] / 16 / math.log(2))
+    assert "negative_elbo_bits_per_dim" not in _variational.measure(trained, tiny.dataset.test)
+    bound = _variational.measure(trained, black)
+    assert bound["negative_elbo_bits_per_dim"] == pytest.approx(bound["negative_elbo_nats"] / 16 / math.log(2))
 
 
 @pytest.mark.slow

@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aejax.core import known_subclasses
-from aejax.models import FiniteScalarQuantised, HierarchicalLatent, Latent, MixturePrior, Normal, Plain, StandardNormal
+from aejax.core import InputError, known_subclasses
+from aejax.models import (
+    FiniteScalarQuantised,
+    GaussianLatent,
+    HierarchicalLatent,
+    Latent,
+    MixturePrior,
+    Normal,
+    Plain,
+    StandardNormal,
+    traits,
+)
 from aejax.models.distributions import Point
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -27,6 +37,18 @@ def test_a_plain_code_is_a_dense_layer_and_its_activation(activation, lowest):
     np.testing.assert_allclose(point.mean, expected, rtol=1e-5, atol=1e-6)
     assert point.mean.shape == (5, 3)
     assert point.mean.min() >= lowest
+
+
+@pytest.mark.parametrize("latent", [Plain(6, "tanh", places=3), GaussianLatent(6, places=3)], ids=["plain", "normal"])
+def test_each_place_makes_its_part_of_the_code_by_the_same_layer(latent):
+    features = np.random.default_rng(0).normal(size=(5, 12)).astype(np.float32)
+    posterior, variables = jax.jit(latent.init_with_output)(jax.random.key(0), jnp.asarray(features))
+    code = (features.reshape(5, 3, 4) @ np.asarray(variables["params"]["code"]["kernel"])).reshape(5, 6)
+    np.testing.assert_allclose(posterior.mean, np.tanh(code) if isinstance(latent, Plain) else code, rtol=1e-5)
+    assert latent.dense == ()
+    assert traits.DENSE_LAYER not in latent.meets
+    with pytest.raises(InputError, match="places is 5, for a code of 6 and 12 features: it must divide both"):
+        jax.eval_shape(latent.clone(places=5).init, jax.random.key(0), jnp.asarray(features))
 
 
 @pytest.mark.parametrize("cls", [cls for cls in known_subclasses(Latent) if not cls.of_batch], ids=lambda c: c.__name__)

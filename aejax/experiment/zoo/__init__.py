@@ -40,8 +40,16 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "a table of numbers of any kind: its columns standardised, a code of 8 between hidden layers",
         "aejax.experiment.zoo.ae:tabular",
     ),
+    "ae-photos": (
+        "a residual autoencoder of CIFAR-10's photos with a code of 128 numbers, or of photos elsewhere by --data",
+        "aejax.experiment.zoo.photos:plain",
+    ),
+    "dae-photos": (
+        "a residual denoising autoencoder of the same photos, against Gaussian noise of any level up to 0.2",
+        "aejax.experiment.zoo.photos:denoising",
+    ),
     "mae-photos": (
-        "a masked autoencoder of CIFAR-10's photos, whose encoder sees a quarter of their patches",
+        "a masked autoencoder of the same photos, whose encoder sees a quarter of their patches",
         "aejax.experiment.zoo.masked:photos",
     ),
     "sae-keras": (
@@ -137,6 +145,14 @@ ENTRIES: dict[str, tuple[str, str]] = {
     "factor-vae-sprites": (
         "the FactorVAE: a critic estimates the total correlation of the codes, which is lowered",
         "aejax.experiment.zoo.vae:factor_sprites",
+    ),
+    "vae-photos": (
+        "a residual VAE of CIFAR-10's photos, whose pixels are mixtures of logistic distributions",
+        "aejax.experiment.zoo.photos:variational",
+    ),
+    "vq-photos": (
+        "a residual VQ-VAE of the same photos: 8 x 8 codes, each one of 512",
+        "aejax.experiment.zoo.photos:vector_quantised",
     ),
     "vae-iwae-k1": (
         "784-200-200-50, IWAE's baseline: a bound of one sample",
