@@ -11,7 +11,7 @@ shrunken wavelets (Chang et al. 2000, BayesShrink) beside `dae-photos`. Denoiser
 Found on JPEG copies of CIFAR-10's photos, 50,000 to train on and 10,000 test photos: PCA has a squared error of 14.487;
 half of that, 7.244, takes it 249 components. PSNR in dB with noise of 0.1, 0.2 and 0.3: noisy 20.00, 13.98 and 10.47;
 Wiener 27.64, 24.03, 22.22; non-local means 25.77, 22.43, 20.47; wavelets 23.86, 20.34, 18.47. The entries
-themselves are not measured in full yet.
+themselves are not measured in full yet: `ae-photos` after 4 of its 12 epochs, on 45,000, has 14.949, more than PCA.
 """
 
 import dataclasses

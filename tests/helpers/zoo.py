@@ -39,7 +39,7 @@ def shape_of(name):
 
 
 def small(name):
-    """A registered experiment with hidden layers of 12 units, residual blocks of 8 channels, and of planar flow one
+    """A registered experiment with hidden layers of 12 units, residual blocks of 4 channels, and of planar flow one
     step of 20: less of the same."""
     experiment = aejax.get(name)
     model = experiment.model
@@ -51,7 +51,7 @@ def small(name):
     }
     for part, module in parts.items():
         if hasattr(module, "blocks"):
-            changed[part] = module.clone(channels=(8,) * len(module.channels))
+            changed[part] = module.clone(channels=(4,) * len(module.channels))
     if hasattr(model.latent, "steps"):
         changed["latent"] = model.latent.clone(size=20, steps=1)
     return dataclasses.replace(experiment, model=model.clone(**changed))
