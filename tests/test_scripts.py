@@ -25,12 +25,13 @@ RESULTS = ROOT / "experiments" / "results"
 FIGURES = [name for name in aejax.names() if aejax.get(name).expected is not None]
 """The entries that reproduce a published figure; which have none, `test_registry` says."""
 UNMEASURED = (
-    *("real-nvp-mnist", "maf-mnist", "mean-field-mnist", "iaf-mnist", "planar-mnist"),
-    *("fsq-mnist", "categorical-mnist", "svae-mnist", "factor-vae-sprites", "vae-photos"),
-    *("vae-iwae-k1", "iwae-k5", "iwae-k50", "vae-iwae-2-k1", "iwae-2-k5", "iwae-2-k50"),
+    *("maf-mnist", "mean-field-mnist", "iaf-mnist", "planar-mnist", "categorical-mnist", "svae-mnist", "vae-photos"),
+    *("iwae-k5", "iwae-k50", "vae-iwae-2-k1", "iwae-2-k5", "iwae-2-k50"),
 )
 """Those that have not been trained in full yet, as their tables say; `scripts/reproduce.py` does it."""
 MEASURED = [name for name in FIGURES if name not in UNMEASURED]
+NOT_REACHED = ("fsq-mnist", "factor-vae-sprites", "vae-iwae-k1")
+"""Those of them that miss their figure, as their tables say."""
 
 
 def script(name):
@@ -60,11 +61,13 @@ def test_the_article_s_section_5_takes_fewer_than_40_lines():
 
 
 @pytest.mark.parametrize("name", MEASURED)
-def test_every_entry_has_a_committed_result_that_meets_its_figure(name):
+def test_every_entry_has_a_committed_result_that_meets_its_figure_or_is_known_not_to(name):
     result = json.loads((RESULTS / f"{name}.json").read_text())
     experiment = aejax.get(name)
-    assert experiment.expected.met_by(result["test"][experiment.expected.metric])
-    assert result["met"] is True
+    measured = (
+        result["comparison"]["measured"] if "comparison" in result else result["test"][experiment.expected.metric]
+    )
+    assert experiment.expected.met_by(measured) is result["met"] is (name not in NOT_REACHED)
     if experiment.steps is None:
         assert result["epochs"] == experiment.epochs
     else:
@@ -413,6 +416,6 @@ def test_every_entry_with_a_figure_is_in_the_ledger_as_its_result_says():
     assert [entry.name for entry in ledger()] == MEASURED
     (entry,) = ledger("vae-flax")
     result = json.loads((RESULTS / "vae-flax.json").read_text())
-    assert (entry.measured, entry.published) == (result["test"]["loss_nats"], 104.0)
+    assert (entry.measured, entry.published) == (result["comparison"]["measured"], 104.0)
     with pytest.raises(InputError, match="vae-flax"):
         ledger("vae-flux")

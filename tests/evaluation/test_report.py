@@ -7,6 +7,7 @@ import pytest
 
 import aejax
 from aejax.core import Examples
+from aejax.data import Scale
 from aejax.evaluation import _variational, report
 
 
@@ -61,6 +62,7 @@ def test_the_rate_of_a_result_leaves_out_the_rows_that_compiled(rates, told):
 def test_one_example_does_not_say_which_units_are_active(monkeypatch, caplog):
     values = {"mean": np.zeros((1, 2)), "rate_nats": np.ones(1)}
     monkeypatch.setattr(_variational, "outputs", lambda trained, part: values)
-    trained = SimpleNamespace(experiment=aejax.get("vae-iwae-k1"))  # its terms are not the bound's parts
-    assert _variational.measure(trained, Examples(np.zeros((1, 4)))) == {"rate_nats": 1}
+    experiment = aejax.get("vae-iwae-k1")  # its terms are not the bound's parts
+    trained = SimpleNamespace(experiment=experiment, preprocess=Scale())
+    assert _variational.measure(trained, Examples(np.full((1, 4), 0.5))) == {"rate_nats": 1}
     assert not any("collapse" in message for message in caplog.messages)
