@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from aejax.core import InputError, known
 from aejax.models._convolution import Convolution, Image
+from aejax.models.attention import attend
 from aejax.models.autoencoder import Decoder, Encoder
 from aejax.models.conv import require_image
 from aejax.models.layers import Activation, Finish, activation, glorot
@@ -60,8 +60,7 @@ class ResidualBlock(nn.Module):
 class SelfAttention(nn.Module):
     """Adds to each pixel a mean of values of all pixels, which it weighs by their keys: Ho et al. 2020, appendix B.
 
-    It is the scaled dot-product attention of Vaswani et al. 2017, equation 1, with one head. The last kernel begins at
-    zero, and so this layer as the identity.
+    It is attention with one head. The last kernel begins at zero, and so this layer as the identity.
     """
 
     @nn.compact
@@ -70,9 +69,7 @@ class SelfAttention(nn.Module):
         channels = x.shape[-1]
         pixels = GroupNorm()(x).reshape(x.shape[0], -1, channels)
         query, key, value = jnp.split(nn.Dense(3 * channels, kernel_init=glorot, name="given")(pixels), 3, axis=-1)
-        likeness = jnp.einsum("nic,njc->nij", query, key, preferred_element_type=jnp.float32) / math.sqrt(channels)
-        weight = jax.nn.softmax(likeness, axis=-1).astype(value.dtype)
-        mixed = jnp.einsum("nij,njc->nic", weight, value)
+        mixed = attend(query, key, value)
         return x + nn.Dense(channels, kernel_init=nn.initializers.zeros, name="out")(mixed).reshape(x.shape)
 
 
