@@ -106,8 +106,25 @@ def _requirements() -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {"": [each for each in declared if each.marker is None]}
     for extra in (extra for extra in extras if extra not in _UNASKED):
         own = [each for each in declared if each.marker is not None and each.marker.evaluate({"extra": extra})]
-        found[extra] = [each for each in own if each.name != "aejax"]
+        found[extra] = [each for one in own if one.name != "aejax" for each in _expanded(one)]
     return found
+
+
+def _expanded(requirement: Any) -> list[Any]:
+    """Returns a requirement, or where it asks for extras of a package, as jax[cuda13], what these add to it."""
+    from packaging.requirements import Requirement
+
+    if not requirement.extras or _version(requirement.name) == _ABSENT:
+        return [requirement]
+    declared = [Requirement(line) for line in importlib.metadata.requires(requirement.name) or ()]
+    added = [
+        each
+        for each in declared
+        if each.marker is not None
+        and not each.marker.evaluate({"extra": ""})
+        and any(each.marker.evaluate({"extra": extra}) for extra in requirement.extras)
+    ]
+    return added or [requirement]
 
 
 def _problems() -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Holds the commands that take examples through a trained model."""
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,8 @@ from tyro.conf import Positional
 
 from aejax.cli._common import Split, check_out, examples, labels_beside, load_run, own_data, save_array
 from aejax.core import InputError
+
+log = logging.getLogger("aejax")
 
 WRITTEN = (".npy", ".npz", ".csv", ".parquet")
 """The ends of the names of files that these commands write."""
@@ -121,23 +124,42 @@ class DenoiseCommand(_OverExamples):
 
     def _pictures(self) -> None:
         """Denoises an image file, or all images of a folder."""
-        from aejax.data import is_picture, picture_files, read_picture, write_picture
+        from aejax.data import is_grey, is_picture, picture_files, read_picture, write_picture
         from aejax.runs import write_atomically
         from aejax.trained import require_pictures
 
         source = Path(self.data).expanduser()
+        if not source.exists():
+            raise InputError(f"there is no {source}: give an image, a folder of images, or a data set with --out x.npy")
         alone = is_picture(source)
         formats = WRITTEN if self.out.suffix else None  # a folder's name has no end
         if not alone and self.out.exists():
             raise InputError(f"{self.out} is there already: give --out a folder that is not there yet")
         check_out(self.out, (".png", *WRITTEN) if alone else formats)
+        if self.out.exists() and self.out.samefile(source):
+            raise InputError(f"--out is {source} itself, which would be lost: give another file")
         files, missing = [source] if alone else picture_files(source), self._missing()
         trained = load_run(self.run)
         require_pictures(trained)
+        height, width, channels = trained.shape
+        for path in files:  # before any is written
+            size = read_picture(path, channels).shape[:2]
+            if size[0] < height or size[1] < width:
+                raise InputError(
+                    f"{path} has {size[0]} x {size[1]} pixels, fewer than the {height} x {width} of the images that "
+                    "the model was trained on: leave it out"
+                )
+            if missing is not None and missing.shape != size:
+                raise InputError(
+                    f"{path} has {size[0]} x {size[1]} pixels, and the mask {missing.shape[0]} x {missing.shape[1]}: "
+                    "give a mask of the same size"
+                )
+        if channels == 1 and not all(is_grey(path) for path in files):
+            log.warning("%s is in colour, and becomes grey, as the images are that the model was trained on", source)
         if not alone:
             self.out.mkdir()
         for path in files:
-            image = read_picture(path, trained.shape[2])[None]
+            image = read_picture(path, channels)[None]
             label = None if self.label is None else [self.label]
             made = trained.denoise(image, label, missing=missing)[0]
             target = self.out if alone else self.out / f"{path.stem}.png"

@@ -48,7 +48,10 @@ def known(cls: type[T]) -> type[T]:
     """
     other = _KNOWN.get(cls.__name__)
     if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
-        raise ValueError(f"two classes are named {cls.__name__}: {other.__module__} and {cls.__module__}")
+        raise ValueError(
+            f"two classes are named {cls.__name__}, that of {cls.__module__} and that of {other.__module__}, and files "
+            "tell classes by their names: give one of them another"
+        )
     _KNOWN[cls.__name__] = cls
     return cls
 

@@ -1,5 +1,6 @@
 """Defines the autoencoder, and what its encoder, latent, decoder and prior take and return."""
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
@@ -242,6 +243,7 @@ class Autoencoder(Part, Trainable):
 
     def features(self, batch: Examples, train: bool = False) -> Float[Array, "batch features"]:
         """Returns what the latent is given: the encoder's features of the examples, in the model's precision."""
+        _require_call(self.encoder, batch.x, train)
         found = in_precision(self.precision, lambda encoder, x: encoder(x, train), self.encoder, batch.x)
         if found.shape[:-1] != batch.x.shape[:1]:
             count, *shape = batch.x.shape
@@ -259,6 +261,7 @@ class Autoencoder(Part, Trainable):
             train: whether the model is being trained.
             more: further arguments of the decoder.
         """
+        _require_call(self.decoder, z, self.shape, train, *more)
 
         def decode(decoder: Decoder, z: Array, *more: Any) -> Array:
             return decoder(z, self.shape, train, *more)
@@ -271,6 +274,18 @@ class Autoencoder(Part, Trainable):
                 f"{(z.shape[0], *self.shape)}: a decoder returns [batch, *shape] of the shape that it is given"
             )
         return made
+
+
+def _require_call(part: nn.Module, *args: Any) -> None:
+    """Raises `InputError` where a part, which may be a user's own, cannot be called with the arguments that it gets."""
+    names = ("x", "train") if isinstance(part, Encoder) else ("z", "shape", "train")
+    try:
+        inspect.signature(part.__call__).bind(*args)
+    except TypeError as error:
+        raise InputError(
+            f"{type(part).__name__} cannot be called as a model calls it ({error}): define "
+            f"__call__(self, {', '.join(names)}=False)"
+        ) from None
 
 
 def in_precision(precision: Precision, function: Callable[..., Array], module: nn.Module, *args: Any) -> Array:

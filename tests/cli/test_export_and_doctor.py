@@ -48,3 +48,11 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(monkeypatch, capsys):
     assert said[0] == f'! numpy is {np.__version__}, but aejax needs <1: pip install "numpy<1"'
     assert said[1] == '! aejax-never-made is not installed, and aejax needs it: pip install "aejax-never-made>=2"'
     assert "nearly full: make room" in said[3]
+
+
+def test_an_extra_of_a_package_is_there_where_what_it_adds_is():
+    requirement = pytest.importorskip("packaging.requirements").Requirement
+    names = {each.name for each in _doctor._expanded(requirement("jax[cuda13]"))}
+    assert "jax-cuda13-plugin" in names
+    assert "jax" not in names
+    assert [each.name for each in _doctor._expanded(requirement("jax>=0.10"))] == ["jax"]

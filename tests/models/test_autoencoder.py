@@ -160,9 +160,29 @@ class Short(Decoder):
         return nn.Dense(5)(z)
 
 
+class OfExamplesAlone(Encoder):
+    @nn.compact
+    def __call__(self, x):
+        return x.reshape(len(x), -1)
+
+
+class OfCodesAlone(Decoder):
+    @nn.compact
+    def __call__(self, z):
+        return z
+
+
 @pytest.mark.parametrize(
     ("part", "said"),
     [
+        (
+            {"encoder": OfExamplesAlone()},
+            r"OfExamplesAlone cannot be .*: define __call__\(self, x, train=False\)",
+        ),
+        (
+            {"decoder": OfCodesAlone()},
+            r"OfCodesAlone cannot be .* define __call__\(self, z, shape, train=False\)",
+        ),
         (
             {"encoder": Unflattened()},
             r"Unflattened returned shape \(1, 4, 4, 4\) for 1 examples of shape \(4, 4, 1\): an encoder "

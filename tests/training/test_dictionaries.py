@@ -136,7 +136,7 @@ def test_a_transcoder_of_another_width_skips_what_is_linear(tmp_path):
     np.testing.assert_allclose(frozen.reconstruct(x), made, rtol=1e-4, atol=1e-3)
     again = aejax.load(aejax.trained.keep(trained, tmp_path, "here").path)
     np.testing.assert_array_equal(again.reconstruct(x), made)
-    with pytest.raises(InputError, match=r"a part of the example itself.*aejax reconstruct"):
+    with pytest.raises(InputError, match=r"of the example itself too.*aejax reconstruct"):
         trained.decode(trained.encode(x))
     for refused in (lambda: trained.export(tmp_path / "programs"), lambda: trained.explore(dataset.test)):
         with pytest.raises(InputError, match="not of its codes alone"):
