@@ -360,6 +360,7 @@ def write_experiment(
     made_with: list[dict[str, Any]],
     lengthened: list[dict[str, Any]],
     windowed: bool | None = None,
+    code: Mapping[str, str] | None = None,
 ) -> None:
     """Writes the experiment.json of a folder: the settings, facts of the data and of the start, and the provenance.
 
@@ -373,11 +374,12 @@ def write_experiment(
         made_with: the provenance of each part of training.
         lengthened: what resuming for more steps changed of the learning rate.
         windowed: whether examples are shuffled within windows of data on disk; None: unknown.
+        code: where classes are defined that are not aejax's own; None: see `aejax.experiment.origins`.
     """
     content = {
         "experiment": to_json(experiment),
         "changed": registry.changes(experiment),
-        "code": origins(experiment),
+        "code": origins(experiment) if code is None else dict(code),
         "shape": list(shape),
         "steps_per_epoch": steps_per_epoch,
         "params": params,

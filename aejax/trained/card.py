@@ -1,8 +1,9 @@
 """Writes the model card of a saved model: what it is, what was measured of it, how it is used."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aejax.experiment import names
+from aejax.experiment import Experiment, names, origins
 from aejax.experiment.registry import changes
 from aejax.metrics import describe, labelled
 from aejax.runs import versions
@@ -45,6 +46,11 @@ def model_card(trained: "Trained", result: dict[str, Any] | None, picture: str |
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def own_code(experiment: Experiment) -> dict[str, str]:
+    """Returns in which module, or file by its name alone, each class is defined that is not aejax's own."""
+    return {name: Path(origin).name for name, origin in origins(experiment).items()}
+
+
 def _use(trained: "Trained") -> str:
     shape = ", ".join(map(str, trained.shape))
     label = ", label" if trained.experiment.model.classes else ""
@@ -57,7 +63,13 @@ codes = trained.encode(x{label})
 made = trained.decode(codes{label})
 ```
 
-`x` is [n, {shape}], {units}; codes are [n, {trained.experiment.model.latent.size}]."""
+`x` is [n, {shape}], {units}; codes are [n, {trained.experiment.model.latent.size}].{_needs(trained)}"""
+
+
+def _needs(trained: "Trained") -> str:
+    """Returns a sentence on the files that are not in the folder, and that have to be imported first."""
+    files = sorted(set(own_code(trained.experiment).values()))
+    return "" if not files else f" Before loading, import {', '.join(files)}, which this folder does not hold."
 
 
 def _measured(trained: "Trained", result: dict[str, Any] | None) -> str:

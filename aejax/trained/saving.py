@@ -23,7 +23,7 @@ from aejax.data import scaled
 from aejax.experiment import to_json
 from aejax.runs import named_arrays, provenance_after, write_arrays, write_atomically, write_experiment
 from aejax.trained import samplers
-from aejax.trained.card import model_card
+from aejax.trained.card import model_card, own_code
 from aejax.trained.samplers import write_sampler
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def _describe(trained: "Trained", folder: Path) -> None:
     """Writes the experiment.json of a saved model: settings, data, and what each part of training was made with."""
     made_with = [provenance_after(0)] if trained.run is None else trained.run.provenance
     given = trained.given or trained.experiment
-    write_experiment(folder, given, trained.shape, _steps(trained), ARRAYS, trained.data, made_with, [])
+    code = own_code(trained.experiment)
+    write_experiment(folder, given, trained.shape, _steps(trained), ARRAYS, trained.data, made_with, [], code=code)
 
 
 def _without_paths(trained: "Trained") -> "Trained":

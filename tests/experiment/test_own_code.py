@@ -8,10 +8,12 @@ import sys
 
 import pytest
 
+import aejax
 from aejax.core import InputError, settings
 from aejax.experiment import from_json, import_code, origins, registry, require_code, to_json
 from aejax.runs import Run
 from aejax.sweeps import Sweep, plan
+from tests.helpers.small import DATASET, EXPERIMENT
 
 WIDE = """
 import dataclasses
@@ -89,6 +91,16 @@ def test_a_run_records_where_its_classes_are_and_asks_for_them(file, tmp_path):
     forget("OwnTestWide")
     with pytest.raises(InputError, match=f"made with the class OwnTestWide of .*: give --import {file}"):
         Run(path)
+
+
+def test_a_saved_model_names_the_file_of_its_classes_without_a_path(file, tmp_path):
+    import_code(str(file))
+    experiment = dataclasses.replace(registry.get("own-OwnTestWide"), data=EXPERIMENT.data, batch_size=8, epochs=1)
+    folder = aejax.fit(experiment, DATASET).save(tmp_path / "given")
+    assert not [path for path in folder.rglob("*") if path.is_file() and str(tmp_path).encode() in path.read_bytes()]
+    card = (folder / "README.md").read_text()
+    assert "Before loading, import own_test_wide.py, which this folder does not hold" in card
+    assert aejax.load(folder).experiment.model == experiment.model.clone(shape=DATASET.train.x.shape[1:])
 
 
 def test_a_class_of_a_script_or_a_package_has_its_name(monkeypatch):
