@@ -124,7 +124,7 @@ class DenoiseCommand(_OverExamples):
 
     def _pictures(self) -> None:
         """Denoises an image file, or all images of a folder."""
-        from aejax.data import is_grey, is_picture, picture_files, read_picture, write_picture
+        from aejax.data import is_picture, picture_files, read_picture, write_picture
         from aejax.runs import write_atomically
         from aejax.trained import require_pictures
 
@@ -141,9 +141,10 @@ class DenoiseCommand(_OverExamples):
         files, missing = [source] if alone else picture_files(source), self._missing()
         trained = load_run(self.run)
         require_pictures(trained)
-        height, width, channels = trained.shape
+        (height, width, channels), coloured = trained.shape, False
         for path in files:  # before any is written
-            size = read_picture(path, channels).shape[:2]
+            seen = read_picture(path, 3)
+            size, coloured = seen.shape[:2], coloured or bool((seen != seen[..., :1]).any())
             if size[0] < height or size[1] < width:
                 raise InputError(
                     f"{path} has {size[0]} x {size[1]} pixels, fewer than the {height} x {width} of the images that "
@@ -154,7 +155,7 @@ class DenoiseCommand(_OverExamples):
                     f"{path} has {size[0]} x {size[1]} pixels, and the mask {missing.shape[0]} x {missing.shape[1]}: "
                     "give a mask of the same size"
                 )
-        if channels == 1 and not all(is_grey(path) for path in files):
+        if channels == 1 and coloured:
             log.warning("%s is in colour, and becomes grey, as the images are that the model was trained on", source)
         if not alone:
             self.out.mkdir()
@@ -271,9 +272,9 @@ class CompressCommand:
         )
 
     def _quantizer(self, trained: Any) -> Any:
-        from aejax.trained import Quantizer, is_discrete
+        from aejax.trained import Quantizer
 
-        if not is_discrete(trained):
+        if not trained.is_discrete:
             train = own_data(trained, self.trained_on).train.within()
             return Quantizer.fit(trained.encode(train.x, train.label), 4 if self.bits is None else self.bits)
         if self.bits is not None:

@@ -1,6 +1,6 @@
 """Holds the commands that make new examples."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,8 +37,6 @@ class SampleCommand:
 
     def __call__(self) -> None:
         """Writes the samples `[n, *shape]`, float32, or a picture of them in a grid."""
-        from aejax.trained import is_discrete
-
         _check_file(self.out)
         trained = load_run(self.run)
         _check_drawable(self.out, trained)
@@ -51,7 +49,7 @@ class SampleCommand:
         drawn = trained.sample(self.n, label, like=like, seed=self.seed, draw=self.draw)
         if like is None:
             source = trained.draws_from
-        elif is_discrete(trained):
+        elif trained.is_discrete:
             source = "independent indices, each as often as training examples have it"
         else:
             source = "a mixture fitted to codes of training examples"
@@ -85,18 +83,16 @@ class SamplerCommand:
 
     def __call__(self) -> None:
         """Writes the sampler into the run's folder, and prints where, and of a test example's indices their bits."""
-        import dataclasses
-
         from aejax.core import kebab, known_subclasses
         from aejax.evaluation import code_prior_metrics
-        from aejax.trained import Sampler, is_discrete, write_sampler
+        from aejax.trained import Sampler, write_sampler
 
         trained = load_run(self.run)
         kinds = {kebab(cls.__name__): cls for cls in known_subclasses(Sampler)}
-        kind = self.kind or ("autoregressive" if is_discrete(trained) else "mixture")
+        kind = self.kind or ("autoregressive" if trained.is_discrete else "mixture")
         given = {name: getattr(self, name) for name in ("components", "hidden", "epochs")}
         given = {name: value for name, value in given.items() if value is not None}
-        foreign = given.keys() - {item.name for item in dataclasses.fields(kinds[kind])}
+        foreign = given.keys() - {item.name for item in fields(kinds[kind])}
         if foreign:
             raise InputError(f"--{min(foreign)} is no setting of {kind}: leave it out, or give another --kind")
         data = own_data(trained, self.trained_on)

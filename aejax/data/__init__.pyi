@@ -52,7 +52,6 @@ from .packing import (
     Packing as Packing,
 )
 from .pictures import (
-    is_grey as is_grey,
     is_picture as is_picture,
     picture_files as picture_files,
     read_picture as read_picture,

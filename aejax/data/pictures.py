@@ -16,12 +16,6 @@ def is_picture(path: Path) -> bool:
     return path.name.lower().endswith(_images.SUFFIXES)
 
 
-def is_grey(path: Path) -> bool:
-    """Tells whether the pixels of an image that can be read have no colour, whatever its format could hold."""
-    colours = read_picture(path, 3)
-    return bool((colours == colours[..., :1]).all())
-
-
 def picture_files(folder: Path) -> list[Path]:
     """Returns the images that lie directly in a folder, sorted by name.
 

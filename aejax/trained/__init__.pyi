@@ -1,7 +1,6 @@
 from .compression import (
     compress as compress,
     decompress as decompress,
-    is_discrete as is_discrete,
 )
 from .dictionary_files import (
     read_dictionary as read_dictionary,

@@ -63,11 +63,6 @@ def _coder(trained: Trained) -> Coder | None:
     return None if trained.sampler is None else trained.sampler.coder
 
 
-def is_discrete(trained: Trained) -> bool:
-    """Tells whether a model's codes are told by indices, as the entries of a codebook are."""
-    return traits.DISCRETE in trained.experiment.model.meets
-
-
 def fingerprint(trained: Trained) -> str:
     """Returns the SHA-256 of all that decoding depends on.
 

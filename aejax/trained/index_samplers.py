@@ -34,7 +34,7 @@ _LENGTH = struct.Struct("<I")
 
 @dataclass(frozen=True)
 class _OfIndices(Sampler):
-    """Models indices."""
+    """Is the base of samplers that model the indices by which discrete codes are told, of all examples there are."""
 
     of_indices = True
     most = 2**31 - 1

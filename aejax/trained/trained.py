@@ -248,7 +248,7 @@ class Trained:
                 "fit_sampler (aejax sampler RUN) fits a prior that knows how they go together"
             )
         if like is not None or self.needs_examples_to_sample:
-            quick = Independent() if self._discrete else Mixture()
+            quick = Independent() if self.is_discrete else Mixture()
             return self.fit_sampler(quick, like=like, seed=seed).draw_codes(n, seed=seed)
         if self.sampler is not None:
             drawn = self.sampler.draw(n, seed)
@@ -266,7 +266,7 @@ class Trained:
     @property
     def needs_examples_to_sample(self) -> bool:
         """Whether it draws codes as training examples have their indices, for want of a prior over these."""
-        return self._discrete and self.experiment.model.prior is None and self.sampler is None
+        return self.is_discrete and self.experiment.model.prior is None and self.sampler is None
 
     @property
     def on_sphere(self) -> bool:
@@ -274,7 +274,8 @@ class Trained:
         return traits.SPHERE in self.experiment.model.meets
 
     @property
-    def _discrete(self) -> bool:
+    def is_discrete(self) -> bool:
+        """Whether codes are told by indices, as the entries of a codebook are."""
         return traits.DISCRETE in self.experiment.model.meets
 
     def restore(self, index: Int[np.ndarray, "n positions"]) -> Float[np.ndarray, "n latent"]:
@@ -303,7 +304,7 @@ class Trained:
                 not there.
         """
         self.require_of_codes()
-        model, discrete = self.experiment.model, self._discrete
+        model, discrete = self.experiment.model, self.is_discrete
         sampler = sampler or (Autoregressive() if discrete else Mixture())
         if sampler.of_indices != discrete:
             is_so, other = ("", "Autoregressive()") if discrete else ("not ", "Mixture()")
