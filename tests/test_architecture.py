@@ -27,6 +27,8 @@ def imports(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "aejax":
             yield from ((node.module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (tuple(alias.name.rsplit(".", 1)) for alias in node.names if alias.name.startswith("aejax."))
 
 
 def is_module(name):
@@ -62,6 +64,7 @@ def test_neighbours_are_entered_by_their_faces(package):
     for path in sources(f"aejax/{package}"):
         for module, name in imports(path):
             other = module.split(".")[1] if "." in module else name
+            assert other in PACKAGES, f"{path.name}: {other} of aejax itself, whose package the contract does not see"
             assert other == package or is_public(module, name), f"{path.name}: from {module} import {name}"
 
 

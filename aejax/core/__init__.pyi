@@ -64,6 +64,7 @@ from .mean import (
 from .optimizers import (
     SGD as SGD,
     Adam as Adam,
+    Adamax as Adamax,
     AdamW as AdamW,
     Constant as Constant,
     Cosine as Cosine,

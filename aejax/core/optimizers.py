@@ -145,6 +145,17 @@ class Averaging:
     """The number of steps made so far."""
 
 
+@pytree
+@dataclass(frozen=True)
+class Skipping:
+    """Holds the state of an optimiser that skips updates."""
+
+    opt_state: Any
+    """The state of the optimiser itself."""
+    skipped: Int[Array, ""]
+    """The number of updates that were skipped so far."""
+
+
 @configurable
 class Optimizer:
     """Holds what all optimisers share: a learning rate, its schedule, and a bound on the gradient's norm."""
@@ -165,6 +176,8 @@ class Optimizer:
     """Learning rates of their own for some parameters, by names; where several match a parameter, all factors count."""
     players: dict[str, Player] = field(default_factory=dict, kw_only=True)
     """Optimisers of their own for some parameters, by names; where several match a parameter, the first has it."""
+    skip_norm: float | None = positive(default=None, kw_only=True)
+    """Global norm of a gradient above which its update is skipped; None: none is. A norm that is no number is above."""
 
     def over(self, steps: int) -> Self:
         """Returns the optimiser, and those of its players, with the number of steps of the run as the horizon.
@@ -185,7 +198,7 @@ class Optimizer:
         raise NotImplementedError
 
     def transformation(self) -> optax.GradientTransformation:
-        """Returns all that makes an update: clipping, the rule, the scheduled learning rate, and accumulation.
+        """Returns all that makes an update: clipping, the rule, the scheduled learning rate, skipping, accumulation.
 
         Raises `ValueError` where `horizon` is not set, and `InputError` for `accumulate` below 1.
         """
@@ -197,6 +210,8 @@ class Optimizer:
         clip = [] if self.clip_norm is None else [optax.clip_by_global_norm(self.clip_norm)]
         own = [_scale_by_rates(self.rates)] if self.rates else []
         recipe = optax.chain(*clip, self.rule(), optax.scale_by_learning_rate(learning_rate), *own)
+        if self.skip_norm is not None:
+            recipe = _skip_above(self.skip_norm, recipe)
         if self.accumulate > 1:
             recipe = optax.MultiSteps(recipe, self.accumulate).gradient_transformation()
         if not self.players:
@@ -243,6 +258,14 @@ class Optimizer:
         """
         return replace(state, params=state.opt_state.params) if self.average.kept and state.opt_state else state
 
+    def skipped(self, opt_state: Any) -> int:
+        """Returns how many updates were skipped so far, by this optimiser and by those of its players.
+
+        `opt_state` is the optimiser's state, whose arrays may have an axis of members, over which it adds up.
+        """
+        found = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, Skipping))
+        return sum(int(jnp.sum(node.skipped)) for node in found if isinstance(node, Skipping))
+
     def _players_of(self, params: Any) -> Any:
         """Returns a tree of the name of each parameter's player; of the optimiser's own parameters, nothing."""
 
@@ -281,6 +304,25 @@ class Optimizer:
         share = jnp.where(steps % self.accumulate == 0, share, 0.0)
         mixed = jax.tree.map(lambda old, new: (1 - share) * old + share * new, before.params, params)
         return Averaging(opt_state, mixed, steps)
+
+
+def _skip_above(norm: Any, recipe: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Leaves parameters and state as they are where the gradient's global norm is above a bound, and counts how often.
+
+    Child 2021 (Very deep VAEs), section 4: the exploding gradients of deep hierarchies are few, and ruin a training.
+    """
+
+    def init(params: Any) -> Skipping:
+        return Skipping(recipe.init(params), jnp.zeros((), jnp.int32))
+
+    def update(gradient: Any, state: Skipping, params: Any = None) -> tuple[Any, Skipping]:
+        follows = optax.tree.norm(gradient) <= norm
+        updates, after = recipe.update(gradient, state.opt_state, params)
+        updates = jax.tree.map(lambda leaf: jnp.where(follows, leaf, jnp.zeros_like(leaf)), updates)
+        after = jax.tree.map(lambda new, old: jnp.where(follows, new, old), after, state.opt_state)
+        return updates, Skipping(after, state.skipped + jnp.where(follows, 0, 1))
+
+    return optax.GradientTransformation(init, update)
 
 
 def _scale_by_rates(rates: dict[str, Rate]) -> optax.GradientTransformation:
@@ -358,6 +400,18 @@ class Adam(Optimizer):
     def rule(self) -> optax.GradientTransformation:
         """Returns the scaling by the bias-corrected moments."""
         return optax.scale_by_adam(self.b1, self.b2, self.eps)
+
+
+@configurable
+class Adamax(Adam):
+    """Implements Adamax, which divides by the largest recent gradient. Kingma & Ba 2015, algorithm 2."""
+
+    learning_rate: float = positive(default=2e-3)
+    """Peak learning rate."""
+
+    def rule(self) -> optax.GradientTransformation:
+        """Returns the scaling of the running mean of gradients by their decaying largest size."""
+        return optax.scale_by_adamax(self.b1, self.b2, self.eps)
 
 
 @configurable

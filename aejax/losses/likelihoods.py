@@ -224,7 +224,15 @@ def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
     The derivative is written out, because the one that JAX derives costs a second pass.
     """
-    return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+    small = jnp.exp(-jnp.abs(x))
+    # log(1 + e) = 2 artanh(e / (2 + e)), whose series converges fast, e being at most 1: it is as exact as XLA's log1p,
+    # and several times as fast on a CPU, where the loss of a small model is most of a step.
+    ratio = small / (2 + small)
+    square = jnp.square(ratio)
+    series = jnp.zeros_like(x)
+    for power in (13, 11, 9, 7, 5, 3):
+        series = (series + 1 / power) * square
+    return jnp.maximum(x, 0) + 2 * ratio * (1 + series)
 
 
 softplus.defjvps(lambda tangent, _, x: tangent * jax.nn.sigmoid(x))

@@ -1,7 +1,7 @@
 """Defines a loss: named terms of one forward pass, and their weighted sum."""
 
 from dataclasses import field, replace
-from typing import Any, Self
+from typing import Self
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -11,7 +11,7 @@ from aejax.losses.corruption import Clean, Corruption
 from aejax.losses.likelihoods import Bernoulli, Likelihood
 from aejax.losses.relaxation import Exact, Relaxation
 from aejax.losses.terms import Forward, Reconstruction, Term
-from aejax.models import Autoencoder, Part, Trait, require, traits
+from aejax.models import Autoencoder, Part, Trait, require
 
 
 @configurable
@@ -83,12 +83,17 @@ class Loss(Part):
         given = replace(batch, x=self.corruption(batch.x, model.make_rng("corruption")))
         posterior = model.encode(given, train)
         posterior = self.relaxation(posterior, step) if train else posterior
-        code, log_posterior = _drawn(model, posterior)
-        raw = model.decode_drawn(posterior, code, given, train)
-        return Forward(model, batch, given, posterior, code, raw, self.likelihood, train, step, log_posterior)
-
-
-def _drawn(model: Autoencoder, posterior: Any) -> tuple[Float[Array, "batch latent"], Float[Array, " batch"] | None]:
-    """Draws a code for each example, with its log-density where the posterior has one."""
-    key = model.make_rng("latent")
-    return posterior.sample_and_log_prob(key) if traits.DENSITY in model.latent.meets else (posterior.sample(key), None)
+        drawn = model.draw(posterior, model.make_rng("latent"), given, train)
+        return Forward(
+            model,
+            batch,
+            given,
+            posterior,
+            drawn.code,
+            drawn.raw,
+            self.likelihood,
+            train,
+            step,
+            drawn.log_posterior,
+            drawn.rates,
+        )

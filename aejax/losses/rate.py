@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.core import configurable, positive
+from aejax.core import batch_mean, configurable, positive
 from aejax.losses.terms import Forward, Term, ramp
-from aejax.losses.variational import KL, diagonal
+from aejax.losses.variational import KL, rates
 from aejax.models import traits
 
 
@@ -33,23 +33,24 @@ class Capacity(Term):
 
 @configurable
 class FreeBits(Term):
-    """Measures KL(q(z | x) || p(z)) with a floor, below which a dimension's mean rate over the batch costs no less.
+    """Measures KL(q(z | x) || p(z)) with a floor, below which a part's mean rate over the batch costs no less.
 
-    It replaces `KL`. Kingma et al. 2016 (Improved variational inference with inverse autoregressive flow),
-    equation 15, with one dimension in each group.
+    It replaces `KL`. A part is a dimension of the code, or a layer of a top-down hierarchy. Kingma et al. 2016
+    (Improved variational inference with inverse autoregressive flow), equation 15.
     """
 
     of_batch = True
-    needs = (traits.PRIOR, traits.NORMAL, traits.STANDARD_NORMAL)
+    across_devices = True
+    needs = (traits.PRIOR, traits.RATE_PARTS)
     meets = (traits.RATE,)
     free: float = positive(default=0.1)
-    """lambda, the floor: the nats that every dimension may spend at no cost."""
+    """lambda, the floor: the nats that every part may spend at no cost."""
 
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
-        """Returns the example's own rate in each dimension whose mean is above the floor, plus the floor in the others.
+        """Returns the example's own rate in each part whose mean is above the floor, plus the floor in the others.
 
         The sum is in nats.
         """
-        rate = diagonal(forward).kl_to_standard()
-        spends = jnp.mean(rate, axis=0, keepdims=True) > self.free
+        rate = rates(forward)
+        spends = batch_mean(rate)[None] > self.free
         return jnp.sum(jnp.where(spends, rate, self.free), axis=1)

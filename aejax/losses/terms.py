@@ -37,6 +37,8 @@ class Forward(NamedTuple):
     """The step of training; None in evaluation."""
     log_posterior: Float[Array, " batch"] | None = None
     """log q(z | x) of the code that was drawn, in nats; None where the latent does not meet `DENSITY`."""
+    rates: Float[Array, "batch layers"] | None = None
+    """The rate of each stochastic layer given those drawn above it, in nats; None where the posterior says its rate."""
     term: str = ""
     """The name of the term that is computed."""
 

@@ -39,7 +39,8 @@ class Bound(Part):
     def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, "batch *latent"]]:
         """Returns the bound and its parts for each example, in nats, and the posterior that they rest on.
 
-        The parts of `negative_elbo_nats` are `distortion_nats` and `rate_nats`; of the code that was drawn, `prior` is
+        The parts of `negative_elbo_nats` are `distortion_nats` and `rate_nats`, and the parts of the rate, of a top-down
+        hierarchy, `rate_layer_{number}_nats` of each layer, the lowest first; of the code that was drawn, `prior` is
         log p(z) and `posterior` log q(z | x). `mean`, `code` and (of a normal posterior) `scale` are `[batch, latent]`.
         `model` is bound to its variables.
 
@@ -49,6 +50,8 @@ class Bound(Part):
         forward = Loss(self.likelihood).forward(model, batch)
         distortion, rate = Reconstruction()(forward), KL()(forward)
         terms = {"negative_elbo_nats": distortion + rate, "distortion_nats": distortion, "rate_nats": rate}
+        layers = [] if forward.rates is None else list(forward.rates.T)
+        terms |= {f"rate_layer_{number}_nats": rate for number, rate in enumerate(layers, 1)}
         scale = {"scale": cast(Normal, forward.posterior).scale} if traits.NORMAL in model.meets else {}
         densities = {"prior": model.prior_log_prob(forward.code), "posterior": log_posterior(forward)}
         return terms | densities | {"mean": forward.posterior.mean, "code": forward.code} | scale

@@ -145,6 +145,11 @@ from .tied import (
     TiedAutoencoder as TiedAutoencoder,
     TransposedDecoder as TransposedDecoder,
 )
+from .top_down import (
+    TopDownAutoencoder as TopDownAutoencoder,
+    TopDownDecoder as TopDownDecoder,
+    TopDownLatent as TopDownLatent,
+)
 from .traits import (
     UNLABELLED as UNLABELLED,
     Part as Part,

@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -64,6 +64,19 @@ class Evaluable(Density, Protocol):
 
         What it returns may be used inside a transformation of JAX.
         """
+
+
+class Drawn(NamedTuple):
+    """Holds a code that was drawn for each example of a batch, and what its decoder makes of it."""
+
+    code: Float[Array, "batch latent"]
+    raw: Float[Array, "batch *raw"]
+    """The raw parameters of the likelihood."""
+    log_posterior: Float[Array, " batch"] | None = None
+    """log q(z | x) of the code, in nats; None where the latent does not meet `DENSITY`."""
+    rates: Float[Array, "batch layers"] | None = None
+    """The divergence from the prior of each stochastic layer, lowest first, given those above it that were drawn, in
+    nats; None where only the posterior says what its rate is."""
 
 
 class Block(Part, Trainable):
@@ -228,18 +241,20 @@ class Autoencoder(Part, Trainable):
         """
         return self.raw(code, train)
 
-    def decode_drawn(
-        self, posterior: Posterior, code: Float[Array, "batch latent"], batch: Examples, train: bool = False
-    ) -> Float[Array, "batch *raw"]:
-        """Returns what `decode` does with a code that was drawn from a posterior, whose form may make it quicker.
+    def draw(self, posterior: Any, key: Key[Array, ""], batch: Examples, train: bool = False) -> Drawn:
+        """Draws a code of each example and decodes it.
 
         Args:
-            posterior: the posterior that the code was drawn from.
-            code: the code.
-            batch: the examples that are decoded.
+            posterior: the posterior, as `encode` returns it, or as a loss relaxes it.
+            key: the key of the draw.
+            batch: the examples.
             train: whether the model is being trained.
         """
-        return self.decode(code, batch, train)
+        if traits.DENSITY in self.latent.meets:
+            code, log_posterior = posterior.sample_and_log_prob(key)
+        else:
+            code, log_posterior = posterior.sample(key), None
+        return Drawn(code, self.decode(code, batch, train), log_posterior)
 
     def features(self, batch: Examples, train: bool = False) -> Float[Array, "batch features"]:
         """Returns what the latent is given: the encoder's features of the examples, in the model's precision."""

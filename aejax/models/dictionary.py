@@ -6,11 +6,11 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from aejax.core import Examples, InputError, known
 from aejax.models import traits
-from aejax.models.autoencoder import Autoencoder
+from aejax.models.autoencoder import Autoencoder, Drawn
 from aejax.models.layers import parameters_at
 from aejax.models.mlp import MLPEncoder
 from aejax.models.sparse import UnitNormDecoder, lengths, unit_rows
@@ -94,18 +94,17 @@ class Dictionary(Autoencoder):
         """
         return self._decoded(code, batch, train)
 
-    def decode_drawn(
-        self, posterior: Any, code: Float[Array, "batch units"], batch: Examples, train: bool = False
-    ) -> Float[Array, "batch *raw"]:
-        """Returns what `decode` does, by the sum over a few rows where few are chosen.
+    def draw(self, posterior: Any, key: Key[Array, ""], batch: Examples, train: bool = False) -> Drawn:
+        """Takes the code of each example and decodes it, by the sum over a few rows where few are chosen.
 
         Args:
-            posterior: the posterior that the code was drawn from.
-            code: the code.
-            batch: the examples that are decoded.
+            posterior: the posterior, as `encode` returns it.
+            key: not used: a code is not random.
+            batch: the examples.
             train: whether the model is being trained.
         """
-        return self._decoded(code, batch, train, posterior.chosen)
+        code = posterior.sample(key)
+        return Drawn(code, self._decoded(code, batch, train, posterior.chosen))
 
     def _decoded(self, code: Array, batch: Examples, train: bool, chosen: Any = None) -> Float[Array, "batch *raw"]:
         x = batch.x.reshape(batch.x.shape[0], -1) if self.decoder.skip else None

@@ -128,19 +128,30 @@ class ResidualEncoder(Encoder):
     """Share of each block's values that are set to zero in training."""
     remat: bool = False
     """Whether the gradient computes each block again instead of keeping its activations: less memory, more time."""
+    pyramid: bool = False
+    """Whether the maps of all stages are returned, side by side with the finest first, not those of the last alone."""
+
+    @nn.nowrap
+    def maps(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Returns height, width and channels of the maps of each stage, the finest first.
+
+        `shape` is the shape of an image. Raises `InputError` for no image, and for settings that do not fit each other
+        or the image.
+        """
+        sizes = stage_sizes(shape, self.channels, self.strides, self.attention)
+        return [(*size, channels) for size, channels in zip(sizes[1:], self.channels, strict=True)]
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *shape"], train: bool = False) -> Float[Array, "batch features"]:
-        """Returns the flattened maps. Raises `InputError` where examples are not images, and for settings that do not
-        fit each other or the images.
-        """
-        sizes = _sizes(x.shape[1:], self.channels, self.strides, self.attention)
-        strides = self.strides or (2,) * len(self.channels)
+        """Returns the flattened maps. Raises `InputError` as `maps` does."""
+        found, strides = [], self.strides or (2,) * len(self.channels)
+        maps = self.maps(x.shape[1:])
         x = x.reshape(*x.shape[:3], -1)
-        for channels, size, stride in zip(self.channels, sizes[1:], strides, strict=True):
-            x = Convolution(channels, size, max(self.kernel, stride), stride)(x)
-            x = _stage(self, size)(x, train)
-        return x.reshape(x.shape[0], -1)
+        for (*size, channels), stride in zip(maps, strides, strict=True):
+            x = Convolution(channels, tuple(size), max(self.kernel, stride), stride)(x)
+            x = _stage(self, tuple(size))(x, train)
+            found.append(x.reshape(x.shape[0], -1))
+        return jnp.concatenate(found, axis=1) if self.pyramid else found[-1]
 
 
 @known
@@ -188,13 +199,13 @@ class ResidualDecoder(Decoder):
             InputError: where the output is not an image, and for settings that do not fit each other, the image or the
                 code.
         """
-        sizes = _sizes(shape, self.channels, self.strides[::-1], self.attention)[::-1]
+        sizes = stage_sizes(shape, self.channels, self.strides[::-1], self.attention)[::-1]
         strides = self.strides or (2,) * len(self.channels)
         x = self._begin(z, sizes[0])
         for number, size in enumerate(sizes[1:-1]):
             x = _stage(self, sizes[number])(x, train)
-            x = Convolution(self.channels[number + 1], size, self.kernel)(_enlarged(x, size, strides[number]))
-        x = _enlarged(_stage(self, sizes[-2])(x, train), sizes[-1], strides[-1])
+            x = Convolution(self.channels[number + 1], size, self.kernel)(enlarged(x, size, strides[number]))
+        x = enlarged(_stage(self, sizes[-2])(x, train), sizes[-1], strides[-1])
         return Convolution(math.prod(shape[2:]), sizes[-1], self.kernel)(x).reshape(-1, *shape)
 
     def _begin(self, z: Float[Array, "batch latent"], size: tuple[int, ...]) -> Image:
@@ -216,7 +227,7 @@ def _stage(part: ResidualEncoder | ResidualDecoder, size: tuple[int, ...]) -> St
     return Stage(part.blocks, part.kernel, part.activation, part.dropout, attention, part.remat)
 
 
-def _sizes(
+def stage_sizes(
     shape: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int, ...], attention: int
 ) -> list[tuple[int, ...]]:
     """Returns height and width of an image and of the maps of each stage.
@@ -249,6 +260,6 @@ def _sizes(
     return sizes
 
 
-def _enlarged(x: Image, size: tuple[int, ...], stride: int) -> Image:
+def enlarged(x: Image, size: tuple[int, ...], stride: int) -> Image:
     """Returns images whose pixels are repeated along both sides, cut to a size."""
     return jnp.repeat(jnp.repeat(x, stride, axis=1), stride, axis=2)[:, : size[0], : size[1]]

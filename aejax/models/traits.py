@@ -127,6 +127,18 @@ UNIFORM_SPHERE = Trait(
     "a uniform prior on the sphere", "model", "use VariationalAutoencoder with the prior UniformSphere"
 )
 
+TOP_DOWN = Trait(
+    "a network that goes down through the layers of a code",
+    "model",
+    "use TopDownAutoencoder, or another latent and decoder",
+)
+
+RATE_PARTS = Trait(
+    "a rate that is known by dimension or by layer",
+    "model",
+    "use GaussianLatent with StandardNormal, or TopDownAutoencoder",
+)
+
 STANDARD_NORMAL = Trait("a standard normal prior", "model.prior", "use StandardNormal")
 
 CRITIC = Trait("a critic of codes", "model.critic", "give it one (--model.critic code-critic)")

@@ -11,6 +11,7 @@ from aejax.core import known
 from aejax.models import traits
 from aejax.models.autoencoder import Autoencoder, EncodeInputs, Prior
 from aejax.models.distributions import normal_log_density
+from aejax.models.traits import Trait
 
 
 @known
@@ -43,6 +44,12 @@ class VariationalAutoencoder(Autoencoder):
 
     prior: Prior = StandardNormal()
     """The distribution p(z) of codes before any example is seen."""
+
+    @property
+    def meets(self) -> tuple[Trait, ...]:
+        """The traits of all parts, and a rate by dimension where posterior and prior are both of independent normals."""
+        met = super().meets
+        return (*met, traits.RATE_PARTS) if {traits.NORMAL, traits.STANDARD_NORMAL} <= {*met} else met
 
     @nn.nowrap
     def resolve(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:

@@ -1,5 +1,6 @@
 """Trains one experiment: reads, writes and shows each window of steps while the next one runs."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ from aejax.training.engine import Engine, Window
 from aejax.training.intervals import Intervals
 from aejax.training.observer import Observer
 from aejax.training.selection import EarlyStopping
+
+log = logging.getLogger("aejax")
 
 ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
 
@@ -100,6 +103,9 @@ def train(
         if not hosts.several():
             stopped.trained = made(engine.state if run is None else policy.state)
         raise
+    skipped = experiment.optimizer.skipped(engine.state.opt_state)
+    if skipped:
+        log.warning("%d updates were skipped: the norm of their gradient was above optimizer.skip_norm", skipped)
     return made(engine.state)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from itertools import pairwise
 
@@ -18,7 +19,7 @@ from aejax.core import (
     as_arrays,
     known_subclasses,
 )
-from aejax.core.optimizers import SGD, Constant, RMSProp, Schedule
+from aejax.core.optimizers import SGD, Adamax, Constant, RMSProp, Schedule
 
 STEPS = 6
 
@@ -67,13 +68,14 @@ def is_kernel(tree):
 STANDS_FOR = [
     (Adam(0.5, b1=0.8, b2=0.95, eps=1e-6, horizon=6.0), optax.adam(0.5, 0.8, 0.95, 1e-6)),
     (AdamW(0.5, weight_decay=0.3, horizon=6.0), optax.adamw(0.5, weight_decay=0.3, mask=is_kernel)),
+    (Adamax(0.5, b1=0.8, horizon=6.0), optax.adamax(0.5, 0.8)),
     (SGD(0.5, momentum=0.7, horizon=6.0), optax.sgd(0.5, 0.7)),
     (SGD(0.5, momentum=0.7, nesterov=True, horizon=6.0), optax.sgd(0.5, 0.7, nesterov=True)),
     (RMSProp(0.5, decay=0.8, eps=1e-6, horizon=6.0), optax.rmsprop(0.5, 0.8, 1e-6)),
 ]
 
 
-@pytest.mark.parametrize(("ours", "theirs"), STANDS_FOR, ids=["adam", "adamw", "momentum", "nesterov", "rmsprop"])
+@pytest.mark.parametrize(("ours", "theirs"), STANDS_FOR, ids=["adam", "adamw", "adamax", "momentum", "nesterov", "rmsprop"])
 def test_a_rule_is_the_optax_optimiser_of_its_name(ours, theirs):
     for mine, expected in zip(run(recipe(ours), gradients()), run(theirs, gradients()), strict=True):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), mine, expected)
@@ -203,6 +205,34 @@ def test_without_clip_norm_the_gradient_is_unbounded():
     free = recipe(SGD(1.0, momentum=0.0, horizon=1.0))
     update, _ = free.update(gradient, free.init(params()), params())
     assert norm(update) == pytest.approx(norm(gradient), rel=1e-6)
+
+
+def adamax_of_the_paper(steps, rate, b1, b2, eps):
+    theta, m, u = np.asarray(params()["kernel"], np.float64), 0.0, 0.0
+    for t, gradient in enumerate(steps, 1):
+        g = np.asarray(gradient["kernel"], np.float64)
+        m, u = b1 * m + (1 - b1) * g, np.maximum(b2 * u, abs(g) + eps)
+        theta = theta - rate / (1 - b1**t) * m / u
+    return theta
+
+
+def test_adamax_is_the_paper_s_algorithm():
+    mine = run(recipe(Adamax(0.5, b1=0.8, b2=0.95, horizon=6.0)), gradients())[-1]["kernel"]
+    np.testing.assert_allclose(mine, adamax_of_the_paper(gradients(), 0.5, 0.8, 0.95, 1e-8), rtol=1e-5)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_gradients_above_the_bound_are_as_if_they_had_not_been_there(accumulate):
+    small, huge = gradients(), jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.inf), gradients()[0])
+    some = [*small[:2], *[huge] * accumulate, *small[2:]]
+    careful = dataclasses.replace(Adam(0.1, horizon=6.0, accumulate=accumulate), skip_norm=100 * norm(small[0]))
+    state, after = careful.init(params()), params()
+    for gradient in some:
+        after, state = jax.jit(careful.update)(gradient, state, after)
+    plain = run(recipe(Adam(0.1, horizon=6.0, accumulate=accumulate)), small)[-1]
+    jax.tree.map(np.testing.assert_array_equal, after, plain)
+    assert careful.skipped(state) == 1
+    assert Adam(horizon=1.0).skipped(Adam(horizon=1.0).init(params())) == 0
 
 
 @pytest.mark.parametrize("optimizer", [SGD(horizon=6.0), SGD(nesterov=True, horizon=6.0), RMSProp(horizon=6.0)])

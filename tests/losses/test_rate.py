@@ -43,7 +43,7 @@ def test_a_dimension_that_spends_less_than_it_may_feels_nothing():
 
 def test_what_has_no_rate_for_each_dimension_is_refused():
     forward = passed(MEAN, SCALE)
-    with pytest.raises(InputError, match="which HierarchicalPrior does not have: use StandardNormal"):
+    with pytest.raises(InputError, match="a rate that is known by dimension or by layer, which VariationalAutoencoder does"):
         require(FreeBits(), forward.model.clone(prior=HierarchicalPrior((2, 1))))
-    with pytest.raises(InputError, match="independent normals, which Plain does not have: use GaussianLatent"):
+    with pytest.raises(InputError, match="a rate that is known by dimension or by layer, .* use GaussianLatent with StandardNormal"):
         require(FreeBits(), passed(MEAN).model)

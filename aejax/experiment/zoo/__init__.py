@@ -104,6 +104,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "aejax.experiment.zoo.flows:iaf",
     ),
     "planar-mnist": ("the same with a posterior by planar flow", "aejax.experiment.zoo.flows:planar"),
+    "ladder-mnist": (
+        "a top-down hierarchy: maps of 14 x 14, 7 x 7 and 4 x 4 places, each layer given those above, on binary pixels",
+        "aejax.experiment.zoo.vae:ladder",
+    ),
     "cvae-mnist": ("`vae-flax` with the digit's class known on both ways", "aejax.experiment.zoo.vae:conditional"),
     "vq-vae-mnist": (
         "a VQ-VAE: 7 x 7 codes, each one of 256, in place of an image",
