@@ -12,7 +12,7 @@ from aejax import core
 from aejax.core import Adam, Examples, InputError, as_arrays, named_leaves
 from aejax.losses import DiscretisedLogistic
 from aejax.models import Autoencoder, Plain, ResidualDecoder, ResidualEncoder, VectorQuantised
-from aejax.models.residual import GroupNorm, ResidualBlock, SelfAttention, _enlarged
+from aejax.models.residual import GroupNorm, ResidualBlock, SelfAttention, enlarged
 from tests.helpers.small import same_bits
 from tests.helpers.zoo import small
 
@@ -148,10 +148,10 @@ def test_attention_is_where_the_maps_have_its_height():
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
-def test_enlarged_images_have_each_pixel_again_and_are_cut_at_the_far_ends(stride):
+def testenlarged_images_have_each_pixel_again_and_are_cut_at_the_far_ends(stride):
     x, size = images(2, 3, 4, 5), (3 * stride - (stride > 1), 4 * stride - (stride > 2))
     expected = np.kron(x.transpose(0, 3, 1, 2), np.ones((stride, stride)))[..., : size[0], : size[1]]
-    np.testing.assert_array_equal(_enlarged(jnp.asarray(x), size, stride), expected.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(enlarged(jnp.asarray(x), size, stride), expected.transpose(0, 2, 3, 1))
 
 
 def test_a_spatial_decoder_begins_with_each_place_of_its_code_alone():

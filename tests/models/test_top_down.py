@@ -7,8 +7,20 @@ import pytest
 from scipy import stats
 
 from aejax import core
-from aejax.core import Adam, Examples, InputError, as_arrays
-from aejax.losses import KL, DoublyReparameterised, FreeBits, ImportanceWeighted, Loss, Reconstruction
+from aejax.core import Adam, Examples, InputError, as_arrays, known_subclasses
+from aejax.losses import (
+    KL,
+    MMD,
+    Capacity,
+    DoublyReparameterised,
+    FreeBits,
+    ImportanceWeighted,
+    Loss,
+    MultiscaleSSIM,
+    Reconstruction,
+    SlicedWasserstein,
+    Term,
+)
 from aejax.metrics import Bound
 from aejax.models import (
     Autoencoder,
@@ -209,6 +221,33 @@ def test_the_doubly_reparameterised_bound_has_the_value_of_the_other_and_a_gradi
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(two))
     out = one["params"]["decoder"]["enlargements_1"], two["params"]["decoder"]["enlargements_1"]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), *out)  # the last layer's is the same
+
+
+def test_an_example_is_trained_on_by_itself(variables):
+    def loss(v, x):
+        keys = {"latent": jax.random.key(0), "corruption": jax.random.key(0), "dropout": jax.random.key(0)}
+        return core.apply(as_arrays(ELBO), MODEL, v, keys, Examples(x), True)[0]["loss_nats"]
+
+    one, other = (jax.jit(loss)(variables, x) for x in (BATCH.x, BATCH.x.at[1:].set(1 - BATCH.x[1:])))
+    np.testing.assert_allclose(one[0], other[0], rtol=1e-5)
+    assert (np.asarray(one[1:]) != np.asarray(other[1:])).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("term", [*known_subclasses(Term)], ids=lambda term: term.__name__)
+def test_a_term_has_a_finite_gradient_or_is_refused(term, variables):
+    loss = Loss(terms={"reconstruction": Reconstruction(), "kl": KL(), "term": term()})
+    try:
+        require(loss.terms["term"], MODEL, loss)
+    except InputError:
+        assert term not in (KL, Capacity, FreeBits, MMD, SlicedWasserstein, ImportanceWeighted, DoublyReparameterised)
+        return
+    if term is MultiscaleSSIM:  # the images are too small for it
+        return
+    keys = {name: jax.random.key(4) for name in ("latent", "corruption", "dropout")}
+    total = lambda v: core.apply(as_arrays(loss), MODEL, v, keys, BATCH, True, jnp.int32(3))[0]["loss_nats"].mean()  # noqa: E731
+    value, gradient = jax.jit(jax.value_and_grad(total))(variables)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((value, gradient)))
 
 
 @pytest.mark.parametrize(
