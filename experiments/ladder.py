@@ -4,9 +4,9 @@
     python experiments/ladder.py mnist 20     as long on all of MNIST, 20 epochs each, and the result as JSON
 
 Both have residual blocks at 14 x 14, 7 x 7 and 4 x 4 places. The hierarchy's code has a layer of maps at each of these
-sizes; the flat one's is a vector of 64 numbers, and its stages are wider, so that it has no fewer parameters. Each layer
-of the hierarchy has a floor of half a nat in training; for the flat one the bound itself is minimised. The likelihood
-takes 1,000 samples of each of 500 test images.
+sizes; the flat one's is a vector of 64 numbers, and its stages are wider, so that it has no fewer parameters. Each
+layer of the hierarchy has a floor of half a nat in training; for the flat one the bound itself is minimised. The
+likelihood takes 1,000 samples of each of 500 test images.
 """
 
 import dataclasses

@@ -18,6 +18,9 @@ from aejax.core.pytrees import pytree
 from aejax.core.settings import configurable, positive, static
 from aejax.core.trees import named_leaves, path_name
 
+_HUGE = 1e30
+"""What a number that is not finite becomes where it is added up with others that shall not matter then."""
+
 
 @configurable
 class Schedule:
@@ -214,6 +217,8 @@ class Optimizer:
             recipe = _skip_above(self.skip_norm, recipe)
         if self.accumulate > 1:
             recipe = optax.MultiSteps(recipe, self.accumulate).gradient_transformation()
+            if self.skip_norm is not None:  # the accumulation would keep what is not finite for ever
+                recipe = optax.chain(optax.stateless(lambda gradient, _: jax.tree.map(_finite, gradient)), recipe)
         if not self.players:
             return recipe
         others = {name: player.optimizer.transformation() for name, player in self.players.items()}
@@ -304,6 +309,10 @@ class Optimizer:
         share = jnp.where(steps % self.accumulate == 0, share, 0.0)
         mixed = jax.tree.map(lambda old, new: (1 - share) * old + share * new, before.params, params)
         return Averaging(opt_state, mixed, steps)
+
+
+def _finite(values: Array) -> Array:
+    return jnp.where(jnp.isfinite(values), values, jnp.asarray(_HUGE, values.dtype))
 
 
 def _skip_above(norm: Any, recipe: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -103,8 +103,8 @@ _METRICS = [
     Metric("rate_nats", "nats", "lower", "divergence of the posterior from the prior, lower is better where the "
            "distortion is as low; it is kl_nats where the loss has that term and corrupts nothing", PRIOR,
            "Alemi et al. 2018"),
-    Metric("rate_layer_{layer}_nats", "nats", None, "divergence of one stochastic layer's posterior from its prior, given "
-           "the layers above it that were drawn, the lowest first", "top-down hierarchies",
+    Metric("rate_layer_{layer}_nats", "nats", None, "divergence of one stochastic layer's posterior from its prior, "
+           "given the layers above it that were drawn, the lowest first", "top-down hierarchies",
            "Sonderby et al. 2016, equation 7"),
     Metric("nll_{samples}_nats", "nats", "lower", "negative log-likelihood, estimated by so many importance samples; "
            "on average it is too high", PRIOR, f"{BURDA}, equation 8", fixed_by=LIKELIHOOD),

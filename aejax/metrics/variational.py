@@ -39,10 +39,10 @@ class Bound(Part):
     def __call__(self, model: Autoencoder, batch: Examples) -> dict[str, Float[Array, "batch *latent"]]:
         """Returns the bound and its parts for each example, in nats, and the posterior that they rest on.
 
-        The parts of `negative_elbo_nats` are `distortion_nats` and `rate_nats`, and the parts of the rate, of a top-down
-        hierarchy, `rate_layer_{number}_nats` of each layer, the lowest first; of the code that was drawn, `prior` is
-        log p(z) and `posterior` log q(z | x). `mean`, `code` and (of a normal posterior) `scale` are `[batch, latent]`.
-        `model` is bound to its variables.
+        The parts of `negative_elbo_nats` are `distortion_nats` and `rate_nats`; those of the rate of a top-down
+        hierarchy are `rate_layer_{number}_nats`, the lowest first. Of the code that was drawn, `prior` is log p(z)
+        and `posterior` log q(z | x). `mean`, `code` and (of a normal posterior) `scale` are `[batch, latent]`. `model`
+        is bound to its variables.
 
         Raises `InputError` for a model without densities over codes.
         """

@@ -432,4 +432,3 @@ class TopDown:
 def _drawn(key: Key[Array, ""]) -> Choose:
     """Returns what draws each layer by a key of its own."""
     return lambda number, distribution: distribution.sample(jax.random.fold_in(key, number))
-

@@ -47,7 +47,7 @@ class VariationalAutoencoder(Autoencoder):
 
     @property
     def meets(self) -> tuple[Trait, ...]:
-        """The traits of all parts, and a rate by dimension where posterior and prior are both of independent normals."""
+        """The traits of all parts, and a rate by dimension where posterior and prior have independent normals."""
         met = super().meets
         return (*met, traits.RATE_PARTS) if {traits.NORMAL, traits.STANDARD_NORMAL} <= {*met} else met
 

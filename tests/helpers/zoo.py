@@ -39,8 +39,8 @@ def shape_of(name):
 
 
 def small(name):
-    """A registered experiment with hidden layers of 12 units, residual blocks of 4 channels, and of planar flow one
-    step of 20: less of the same."""
+    """A registered experiment with hidden layers of 12 units, residual blocks of 4 channels, layers of a
+    hierarchy of 2, and of planar flow one step of 20: less of the same."""
     experiment = aejax.get(name)
     model = experiment.model
     parts = {part: getattr(model, part) for part in ("encoder", "decoder")}
@@ -52,6 +52,8 @@ def small(name):
     for part, module in parts.items():
         if hasattr(module, "blocks"):
             changed[part] = module.clone(channels=(4,) * len(module.channels))
+    if traits.TOP_DOWN in model.meets:
+        changed["latent"] = model.latent.clone(channels=(2,) * len(model.latent.channels))
     if hasattr(model.latent, "steps"):
         changed["latent"] = model.latent.clone(size=20, steps=1)
     return dataclasses.replace(experiment, model=model.clone(**changed))

@@ -89,8 +89,8 @@ def vamp() -> Experiment:
 def ladder() -> Experiment:
     """Builds a top-down hierarchy of three layers of maps, with residual blocks of 64 channels.
 
-    Each layer's rate has a floor of half a nat, and an update whose gradient explodes is skipped. What is measured is an
-    average of the parameters. As published, but for group in place of batch normalisation, and the average.
+    Each layer's rate has a floor of half a nat, and an update whose gradient explodes is skipped. What is measured is
+    an average of the parameters. As published, but for group in place of batch normalisation, and the average.
     """
     channels = (64, 64, 64)
     return Experiment(
