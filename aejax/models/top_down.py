@@ -27,17 +27,23 @@ from aejax.models.residual import GroupNorm, ResidualEncoder, Stage, enlarged, s
 from aejax.models.traits import Trait
 
 
+_SMALL = nn.initializers.variance_scaling(0.01, "fan_avg", "uniform")
+"""Initialises as `glorot`, a tenth as large: posteriors begin near their priors, but not alike for all examples."""
+
+
 class GaussianMaps(nn.Module):
-    """Computes means and logarithms of scales of a layer, from maps of its size; both begin as zeros."""
+    """Computes means and logarithms of scales of a layer, from maps of its size."""
 
     channels: int
     """Number of channels of the layer."""
+    kernel_init: nn.initializers.Initializer
+    """What the kernel begins as."""
 
     @nn.compact
     def __call__(self, x: Image) -> tuple[Float[Array, "batch layer"], Float[Array, "batch layer"]]:
         """Returns means and log-scales, between -10 and 10, flattened place after place."""
         x = nn.silu(GroupNorm()(x))
-        x = Convolution(2 * self.channels, x.shape[1:3], kernel_init=nn.initializers.zeros)(x)
+        x = Convolution(2 * self.channels, x.shape[1:3], kernel_init=self.kernel_init)(x)
         mean, raw = (half.reshape(half.shape[0], -1) for half in jnp.split(x, 2, axis=-1))
         return mean, LOG_SCALE_BOUND * jnp.tanh(raw / LOG_SCALE_BOUND)
 
@@ -57,7 +63,7 @@ class TopDownLatent(Latent):
     """Holds the Gaussian layers of a `TopDownAutoencoder`: the prior of each, and the posterior that departs from it.
 
     The posterior's mean is the prior's plus a difference, its scale the prior's times a factor: Vahdat & Kautz 2020
-    (NVAE), section 3.2. Both begin as standard normal.
+    (NVAE), section 3.2. The prior begins as standard normal.
     """
 
     needs = (traits.TOP_DOWN,)
@@ -79,9 +85,9 @@ class TopDownLatent(Latent):
 
     def setup(self) -> None:
         """Makes the layers."""
-        self.priors = [GaussianMaps(count) for count in self.channels]
+        self.priors = [GaussianMaps(count, nn.initializers.zeros) for count in self.channels]
         self.joints = [Joint() for _ in self.channels]
-        self.posteriors = [GaussianMaps(count) for count in self.channels]
+        self.posteriors = [GaussianMaps(count, _SMALL) for count in self.channels]
 
     def before(self, number: int, above: Image) -> Normal:
         """Returns the prior of a layer given those above it.
@@ -139,12 +145,12 @@ class Enlargement(nn.Module):
 
 
 class Top(nn.Module):
-    """Holds the maps that the network begins with, the same for every code; they begin as zeros."""
+    """Holds the maps that the network begins with, the same for every code; they begin as standard normal noise."""
 
     @nn.compact
     def __call__(self, count: int, size: tuple[int, ...], channels: int) -> Image:
         """Returns the maps, `count` times."""
-        maps = self.param("maps", nn.initializers.zeros, (*size, channels))
+        maps = self.param("maps", nn.initializers.normal(1.0), (*size, channels))
         return jnp.broadcast_to(maps[None], (count, *maps.shape))
 
 

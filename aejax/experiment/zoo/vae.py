@@ -101,7 +101,7 @@ def ladder() -> Experiment:
         ),
         loss=Loss(Bernoulli(), {"reconstruction": Reconstruction(), "kl": FreeBits(free=0.5)}),
         data=Data("mnist", preprocess=StaticBinarise(), validation=0.0),
-        optimizer=Adamax(3e-4, average=ExponentialAverage(0.999), skip_norm=1000.0),
+        optimizer=Adamax(3e-4, average=ExponentialAverage(0.999), skip_norm=1e4),
         batch_size=64,
         epochs=200,
         expected=Expected(
