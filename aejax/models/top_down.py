@@ -27,6 +27,9 @@ from aejax.models.residual import GroupNorm, ResidualEncoder, Stage, enlarged, s
 from aejax.models.traits import Trait
 
 
+Count = Any
+"""The type of a number of codes: an integer, or an exported program's symbol for one."""
+
 _SMALL = nn.initializers.variance_scaling(0.01, "fan_avg", "uniform")
 """Initialises as `glorot`, a tenth as large: posteriors begin near their priors, but not alike for all examples."""
 
@@ -148,7 +151,7 @@ class Top(nn.Module):
     """Holds the maps that the network begins with, the same for every code; they begin as standard normal noise."""
 
     @nn.compact
-    def __call__(self, count: int, size: tuple[int, ...], channels: int) -> Image:
+    def __call__(self, count: Count, size: tuple[int, ...], channels: int) -> Image:
         """Returns the maps, `count` times."""
         maps = self.param("maps", nn.initializers.normal(1.0), (*size, channels))
         return jnp.broadcast_to(maps[None], (count, *maps.shape))
@@ -192,7 +195,7 @@ class TopDownDecoder(Decoder):
         """
         return stage_sizes(shape, self.channels, self.strides[::-1], attention=0)[::-1]
 
-    def begin(self, count: int, shape: tuple[int, ...]) -> Image:
+    def begin(self, count: Count, shape: tuple[int, ...]) -> Image:
         """Returns the maps of the first stage, before any layer is known, for so many codes.
 
         Args:
@@ -305,7 +308,7 @@ class TopDownAutoencoder(Autoencoder):
             batch: not used.
             train: whether the model is being trained.
         """
-        return self.descend(len(code), self._given(code), train=train).raw
+        return self.descend(code.shape[0], self._given(code), train=train).raw
 
     def draw(self, posterior: Any, key: Key[Array, ""], batch: Examples, train: bool = False) -> Drawn:
         """Draws a code of each example and decodes it, on one way down.
@@ -316,18 +319,18 @@ class TopDownAutoencoder(Autoencoder):
             batch: the examples.
             train: whether the model is being trained.
         """
-        found = self.descend(len(batch), _drawn(key), posterior.maps, train)
+        found = self.descend(batch.x.shape[0], _drawn(key), posterior.maps, train)
         return Drawn(found.code, found.raw, found.log_posterior, found.rates)
 
     def prior_log_prob(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """Returns log p(z) of each code, in nats."""
-        return self.descend(len(z), self._given(z)).log_prior
+        return self.descend(z.shape[0], self._given(z)).log_prior
 
     def sample_prior(self, key: Key[Array, ""], n: int) -> Float[Array, "n latent"]:
         """Draws `n` codes from p(z)."""
         return self.descend(n, _drawn(key)).code
 
-    def descend(self, count: int, choose: Choose, maps: list[Image] | None = None, train: bool = False) -> Descent:
+    def descend(self, count: Count, choose: Choose, maps: list[Image] | None = None, train: bool = False) -> Descent:
         """Goes down from the top layer to the image.
 
         Args:
