@@ -291,6 +291,19 @@ def _generation(result: dict[str, Any]) -> tuple[str, str]:
     )
 
 
+def _ladder(result: dict[str, Any]) -> tuple[str, str]:
+    test = result["test"]
+
+    def said(model: str) -> str:
+        likelihood = next(value for name, value in test.items() if name.startswith(f"{model}_nll") and "nats" in name)
+        return f"{test[f'{model}_negative_elbo_nats']:.2f}, likelihood {likelihood:.2f}"
+
+    return (
+        f"bound of a small top-down hierarchy **{said('hierarchy')}** nats ({test['hierarchy_parameters']:,.0f} parameters)",
+        f"a flat model of the same stages {said('flat')} ({test['flat_parameters']:,.0f}); it is to be 1.5 lower",
+    )
+
+
 def _dictionaries(result: dict[str, Any]) -> tuple[str, str]:
     kind = result["activations"]
     ours, theirs = ({v: _mean(rows, "fvu") for v, rows in kind.get(who, {}).items()} for who in ("aejax", "saelens"))
@@ -346,6 +359,7 @@ STUDIES = {
     "code_size": _code_size,
     "counts": _counts,
     "k_sparse": _k_sparse,
+    "ladder": _ladder,
     "dictionaries": _dictionaries,
     "disentanglement": _disentanglement,
     "generation": _generation,
