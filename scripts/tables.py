@@ -296,11 +296,12 @@ def _ladder(result: dict[str, Any]) -> tuple[str, str]:
 
     def said(model: str) -> str:
         likelihood = next(value for name, value in test.items() if name.startswith(f"{model}_nll") and "nats" in name)
-        return f"{test[f'{model}_negative_elbo_nats']:.2f}, likelihood {likelihood:.2f}"
+        bound, parameters = test[f"{model}_negative_elbo_nats"], test[f"{model}_parameters"]
+        return f"{bound:.2f} nats, likelihood {likelihood:.2f}, {parameters:,.0f} parameters"
 
     return (
-        f"bound of a small top-down hierarchy **{said('hierarchy')}** nats ({test['hierarchy_parameters']:,.0f} parameters)",
-        f"a flat model of the same stages {said('flat')} ({test['flat_parameters']:,.0f}); it is to be 1.5 lower",
+        f"bound of a small top-down hierarchy **{said('hierarchy')}**",
+        f"a flat model of the same stages {said('flat')}; the hierarchy is to be 1.5 lower",
     )
 
 

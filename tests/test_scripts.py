@@ -25,12 +25,12 @@ RESULTS = ROOT / "experiments" / "results"
 FIGURES = [name for name in aejax.names() if aejax.get(name).expected is not None]
 """The entries that reproduce a published figure; which have none, `test_registry` says."""
 UNMEASURED = (
-    *("maf-mnist", "mean-field-mnist", "iaf-mnist", "planar-mnist", "ladder-mnist", "categorical-mnist"),
+    *("maf-mnist", "iaf-mnist", "ladder-mnist", "categorical-mnist"),
     *("svae-mnist", "vae-photos", "iwae-k50", "vae-iwae-2-k1", "iwae-2-k5", "iwae-2-k50"),
 )
 """Those that have not been trained in full yet, as their tables say; `scripts/reproduce.py` does it."""
 MEASURED = [name for name in FIGURES if name not in UNMEASURED]
-NOT_REACHED = ("fsq-mnist", "factor-vae-sprites", "vae-iwae-k1")
+NOT_REACHED = ("planar-mnist", "fsq-mnist", "factor-vae-sprites", "vae-iwae-k1")
 """Those of them that miss their figure, as their tables say."""
 
 
@@ -71,8 +71,9 @@ def test_every_entry_has_a_committed_result_that_meets_its_figure_or_is_known_no
     if experiment.steps is None:
         assert result["epochs"] == experiment.epochs
     else:
-        steps_per_epoch = len(load(experiment.data).train) // experiment.batch_size
-        assert result["epochs"] == math.ceil(experiment.steps / steps_per_epoch)
+        data = experiment.data  # MNIST's files are not everywhere
+        rows = round(60_000 * (1 - data.validation)) if data.name == "mnist" else len(load(data).train)
+        assert result["epochs"] == math.ceil(experiment.steps / (rows // experiment.batch_size))
     assert result["seed"] == experiment.seed
     assert result["train_seconds"] > 0
     assert result["hardware"]["device"]

@@ -26,7 +26,6 @@ from aejax.models.layers import Activation
 from aejax.models.residual import GroupNorm, ResidualEncoder, Stage, enlarged, stage_sizes
 from aejax.models.traits import Trait
 
-
 Count = Any
 """The type of a number of codes: an integer, or an exported program's symbol for one."""
 
