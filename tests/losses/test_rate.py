@@ -5,7 +5,7 @@ import pytest
 
 from aejax.core import InputError
 from aejax.losses.rate import Capacity, FreeBits
-from aejax.models import require
+from aejax.models import HierarchicalPrior, require
 from tests.helpers.passes import of_pass, passed, posteriors
 
 pytestmark = pytest.mark.usefixtures("strict")
