@@ -344,7 +344,7 @@ def test_every_field_has_a_flag_and_choices_are_named(command):
     offered = re.search(r"^--optimizer\n(.*?)^--", out, re.MULTILINE | re.DOTALL)[1]
     named = re.findall(r"^    (\S+)  +(\S.*)$", offered, re.MULTILINE)
     assert [name for name, _ in named] == ["adam", "adam-w", "adamax", "rms-prop", "sgd"]
-    assert named[3][1] == "Implements stochastic gradient descent with momentum."
+    assert dict(named)["sgd"] == "Implements stochastic gradient descent with momentum."
 
 
 def test_help_is_a_tree_with_a_line_on_every_command(command):
