@@ -85,9 +85,9 @@ def beside() -> str:
         [
             *rows,
             "",
-            "Anomalies in twelve tables, each by that of fifteen detectors that is best on the other eleven (the fifteen",
-            f"were picked with all twelve in sight): mean AUROC **{odds['means']['left_out']:.3f}**. PyOD's, with their",
-            f"defaults: {others}.",
+            "Anomalies in twelve tables, each by that of fifteen detectors that is best on the other eleven (the",
+            "fifteen were picked with all twelve in sight): mean AUROC",
+            f"**{odds['means']['left_out']:.3f}**. PyOD's, with their defaults: {others}.",
         ]
     )
 
