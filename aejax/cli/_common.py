@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 import os
 import shutil
 import signal
@@ -12,6 +13,8 @@ from typing import Any, Literal
 
 from aejax.core import InputError, Progress, Stopped
 from aejax.runs import stopping
+
+log = logging.getLogger("aejax")
 
 Split = Literal["train", "validation", "test"]
 
@@ -33,6 +36,7 @@ def examples(
     labels: str | None = None,
     outlier: tuple[str, ...] = (),
     whole: bool = True,
+    gaps: bool = False,
 ) -> Any:
     """Reads the examples behind a name or a path as a run reads its own data, and says what they are.
 
@@ -44,6 +48,7 @@ def examples(
         labels: the column or array of labels; None: the run's own setting.
         outlier: the labels that mark outliers; none: the run's own setting.
         whole: take all rows of the run's own data too, where they are one file and no split is asked for.
+        gaps: keep examples that lack a value, for `each_whole`; by default they are left out, with a warning.
     """
     import numpy as np
 
@@ -51,10 +56,35 @@ def examples(
 
     anew = {name: value for name, value in (("label", labels), ("outlier", outlier)) if value}
     given = read_given(data, split, trained.experiment.data, trained.data, whole, anew)
+    lacking = given.lacking
+    if lacking.all():
+        raise InputError(f"every example of {given.told} lacks a value: give others")
+    if lacking.any() and not gaps:
+        log.warning("%d of %d examples of %s lack a value and are left out", lacking.sum(), len(lacking), given.told)
+        given = given._replace(examples=given.whole)
     if label is None:
         return given
     part = given.examples
     return given._replace(examples=dataclasses.replace(part, label=np.asarray([label] * len(part))))
+
+
+def each_whole(given: Any, function: Callable[[Any, Any], Any]) -> Any:
+    """Applies a function to the examples that lack no value, and says how many do: what it gives of those is NaN.
+
+    Args:
+        given: what `examples` returned.
+        function: gives `[n, ...]` of examples `[n, *shape]` and their labels.
+    """
+    import numpy as np
+
+    whole, lacking = given.whole, given.lacking
+    some = function(whole.x, whole.label)
+    if not lacking.any():
+        return some
+    made = np.full((len(lacking), *some.shape[1:]), np.nan, some.dtype)
+    made[~lacking] = some
+    print(f"{lacking.sum()} of {len(lacking)} examples lack a value: NaN stands for what would be made of them")
+    return made
 
 
 def own_data(trained: Any, trained_on: str | None) -> Any:
@@ -78,7 +108,9 @@ def check_out(path: Path, known: tuple[str, ...] | None = None) -> None:
         raise InputError(f"{path} says no format that is written: give --out a name that ends in {', '.join(known)}")
 
 
-def save_array(path: Path, main: str, array: Any, beside: Any = None, names: Any = None) -> None:
+def save_array(
+    path: Path, main: str, array: Any, beside: Any = None, names: Any = None, said: str | None = None
+) -> None:
     """Writes an array by the end of the file's name, whole or not at all, and prints the path, the shape and the type.
 
     Args:
@@ -87,22 +119,28 @@ def save_array(path: Path, main: str, array: Any, beside: Any = None, names: Any
         array: the array `[n, ...]`.
         beside: other arrays `[n]` by their names, which files of several arrays hold too.
         names: the names of the array's columns; None: its name and a number.
+        said: what the array is, in words that are printed too.
     """
     from aejax.data import write_arrays
     from aejax.runs import write_atomically
 
     arrays = {**(beside or {}), main: array}
     write_atomically(path, lambda file: write_arrays(file, path.suffix.lower(), main, arrays, {main: names}))
-    print(f"{path}: {' x '.join(str(size) for size in array.shape)} {array.dtype}")
+    shape = f"{' x '.join(str(size) for size in array.shape)} {array.dtype}"
+    print(f"{path}: {shape}" if said is None else f"{path}: {said}, {shape}")
 
 
-def labels_beside(part: Any, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Returns the labels of examples, by the names of their classes where they have them, as what is saved beside."""
+def beside(part: Any, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Returns what is saved beside what was made of each example: its number, and its label where it has one.
+
+    Labels are given by the names of their classes, where these have names.
+    """
     import numpy as np
 
+    number = {"index": np.arange(len(part))}
     if part.label is None:
-        return {}
-    return {"label": np.asarray(classes)[part.label] if classes else part.label}
+        return number
+    return number | {"label": np.asarray(classes)[part.label] if classes else part.label}
 
 
 def print_names(lines: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 """Holds the commands that take examples through a trained model."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from aejax.cli._common import Split, check_out, examples, labels_beside, load_run, own_data, save_array
+from aejax.cli._common import Split, beside, check_out, each_whole, examples, load_run, own_data, save_array
 from aejax.core import InputError
 
 log = logging.getLogger("aejax")
@@ -26,7 +27,7 @@ class _OverExamples:
     data: str
     """A data set's name or a path, read as the run's own data: see `aejax data check`."""
     out: Path
-    """The file to write: .npy, or .npz, .csv or .parquet, which hold the labels too."""
+    """The file to write: .npy, or .npz, .csv or .parquet, which hold each example's number and its label too."""
     split: Split | None = None
     """The part to take, of data that have parts or that the run was trained on; by default test, and all of a file
     without parts."""
@@ -35,8 +36,15 @@ class _OverExamples:
     labels: str | None = None
     """The column or array of labels; by default that of the run's own data."""
 
-    def _examples(self, trained: Any) -> Any:
-        return examples(trained, self.data, self.split, self.label, self.labels).examples
+    def _given(self, trained: Any) -> Any:
+        return examples(trained, self.data, self.split, self.label, self.labels, gaps=True)
+
+    def _save(self, trained: Any, main: str, what: str, function: Callable[[Any, Any], Any], names: Any = None) -> None:
+        """Writes what a function makes of the examples, and says of which."""
+        given = self._given(trained)
+        made = each_whole(given, function)
+        around = beside(given.examples, trained.schema.classes)
+        save_array(self.out, main, made, around, names, f"{what} of {given.told}")
 
 
 @dataclass(frozen=True)
@@ -47,9 +55,7 @@ class EncodeCommand(_OverExamples):
         """Writes the codes `[n, latent]`, float32."""
         check_out(self.out, WRITTEN)
         trained = load_run(self.run)
-        part = self._examples(trained)
-        beside = labels_beside(part, trained.schema.classes)
-        save_array(self.out, "code", trained.encode(part.x, part.label), beside)
+        self._save(trained, "code", "codes", trained.encode)
 
 
 @dataclass(frozen=True)
@@ -86,9 +92,7 @@ class ReconstructCommand(_OverExamples):
         """Writes the reconstructions `[n, *shape]`, float32."""
         check_out(self.out, WRITTEN)
         trained = load_run(self.run)
-        part = self._examples(trained)
-        beside, columns = labels_beside(part, trained.schema.classes), trained.schema.columns
-        save_array(self.out, "x", trained.reconstruct(part.x, part.label), beside, columns)
+        self._save(trained, "x", "reconstructions", trained.reconstruct, trained.schema.columns)
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,8 @@ class DenoiseCommand(_OverExamples):
     """
 
     out: Path
-    """The file to write: .npy, or .npz, .csv or .parquet, which hold the labels too. Or a .png for an image file, and
-    for a folder of images, which may differ in size, a folder that is not there yet."""
+    """The file to write: .npy, or .npz, .csv or .parquet, which hold each example's number and its label too. Or a .png
+    for an image file, and for a folder of images, which may differ in size, a folder that is not there yet."""
     mask: Path | None = None
     """An image of the same size, white where pixels are missing, of all examples alike: these alone are replaced. The
     model must have been trained to fill in what is missing (--loss.corruption holes)."""
@@ -110,10 +114,8 @@ class DenoiseCommand(_OverExamples):
         if self.out.suffix.lower() in WRITTEN:
             check_out(self.out, WRITTEN)
             trained = load_run(self.run)
-            part = self._examples(trained)
-            beside, columns = labels_beside(part, trained.schema.classes), trained.schema.columns
-            made = trained.denoise(part.x, part.label, missing=self._missing())
-            save_array(self.out, "x", made, beside, columns)
+            denoise = partial(trained.denoise, missing=self._missing())
+            self._save(trained, "x", "denoised examples", denoise, trained.schema.columns)
         else:
             self._pictures()
 
@@ -190,8 +192,8 @@ class ScoreCommand(_OverExamples):
     trained_on: str | None = None
     """Where the data that the run was trained on lie now; by default where they lay then."""
 
-    def _examples(self, trained: Any) -> Any:
-        return examples(trained, self.data, self.split, self.label, self.labels, self.outlier).examples
+    def _given(self, trained: Any) -> Any:
+        return examples(trained, self.data, self.split, self.label, self.labels, self.outlier, gaps=True)
 
     def __call__(self) -> None:
         """Writes the scores `[n]`, float32, and prints the threshold and the share of examples above it.
@@ -214,25 +216,24 @@ class ScoreCommand(_OverExamples):
                 f"{self.run} held out no validation part to choose a threshold on: train one that does, with "
                 "--data.validation 0.1"
             )
-        part = self._examples(trained)
-        scores = trained.score(part.x, self.kind, part.label)
+        given = self._given(trained)
+        scores = each_whole(given, lambda x, label: trained.score(x, self.kind, label))
         bad = np.flatnonzero(~np.isfinite(scores))
-        classes = ("normal", "outlier") if self.outlier else trained.schema.classes
-        beside = {"index": np.arange(len(scores)), **labels_beside(part, classes)}
+        around = beside(given.examples, ("normal", "outlier") if self.outlier else trained.schema.classes)
         if self.threshold is None and len(normal) < _ENOUGH:
             said = f"no threshold: {len(normal)} validation examples are too few for {asked}; give --threshold fpr=RATE"
         else:
             threshold = choose(trained.score(normal.x, self.kind, normal.label))
-            beside["flagged"] = flagged(scores, threshold)
-            share = beside["flagged"].mean()
+            around["flagged"] = flagged(scores, threshold)
+            share = around["flagged"].mean()
             said = f"threshold {threshold:.6g} ({asked} of validation): {share:.2%} of {len(scores)} flagged"
-        save_array(self.out, "score", scores, beside)
+        save_array(self.out, "score", scores, around, said=f"scores of {given.told}")
         print(said)
         if len(bad):
-            counted = " and count as flagged" if "flagged" in beside else ""
+            counted = " and count as flagged" if "flagged" in around else ""
             print(f"{len(bad)} of them have no finite score{counted}, the first is number {bad[0]}")
         if self.outlier or suite.flags_outliers(trained.experiment, self.data):
-            for name, value in suite.measure_detection(trained, part, self.kind).items():
+            for name, value in suite.measure_detection(trained, given.whole, self.kind).items():
                 print(f"{name.replace('_', ' ')} {value:.4f}")
 
 
@@ -264,12 +265,12 @@ class CompressCommand:
 
         check_out(self.out)
         trained = load_run(self.run)
-        part = examples(trained, self.data, self.split, self.label).examples
+        given = examples(trained, self.data, self.split, self.label)
+        part = given.examples
         content = compress(trained, part.x, self._quantizer(trained), part.label)
         write_atomically(self.out, lambda file: file.write(content))
-        print(
-            f"{self.out}: {len(content)} bytes for {len(part)} examples, {8 * len(content) / len(part):.1f} bits each"
-        )
+        each = 8 * len(content) / len(part)
+        print(f"{self.out}: {len(content)} bytes for {len(part)} examples, {each:.1f} bits each: {given.told}")
 
     def _quantizer(self, trained: Any) -> Any:
         from aejax.trained import Quantizer

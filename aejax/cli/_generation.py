@@ -54,7 +54,7 @@ class SampleCommand:
         else:
             source = "a mixture fitted to codes of training examples"
         print("codes drawn from", source)
-        _write(self.out, trained, drawn, None)
+        _write(self.out, trained, drawn, None, "samples")
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ class InterpolateCommand:
         """Writes the decoded codes `[pairs, steps, *shape]`, float32, or a picture with a row for each pair."""
         _check_file(self.out)
         trained = load_run(self.run)
-        part = examples(trained, self.data, self.split, self.label).examples
-        x, label = part.x, part.label
+        given = examples(trained, self.data, self.split, self.label)
+        x, label = given.examples.x, given.examples.label
         pairs = min(self.pairs, len(x) // 2)
         if pairs < 1:
             raise InputError(f"{self.pairs} pairs of {len(x)} examples cannot be made: ask for 1 or more, of 2 or more")
@@ -166,7 +166,7 @@ class InterpolateCommand:
         _check_drawable(self.out, trained)
         first, second = (x[end] for end in ends)
         between = trained.interpolate(first, second, labels, steps=self.steps, path=self.path)
-        _write(self.out, trained, between, self.steps)
+        _write(self.out, trained, between, self.steps, f"between examples of {given.told}")
 
 
 def _classes(model: Any, n: int, label: int | None) -> Any:
@@ -191,14 +191,14 @@ def _check_drawable(path: Path, trained: Any) -> None:
         )
 
 
-def _write(path: Path, trained: Any, drawn: Any, columns: int | None) -> None:
-    """Writes an array, or a picture of its images in a grid with so many columns."""
+def _write(path: Path, trained: Any, drawn: Any, columns: int | None, said: str) -> None:
+    """Writes an array, or a picture of its images in a grid with so many columns, and prints what is said of it."""
     if path.suffix == ".npy":
-        save_array(path, "x", drawn)
+        save_array(path, "x", drawn, said=said)
         return
     from aejax.evaluation import figures
     from aejax.trained.shown import shown_limits
 
     flat = drawn if columns is None else drawn.reshape(-1, *drawn.shape[2:])
     figures.save(figures.image_grid(flat, columns, limits=shown_limits(trained, flat)), path)
-    print(f"{path}: {len(flat)} images")
+    print(f"{path}: {said}, {len(flat)} images")

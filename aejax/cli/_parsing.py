@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import shutil
 import textwrap
@@ -10,11 +11,15 @@ from typing import Any, TypeVar
 
 import tyro
 
+from aejax.cli._refusals import refused
 from aejax.core import InputError, first_sentence, similar
 
 T = TypeVar("T")
 
 _MOST_OFFERED = 4
+
+_REFUSED = 2
+"""The exit code with which tyro refuses arguments."""
 
 
 def parse(options: Callable[..., T], prog: str, arguments: Sequence[str], **settings: Any) -> T:
@@ -30,10 +35,18 @@ def parse(options: Callable[..., T], prog: str, arguments: Sequence[str], **sett
         An instance of `options`.
 
     Raises:
-        InputError: for a flag that is none of the command's, with the nearest of them, and for what is too much.
-        SystemExit: after help, and after an error that tyro has printed.
+        InputError: for a flag that is none of the command's, with the nearest of them, for what is too much or missing,
+            and for values of another kind.
+        SystemExit: after help.
     """
-    parsed, left = tyro.cli(options, prog=prog, args=arguments, return_unknown_args=True, **settings)
+    how = {"prog": prog, "args": arguments, "return_unknown_args": True, **settings}
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            parsed, left = tyro.cli(options, **how)
+    except SystemExit as end:
+        if end.code != _REFUSED:
+            raise
+        raise refused(_said(options, how), options, prog, arguments) from None
     if not left:
         return parsed
     unknown = next((argument for argument in left if argument.startswith("-")), None)
@@ -43,6 +56,18 @@ def parse(options: Callable[..., T], prog: str, arguments: Sequence[str], **sett
     near = nearest_flags(flag, known)
     guess = f"did you mean {' or '.join(near)}?" if near else f"`{prog} --help` shows all"
     raise InputError(f"{prog} has no flag {flag}: {guess}")
+
+
+def _said(options: Callable[..., Any], how: Mapping[str, Any]) -> str:
+    """Returns what tyro says where it refuses arguments, in lines that are not wrapped."""
+    said, columns = io.StringIO(), os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "10000"
+    try:
+        with contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
+            tyro.cli(options, **how)
+    finally:
+        os.environ.pop("COLUMNS") if columns is None else os.environ.update(COLUMNS=columns)
+    return said.getvalue()
 
 
 def nearest_flags(flag: str, known: Iterable[str]) -> list[str]:

@@ -74,5 +74,10 @@ def similar(name: str, known: Iterable[str]) -> list[str]:
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message, or the name of its class where it has none."""
+    """Returns the first line of an error's message, or the name of its class where it has none.
+
+    Of the system's errors it is the words alone, without their number and the file's name.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from aejax.core import InputError
+from aejax.core import InputError, first_line
 from aejax.data._source import LABELS, PARTS, Raw, Source
 from aejax.data.dataset import Schema
 from aejax.data.settings import Data
@@ -211,7 +211,9 @@ def explained(path: Path) -> Iterator[None]:
                 f"{path} cannot be read, it holds Python objects, which are never unpickled: save real "
                 "numbers, as float32"
             ) from None
-        raise InputError(f"{path} cannot be read as .npy or .npz ({error}): save it again with numpy.save") from error
+        raise InputError(
+            f"{path} cannot be read as .npy or .npz ({first_line(error)}): save it again with numpy.save"
+        ) from error
 
 
 def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
@@ -271,7 +273,7 @@ def sparse_rows(path: Path) -> SparseRows:
         matrix.check_format()
     except Exception as error:  # a damaged file can raise any exception, and each means the same
         raise InputError(
-            f"{path} cannot be read as a sparse matrix ({error}): save it by scipy.sparse.save_npz"
+            f"{path} cannot be read as a sparse matrix ({first_line(error)}): save it by scipy.sparse.save_npz"
         ) from error
     return SparseRows(matrix)
 

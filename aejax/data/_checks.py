@@ -50,7 +50,7 @@ def checked(source: Source, where: str, data: Data, known: Schema) -> Parts:
         if not data.preprocess.counts:
             hint(x.dtype, x.min(), x.max(), raw.x, where)
         part = Examples(x, labels(numbers[name], len(x), where))
-        if data.missing == "drop" and (lacking := _lacking(part.x)).any():
+        if data.missing == "drop" and (lacking := with_gaps(part.x)).any():
             notes.append(f"{lacking.sum():,} of {len(x):,} examples of {name} lack a value and are left out")
             part = part.take(np.flatnonzero(~lacking))
         if not len(part):
@@ -227,8 +227,9 @@ def require_finite(
         )
     if data.missing == "refuse":
         raise InputError(
-            f"{where} has {_counted(missing, columns)}, the first in {_place(missing, start)}: replace them, or train "
-            "with --data.missing mean (its mean over the training part) or drop (these examples)"
+            f"{where} has {_counted(missing, columns)}, the first in {_place(missing, start)}: replace them or leave "
+            "these examples out; a model that is trained with --data.missing mean puts the training part's mean in "
+            "their place, one with drop passes them over"
         )
 
 
@@ -322,7 +323,7 @@ def _some(names: list[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _lacking(x: np.ndarray) -> np.ndarray:
+def with_gaps(x: np.ndarray) -> np.ndarray:
     """Tells which examples lack a value."""
     return np.isnan(x).any(axis=tuple(range(1, x.ndim))) if x.dtype.kind == "f" else np.zeros(len(x), bool)
 
@@ -332,7 +333,7 @@ def filled(found: Parts, fill: tuple[float, ...] = ()) -> Parts:
 
     Raises `InputError` for a value that no training example has.
     """
-    if not any(_lacking(part.x).any() for part in found.parts.values() if isinstance(part.x, np.ndarray)):
+    if not any(with_gaps(part.x).any() for part in found.parts.values() if isinstance(part.x, np.ndarray)):
         return found
     means = np.asarray(fill)
     if not fill:

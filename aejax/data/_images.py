@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aejax.core import InputError
+from aejax.core import InputError, first_line
 from aejax.data import cache
 from aejax.data._source import PARTS, Raw, Source
 from aejax.data.dataset import Schema
@@ -225,7 +225,9 @@ def pixels(item: Any, size: tuple[int, int] | None, channels: str | None) -> np.
     except InputError:
         raise
     except Exception as error:  # a damaged or far too large image can raise any exception
-        raise InputError(f"{_name(item)} cannot be read as an image ({error}): replace or remove it") from error
+        raise InputError(
+            f"{_name(item)} cannot be read as an image ({first_line(error)}): replace or remove it"
+        ) from error
     return values[..., None] if grey else values
 
 

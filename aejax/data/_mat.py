@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, first_line
 from aejax.data._checks import examples, labels
 from aejax.data._hdf5 import read_mat as read_hdf5_mat
 
@@ -67,7 +67,9 @@ def _load(path: Path) -> dict[str, np.ndarray | None]:
         order = _ORDERS[content[_HEADER - 2 : _HEADER]]
         return dict(_arrays(content[_HEADER:], order))
     except (KeyError, ValueError, OverflowError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read as a MATLAB file ({error}): save it again with -v7") from error
+        raise InputError(
+            f"{path} cannot be read as a MATLAB file ({first_line(error)}): save it again with -v7"
+        ) from error
 
 
 def _arrays(content: bytes, order: str) -> Iterator[tuple[str, np.ndarray | None]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, first_line
 from aejax.data import cache
 from aejax.data._idx import read_idx
 from aejax.data._remote import quiet, reachable
@@ -56,7 +56,9 @@ def _download(name: str, urls: dict[str, str], infos: dict[str, Any], source: Pa
             download_dir=folder, manual_dir=source, dataset_name=name, url_infos=infos
         )
     except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error}): set AEJAX_CACHE to a folder that can") from error
+        raise InputError(
+            f"{folder} cannot be written ({first_line(error)}): set AEJAX_CACHE to a folder that can"
+        ) from error
     files = {}
     for file, url in urls.items():
         try:

@@ -19,7 +19,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, first_line
 from aejax.data.dataset import Parts, Schema
 from aejax.data.stored import Rows, Shard, Stored, Stripes
 
@@ -78,7 +78,7 @@ def read(folder: Path) -> Parts:
         return Parts(parts, Schema(classes, columns), tuple(notes))
     except Exception as error:  # damage can raise any exception, and each means the same
         raise InputError(
-            f"{folder} is not whole, or nothing that `aejax data pack` made ({error}): pack it again"
+            f"{folder} is not whole, or nothing that `aejax data pack` made ({first_line(error)}): pack it again"
         ) from None
 
 

@@ -175,7 +175,8 @@ def of_tables(tables: dict[str, Any], where: str, data: Data, known: Schema, not
     require_known(data.drop, names, where, "column")
     label = _label(names, where, data, known, notes)
     left = [name for name in names if name not in data.drop and name != label]
-    if index := [name for name in left if name == "__index_level_0__" or _counts_rows(first, name)]:
+    numbers = [name for name in left if name not in known.columns]
+    if index := [name for name in numbers if name == "__index_level_0__" or _counts_rows(first, name)]:
         notes.append(f"the column {index[0]!r} numbers the rows and is left out")
         left = [name for name in left if name not in index]
     labels = {part: _labels(table[label]) if label in table.column_names else None for part, table in tables.items()}
@@ -217,8 +218,8 @@ def _label(names: list[str], where: str, data: Data, known: Schema, notes: list[
 
 
 def _counts_rows(table: Any, name: str) -> bool:
-    """Tells whether a column without a name, as pandas writes one, holds the numbers of the rows."""
-    if name not in ("", "Unnamed: 0"):
+    """Tells whether a column holds the numbers of the rows: `index`, or one without a name, as pandas writes it."""
+    if name not in ("", "Unnamed: 0", "index"):
         return False
     values = table[name].to_numpy()
     return values.dtype.kind in "iu" and np.array_equal(values - values[0], np.arange(len(values)))

@@ -8,7 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from jaxtyping import Bool
+
 from aejax.core import Examples, InputError
+from aejax.data._checks import with_gaps
 from aejax.data.catalog import is_known, load, of_arrays, pick, read_all_parts
 from aejax.data.dataset import PARTS, UNKNOWN, Dataset
 from aejax.data.identity import DataRecord, fingerprint
@@ -27,6 +31,20 @@ class Given(NamedTuple):
     """What they are called in a table: `test` for that part of the run's own data, `all of x.npy` for other data."""
     own: bool
     """Whether they are a part of the data that the run was trained on."""
+    told: str
+    """What they are, with the name of the data in any case: `test of mnist-5k`, `all of x.npy`."""
+
+    @property
+    def lacking(self) -> Bool[np.ndarray, " n"]:
+        """Which examples lack a value, NaN: some of other data may, where a run left such out of its own."""
+        x = self.examples.x
+        return with_gaps(x) if isinstance(x, np.ndarray) else np.zeros(len(x), bool)
+
+    @property
+    def whole(self) -> Examples:
+        """The examples that lack no value."""
+        lacking = self.lacking
+        return self.examples.take(np.flatnonzero(~lacking)) if lacking.any() else self.examples
 
 
 MOVED = "say by --trained-on PATH where that lies now"
@@ -54,7 +72,8 @@ def load_again(
     """
     place = _place(data.name, record, remedy) if given is None else given
     data = dataclasses.replace(data, name=place)
-    dataset = load(data, again=True) if read is None else read(data)
+    known = UNKNOWN if record is None else record.schema
+    dataset = load(data, again=True, known=known) if read is None else read(data)
     require_same(dataset, record, remedy)
     return dataset
 
@@ -87,7 +106,8 @@ def read_given(
     """Reads the examples that a command is to take through a run's model.
 
     A file of one part is taken whole where no split is asked for. It is divided as in training where it is the data
-    that the run was trained on; other data of one part have no split.
+    that the run was trained on; other data of one part have no split. Examples that lack a value are left out of the
+    parts of the run's own data where it was trained so; of all other data they are kept, as their numbers count.
 
     Args:
         spec: a data set's name or a path; None: the run's own data.
@@ -105,7 +125,7 @@ def read_given(
     if spec is None:
         dataset = load_again(data, record, remedy=_BY_DATA)
         dataset = load(dataclasses.replace(data, name=dataset.name, **anew), again=True) if anew else dataset
-        return Given(pick(data.name, _parts(dataset), part), part, True)
+        return Given(pick(data.name, _parts(dataset), part), part, True, f"{part} of {_short(data.name)}")
     try:
         parts = read_all_parts(spec, data, known)
     except InputError:
@@ -118,17 +138,22 @@ def read_given(
     if anew or (data.missing == "drop" and mine is None):
         changed = dataclasses.replace(data, **(anew or {}))
         known = dataclasses.replace(known, classes=()) if anew else known
-        parts = read_all_parts(spec, changed.keeping_rows() if mine is None else changed, known)
+        parts = read_all_parts(spec, changed.keeping_gaps() if mine is None else changed, known)
     if mine is not None:
-        return Given(pick(spec, _parts(cut(spec, parts, data.validation) if anew else mine), part), part, True)
+        found = pick(spec, _parts(cut(spec, parts, data.validation) if anew else mine), part)
+        return Given(found, part, True, f"{part} of {_short(spec)}")
     if len(parts) > 1 or (split and "train" not in parts):
-        return Given(pick(spec, parts, part), f"{part} of {_short(spec)}", False)
+        return _other(pick(spec, parts, part), f"{part} of {_short(spec)}")
     if split is not None:
         raise InputError(
             f"{spec} is not divided into parts, and is not the data that the run was trained on: leave --split out, "
             "and all of it is taken"
         )
-    return Given(next(iter(parts.values())), f"all of {_short(spec)}", False)
+    return _other(next(iter(parts.values())), f"all of {_short(spec)}")
+
+
+def _other(part: Examples, called: str) -> Given:
+    return Given(part, called, False, called)
 
 
 def _divided(spec: str, parts: dict[str, Examples], data: Data, record: DataRecord) -> Dataset | None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from aejax.core import Examples, InputError, nearest
+from aejax.core import Examples, InputError, first_line, nearest
 from aejax.data import _embedded, _mnist, _packed, _tfds, cache, files, sprites, synthetic, synthetic_counts
 from aejax.data.arrays import ARRAYS
 from aejax.data.dataset import PARTS, UNKNOWN, Dataset, Parts, Schema
@@ -40,7 +40,7 @@ _EMBEDDED: dict[str, Callable[[], dict[str, Examples]]] = {
 }
 
 
-def load(data: Data, *, again: bool = False) -> Dataset:
+def load(data: Data, *, again: bool = False, known: Schema = UNKNOWN) -> Dataset:
     """Loads a data set as stored, into the host's memory; `data.preprocess` is left for the device to apply.
 
     Images are `[n, h, w, c]` and vectors `[n, d]`, uint8 or float32; those of a packed folder stay on disk. A data
@@ -49,6 +49,7 @@ def load(data: Data, *, again: bool = False) -> Dataset:
     Args:
         data: which one, and how it is read.
         again: whether a run was trained on it before, so that what is taken for granted has been said.
+        known: what that run has learned of it.
 
     Raises:
         InputError: where the data set is not known, not available, or too small to be split.
@@ -58,7 +59,8 @@ def load(data: Data, *, again: bool = False) -> Dataset:
     if not is_name(data.name):
         path = Path(data.name).expanduser()
         files.require_used(path, data)
-        return settled(split_off(data.name, files.read(path, data), data.validation, data, again), data.preprocess)
+        found = files.read(path, data, known)
+        return settled(split_off(data.name, found, data.validation, data, again), data.preprocess)
     _require_plain(data)
     found = _parts(data.name)
     dataset = dataclasses.replace(cut(data.name, found.parts, data.validation), classes=found.schema.classes)
@@ -87,7 +89,8 @@ def prepare(name: str, source: Path | None = None) -> Path:
             cache.write(name, found)
         except OSError as error:
             raise InputError(
-                f"the cache folder {cache.cache_folder()} cannot be written ({error}): set AEJAX_CACHE to another"
+                f"the cache folder {cache.cache_folder()} cannot be written ({first_line(error)}): set AEJAX_CACHE to "
+                "another"
             ) from error
     return cache.path(name)
 

@@ -10,7 +10,7 @@ from typing import IO, Any, Literal, Self
 
 import numpy as np
 
-from aejax.core import Examples, InputError, json_text
+from aejax.core import Examples, InputError, first_line, json_text
 from aejax.data import _packed
 from aejax.data._checks import as_array, as_single, examples, labels
 from aejax.data.dataset import UNKNOWN, Schema
@@ -350,7 +350,7 @@ def _opened(folder: Path, source: str) -> dict[str, Any]:
         index = json.loads((folder / _packed.INDEX).read_text())
         known = index["format"] == _packed.FORMAT and isinstance(index["whole"], list)
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} is damaged ({error}): remove it, and pack the data again") from error
+        raise InputError(f"{folder} is damaged ({first_line(error)}): remove it, and pack the data again") from error
     if not known or index.get("source") != source:
         raise InputError(f"{folder} cannot be made: name a folder that is not there yet")
     return index

@@ -81,6 +81,10 @@ class Data(Reading):
         """Returns settings by which no example is left out, as that would shift the numbers of those after it."""
         return dataclasses.replace(self, missing="refuse") if self.missing == "drop" else self
 
+    def keeping_gaps(self) -> Self:
+        """Returns settings by which examples that lack a value are neither refused nor left out: NaN stays in them."""
+        return dataclasses.replace(self, missing="mean") if self.missing == "drop" else self
+
 
 PLAIN = Data()
 """Settings that say nothing of their own."""

@@ -93,7 +93,7 @@ def _meet(coordinator: str | None, processes: int | None, process: int | None, t
             shutdown_timeout_seconds=_FOREVER,
         )
     except jax.errors.JaxRuntimeError as error:
-        raise HostLost(f"the other processes could not be met ({error}): start all of them") from None
+        raise HostLost(f"the other processes could not be met ({first_line(error)}): start all of them") from None
     except (ValueError, RuntimeError) as error:  # no other process is known, or JAX is at work already
         if coordinator is not None:
             raise InputError(f"processes cannot meet at {coordinator}: {error}") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from aejax.core import InputError
+from aejax.core import InputError, first_line
 
 AROUND = 12
 """Number of tokens that are shown on either side of one."""
@@ -37,7 +37,9 @@ class Text:
         try:
             ids = np.asarray(np.load(tokens, allow_pickle=False))
         except (OSError, ValueError) as error:
-            raise InputError(f"{tokens} cannot be read ({error}): give a .npy file of whole numbers") from None
+            raise InputError(
+                f"{tokens} cannot be read ({first_line(error)}): give a .npy file of whole numbers"
+            ) from None
         if ids.dtype.kind not in "iu" or ids.ndim not in (1, 2) or ids.size != examples:
             raise InputError(
                 f"{tokens} holds {ids.dtype} of shape {ids.shape}, but there are {examples} examples: give the number "
@@ -46,7 +48,9 @@ class Text:
         try:
             words = vocabulary.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{vocabulary} cannot be read ({error}): give a text file with one word a line") from None
+            raise InputError(
+                f"{vocabulary} cannot be read ({first_line(error)}): give a text file with one word a line"
+            ) from None
         words = words[:-1] if words[-1] == "" else words
         if ids.size and (ids.min() < 0 or ids.max() >= len(words)):
             bad = ids.min() if ids.min() < 0 else ids.max()

@@ -37,6 +37,7 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
     """
     _check_positive(experiment)
     _check_seed(experiment)
+    _check_images(experiment, dataset)
     if experiment.steps is not None and "epochs" in (registry.changes(experiment) or {}):
         _warn_of_epochs(experiment.name, experiment.epochs, experiment.steps)
     shapes = (_check_shape, _check_targets)
@@ -87,6 +88,18 @@ def _check_positive(value: Any, path: str = "") -> None:
 def _check_seed(experiment: "Experiment") -> None:
     if not -(2**63) <= experiment.seed < 2**63:
         raise InputError(f"seed is {experiment.seed}, but it must fit in 64 bits: choose a smaller one")
+
+
+def _check_images(experiment: "Experiment", dataset: Dataset) -> None:
+    """Checks that data are images where the model takes, or makes, nothing else: before all that is of their values."""
+    given = dataset.train.x if dataset.train.y is None else dataset.train.y
+    for part, values in ((experiment.model.encoder, dataset.train.x), (experiment.model.decoder, given)):
+        needing = [block for block in core.parts_within(part) if getattr(block, "of_images", False)]
+        if needing and values.ndim < 4:
+            raise InputError(
+                f"{dataset.name} holds rows of {values.shape[1]:,} numbers, but {type(needing[0]).__name__} needs "
+                "images: choose an experiment for rows, as ae-tabular (`aejax list` shows all), or give images"
+            )
 
 
 def _check_needs(experiment: "Experiment") -> None:

@@ -82,6 +82,9 @@ class Drawn(NamedTuple):
 class Block(Part, Trainable):
     """Is one of the three parts of an autoencoder between example, code and output."""
 
+    of_images: ClassVar[bool] = False
+    """Whether it takes, or gives, nothing but images `[batch, height, width, channels]`."""
+
     @property
     def dense(self) -> tuple[ParamPath, ...]:
         """The paths, in this part's parameters, of the dense layers that it applies in turn."""

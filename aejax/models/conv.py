@@ -1,6 +1,7 @@
 """Defines convolutional encoders and decoders for images `[batch, height, width, channels]` of any size."""
 
 import math
+from typing import ClassVar
 
 import flax.linen as nn
 from jaxtyping import Array, Float
@@ -15,6 +16,7 @@ from aejax.models.layers import Activation, Finish, Norm, glorot
 class ConvEncoder(Encoder):
     """Applies convolutions of stride 2, each halving height and width (rounded up), and flattens the result."""
 
+    of_images: ClassVar[bool] = True
     channels: tuple[int, ...] = (16, 8, 8)
     """Number of channels after each convolution."""
     kernel: int = 3
@@ -45,6 +47,7 @@ class ConvDecoder(Decoder):
     28 x 28 and three layers.
     """
 
+    of_images: ClassVar[bool] = True
     channels: tuple[int, ...] = (8, 8, 16)
     """Number of channels of the small image, and of every image between it and the output."""
     kernel: int = 3

@@ -1,6 +1,7 @@
 """Defines a transformer's encoder and decoder for images, which are cut into square patches: a token for each."""
 
 import math
+from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -65,6 +66,7 @@ def positions(rows: int, columns: int, width: int) -> Float[Array, "patches widt
 class PatchEncoder(Encoder):
     """Applies a transformer to the patches of an image. Dosovitskiy et al. 2021 (Vision Transformer)."""
 
+    of_images: ClassVar[bool] = True
     patch: int = 4
     """Height and width of a patch in pixels."""
     width: int = 128
@@ -102,6 +104,7 @@ class PatchEncoder(Encoder):
 class PatchDecoder(Decoder):
     """Applies a transformer to a token for each patch of the output, and makes the patch of it by a dense layer."""
 
+    of_images: ClassVar[bool] = True
     patch: int = 4
     """Height and width of a patch in pixels."""
     width: int = 64

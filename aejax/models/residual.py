@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -112,6 +113,7 @@ class ResidualEncoder(Encoder):
     may have one for each place.
     """
 
+    of_images: ClassVar[bool] = True
     channels: tuple[int, ...] = (32, 64, 64)
     """Number of channels of each stage, the finest first."""
     strides: tuple[int, ...] = ()
@@ -163,6 +165,7 @@ class ResidualDecoder(Decoder):
     artifacts). As that encoder, it begins as a linear function.
     """
 
+    of_images: ClassVar[bool] = True
     channels: tuple[int, ...] = (64, 64, 32)
     """Number of channels of each stage, the coarsest first."""
     strides: tuple[int, ...] = ()

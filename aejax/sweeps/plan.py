@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aejax.core import InputError, json_text, setting_path
+from aejax.core import InputError, first_line, json_text, setting_path
 from aejax.data import Data, DataRecord, Dataset
 from aejax.experiment import (
     Experiment,
@@ -188,14 +188,18 @@ def read_axes(path: Path) -> dict[str, list[Any]]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text())
+        text = path.read_text()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({first_line(error)}): give a YAML file of axes") from None
+    try:
+        content = yaml.safe_load(text)
         axes = {}
         for name, entry in content["parameters"].items():
             values = entry["values"] if "values" in entry else [entry["value"]]
             if not isinstance(values, list) or not all(map(_is_flat, values)):
                 raise ValueError("values must be a list, and none of them a list of lists")
             axes[setting_path(str(name))] = [_number(value) for value in values]
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path} is no grid in YAML ({type(error).__name__}): it must say parameters: {{PATH: {{values: [...]}}}}"
         ) from None

@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from aejax.core import InputError, json_text
+from aejax.core import InputError, first_line, json_text, similar
 from aejax.data import NO_RECORD, Data, DataRecord, Dataset, load_again
 from aejax.experiment import Experiment, canonical, from_json, origins, require_code, to_json, vary
 from aejax.runs import commit, locked, read_json, versions, write_atomically
@@ -122,8 +122,12 @@ class Sweep:
         try:
             content = read_json(folder / "sweep.json")
             code = content.get("code", {})
+        except FileNotFoundError:
+            raise _no_sweep(folder) from None
         except (OSError, ValueError, AttributeError) as error:
-            raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
+            raise InputError(
+                f"{folder} is no sweep ({first_line(error)}): give a folder that `aejax sweep` has made"
+            ) from None
         require_code(code if isinstance(code, dict) else {}, str(folder))
         try:
             trials = [Trial(item["settings"], from_json(item["experiment"]), item["id"]) for item in content["trials"]]
@@ -140,7 +144,9 @@ class Sweep:
                 if objective.better not in ("lower", "higher"):
                     raise ValueError("neither lower nor higher values are better")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{folder} is no sweep ({error}): give a folder that `aejax sweep` has made") from None
+            raise InputError(
+                f"{folder} is no sweep ({first_line(error)}): give a folder that `aejax sweep` has made"
+            ) from None
         return cls(folder, trials, records, objective, made)
 
     def require_same(self, records: Mapping[str, DataRecord]) -> None:
@@ -362,6 +368,16 @@ def find(folder: Path) -> Path:
     if len(inside) > 1:
         raise InputError(f"{folder} holds {len(inside)} sweeps: give one of them, {', '.join(map(str, inside))}")
     return inside[0]
+
+
+def _no_sweep(folder: Path) -> InputError:
+    """Returns the error of a path that is no sweep, which offers sweeps that it may mean."""
+    beside = {path.parent.name: path.parent for path in folder.parent.glob("*/sweep.json")}
+    within = {path.name: path for path in folder.parent.glob("*") if any(path.glob("*/sweep.json"))}
+    near = [str((beside | within)[name]) for name in similar(folder.name, beside | within)]
+    guess = f"did you mean {' or '.join(near)}?" if near else "give a folder that `aejax sweep` has made"
+    what = "is no sweep (it has no sweep.json)" if folder.is_dir() else "is not there"
+    return InputError(f"{folder} {what}: {guess}")
 
 
 def holds(folder: Path, axes: Mapping[str, Any], search: bool) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from aejax.core import InputError, json_text
+from aejax.core import InputError, first_line, json_text
 from aejax.runs import read_json, read_safetensors, write_arrays, write_atomically
 from aejax.trained.frozen import FrozenDictionary
 
@@ -75,7 +75,7 @@ def read_dictionary(folder: Path) -> FrozenDictionary:
         settings = read_json(folder / CONFIG)
         arrays = read_safetensors(folder / form.weights)
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder} cannot be read ({error}): fetch it anew") from None
+        raise InputError(f"{folder} cannot be read ({first_line(error)}): fetch it anew") from None
     if not isinstance(settings, dict):
         raise InputError(f"{folder / CONFIG} holds no JSON object: fetch it anew")
     _require(settings, form.fields(settings), folder / CONFIG)

@@ -9,6 +9,7 @@ import dataclasses
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +27,8 @@ FEW = 20
 load, steps_in, estimate = catalog.load, Experiment.steps_in, _variational.estimate
 
 
-def load_some(data: Data, *, again: bool = False) -> Dataset:
-    dataset = load(data, again=again)
+def load_some(data: Data, **how: Any) -> Dataset:
+    dataset = load(data, **how)
     parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
     some = {name: part.take(np.arange(min(len(part), MOST))) for name, part in parts.items()}
     return dataclasses.replace(dataset, **some)
