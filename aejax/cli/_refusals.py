@@ -1,0 +1,97 @@
+"""Says in one sentence why tyro refused arguments, which it says itself in a box of several lines."""
+
+import re
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tyro.conf import Positional
+
+from aejax.core import InputError
+
+_KINDS = {
+    "INT": ("a whole number", "whole numbers"),
+    "FLOAT": ("a number", "numbers"),
+    "STR": ("a text", "texts"),
+    "PATH": ("a path", "paths"),
+}
+"""What the words mean that tyro has for the kinds of values: of one, and of several."""
+
+_BOX = "─│╭╮╰╯┌┐└┘├┤━┃"
+
+
+def refused(box: str, options: Callable[..., Any], prog: str, arguments: Sequence[str]) -> InputError:
+    """Returns the error that stands for what tyro has printed.
+
+    Args:
+        box: what it has printed, in lines that were not wrapped.
+        options: the class whose fields are the flags.
+        prog: what the command is called.
+        arguments: what was typed behind it.
+    """
+    lines = [line.strip(f"{_BOX} ") for line in box.splitlines()]
+    said = [line for line in lines if line]
+    text, shown = " ".join(said[1:]), f"`{prog} --help` shows what it takes"
+    if found := re.match(r"Missing from .*?:", text):
+        names = _missing(box, options)
+        return InputError(f"{prog} needs {names}: {shown}" if names else f"{found[0]} {shown}")
+    if found := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*?),?\)\.", text):
+        choices = sorted(set(re.findall(r"'([^']*)'", found[3])) - {"None"})
+        return InputError(f"{found[2]} is {found[1]!r}, but it must be one of {', '.join(choices)}")
+    if found := re.match(r"Missing value for argument '(\S+)'", text):
+        return InputError(f"{found[1]} is given without a value: {shown}")
+    if found := re.match(r"Error parsing (-\S+): .* Argument helptext:", text):
+        kind = next((line.partition(" ")[2] for line in said if line.startswith(f"{found[1]} ")), "")
+        typed = " ".join(_typed(found[1], arguments))
+        if kind and typed:
+            return InputError(f"{found[1]} takes {in_words(kind)}, not {typed!r}")
+    why = re.match(r"Error parsing \S+: (.*?)(?: Argument helptext:| For full helptext|$)", text)
+    return InputError(why[1] if why else f"{text.partition(' For full helptext')[0]}: {shown}")
+
+
+def in_words(kind: str) -> str:
+    """Returns in words what tyro calls a kind of value: `{None}|INT` is a whole number or None."""
+    alternatives = re.findall(r"\{[^{}]*\}|\[[^|{}]*\]|[A-Z]+", kind)
+    words = [_alternative(each) for each in alternatives if each != "{None}"]
+    return " or ".join([*dict.fromkeys(words), *(["None"] if "{None}" in alternatives else [])]) or kind
+
+
+def _alternative(kind: str) -> str:
+    names = re.findall(r"[^\s{}\[\],]+", kind)
+    known = [_KINDS[name] for name in names if name in _KINDS]
+    if not known:
+        return f"one of {', '.join(names)}" if len(names) > 1 else kind
+    if kind.startswith("["):
+        return known[0][1]
+    return known[0][0] if len(known) == 1 else f"{len(known)} {known[0][1]}"
+
+
+def _typed(flag: str, arguments: Sequence[str]) -> list[str]:
+    """Returns what was typed behind a flag, the last time that it was given."""
+    found: list[str] = []
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name.replace("_", "-") == flag.replace("_", "-"):
+            behind = iter(arguments[place + 1 :])
+            found = [value] if equals else []
+            for word in () if equals else behind:
+                if word.startswith("--"):
+                    break
+                found.append(word)
+    return found
+
+
+def _missing(box: str, options: Callable[..., Any]) -> str:
+    """Returns what is missing, by the names of fields: of what has no flag, RUN for a field `run`."""
+    indented = [line.strip(_BOX).removeprefix(" ") for line in box.splitlines()]
+    invocations = [line.strip() for line in indented if re.match(r" {4}\S", line) and " --help" not in line]
+    flags = [line.split()[0] for line in invocations if line.startswith("--")]
+    hints = typing.get_type_hints(options, include_extras=True)
+    plain = [name.upper() for name, hint in hints.items() if _is_positional(hint) and not hasattr(options, name)]
+    bare = len(invocations) - len(flags)
+    names = [*(plain[-bare:] if bare else []), *flags]
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def _is_positional(hint: Any) -> bool:
+    return Positional[int].__metadata__[0] in getattr(hint, "__metadata__", ())
