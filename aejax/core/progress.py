@@ -64,7 +64,7 @@ class _TerminalBar:
         console = Console(stderr=True)
         self.bar = Bar(
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=16),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TextColumn("{task.fields[status]}"),
             TimeRemainingColumn(compact=True),

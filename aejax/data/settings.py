@@ -77,6 +77,12 @@ class Data(Reading):
         held_out = VALIDATION if own and self.validation == 0 else self.validation
         return dataclasses.replace(self, name=name, validation=held_out)
 
+    def holds_out_by_itself(self, other: Self) -> bool:
+        """Tells whether it holds out what `named` sets for data of one's own, where other settings hold out nothing."""
+        from aejax.data.catalog import is_known
+
+        return other.validation == 0 and self.validation == VALIDATION and not is_known(self.name)
+
     def keeping_rows(self) -> Self:
         """Returns settings by which no example is left out, as that would shift the numbers of those after it."""
         return dataclasses.replace(self, missing="refuse") if self.missing == "drop" else self

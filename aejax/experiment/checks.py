@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aejax import core
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, kebab
 from aejax.data import Dataset, chunks
 from aejax.experiment import registry
 from aejax.models import require
@@ -28,6 +28,17 @@ _log = logging.getLogger("aejax")
 def _warn_of_epochs(name: str, epochs: int, steps: int) -> None:
     """Says once that a number of epochs was given where the number of steps decides."""
     _log.warning("%s counts steps, %s of them: epochs=%d changes nothing, give steps", name, f"{steps:,}", epochs)
+
+
+@functools.cache
+def _warn_of_binary_colours(data: str, preprocess: str) -> None:
+    """Says once that what a preprocessing makes of colours is no longer colour."""
+    _log.warning(
+        "%s holds images in colour, of which %s makes each value 0 or 1: for their colours, train vae-photos, or give "
+        "--data.preprocess scale",
+        data,
+        preprocess,
+    )
 
 
 def check(experiment: "Experiment", dataset: Dataset) -> None:
@@ -52,6 +63,8 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
     ):
         against_data(experiment, dataset)
     _check_needs(experiment)
+    if experiment.data.preprocess.binary and tuple(dataset.shape[2:]) == (3,):
+        _warn_of_binary_colours(dataset.name, kebab(type(experiment.data.preprocess).__name__))
 
 
 def check_optimizer(resolved: "Experiment", shape: tuple[int, ...]) -> None:

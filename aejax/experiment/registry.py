@@ -62,13 +62,17 @@ def changes(experiment: "Experiment") -> dict[str, Any] | None:
     Returns:
         The new values by path, and None for what is there no more; None where no experiment is registered under that
         name. Of a part that was exchanged or added it is the name by which it is chosen, and those of its settings that
-        the old part had too, or that are not its defaults.
+        the old part had too, or that are not its defaults. What data of one's own hold out where the registered
+        experiment holds out nothing is no change of a setting: see `Data.named`.
     """
     if experiment.name not in names():
         return None
     from aejax.experiment.serialization import differences, without_defaults  # here, as they import jax
 
-    changed, told = differences(get(experiment.name), experiment), without_defaults(experiment)
+    registered = get(experiment.name)
+    changed, told = differences(registered, experiment), without_defaults(experiment)
+    if experiment.data.holds_out_by_itself(registered.data):
+        changed.pop("data.validation")
     exchanged = tuple(path.removesuffix("class") for path in changed if path.endswith(".class"))
     found: dict[str, Any] = {}
     for path, (old, new) in changed.items():

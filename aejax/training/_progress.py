@@ -38,7 +38,9 @@ class TrainingProgress:
 
         The time of the first rows has that of compiling in it, and the bar says so.
         """
-        losses = " / ".join(f"{row['loss_nats']:.2f}" for row in rows)
-        rate = f"{rows[0]['examples_per_second']:,.0f}/s" + ("" if self.compiled else " with compiling")
-        self.bar.update(rows[0][self.unit], f"loss {losses} nats  {rate}")
+        train, *others = rows
+        losses = f"{train['loss_nats']:.2f} nats"
+        losses += "".join(f", {row['split']} {row['loss_nats']:.2f}" for row in others)
+        rate = f"{train['examples_per_second']:,.0f}/s" + ("" if self.compiled else " with compiling")
+        self.bar.update(train[self.unit], f"loss {losses}  {rate}")
         self.compiled = True
