@@ -97,6 +97,12 @@ def strict() -> Iterator[None]:
 
 
 @pytest.fixture
+def rng() -> np.random.Generator:
+    """A test's own generator, whose numbers depend on no other test, nor are they those of a module's constants."""
+    return np.random.default_rng(20)
+
+
+@pytest.fixture
 def tiny() -> Tiny:
     """An MLP on 4x4 grey images of three kinds; 40 to train on, 11 for validation, 10 for test."""
     model = Autoencoder(MLPEncoder((8,)), Plain(3), MLPDecoder((8,)))

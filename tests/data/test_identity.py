@@ -10,9 +10,9 @@ import pytest
 from aejax.core import Examples, InputError
 from aejax.data import Data, DataRecord, Dataset, in_units, load, load_again, pack, read_given
 
-rng = np.random.default_rng(0)
-LEVELS = rng.integers(0, 256, (60, 4, 4, 1), np.uint8)
-COUNTS = rng.integers(0, 16, (60, 5)).astype(np.float32)
+RNG = np.random.default_rng(0)
+LEVELS = RNG.integers(0, 256, (60, 4, 4, 1), np.uint8)
+COUNTS = RNG.integers(0, 16, (60, 5)).astype(np.float32)
 
 
 def record(x) -> DataRecord:
@@ -64,7 +64,7 @@ def test_packed_data_are_the_same_as_those_in_memory(tmp_path):
     assert of(tmp_path / "a.npz").same(of(tmp_path / "packed"))
 
 
-def test_a_large_part_is_read_in_blocks_from_its_first_to_its_last_example(monkeypatch):
+def test_a_large_part_is_read_in_blocks_from_its_first_to_its_last_example(rng, monkeypatch):
     from aejax.data import identity
 
     monkeypatch.setattr(identity, "_READ", 2**10)
@@ -108,11 +108,11 @@ def test_values_in_other_units_become_those_of_the_training_data(trained_on, giv
 @pytest.mark.parametrize(
     ("trained_on", "given", "said"),
     [
-        (LEVELS, rng.normal(size=(6, 4, 4, 1)), r"float64 with values from -.*, but this model was trained on grey"),
+        (LEVELS, RNG.normal(size=(6, 4, 4, 1)), r"float64 with values from -.*, but this model was trained on grey"),
         (LEVELS, LEVELS * 0.7, r"values from 0.* to 178\.5, .*: give whole levels from 0 to 255"),
         (LEVELS, LEVELS.astype(np.int64) * 256, r"int64 with values from .*grey levels"),
         (
-            rng.normal(size=(60, 5)).astype(np.float32),
+            RNG.normal(size=(60, 5)).astype(np.float32),
             LEVELS.reshape(-1, 5),
             r"uint8 from 0 to 255, but .*: give float32",
         ),
@@ -137,7 +137,7 @@ def test_values_that_may_be_in_another_unit_are_warned_of(trained_on, given, cap
     assert len(caplog.messages) == 1
 
 
-def test_noise_may_go_beyond_the_grey_levels_but_not_as_far_as_another_unit():
+def test_noise_may_go_beyond_the_grey_levels_but_not_as_far_as_another_unit(rng):
     noisy = LEVELS / 255 + rng.normal(0, 0.5, LEVELS.shape)
     np.testing.assert_allclose(in_units(noisy, record(LEVELS), noisy=True), noisy, rtol=1e-6)
     with pytest.raises(InputError, match="grey levels"):

@@ -69,9 +69,9 @@ def test_what_needs_arrays_reads_them_whole(folder):
     np.testing.assert_array_equal(placed.label, Y[:7])
 
 
-def test_rows_on_disk_are_indexed_as_an_array_is(folder):
+def test_rows_on_disk_are_indexed_as_an_array_is(rng, folder):
     part = _packed.read(folder).parts["train"]
-    index = RNG.permutation(50)[:20]
+    index = rng.permutation(50)[:20]
     for rows, array in (
         (part.x, X),
         (part.take(index).x, X[index]),
@@ -84,8 +84,8 @@ def test_rows_on_disk_are_indexed_as_an_array_is(folder):
     np.testing.assert_array_equal(part.take(index).label, Y[index])
 
 
-def test_parts_of_their_own_are_kept(tmp_path):
-    parts = {name: RNG.random((n, 4), np.float32) for name, n in (("train", 9), ("validation", 2), ("test", 3))}
+def test_parts_of_their_own_are_kept(rng, tmp_path):
+    parts = {name: rng.random((n, 4), np.float32) for name, n in (("train", 9), ("validation", 2), ("test", 3))}
     np.savez(tmp_path / "x.npz", **{f"x_{name}": x for name, x in parts.items()})
     assert pack(str(tmp_path / "x.npz"), tmp_path / "packed") == {"train": 9, "validation": 2, "test": 3}
     dataset = load(Data(str(tmp_path / "packed")))
@@ -143,9 +143,9 @@ def test_a_pass_over_what_is_on_disk_sees_all_of_it(folder, monkeypatch):
         np.testing.assert_allclose(fitted.std, grey.std(axis=0), rtol=1e-6)
 
 
-def test_the_moments_of_values_far_from_zero_are_exact(monkeypatch):
+def test_the_moments_of_values_far_from_zero_are_exact(rng, monkeypatch):
     monkeypatch.setattr("aejax.data.stored._CHUNK", 100)
-    x = (1e6 + RNG.normal(0, 1, (5000, 1))).astype(np.float32)
+    x = (1e6 + rng.normal(0, 1, (5000, 1))).astype(np.float32)
     np.testing.assert_allclose(Standardise().fit(x).std, x.astype(np.float64).std(axis=0), rtol=1e-6)
 
 
@@ -260,7 +260,7 @@ def small_shards(monkeypatch):
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_batches_targets_and_keys_are_packed_row_by_row_in_the_types_they_come_in(tmp_path):
+def test_batches_targets_and_keys_are_packed_row_by_row_in_the_types_they_come_in(rng, tmp_path):
     given = batches(45)
     assert pack(given, tmp_path / "packed") == {"train": 45}
     part = _packed.read(tmp_path / "packed").parts["train"]
@@ -268,7 +268,7 @@ def test_batches_targets_and_keys_are_packed_row_by_row_in_the_types_they_come_i
     for name in ("x", "y", "key"):
         np.testing.assert_array_equal(getattr(part, name), joined(given, name))
         assert getattr(part, name).dtype == given[0][name].dtype
-    index = RNG.permutation(45)[:20]
+    index = rng.permutation(45)[:20]
     few = part.take(index)
     for name in ("x", "y", "key"):
         np.testing.assert_array_equal(getattr(few, name), joined(given, name)[index])
@@ -277,8 +277,8 @@ def test_batches_targets_and_keys_are_packed_row_by_row_in_the_types_they_come_i
 
 
 @pytest.mark.parametrize("dtype", _packed.TYPES)
-def test_batches_of_every_type_are_kept_in_it(tmp_path, dtype):
-    x = RNG.integers(0, 256, (9, 3)).astype(_packed.TYPES[dtype])
+def test_batches_of_every_type_are_kept_in_it(rng, tmp_path, dtype):
+    x = rng.integers(0, 256, (9, 3)).astype(_packed.TYPES[dtype])
     pack([x[:4], x[4:]], tmp_path / "packed")
     part = _packed.read(tmp_path / "packed").parts["train"].x
     assert part.dtype == dtype
@@ -289,14 +289,14 @@ def test_batches_of_every_type_are_kept_in_it(tmp_path, dtype):
 @pytest.mark.parametrize("gap", [0, 1, 6, 20, 10**6])
 @pytest.mark.parametrize("span", [1, 18, 10**6])
 def test_rows_of_several_files_are_read_with_those_between_them_in_calls_of_any_length(
-    tmp_path, monkeypatch, gap, span
+    rng, tmp_path, monkeypatch, gap, span
 ):
     monkeypatch.setattr("aejax.data.stored._GAP", gap)
     monkeypatch.setattr("aejax.data.stored._SPAN", span)
     given = batches(45)
     pack(given, tmp_path / "packed")
     part, x = _packed.read(tmp_path / "packed").parts["train"], joined(given, "x")
-    for which in (np.arange(45), np.arange(1, 45, 4), np.sort(RNG.permutation(45)[:30]), RNG.integers(0, 45, 99)):
+    for which in (np.arange(45), np.arange(1, 45, 4), np.sort(rng.permutation(45)[:30]), rng.integers(0, 45, 99)):
         part.expect(which)
         np.testing.assert_array_equal(part.x[which], x[which])
         np.testing.assert_array_equal(part.take(which).x[5:], x[which][5:])

@@ -19,7 +19,6 @@ from aejax.losses import Gaussian, Loss
 from aejax.models import Dictionary, ExactTopK
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-RNG = np.random.default_rng(0)
 
 
 def used(code, cuts):
@@ -29,8 +28,8 @@ def used(code, cuts):
     return use
 
 
-def test_what_is_kept_of_units_is_that_of_all_codes_at_once_however_they_are_cut():
-    code = RNG.normal(size=(60, 5)) * [1, 8, 0.3, 100, 0] * (RNG.random((60, 5)) < 0.6)
+def test_what_is_kept_of_units_is_that_of_all_codes_at_once_however_they_are_cut(rng):
+    code = rng.normal(size=(60, 5)) * [1, 8, 0.3, 100, 0] * (rng.random((60, 5)) < 0.6)
     code[7, 0] = code[31, 0] = -9.0  # a tie: the first comes first
     code[40:, 1] *= 50  # a histogram that grows
     one, other = used(code, []), used(code, [1, 2, 20, 45])

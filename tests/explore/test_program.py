@@ -150,19 +150,19 @@ def test_an_operation_that_no_page_runs_is_refused_by_name():
         return lax.fori_loop(0, 3, lambda i, x: x * x, x)
 
     with pytest.raises(InputError, match=r"the decoder uses the operation 'scan', which a page cannot run: leave"):
-        write("decoder", looping, Arrays(), (), real(3))
+        write("decoder", looping, Arrays(), (), np.ones(3, np.float32))
 
 
-def test_arrays_are_kept_once_and_what_no_result_needs_is_left_out():
-    weights, arrays = real(3, 3), Arrays(half=False)
-    program = write("case", lambda w, x: (x @ w, jnp.sin(x))[0] @ w, arrays, weights, real(1, 3))
-    write("case", lambda w, x: x @ w, arrays, weights, real(1, 3))
+def test_arrays_are_kept_once_and_what_no_result_needs_is_left_out(rng):
+    weights, x, arrays = rng.random((3, 3), np.float32), np.ones((1, 3), np.float32), Arrays(half=False)
+    program = write("case", lambda w, x: (x @ w, jnp.sin(x))[0] @ w, arrays, weights, x)
+    write("case", lambda w, x: x @ w, arrays, weights, x)
     assert len(arrays.items) == 1
     assert [step[0] for step in program["steps"]] == ["matmul", "matmul"]
 
 
-def test_half_precision_keeps_three_digits_and_is_not_used_where_it_would_lose_more():
-    weights = real(1000)
+def test_half_precision_keeps_three_digits_and_is_not_used_where_it_would_lose_more(rng):
+    weights = rng.normal(size=1000).astype(np.float32)
     kept = halved(weights)
     assert kept.dtype == np.float16
     assert (np.abs(kept - weights) <= (2**-9 + 2**-11) * np.abs(weights) + 2**-22).all()  # it is rounded twice

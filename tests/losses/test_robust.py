@@ -8,13 +8,12 @@ from aejax.core import as_arrays, unseen
 from aejax.losses import Cauchy
 
 pytestmark = pytest.mark.usefixtures("strict")
-RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (4, 4, 1)])
 @pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
-def test_it_is_the_cauchy_density(shape, scale):
-    x, raw = RNG.normal(0, 3, (2, 4, *shape)).astype(np.float32)
+def test_it_is_the_cauchy_density(rng, shape, scale):
+    x, raw = rng.normal(0, 3, (2, 4, *shape)).astype(np.float32)
     expected = stats.cauchy.logpdf(x, raw, scale).reshape(4, -1).sum(axis=1)
     for likelihood in (Cauchy(scale), as_arrays(Cauchy(scale))):
         np.testing.assert_allclose(likelihood.log_prob(jnp.asarray(x), jnp.asarray(raw)), expected, rtol=2e-6)

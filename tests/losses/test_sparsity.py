@@ -77,16 +77,16 @@ def test_kl_refuses_codes_that_are_no_probabilities():
         require(KLSparsity(), Autoencoder(MLPEncoder(), Plain(4, "relu"), MLPDecoder()))
 
 
-def built(loss, decoder):
+def built(rng, loss, decoder):
     model = Autoencoder(MLPEncoder(), Plain(4, "sigmoid"), decoder, (2, 2, 1))
-    part = Examples(jnp.asarray(RNG.uniform(0, 1, (5, 2, 2, 1)), jnp.float32))
+    part = Examples(jnp.asarray(rng.uniform(0, 1, (5, 2, 2, 1)), jnp.float32))
     return model, compiled.init(loss, model, KEYS, part), part
 
 
-def test_the_loss_is_ufldl_s_cost_plus_the_gaussian_s_constant():
+def test_the_loss_is_ufldl_s_cost_plus_the_gaussian_s_constant(rng):
     terms = {"reconstruction": Reconstruction(), "sparsity": KLSparsity(3.0, 0.1), "decay": WeightL2(3e-3)}
     loss = Loss(SigmoidGaussian(), terms)
-    model, variables, part = built(loss, MLPDecoder())
+    model, variables, part = built(rng, loss, MLPDecoder())
     total = compiled.apply(loss, model, variables, KEYS, part)[0]["loss_nats"].mean()
     layers = variables["params"]["latent"]["code"], variables["params"]["decoder"]["out"]
     (w1, b1), (w2, b2) = ((np.asarray(p["kernel"], float), np.asarray(p["bias"], float)) for p in layers)
@@ -98,13 +98,13 @@ def test_the_loss_is_ufldl_s_cost_plus_the_gaussian_s_constant():
     np.testing.assert_allclose(total, cost + 4 * 0.5 * np.log(2 * np.pi), rtol=1e-5)
 
 
-def test_l1_is_gamed_by_growing_a_free_decoder_and_not_by_growing_one_of_unit_norm():
+def test_l1_is_gamed_by_growing_a_free_decoder_and_not_by_growing_one_of_unit_norm(rng):
     # Half the code and twice the kernel: with a free decoder the same output at half the L1.
     loss = Loss(Gaussian(), {"l1": CodeL1()})
-    code = jnp.asarray(RNG.uniform(0.1, 1, (5, 4)), jnp.float32)
+    code = jnp.asarray(rng.uniform(0.1, 1, (5, 4)), jnp.float32)
     same = {}
     for decoder in (MLPDecoder(), UnitNormDecoder()):
-        model, variables, _ = built(loss, decoder)
+        model, variables, _ = built(rng, loss, decoder)
         grown = jax.tree.map(lambda leaf: 2 * leaf, variables)
         decoded, gamed = (
             compiled.apply(lambda model, z: model.decode(z, unseen(len(z))), model, params, {}, z)[0]

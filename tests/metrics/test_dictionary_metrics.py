@@ -28,8 +28,8 @@ def test_the_opposite_of_a_feature_is_not_near_it_though_it_matches():
     assert found["mcc"] == pytest.approx(1)
 
 
-def test_the_matching_is_the_best_of_all():
-    rows, features = RNG.normal(size=(4, 3)), RNG.normal(size=(4, 3))
+def test_the_matching_is_the_best_of_all(rng):
+    rows, features = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
     cosine = abs(
         (features / np.linalg.norm(features, axis=1, keepdims=True))
         @ (rows / np.linalg.norm(rows, axis=1, keepdims=True)).T
@@ -38,8 +38,8 @@ def test_the_matching_is_the_best_of_all():
     assert feature_metrics(rows, features)["mcc"] == pytest.approx(best)
 
 
-def test_f1_is_that_of_units_as_detectors_in_any_batches():
-    truth, found = RNG.uniform(size=(64, 12)) < 0.2, RNG.uniform(size=(64, 12)) < 0.4
+def test_f1_is_that_of_units_as_detectors_in_any_batches(rng):
+    truth, found = rng.uniform(size=(64, 12)) < 0.2, rng.uniform(size=(64, 12)) < 0.4
     truth[:, 3] = False
     counts = sum(detections(truth[few], found[few]) for few in np.split(np.arange(64), [10, 40]))
     measured = detection_of_features(counts, 64)

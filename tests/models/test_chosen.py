@@ -74,8 +74,8 @@ def test_active_units_decode_as_all_do_however_many_there_are(most):
 
 
 @pytest.mark.parametrize("most", [1, 3, 9])
-def test_the_least_of_a_batch_is_found_among_the_largest_of_each_row_or_else_among_all(most):
-    values = jax.nn.relu(jnp.asarray(RNG.normal(size=(20, N)), jnp.float32)).at[3].multiply(9)  # one row has the most
+def test_the_least_of_a_batch_is_found_among_the_largest_of_each_row_or_else_among_all(rng, most):
+    values = jax.nn.relu(jnp.asarray(rng.normal(size=(20, N)), jnp.float32)).at[3].multiply(9)  # one row has the most
     found = jax.vmap(lambda values: least_of_batch(values, 2, top_indices(values, most)))(
         jnp.stack([values, 0 * values])
     )
@@ -84,9 +84,9 @@ def test_the_least_of_a_batch_is_found_among_the_largest_of_each_row_or_else_amo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("outlier", [1, 9])
-def test_a_step_of_batch_top_k_by_few_rows_is_the_step_by_all_of_them(outlier, monkeypatch):
+def test_a_step_of_batch_top_k_by_few_rows_is_the_step_by_all_of_them(rng, outlier, monkeypatch):
     """With an example that has most active units of the batch, and without one."""
-    x = jnp.asarray(RNG.normal(size=(16, D)), jnp.float32).at[3].multiply(outlier)
+    x = jnp.asarray(rng.normal(size=(16, D)), jnp.float32).at[3].multiply(outlier)
     terms = {"error": Reconstruction(), "prefixes": Matryoshka(), "aux": AuxK(window=50.0, k=2)}
     model = Dictionary(latent=BatchTopK(256, 2), shape=(D,))
     loss, optimizer = as_arrays((Loss(Gaussian(), terms), SGD(0.1, horizon=9.0)))
@@ -105,9 +105,9 @@ def test_half_precision_is_added_up_in_float32():
     assert made.dtype == jnp.float32
 
 
-def test_the_shift_s_gradient_is_that_of_the_product():
-    x, shift, kernel = (jnp.asarray(RNG.normal(size=s), jnp.float32) for s in ((B, D), (D,), (D, 4)))
-    weights = jnp.asarray(RNG.normal(size=(B, 4)), jnp.float32)
+def test_the_shift_s_gradient_is_that_of_the_product(rng):
+    x, shift, kernel = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((B, D), (D,), (D, 4)))
+    weights = jnp.asarray(rng.normal(size=(B, 4)), jnp.float32)
     given = (x, shift, kernel)
     ours = jax.grad(lambda *g: jnp.sum(jnp.tanh(shifted_product(*g)) * weights), (0, 1, 2))(*given)
     plain = jax.grad(lambda x, b, w: jnp.sum(jnp.tanh((x - b[None]) @ w) * weights), (0, 1, 2))(*given)
@@ -119,7 +119,7 @@ def setting():
     model = Dictionary(latent=ExactTopK(N, K), shape=(D,))
     loss = Loss(Gaussian(), {"error": Reconstruction(), "aux": AuxK(window=50.0, k=2)})
     loss, optimizer = as_arrays((loss, SGD(0.1, horizon=9.0)))
-    x = jnp.asarray(RNG.normal(size=(8, D)), jnp.float32)
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(8, D)), jnp.float32)
     state = jax.jit(core.init, static_argnums=0)(model, loss, optimizer, Examples(x[:1]), jax.random.key(0))
     silent = jnp.where(jnp.arange(N) % 2 == 0, 100, 0)
     state.collections["loss"]["aux"] = silent

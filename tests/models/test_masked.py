@@ -14,10 +14,10 @@ from aejax.models.patches import positions
 from tests.helpers import compiled
 
 pytestmark = pytest.mark.usefixtures("strict")
-rng = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 SHAPE = (8, 12, 3)
 PATCHES = 6
-X = jnp.asarray(rng.random((4, *SHAPE)), jnp.float32)
+X = jnp.asarray(RNG.random((4, *SHAPE)), jnp.float32)
 MODEL = MaskedAutoencoder(
     PatchEncoder(4, 8, 1, 2), Identity(8), PatchDecoder(4, 12, 1, 3), shape=SHAPE, seen=0.34
 )  # sees 2 of 6 patches
@@ -47,7 +47,7 @@ def pixels(patches):
     return np.asarray(from_patches(jnp.asarray(of), SHAPE))
 
 
-def test_patches_are_cut_row_by_row_and_joined_again():
+def test_patches_are_cut_row_by_row_and_joined_again(rng):
     patches = to_patches(X, 4)
     assert patches.shape == (4, PATCHES, 4, 4, 3)
     np.testing.assert_array_equal(patches[:, 4], X[:, 4:, 4:8])
@@ -56,7 +56,7 @@ def test_patches_are_cut_row_by_row_and_joined_again():
     np.testing.assert_array_equal(from_patches(to_patches(deep, 2), deep.shape[1:]), deep)
 
 
-def test_attention_is_a_weighted_mean_of_values():
+def test_attention_is_a_weighted_mean_of_values(rng):
     query, key, value = (rng.normal(size=(2, 3, length, width)) for length, width in ((5, 4), (6, 4), (6, 2)))
     expected = np.empty((2, 3, 5, 2))
     for place in np.ndindex(2, 3):
@@ -97,7 +97,7 @@ def as_numpy(tree):
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree)
 
 
-def test_a_block_is_what_numpy_makes_of_its_parameters():
+def test_a_block_is_what_numpy_makes_of_its_parameters(rng):
     x = rng.normal(size=(2, 5, 12))
     block = TransformerBlock(3)
     own = moved(jax.jit(block.init)(jax.random.key(0), jnp.asarray(x, jnp.float32)))

@@ -89,9 +89,9 @@ def test_each_slot_holds_its_nearest_code_exactly(learning):
 
 
 @pytest.mark.slow
-def test_the_slots_of_a_convolutional_encoder_are_the_places_of_its_maps():
+def test_the_slots_of_a_convolutional_encoder_are_the_places_of_its_maps(rng):
     model = Autoencoder(ConvEncoder((4, 3)), VectorQuantised(4, 2, 6), ConvDecoder((2, 2)), (7, 8, 1))
-    x = jnp.asarray(RNG.uniform(size=(5, 7, 8, 1)), jnp.float32)
+    x = jnp.asarray(rng.uniform(size=(5, 7, 8, 1)), jnp.float32)
     keys = {"params": KEY, "latent": KEY}
 
     def places(model, x):
@@ -106,8 +106,8 @@ def test_the_slots_of_a_convolutional_encoder_are_the_places_of_its_maps():
     np.testing.assert_allclose(features.reshape(maps.shape), maps, rtol=1e-5, atol=1e-6)
 
 
-def test_the_gradient_at_the_features_is_the_decoder_s_at_the_code():
-    features, code = (jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32) for _ in range(2))
+def test_the_gradient_at_the_features_is_the_decoder_s_at_the_code(rng):
+    features, code = (jnp.asarray(rng.normal(size=(3, 4)), jnp.float32) for _ in range(2))
     index = jnp.zeros((3, 2), jnp.int32)
 
     def decoded(code):

@@ -22,7 +22,6 @@ from tests.helpers.small import DATASET, EXPERIMENT
 
 CODES = arrays(np.float32, st.tuples(st.integers(1, 30), st.integers(1, 5)), elements=st.floats(-1e3, 1e3, width=32))
 FIELDS = (("x", "x"), ("y", "label"))
-RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +51,8 @@ def test_the_fitted_range_is_no_worse_than_the_codes_own(codes, bits):
     assert error[0] <= error[1] * (1 + 1e-3) + 1e-6
 
 
-def test_more_bits_lose_less_and_a_constant_dimension_loses_nothing():
-    codes = RNG.normal(size=(2000, 2)).astype(np.float32) * np.float32([1, 0]) + np.float32([0, 7])
+def test_more_bits_lose_less_and_a_constant_dimension_loses_nothing(rng):
+    codes = rng.normal(size=(2000, 2)).astype(np.float32) * np.float32([1, 0]) + np.float32([0, 7])
     restored = [(q := Quantizer.fit(codes, bits)).restore(q.quantise(codes)) for bits in range(1, 9)]
     error = [np.square(values - codes).mean(axis=0) for values in restored]
     assert all(more[0] < less[0] for less, more in itertools.pairwise(error))

@@ -18,26 +18,26 @@ D, N, OUT = 5, 9, 4
 X = RNG.normal(size=(30, D)).astype(np.float32) * 3 + 1
 
 
-def array(*shape):
-    return jnp.asarray(RNG.normal(size=shape), jnp.float32)
+def array(rng, *shape):
+    return jnp.asarray(rng.normal(size=shape), jnp.float32)
 
 
-def frozen(out=D, **settings):
-    rows = array(N, out)
+def frozen(rng, out=D, **settings):
+    rows = array(rng, N, out)
     rows = rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
-    return FrozenDictionary(array(D, N), array(N), jnp.zeros(N), rows, array(out), **settings)
+    return FrozenDictionary(array(rng, D, N), array(rng, N), jnp.zeros(N), rows, array(rng, out), **settings)
 
 
-ABOVE = jnp.abs(array(N))
+ABOVE = jnp.abs(array(RNG, N))
 VARIANTS = {
-    "standard": (frozen(), ("saelens",)),
-    "jumprelu": (dataclasses.replace(frozen(), threshold=ABOVE), ("saelens",)),
-    "topk": (frozen(k=3), ("saelens", "sparsify")),
-    "transcoder": (frozen(OUT, transcodes=True), ("saelens",)),
-    "jumprelu_transcoder": (dataclasses.replace(frozen(OUT, transcodes=True), threshold=ABOVE), ("saelens",)),
-    "skip_transcoder": (frozen(OUT, transcodes=True, skip=array(D, OUT)), ("saelens",)),
-    "topk transcoder": (frozen(k=3, transcodes=True), ("sparsify",)),
-    "topk skip transcoder": (frozen(k=3, transcodes=True, skip=array(D, D)), ("sparsify",)),
+    "standard": (frozen(RNG), ("saelens",)),
+    "jumprelu": (dataclasses.replace(frozen(RNG), threshold=ABOVE), ("saelens",)),
+    "topk": (frozen(RNG, k=3), ("saelens", "sparsify")),
+    "transcoder": (frozen(RNG, OUT, transcodes=True), ("saelens",)),
+    "jumprelu_transcoder": (dataclasses.replace(frozen(RNG, OUT, transcodes=True), threshold=ABOVE), ("saelens",)),
+    "skip_transcoder": (frozen(RNG, OUT, transcodes=True, skip=array(RNG, D, OUT)), ("saelens",)),
+    "topk transcoder": (frozen(RNG, k=3, transcodes=True), ("sparsify",)),
+    "topk skip transcoder": (frozen(RNG, k=3, transcodes=True, skip=array(RNG, D, D)), ("sparsify",)),
 }
 
 
@@ -80,10 +80,10 @@ def with_arrays(folder, file, **changes):
     write_arrays(folder / file, {name: array for name, array in arrays.items() if array is not None})
 
 
-def test_rows_of_any_length_and_a_subtracted_bias_are_as_the_library_takes_them(tmp_path):
+def test_rows_of_any_length_and_a_subtracted_bias_are_as_the_library_takes_them(rng, tmp_path):
     """By the equations of SAELens' TopKSAE, written out."""
     write_dictionary(VARIANTS["topk"][0], "saelens", tmp_path)
-    rows, encoder = np.asarray(array(N, D)) * np.arange(1, N + 1)[:, None], np.asarray(array(D, N))
+    rows, encoder = np.asarray(array(rng, N, D)) * np.arange(1, N + 1)[:, None], np.asarray(array(rng, D, N))
     with_arrays(tmp_path, "sae_weights.safetensors", W_dec=rows.astype(np.float16), W_enc=encoder)
     edited(tmp_path, apply_b_dec_to_input=True, rescale_acts_by_decoder_norm=True)
     w = weights(tmp_path)
@@ -98,9 +98,9 @@ def test_rows_of_any_length_and_a_subtracted_bias_are_as_the_library_takes_them(
         read_dictionary(tmp_path)
 
 
-def test_gates_become_thresholds(tmp_path):
+def test_gates_become_thresholds(rng, tmp_path):
     write_dictionary(VARIANTS["standard"][0], "saelens", tmp_path)
-    gates = {"b_gate": array(N), "r_mag": array(N), "b_mag": array(N), "b_enc": None}
+    gates = {"b_gate": array(rng, N), "r_mag": array(rng, N), "b_mag": array(rng, N), "b_enc": None}
     with_arrays(tmp_path, "sae_weights.safetensors", **gates)
     edited(tmp_path, architecture="gated", apply_b_dec_to_input=True)
     w = weights(tmp_path)

@@ -95,8 +95,8 @@ def test_frozen_weights_give_the_same_codes_and_reconstructions(name, preprocess
 
 
 @pytest.mark.slow
-def test_a_crosscoder_is_frozen_with_the_scale_of_each_layer_and_shown():
-    x = RNG.normal(size=(40, 2, 3)).astype(np.float32) * np.asarray([[1], [30]], np.float32) + 2
+def test_a_crosscoder_is_frozen_with_the_scale_of_each_layer_and_shown(rng):
+    x = rng.normal(size=(40, 2, 3)).astype(np.float32) * np.asarray([[1], [30]], np.float32) + 2
     dataset = Dataset("generated", Examples(x), Examples(x[:8]), Examples(x[8:24]))
     base = experiment(ExactTopK(12, 3), MeanLength(parts=2))
     model = base.model.clone(decoder=UnitNormDecoder(start="mean", parts=2), subtract=False, tied_start=False)
