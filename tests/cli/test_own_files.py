@@ -63,13 +63,29 @@ def test_scores_stand_beside_the_rows_labels_and_numbers(trained, table, command
 
 def test_codes_and_reconstructions_of_a_table_are_tables(trained, table, command, tmp_path):
     codes, again, decoded = (tmp_path / name for name in ("codes.csv", "again.parquet", "decoded.npy"))
-    assert command("encode", trained, "--data", table, "--out", codes)[0] == 0
-    assert list(columns(codes)) == ["label", "code_0", "code_1"]
+    out = command("encode", trained, "--data", table, "--out", codes)[1]
+    assert out == f"{codes}: codes of all of points.csv, {N} x 2 float32\n"
+    assert list(columns(codes)) == ["index", "label", "code_0", "code_1"]
+    np.testing.assert_array_equal(columns(codes)["index"], np.arange(N))
     assert set(columns(codes)["label"]) == {"odd", "plain"}
     assert command("reconstruct", trained, "--data", table, "--out", again)[0] == 0
-    assert list(columns(again)) == ["label", "a", "b", "c"]
+    assert list(columns(again)) == ["index", "label", "a", "b", "c"]
+    # What was written is read again: the numbers of the rows are no values.
     assert command("decode", trained, "--data", codes, "--out", decoded)[0] == 0
     np.testing.assert_allclose(np.load(decoded)[:, 0], columns(again)["a"], rtol=1e-5)
+    assert command("encode", trained, "--data", again, "--labels", "label", "--out", codes)[0] == 0
+
+
+def test_what_was_taken_is_said_with_its_part(trained, table, command, tmp_path):
+    out = command("encode", trained, "--data", table, "--split", "train", "--out", tmp_path / "codes.npy")[1]
+    assert f"codes of train of points.csv, {len(np.load(tmp_path / 'codes.npy'))} x 2" in out
+    out = command("score", trained, "--data", table, "--split", "test", "--out", tmp_path / "scores.npy")[1]
+    assert "scores of test of points.csv, 6 float32" in out
+    out = command("compress", trained, "--data", table, "--split", "test", "--out", tmp_path / "x.aej")[1]
+    assert "bytes for 6 examples" in out
+    assert out.endswith(": test of points.csv\n")
+    way = ("--pairs", "1", "--steps", "2", "--out", tmp_path / "way.npy")
+    assert "between examples of all of points.csv" in command("interpolate", trained, "--data", table, *way)[1]
 
 
 @pytest.mark.parametrize("name", ["encode", "decode", "reconstruct", "score"])
@@ -112,11 +128,59 @@ def test_outliers_are_told_among_the_examples_that_were_not_dropped(table, comma
         np.testing.assert_array_equal(is_odd, aejax.data.load(data).train.label == 0)  # odd, plain
     assert "auroc" in said["whole"]
     assert said["gaps"] == said["whole"]
-    code, _, err = command(
-        "score", run, "--data", tmp_path / "gaps.csv", "--outlier", "odd", "--out", tmp_path / "x.npy"
-    )
+
+
+@pytest.fixture(scope="module")
+def dropping(table, tmp_path_factory):
+    """A run that left examples out which lack a value."""
+    data = Data(str(table), 0.4, label="kind", missing="drop")
+    model = Autoencoder(MLPEncoder(()), Plain(2), MLPDecoder(()))
+    experiment = Experiment(model, Loss(Gaussian()), data, batch_size=8, steps=1, name="dropping")
+    return aejax.fit(experiment, folder=tmp_path_factory.mktemp("dropping"), figures=False).run.path
+
+
+def test_a_row_with_a_gap_stays_in_its_place_and_has_no_score(dropping, table, command, tmp_path):
+    gaps = tmp_path / "gaps.csv"
+    head, *rows = table.read_text().splitlines()
+    gaps.write_text("\n".join([head, rows[0], ",1,2,odd", rows[1], "1,,,plain", *rows[2:]]) + "\n")
+    lacking = np.isin(np.arange(N + 2), [1, 3])
+    whole, scores = tmp_path / "whole.csv", tmp_path / "scores.csv"
+    arguments = ("--threshold", "quantile=0.9", "--outlier", "odd", "--out")
+    whole_said = command("score", dropping, "--data", table, *arguments, whole)[1]
+    code, out, _ = command("score", dropping, "--data", gaps, *arguments, scores)
+    assert code == 0
+    assert "2 of 62 examples lack a value: NaN stands for what would be made of them" in out
+    assert "2 of them have no finite score and count as flagged, the first is number 1" in out
+    found = columns(scores)
+    np.testing.assert_array_equal(np.isnan(found["score"]), lacking)
+    np.testing.assert_allclose(found["score"][~lacking], columns(whole)["score"], rtol=1e-6)
+    assert found["flagged"][lacking].all()
+    assert list(found["label"][lacking]) == ["outlier", "normal"]
+    assert out.split("auroc")[1] == whole_said.split("auroc")[1]
+    for name, column in (("encode", "code_0"), ("reconstruct", "a")):
+        assert command(name, dropping, "--data", gaps, "--out", scores)[0] == 0
+        np.testing.assert_array_equal(np.isnan(columns(scores)[column]), lacking)
+
+
+def test_what_makes_nothing_of_each_row_leaves_those_with_gaps_out_and_says_so(dropping, command, tmp_path, caplog):
+    gaps = tmp_path / "gaps.csv"
+    gaps.write_text("a,b,c\n1,2,3\n,2,3\n2,1,1\n")
+    for name, *more in (("eval",), ("compress", "--out", tmp_path / "x.aej")):
+        caplog.clear()
+        assert command(name, dropping, "--data", gaps, *more)[0] == 0
+        assert "1 of 3 examples of all of gaps.csv lack a value and are left out" in caplog.messages
+    gaps.write_text("a,b,c\n,2,3\n")
+    code, _, err = command("score", dropping, "--data", gaps, "--out", tmp_path / "x.npy")
     assert code == 2
-    assert "has 15 missing values" in err
+    assert "lacks a value" in err
+
+
+def test_a_run_that_refused_gaps_refuses_them_later_with_advice_that_can_be_followed(trained, command, tmp_path):
+    (tmp_path / "gaps.csv").write_text("a,b,c\n1,2,3\n,2,3\n")
+    code, _, err = command("score", trained, "--data", tmp_path / "gaps.csv", "--out", tmp_path / "x.npy")
+    assert code == 2
+    assert "has 1 missing values (NaN) in 'a' (1), the first in example 1, column 0: replace them or leave" in err
+    assert "a model that is trained with --data.missing mean" in err
 
 
 def test_a_run_that_knows_its_outliers_measures_detection_by_itself(table):

@@ -10,7 +10,7 @@ from PIL import Image
 
 import aejax
 from aejax.core import InputError
-from aejax.data import Data, Dataset, load, pack, read_examples
+from aejax.data import Data, DataRecord, Dataset, Schema, load, load_again, pack, read_examples
 from aejax.data.files import read
 from aejax.experiment import Experiment
 from aejax.losses import Gaussian, Loss
@@ -330,6 +330,19 @@ def test_what_is_taken_for_granted_is_said(tmp_path, caplog):
     assert "holds numbers, not names" in str(read(tmp_path / "a.csv").notes)
     sparse(tmp_path / "a.npz")
     assert "30 x 6 values takes 0.00 GB" in str(read(tmp_path / "a.npz").notes)
+
+
+def test_a_column_that_numbers_the_rows_is_no_value_but_for_a_run_that_was_trained_on_it(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("index,a,b\n" + "".join(f"{row},{row % 3},{row % 5}\n" for row in range(30)))
+    found = read(path)
+    assert found.schema.columns == ("a", "b")
+    assert "the column 'index' numbers the rows and is left out" in found.notes
+    dataset = load(Data(str(path)), known=Schema(columns=("index", "a", "b")))  # as version 0.1.0 read it
+    assert dataset.train.x.shape == (24, 3)
+    assert load_again(Data(str(path)), DataRecord.of(dataset)).train.x.shape == (24, 3)
+    path.write_text(path.read_text().replace("\n7,", "\n70,"))
+    assert read(path).schema.columns == ("index", "a", "b")
 
 
 def test_later_tables_are_read_by_name_with_the_levels_of_the_run(tmp_path):

@@ -2,14 +2,16 @@
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import aejax
-from aejax.core import Examples, InputError
+from aejax.core import Examples, InputError, known_subclasses
 from aejax.data import Binarise, Data, Dataset, Standardise, StaticBinarise
 from aejax.losses import Gaussian, Loss
-from aejax.models import MLPDecoder
+from aejax.models import Decoder, Encoder, MLPDecoder
 
 
 def numbers(tiny):
@@ -70,3 +72,44 @@ def test_classes_that_the_data_do_not_have_are_said(tiny, caplog):
     (said,) = caplog.messages
     assert "model.classes is 10, but the training part of tiny has 3 classes (0, 1, 2)" in said
     assert said.endswith("--model.classes 3")
+
+
+BLOCKS = [cls for kind in (Encoder, Decoder) for cls in known_subclasses(kind) if cls.__module__.startswith("aejax.")]
+
+
+@pytest.mark.parametrize("cls", BLOCKS, ids=lambda cls: cls.__name__)
+def test_a_part_of_images_says_that_it_is_one(cls):
+    rows = jnp.zeros((2, 6))
+    arguments = (rows, True) if issubclass(cls, Encoder) else (rows, (6,), True)
+    assert cls.of_images == ("needs images" in refusal(cls(), arguments))
+
+
+def refusal(part, arguments):
+    """Why a part does not take arguments; nothing where it takes them."""
+    try:
+        jax.eval_shape(lambda key: part.init({"params": key, "dropout": key}, *arguments), jax.random.key(0))
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", ["ae-conv", "vae-conv", "vae-photos", "mae-photos"])
+def test_of_rows_it_is_said_first_that_they_are_no_images(name):
+    """Before what is to be said of their values, which another model would not mend."""
+    part = Examples(np.linspace(-3, 3, 60, dtype=np.float32).reshape(20, 3))
+    with pytest.raises(InputError, match=r"^t.csv holds rows of 3 numbers, but \w+ needs images: choose .*ae-tabular"):
+        dataclasses.replace(aejax.get(name), batch_size=4).resolve(Dataset("t.csv", part, part, part))
+
+
+def test_colours_that_are_made_0_and_1_are_said_once(tiny, caplog):
+    colours = Examples(np.repeat(tiny.dataset.train.x, 3, axis=-1))
+    dataset = Dataset("photos", colours, colours, colours)
+    binary = dataclasses.replace(tiny.experiment, data=Data("photos", preprocess=Binarise()))
+    for _ in range(2):
+        binary.resolve(dataset)
+    (said,) = caplog.messages
+    assert said.startswith("photos holds images in colour, of which binarise makes each value 0 or 1")
+    assert "vae-photos" in said
+    tiny.experiment.resolve(dataset)
+    binary.resolve(tiny.dataset)
+    assert len(caplog.messages) == 1

@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
+import aejax
 from aejax.core import InputError
-from aejax.experiment import Experiment, registry
+from aejax.experiment import Experiment, choose_parts, registry
 
 WITHOUT_FIGURE = {f"dictionary-{kind}" for kind in ("l1", "topk", "batchtopk", "matryoshka", "jumprelu", "gated")}
 WITHOUT_FIGURE |= {"ae-tabular", "vae-tabular", "vae-counts", "ae-photos", "dae-photos", "vq-photos", "mae-photos"}
@@ -99,3 +100,15 @@ def test_public_names_are_all_importable_and_others_are_not():
     assert all(getattr(aejax, name) is not None for name in aejax.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         _ = aejax.nothing
+
+
+def test_what_own_data_hold_out_by_themselves_is_no_change_that_anybody_made():
+    base = aejax.get("ae-keras")
+    assert base.data.validation == 0
+    own, _ = choose_parts(base, ["--data", "x.npy"])
+    assert own.data.validation == 0.1
+    assert registry.changes(own) == {"data.name": "x.npy"}
+    more = dataclasses.replace(own, data=dataclasses.replace(own.data, validation=0.2))
+    assert registry.changes(more) == {"data.name": "x.npy", "data.validation": 0.2}
+    named = dataclasses.replace(base, data=dataclasses.replace(base.data, validation=0.1))
+    assert registry.changes(named) == {"data.validation": 0.1}  # of data with a name somebody has chosen it

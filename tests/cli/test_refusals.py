@@ -1,0 +1,115 @@
+"""What cannot be parsed or found is refused in one sentence, without a box and without the number of an error."""
+
+import pytest
+
+from aejax.cli._refusals import in_words
+
+
+def refusal(command, *arguments):
+    """The sentence with which a command is refused."""
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("aejax: ")
+    assert err.count("\n") == 1
+    assert not set("╭│╰─") & set(err)
+    return err.removeprefix("aejax: ").rstrip("\n")
+
+
+TRAIN = ("train", "ae-keras")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((*TRAIN, "--epochs", "abc"), "--epochs takes a whole number, not 'abc'"),
+        ((*TRAIN, "--epochs=1.5"), "--epochs takes a whole number, not '1.5'"),
+        ((*TRAIN, "--batch_size", "x"), "--batch-size takes a whole number, not 'x'"),
+        ((*TRAIN, "--steps", "many"), "--steps takes a whole number or None, not 'many'"),
+        ((*TRAIN, "--buffer", "big"), "--buffer takes a number, not 'big'"),
+        ((*TRAIN, "--optimizer.learning-rate", "fast"), "--optimizer.learning-rate takes a number, not 'fast'"),
+        ((*TRAIN, "--data.size", "32"), "--data.size takes 2 whole numbers or None, not '32'"),
+        ((*TRAIN, "--model.encoder.hidden", "64", "wide"), "--model.encoder.hidden takes whole numbers, not '64 wide'"),
+        ((*TRAIN, "--data.missing", "ignore"), "--data.missing is 'ignore', but it must be one of drop, mean, refuse"),
+        ((*TRAIN, "--epochs"), "--epochs is given without a value: `aejax train ae-keras --help` shows what it takes"),
+        (("encode",), "aejax encode needs RUN, --data and --out: `aejax encode --help` shows what it takes"),
+        (("encode", "r", "--out", "x"), "aejax encode needs --data: `aejax encode --help` shows what it takes"),
+        (("eval", "r", "--split", "dev"), "--split is 'dev', but it must be one of test, train, validation"),
+        (("probe", "r", "--kinds", "tree"), "--kinds is 'tree', but it must be one of kmeans, knn, logistic, svm"),
+        (("sample", "r", "--n", "few", "--out", "x"), "--n takes a whole number, not 'few'"),
+        (("data", "check", "x", "--data.size", "a", "b"), "--data.size takes 2 whole numbers or None, not 'a b'"),
+    ],
+)
+def test_values_of_another_kind_are_refused_in_a_sentence(command, arguments, said):
+    assert refusal(command, *arguments) == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("INT", "a whole number"),
+        ("{None}|FLOAT", "a number or None"),
+        ("{None}|{INT INT}", "2 whole numbers or None"),
+        ("[INT [INT ...]]", "whole numbers"),
+        ("{a,b}", "one of a, b"),
+        ("{None}|PATH", "a path or None"),
+    ],
+)
+def test_kinds_are_words(kind, words):
+    assert in_words(kind) == words
+
+
+MISSING = [
+    ("runs", "{}"),
+    ("runs", "note", "{}", "--name", "x"),
+    ("report", "{}"),
+    ("track", "{}", "--to", "tensorboard"),
+    *((name, "{}") for name in ("eval", "probe", "figures", "explore")),
+    ("features", "{}", "--out", "x.html"),
+    ("export", "{}", "--out", "x"),
+    ("import", "{}"),
+    ("sampler", "{}"),
+    ("sample", "{}", "--out", "x.npy"),
+    ("interpolate", "{}", "--data", "mnist-5k", "--out", "x.npy"),
+    *((name, "{}", "--data", "mnist-5k", "--out", "x.npy") for name in ("encode", "reconstruct", "denoise", "score")),
+    ("compress", "{}", "--data", "mnist-5k", "--out", "x.aej"),
+    ("decode", "nowhere", "--data", "{}", "--out", "x.npy"),
+    ("decompress", "nowhere", "{}", "--out", "x.npy"),
+    ("sweep", "show", "{}"),
+    ("sweep", "best", "{}"),
+    ("sweep", "ae-keras", "--grid", "{}"),
+    ("train", "--config", "{}"),
+    ("train", "--resume", "{}"),
+    ("train", "ae-keras", "--data", "{}"),
+    ("train", "ae-keras", "--import", "{}"),
+    ("bench", "--config", "{}"),
+    ("data", "check", "{}"),
+    ("data", "pack", "{}", "x"),
+    ("data", "prepare", "mnist", "--from", "{}"),
+    ("results", "{}"),
+]
+
+
+@pytest.mark.parametrize("path", ["gone/there.npy", "file/there.npy", "file.npy", "folder"])
+@pytest.mark.parametrize("arguments", MISSING, ids=" ".join)
+def test_a_path_where_nothing_fits_is_answered_by_what_it_is_and_what_to_give(
+    command, tmp_path, monkeypatch, arguments, path
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "file.npy").write_text("")
+    (tmp_path / "folder").mkdir()
+    said = refusal(command, *(argument.format(path) for argument in arguments))
+    assert "Errno" not in said
+    assert "Error" not in said
+    assert path.split("/")[0] in said
+    assert {found.name for found in tmp_path.iterdir()} == {"file", "file.npy", "folder"}
+
+
+def test_a_sweep_that_is_spelled_otherwise_is_offered(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps" / "ae-keras" / "seed-0..2").mkdir(parents=True)
+    (tmp_path / "sweeps" / "ae-keras" / "seed-0..2" / "sweep.json").write_text("{}")
+    assert refusal(command, "sweep", "show", "sweeps/ae-kears") == (
+        "sweeps/ae-kears is not there: did you mean sweeps/ae-keras?"
+    )
+    assert "did you mean sweeps/ae-keras/seed-0..2?" in refusal(command, "sweep", "best", "sweeps/ae-keras/seed-0-2")
