@@ -38,7 +38,9 @@ def import_code(name: str) -> None:
             _import_file(path)
         else:
             _search(Path.cwd())
-            importlib.import_module(name)
+            module = importlib.import_module(name)
+            if hasattr(module, "__path__") and getattr(module, "__file__", None) is None:
+                raise InputError(f"{name} is a folder without code of its own: give a file in it that ends in .py")
     except InputError:
         raise
     except ModuleNotFoundError as error:

@@ -199,10 +199,8 @@ def read_axes(path: Path) -> dict[str, list[Any]]:
             if not isinstance(values, list) or not all(map(_is_flat, values)):
                 raise ValueError("values must be a list, and none of them a list of lists")
             axes[setting_path(str(name))] = [_number(value) for value in values]
-    except (ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{path} is no grid in YAML ({type(error).__name__}): it must say parameters: {{PATH: {{values: [...]}}}}"
-        ) from None
+    except (ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError):
+        raise InputError(f"{path} is no grid in YAML: it must say parameters: {{PATH: {{values: [...]}}}}") from None
     if content.get("method", "grid") != "grid":
         raise InputError(f"{path} asks for the method {content['method']!r}, but only grid can be read from a file")
     return axes
