@@ -122,7 +122,8 @@ def traversals(trained: Trained, part: Examples) -> Figure:
     z = trained.encode(part.x, part.label)
     moved = codes.along(z[0], z, dimensions, made.shape[1], trained.on_sphere)
     labels = [f"dimension {number}" for number in dimensions]
-    values = [[f"{round(float(value), 2):g}" for value in row[:, n]] for n, row in zip(dimensions, moved, strict=True)]
+    digits = 2 if abs(moved).max() < 10 else 1 if abs(moved).max() < 100 else 0
+    values = [[f"{value:.{digits}f}" for value in row[:, n]] for n, row in zip(dimensions, moved, strict=True)]
     low, high = codes.RANGE
     return figures.image_rows(
         dict(zip(labels, made, strict=True)),

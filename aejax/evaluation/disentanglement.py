@@ -95,7 +95,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     names = list(_factors(trained).sizes)
     if dataset.test.label is None:
         return {}
-    title = "What share of each factor's entropy each latent dimension tells, on test"
+    title = "Share of each factor's entropy told by each dimension, on test"
     shares = known_shares(*_coded(trained, dataset.test))
     return {"factors": figures.matrix(shares, names, "number of the latent dimension", title=title)}
 

@@ -20,11 +20,6 @@ from aejax.training import loop
 from tests.helpers.pictures import pixels, places
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 @pytest.fixture(scope="module")
 def digits():
     """Of their shape, and no two alike."""
@@ -263,8 +258,9 @@ def test_the_test_part_is_a_marker_in_the_loss_curves():
 
 def test_every_term_has_a_panel_with_its_unit_and_a_repeated_loss_has_none():
     row = {"epoch": 1, "split": "train", "loss_nats": 3.0, "reconstruction_nats": 2.0, "l0_units": 1.0, "seconds": 9}
-    titles = [axes.get_title(loc="left") for axes in figures.loss_curves([row]).axes]
-    assert titles == ["loss", "reconstruction", "l0 (units)"]
+    turned = dict(reversed(row.items()))
+    titles = [[axes.get_title(loc="left") for axes in figures.loss_curves([given]).axes] for given in (row, turned)]
+    assert titles == [["loss", "reconstruction", "l0 (units)"], ["loss", "l0 (units)", "reconstruction"]]
     assert figures.loss_curves([row], ["l0_units"]).axes[0].get_ylabel() == "units per example"
     same = {**row, "reconstruction_nats": 3.0}
     final = {"epoch": 1, "split": "test", "loss_nats": 4.0}
@@ -454,11 +450,16 @@ def test_a_grid_leaves_as_few_gaps_as_it_can(count, columns):
 
 
 def test_activation_density_counts_every_unit_once_and_the_dead_aside(tmp_path):
-    figure = figures.activation_density([0.0, 0.01, 0.01, 0.1, 1.0, 0.0])
-    bars = {round(bar.get_x() + bar.get_width() / 2, 1): bar.get_height() for bar in figure.axes[0].patches}
-    assert sum(bars.values()) == 4
-    assert bars[-2.0] == 2
-    assert figure.axes[0].get_title(loc="right") == "dead: 2 of 6"
+    (axes,) = figures.activation_density([0.0, 0.01, 0.01, 0.1, 1.0, 0.0]).axes
+    bars = [(bar.get_x(), bar.get_x() + bar.get_width(), bar.get_height()) for bar in axes.patches if bar.get_height()]
+    assert [height for *_, height in bars] == [2, 1, 1]
+    assert all(low <= share * 1.001 and share <= high * 1.001 for share, (low, high, _) in zip((0.01, 0.1, 1), bars))
+    assert axes.get_xscale() == "log"
+    assert axes.get_title(loc="right") == "dead: 2 of 6"
+    (axes,) = figures.activation_density([0.9, 0.95, 0.99]).axes  # where no share is ten times another
+    assert axes.get_xscale() == "linear"
+    assert sum(bar.get_height() for bar in axes.patches) == 3
+    assert all(tick == round(tick) for tick in axes.get_yticks())
     figures.save(figures.activation_density(np.zeros(3)), tmp_path / "all_dead.png")
 
 

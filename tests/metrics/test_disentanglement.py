@@ -32,11 +32,6 @@ def _small_trees(monkeypatch):
     monkeypatch.setattr(disentanglement, "TREE_SAMPLES", 600)
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def perfect(rng, spread=0.01):
     """A latent for each factor, and as many of noise."""
     codes = np.concatenate([GRID / np.array([1, 2, 3]), rng.uniform(size=GRID.shape)], axis=1)

@@ -6,11 +6,6 @@ from aejax.core import InputError
 from aejax.trained import codes
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 @pytest.mark.parametrize("path", ["line", "arc"])
 def test_a_way_begins_at_the_first_and_ends_at_the_second(rng, path):
     first, second = rng.normal(size=(2, 6, 5)).astype(np.float32)

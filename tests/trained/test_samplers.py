@@ -29,11 +29,6 @@ THREE = GaussianLatent(3)
 CENTRES = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 6.0]])
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 @pytest.fixture(scope="module")
 def plain():
     return aejax.fit(dataclasses.replace(EXPERIMENT, epochs=1), dataset=DATASET)

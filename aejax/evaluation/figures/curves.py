@@ -28,8 +28,8 @@ def loss_curves(
 
     Args:
         history: rows such as {"epoch": 1, "split": "train", "loss_nats": 98.2}.
-        metrics: the metrics to draw; None: every key that is no place or time, less a reconstruction_nats that
-            equals the loss. The last word of a name is its unit.
+        metrics: the metrics to draw; None: every key that is no place or time, the loss first, less a
+            reconstruction_nats that equals it. The last word of a name is its unit.
         title: the title of the figure.
 
     Raises:
@@ -60,7 +60,7 @@ def _metrics(history: Sequence[Mapping[str, Any]]) -> list[str]:
     both = [row for row in history if "reconstruction_nats" in row]
     if all(np.isclose(row["reconstruction_nats"], row.get("loss_nats", np.nan), rtol=1e-6) for row in both):
         names.pop("reconstruction_nats", None)
-    return list(names)
+    return sorted(names, key=lambda name: name != "loss_nats")
 
 
 def _unit(name: str) -> str:

@@ -35,6 +35,8 @@ _MOST_NAMES, _LONGEST_NAME = 40, 18
 
 _CELL, _GAP, _TEXT = 0.8, 0.08, 7  # inches an image is wide; space between images in that width; points of a text
 
+_MARGIN, _LETTER, _BAR = 0.3, 0.085, 0.9  # inches beside images: at both edges, for a label's letter, for a colour bar
+
 
 def reconstructions(
     originals: ArrayLike,
@@ -107,7 +109,8 @@ def image_rows(
         return _vector_panels(arrays, title, note, above or {}, below or {}, names)
     tiles = np.stack([_tiles(array, limits) for array in arrays.values()])
     texts = [(list((above or {}).get(label, ())), list((below or {}).get(label, ()))) for label in arrays]
-    figure, axes, centres = _sheet(tiles, limits, texts, "gray", tiles.shape[0] * tiles.shape[1])
+    room = _MARGIN + _LETTER * max(map(len, arrays), default=0)
+    figure, axes, centres = _sheet(tiles, limits, texts, "gray", tiles.shape[0] * tiles.shape[1], room)
     axes.set_yticks(centres, list(arrays))
     head(figure, title, note, _channels(arrays), _scale(limits))
     return figure
@@ -154,8 +157,10 @@ def image_grid(
         (above[row * columns : (row + 1) * columns], ()) for row in range(rows)
     ]
     colours = "RdBu_r" if symmetric else "gray"
-    figure, axes, _ = _sheet(padded.reshape(rows, columns, *tiles.shape[1:]), limits, texts, colours, count)
-    if symmetric and tiles.shape[-1] == 1:
+    has_bar = symmetric and tiles.shape[-1] == 1
+    room = _MARGIN + (_BAR if has_bar else 0)
+    figure, axes, _ = _sheet(padded.reshape(rows, columns, *tiles.shape[1:]), limits, texts, colours, count, room)
+    if has_bar:
         bar = figure.colorbar(ScalarMappable(Normalize(*limits), colours), ax=axes, aspect=30, pad=0.02)
         bar.ax.tick_params(labelsize=TICK)
     grey = f"grey is 0, full colour ±{limits[1]:.3g}" if symmetric and tiles.shape[-1] == 3 else ""
@@ -292,7 +297,12 @@ def _columns(count: int) -> int:
 
 
 def _sheet(
-    tiles: np.ndarray, limits: Limits, texts: Sequence[tuple[Sequence[str], Sequence[str]]], colours: str, count: int
+    tiles: np.ndarray,
+    limits: Limits,
+    texts: Sequence[tuple[Sequence[str], Sequence[str]]],
+    colours: str,
+    count: int,
+    room: float,
 ) -> tuple[Figure, Axes, list[float]]:
     """Draws rows of images, with texts above and below them, as one picture: many are slow to draw.
 
@@ -302,6 +312,7 @@ def _sheet(
         texts: for each row the texts above and those below its images.
         colours: the name of the colour map of images of one channel.
         count: how many of the images are drawn, the first ones.
+        room: inches beside the images.
 
     Returns:
         The figure, its axes, and the height of each row's middle.
@@ -311,7 +322,8 @@ def _sheet(
     pitch = [gap + height + line * (bool(above) + bool(below)) for above, below in texts]
     tops = [sum(pitch[:row]) + line * bool(above) for row, (above, _) in enumerate(texts)]
     across, down = columns * (width + gap), sum(pitch)
-    figure, (axes,) = canvas(_CELL * across / width + 1, _CELL * down / width + 0.8)
+    figure, (axes,) = canvas(_CELL * across / width + room, _CELL * down / width + 0.8)
+    axes.set_anchor("W")  # below the title, where there is more room than is needed
     page, frames = np.full((down, across, depth), np.nan), []
     for place, image in enumerate(tiles.reshape(-1, height, width, depth)[:count]):
         row, column = divmod(place, columns)

@@ -4,24 +4,34 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from aejax.core import InputError
 from aejax.evaluation.figures.style import LABEL, LINES, OFF, TICK, canvas, head
+
+_BINS = 50
 
 MOST_DIMENSIONS = 100
 """Largest number of latent dimensions whose use is drawn: the most used ones."""
 
 
 def activation_density(shares: ArrayLike, *, title: str | None = None) -> Figure:
-    """Draws how often units are active: a histogram of log10 of the share of examples, with dead units counted aside.
+    """Draws how often units are active: a histogram of the share of examples, with dead units counted aside.
 
-    `shares` is a vector [units] in [0, 1]. Raises `InputError` for any other.
+    The axis of shares is logarithmic where one is ten times another. `shares` is a vector [units] in [0, 1]. Raises
+    `InputError` for any other.
     """
     shares = _shares(shares)
     alive = shares[shares > 0]
-    figure = _histogram(np.log10(alive), "log10 of the share of examples for which a unit is active", "units", title)
-    figure.axes[0].set_title(f"dead: {len(shares) - len(alive)} of {len(shares)}", loc="right", fontsize=TICK)
+    wide = alive.size > 0 and alive.max() > 10 * alive.min()
+    bins = np.geomspace(alive.min(), alive.max(), _BINS + 1) if wide else _BINS
+    figure = _histogram(alive, "share of examples for which a unit is active", "units", title, bins)
+    (axes,) = figure.axes
+    if wide:
+        axes.set_xscale("log")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(f"dead: {len(shares) - len(alive)} of {len(shares)}", loc="right", fontsize=TICK)
     return figure
 
 
@@ -124,9 +134,9 @@ def _shares(shares: ArrayLike) -> np.ndarray:
     return shares
 
 
-def _histogram(values: np.ndarray, what: str, of: str, title: str | None) -> Figure:
+def _histogram(values: np.ndarray, what: str, of: str, title: str | None, bins: int | np.ndarray = _BINS) -> Figure:
     figure, (axes,) = canvas(5.6, 3.6)
-    axes.hist(values, bins=50, color=LINES[0])
+    axes.hist(values, bins=bins, color=LINES[0])
     axes.set_xlabel(what, fontsize=LABEL)
     axes.set_ylabel(of, fontsize=LABEL)
     head(figure, title)
