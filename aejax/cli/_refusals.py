@@ -17,7 +17,11 @@ _KINDS = {
 }
 """What the words mean that tyro has for the kinds of values: of one, and of several."""
 
-_BOX = "─│╭╮╰╯┌┐└┘├┤━┃"
+_SIDE = re.compile(r"^│ | *│$")
+"""The sides of the box, which it has not where a terminal takes ASCII alone."""
+
+_RULE = re.compile(r"[╭╰]─.*|[─-]{3,}")
+"""Its top, with a title, its bottom, and a line within it."""
 
 
 def refused(box: str, options: Callable[..., Any], prog: str, arguments: Sequence[str]) -> InputError:
@@ -29,23 +33,23 @@ def refused(box: str, options: Callable[..., Any], prog: str, arguments: Sequenc
         prog: what the command is called.
         arguments: what was typed behind it.
     """
-    lines = [line.strip(f"{_BOX} ") for line in box.splitlines()]
-    said = [line for line in lines if line]
-    text, shown = " ".join(said[1:]), f"`{prog} --help` shows what it takes"
-    if found := re.match(r"Missing from .*?:", text):
-        names = _missing(box, options)
+    lines = [_SIDE.sub("", line) for line in box.splitlines()]
+    lines = [line for line in lines if line.strip() and not _RULE.fullmatch(line.strip())]
+    text, shown = " ".join(map(str.strip, lines)), f"`{prog} --help` shows what it takes"
+    if found := re.search(r"Missing from .*?:", text):
+        names = _missing(lines, options)
         return InputError(f"{prog} needs {names}: {shown}" if names else f"{found[0]} {shown}")
-    if found := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*?),?\)\.", text):
+    if found := re.search(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*?),?\)\.", text):
         choices = sorted(set(re.findall(r"'([^']*)'", found[3])) - {"None"})
         return InputError(f"{found[2]} is {found[1]!r}, but it must be one of {', '.join(choices)}")
-    if found := re.match(r"Missing value for argument '(\S+)'", text):
+    if found := re.search(r"Missing value for argument '(\S+)'", text):
         return InputError(f"{found[1]} is given without a value: {shown}")
-    if found := re.match(r"Error parsing (-\S+): .* Argument helptext:", text):
-        kind = next((line.partition(" ")[2] for line in said if line.startswith(f"{found[1]} ")), "")
+    if found := re.search(r"Error parsing (-\S+): .* Argument helptext:", text):
+        kind = next((line.strip().partition(" ")[2] for line in lines if line.strip().startswith(f"{found[1]} ")), "")
         typed = " ".join(_typed(found[1], arguments))
         if kind and typed:
             return InputError(f"{found[1]} takes {in_words(kind)}, not {typed!r}")
-    why = re.match(r"Error parsing \S+: (.*?)(?: Argument helptext:| For full helptext|$)", text)
+    why = re.search(r"Error parsing \S+: (.*?)(?: Argument helptext:| For full helptext|$)", text)
     return InputError(why[1] if why else f"{text.partition(' For full helptext')[0]}: {shown}")
 
 
@@ -81,10 +85,10 @@ def _typed(flag: str, arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def _missing(box: str, options: Callable[..., Any]) -> str:
+def _missing(lines: Sequence[str], options: Callable[..., Any]) -> str:
     """Returns what is missing, by the names of fields: of what has no flag, RUN for a field `run`."""
-    indented = [line.strip(_BOX).removeprefix(" ") for line in box.splitlines()]
-    invocations = [line.strip() for line in indented if re.match(r" {4}\S", line) and " --help" not in line]
+    begun = next(line.partition("Missing")[0] for line in lines if "Missing from" in line)
+    invocations = [line.strip() for line in lines if re.match(rf"{begun} {{4}}\S", line) and " --help" not in line]
     flags = [line.split()[0] for line in invocations if line.startswith("--")]
     hints = typing.get_type_hints(options, include_extras=True)
     plain = [name.upper() for name, hint in hints.items() if _is_positional(hint) and not hasattr(options, name)]
