@@ -17,6 +17,11 @@ from aejax.metrics import (
 )
 
 
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
 def test_the_frechet_distance_of_two_normals_is_its_closed_form(rng):
     """Where covariances commute it is |m - n|^2 + sum (s - t)^2 over their axes; else it has a matrix root."""
     axes, _ = linalg.qr(rng.normal(size=(4, 4)))
