@@ -64,7 +64,7 @@ class _TerminalBar:
         console = Console(stderr=True)
         self.bar = Bar(
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=10),
+            BarColumn(bar_width=16 if console.width >= 100 else 8),  # so that 80 columns hold a training's line
             MofNCompleteColumn(),
             TextColumn("{task.fields[status]}"),
             TimeRemainingColumn(compact=True),

@@ -13,8 +13,10 @@ from jaxtyping import Bool
 
 from aejax.core import Examples, InputError
 from aejax.data._checks import with_gaps
+from aejax.data.arrays import ARRAYS
 from aejax.data.catalog import is_known, load, of_arrays, pick, read_all_parts
 from aejax.data.dataset import PARTS, UNKNOWN, Dataset
+from aejax.data.files import is_path
 from aejax.data.identity import DataRecord, fingerprint
 from aejax.data.precision import settled
 from aejax.data.settings import Data
@@ -175,14 +177,19 @@ def _place(name: str, record: DataRecord | None, remedy: str) -> str:
     """Returns where a run's data lie: where they lay, or at the path as it was given then."""
     if record is None:
         return name
-    if record.path is None:
-        if not is_known(name):
-            raise of_arrays(name, remedy)
+    if is_known(name):
         return name
-    for place in (record.path, name):
+    if name == ARRAYS:
+        raise of_arrays(name, remedy)
+    for place in filter(None, (record.path, name)):  # a saved model says no path
         if Path(place).expanduser().exists():
             return place
-    raise InputError(f"there is no {record.path}, which was trained on: {remedy}")
+    if record.path is None and not is_path(name):
+        raise InputError(
+            f"{name!r}, which was trained on, is nowhere here: {remedy}, or save arrays that were given in Python as a "
+            ".npz file with x_train, x_validation and x_test"
+        )
+    raise InputError(f"there is no {record.path or name}, which was trained on: {remedy}")
 
 
 def _short(spec: str) -> str:

@@ -72,7 +72,7 @@ def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
     where = trained.draws_from or "a mixture fitted to codes of training examples"
     like = None if trained.draws_from else dataset.train
     made = trained.sample(SAMPLES, like=like)
-    title = f"{SAMPLES} samples: codes drawn from {where}, decoded to their means"
+    title = f"{SAMPLES} samples: codes drawn from {where}, decoded to means"
     drawn["samples"] = figures.image_grid(made, title=title, limits=shown_limits(trained, made))
     if len(test) > 1:
         drawn["interpolations"] = interpolations(trained, dataset, "arc" if where == "the prior" else "line")
@@ -86,7 +86,7 @@ def _samples_of_indices(trained: Trained, dataset: Dataset) -> Figure:
     if trained.needs_examples_to_sample:
         trained = trained.fit_sampler(Independent(), like=dataset.train.at_most(MOST))
     made = trained.sample(SAMPLES)
-    title = f"{SAMPLES} samples: codes drawn from {trained.draws_from}, decoded to their means"
+    title = f"{SAMPLES} samples: codes drawn from {trained.draws_from}, decoded to means"
     return figures.image_grid(made, title=title, limits=shown_limits(trained, made))
 
 

@@ -39,8 +39,13 @@ class TrainingProgress:
         The time of the first rows has that of compiling in it, and the bar says so.
         """
         train, *others = rows
-        losses = f"{train['loss_nats']:.2f} nats"
-        losses += "".join(f", {row['split']} {row['loss_nats']:.2f}" for row in others)
-        rate = f"{train['examples_per_second']:,.0f}/s" + ("" if self.compiled else " with compiling")
+        losses = f"{_shown(train)} nats" + "".join(f", {row['split']} {_shown(row)}" for row in others)
+        rate = f"{train['examples_per_second']:,.0f}/s" + ("" if self.compiled else " (compiling)")
         self.bar.update(train[self.unit], f"loss {losses}  {rate}")
         self.compiled = True
+
+
+def _shown(row: dict[str, Any]) -> str:
+    """Returns the loss of a row with two digits behind the point, or one where there are four before it."""
+    loss = row["loss_nats"]
+    return f"{loss:.2f}" if abs(loss) < 1000 else f"{loss:.1f}"

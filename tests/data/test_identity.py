@@ -207,8 +207,10 @@ def test_rows_that_were_appended_are_told_by_their_number(tmp_path):
 
 def test_arrays_of_python_are_asked_for_as_a_file(tmp_path):
     made = dataclasses.replace(record(LEVELS), name="mine")
-    with pytest.raises(InputError, match=r"'mine' was trained on arrays given in Python: .*x_train"):
+    with pytest.raises(InputError, match=r"'mine', which was trained on, is nowhere here: .*given in Python.*x_train"):
         load_again(Data("mine"), made)
+    with pytest.raises(InputError, match=r"'arrays' was trained on arrays given in Python: .*x_train"):
+        load_again(Data("arrays"), dataclasses.replace(made, name="arrays"))
 
 
 def test_without_a_record_nothing_is_compared_and_no_part_is_called_the_run_s(tmp_path):

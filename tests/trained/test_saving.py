@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 import aejax
 from aejax.core import Adam, ExponentialAverage, InputError
-from aejax.data import read_examples
+from aejax.data import Data, load, load_again, read_examples
 from aejax.experiment import vary
 from aejax.runs import read_experiment
 from tests.helpers.small import DATASET, EXPERIMENT
@@ -103,13 +103,22 @@ def test_a_run_gives_its_result_and_its_figure(tmp_path):
         aejax.fit(given, DATASET, resume=folder)
 
 
-def test_no_file_says_where_on_this_machine_it_was_trained(tmp_path):
+def test_no_file_says_where_on_this_machine_it_was_trained(tmp_path, monkeypatch):
     np.save(tmp_path / "secret.npy", X)
     made = aejax.fit(vary(dataclasses.replace(EXPERIMENT, epochs=1), {"data": str(tmp_path / "secret.npy")}))
     folder = made.save(tmp_path / "model", test=read_examples(str(tmp_path / "secret.npy")))
     for path in folder.iterdir():
         assert str(tmp_path).encode() not in path.read_bytes()
     assert "of secret.npy, uint8 from" in (folder / "README.md").read_text()
+    again = aejax.load(folder)  # whoever has the data beside it need not say where they are
+    with pytest.raises(InputError, match=r"there is no secret.npy, which was trained on: say by --trained-on PATH"):
+        load_again(again.experiment.data, again.data)
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(load_again(again.experiment.data, again.data).test.x, made_on(tmp_path).test.x)
+
+
+def made_on(folder):
+    return load(Data(str(folder / "secret.npy"), validation=EXPERIMENT.data.validation))
 
 
 @pytest.mark.slow

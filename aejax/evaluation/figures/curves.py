@@ -49,7 +49,10 @@ def loss_curves(
         axes.set_ylabel(f"{_unit(name)} per example", fontsize=LABEL)
     for axes in panels[len(names) :]:
         axes.set_visible(False)
-    handles = [Line2D([], [], color=colour, label=split, **_marked(split)) for split, colour in colours.items()]
+    points = _points([row["epoch"] for row in history])
+    handles = [
+        Line2D([], [], color=colour, label=split, **points | _marked(split)) for split, colour in colours.items()
+    ]
     panels[0].legend(handles=handles, frameon=False, fontsize=LABEL)
     head(figure, title)
     return figure
@@ -68,12 +71,12 @@ def _unit(name: str) -> str:
 
 
 def _curves(axes: Axes, history: Sequence[Mapping[str, Any]], name: str, colours: Mapping[str, str]) -> None:
-    """Draws one metric: a line for each split, with markers where the epochs are few."""
+    """Draws one metric: a line for each split."""
     rows = [row for row in history if name in row]
     epochs = np.array([row["epoch"] for row in rows])
     places, unit = _places(rows)
     values = np.array([row[name] for row in rows], float)
-    style = {"marker": "o" if len(np.unique(epochs)) <= 20 else "", "markersize": 4}
+    style = _points(epochs)
     for split, colour in colours.items():
         mine = [row["split"] == split for row in rows]
         axes.plot(places[mine], values[mine], color=colour, label=split, **style | _marked(split))
@@ -84,9 +87,15 @@ def _curves(axes: Axes, history: Sequence[Mapping[str, Any]], name: str, colours
     _leave_out_first_epochs(axes, epochs[np.isfinite(values)], values[np.isfinite(values)])
 
 
+def _points(epochs: Any) -> dict[str, Any]:
+    """Returns how lines are drawn: with a marker at each place where the epochs are few."""
+    return {"marker": "o" if len(np.unique(epochs)) <= 20 else "", "markersize": 4}
+
+
 def _marked(split: str) -> dict[str, Any]:
-    """Returns how the test part is drawn, which is measured once: as a diamond, above all lines."""
-    return {"marker": "D", "markersize": 6, "linestyle": "", "zorder": 3} if split == "test" else {}
+    """Returns how the test part is drawn, which is measured once: as the frame of a diamond, above all lines."""
+    frame = {"marker": "D", "markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.8, "linestyle": ""}
+    return frame | {"zorder": 3} if split == "test" else {}
 
 
 def _places(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, str]:
