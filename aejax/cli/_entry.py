@@ -37,12 +37,22 @@ WITH_SETTINGS = {
 _HELP = ("-h", "--help")
 
 
+class _Named(logging.Formatter):
+    """Puts the name of the package that says something before what it says."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the line."""
+        return f"{record.name.partition('.')[0]}: {super().format(record)}"
+
+
 def main() -> None:
     """Runs one command of the command line.
 
     The exit code is 0, 1 (the command failed), 2 (bad input), 130 (stopped by Ctrl-C) or 143 (stopped by SIGTERM).
     """
-    logging.basicConfig(format="aejax: %(message)s")
+    said = logging.StreamHandler()
+    said.setFormatter(_Named())
+    logging.basicConfig(handlers=[said])
     try:
         _run(sys.argv[1:])
     except InputError as error:

@@ -8,7 +8,10 @@
 Every program is run on examples and compared with what `Trained` gives before its file is kept.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -126,13 +129,27 @@ def _onnx(call: Call, inputs: Sequence[np.ndarray]) -> tuple[bytes, Call]:
     converter, runtime = import_extra("jax2onnx", "onnx"), import_extra("onnxruntime", "onnx")
     shapes = [jax.ShapeDtypeStruct(("n", *array.shape[1:]), array.dtype) for array in inputs]
     try:
-        content = converter.to_onnx(call, shapes).SerializeToString()
+        with _unsaid():
+            content = converter.to_onnx(call, shapes).SerializeToString()
     except Exception as error:  # what the converter does not know fails in ways of its own
         said = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(f"jax2onnx cannot convert this model ({said}): use --format stablehlo") from error
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_inputs()]
     return content, lambda *given: session.run(None, dict(zip(names, given, strict=True)))[0]
+
+
+@contextlib.contextmanager
+def _unsaid() -> Iterator[None]:
+    """Keeps warnings of libraries to themselves: what they make is compared."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _compare(name: str, made: Any, own: np.ndarray) -> None:

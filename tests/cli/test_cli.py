@@ -187,6 +187,17 @@ def test_parts_are_exchanged_by_name(command, tmp_path):
     assert sparsity == {"class": "CodeL1", "weight": 0.5, "warmup_steps": 0.0, "monitored": False}
 
 
+def test_what_libraries_log_bears_their_name():
+    program = (
+        "import logging, sys; from aejax.cli import _entry\n"
+        "_entry._run = lambda _: [logging.getLogger(name).warning('said') for name in ('aejax', 'other.part')]\n"
+        "sys.argv = ['aejax', 'list']\n"
+        "_entry.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == "aejax: said\nother: said\n"
+
+
 def test_list_and_show(command):
     code, out, _ = command("list")
     assert code == 0

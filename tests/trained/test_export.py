@@ -4,8 +4,11 @@ import dataclasses
 import functools
 import importlib.util
 import json
+import logging
 import subprocess
 import sys
+import warnings
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +27,8 @@ needs_onnx = pytest.mark.skipif(importlib.util.find_spec("jax2onnx") is None, re
 
 ALONE = """
 import sys
+import warnings
+from types import SimpleNamespace
 sys.modules["aejax"] = sys.modules["flax"] = None  # neither can be imported
 import jax, numpy
 x = numpy.load("x.npy")
@@ -107,6 +112,26 @@ def test_what_jax2onnx_cannot_convert_is_said_and_nothing_is_written(tmp_path):
     with pytest.raises(InputError, match=r"jax2onnx cannot convert this model .*use --format stablehlo"):
         model("dictionary-topk").export(tmp_path, "onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_the_converter_says_on_its_way_is_not_said_to_the_user(monkeypatch, caplog, recwarn):
+    def convert(call, shapes):
+        logging.getLogger("onnx_ir").warning("the value type is not known")
+        warnings.warn("and more", stacklevel=1)
+        return SimpleNamespace(SerializeToString=lambda: b"content")
+
+    class Session(SimpleNamespace):
+        def get_inputs(self):
+            return [SimpleNamespace(name="x")]
+
+    fake = SimpleNamespace(to_onnx=convert, InferenceSession=lambda *_, **__: Session())
+    monkeypatch.setattr(export, "import_extra", lambda *_: fake)
+    content, _ = export._onnx(lambda x: x, [np.zeros((3, 2), np.float32)])
+    assert content == b"content"
+    assert not caplog.messages
+    assert not recwarn.list
+    logging.getLogger("onnx_ir").warning("later")  # what is said afterwards is heard
+    assert caplog.messages == ["later"]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax2onnx") is not None, reason="jax2onnx is installed")
