@@ -227,9 +227,9 @@ def require_finite(
         )
     if data.missing == "refuse":
         raise InputError(
-            f"{where} has {_counted(missing, columns)}, the first in {_place(missing, start)}: replace them or leave "
-            "these examples out; a model that is trained with --data.missing mean puts the training part's mean in "
-            "their place, one with drop passes them over"
+            f"{where} has {_counted(missing, columns)}, the first in {_place(missing, start)}: replace them, leave "
+            "these examples out, or train with --data.missing mean (the training part's mean in their place) or drop "
+            "(which passes over such examples)"
         )
 
 

@@ -36,11 +36,11 @@ class TrainingProgress:
     def __call__(self, rows: list[dict[str, Any]], state: Any) -> None:
         """Shows how far training came by the last rows: the losses of train and validation, and examples per second.
 
-        The time of the first rows has that of compiling in it, and the bar says so.
+        The time of the first rows has that of compiling in it: by ≥ the bar says that training itself is faster.
         """
         train, *others = rows
         losses = f"{_shown(train)} nats" + "".join(f", {row['split']} {_shown(row)}" for row in others)
-        rate = f"{train['examples_per_second']:,.0f}/s" + ("" if self.compiled else " (compiling)")
+        rate = f"{'' if self.compiled else '≥'}{train['examples_per_second']:,.0f}/s"
         self.bar.update(train[self.unit], f"loss {losses}  {rate}")
         self.compiled = True
 

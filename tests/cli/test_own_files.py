@@ -179,8 +179,8 @@ def test_a_run_that_refused_gaps_refuses_them_later_with_advice_that_can_be_foll
     (tmp_path / "gaps.csv").write_text("a,b,c\n1,2,3\n,2,3\n")
     code, _, err = command("score", trained, "--data", tmp_path / "gaps.csv", "--out", tmp_path / "x.npy")
     assert code == 2
-    assert "has 1 missing values (NaN) in 'a' (1), the first in example 1, column 0: replace them or leave" in err
-    assert "a model that is trained with --data.missing mean" in err
+    assert "has 1 missing values (NaN) in 'a' (1), the first in example 1, column 0: replace them, leave" in err
+    assert "or train with --data.missing mean" in err
 
 
 def test_a_run_that_knows_its_outliers_measures_detection_by_itself(table):

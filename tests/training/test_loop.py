@@ -58,7 +58,7 @@ def test_the_bar_marks_the_rate_that_has_the_time_of_compiling_in_it():
     parts = [row | {"split": "train"}, row | {"split": "validation", "loss_nats": 3.0}]
     bar(parts[:1], None)
     bar(parts, None)
-    assert said == ["loss 2.00 nats  1,500/s (compiling)", "loss 2.00 nats, validation 3.00  1,500/s"]
+    assert said == ["loss 2.00 nats  ≥1,500/s", "loss 2.00 nats, validation 3.00  1,500/s"]
 
 
 def test_after_a_run_ctrl_c_means_again_what_it_meant_before(tmp_path):
