@@ -88,6 +88,7 @@ def latent_units(
     for axes, (name, values) in zip(drawn, panels.items(), strict=True):
         axes.bar(np.arange(len(shown)), values[shown], width=0.8, color=np.where(on[shown], LINES[0], OFF))
         axes.set_ylabel(name, fontsize=LABEL)
+    drawn[-1].set_xlim(-0.8, len(shown) - 0.2)
     turned = 90 if len(shown) > 10 else 0
     drawn[-1].set_xticks(range(len(shown)), [str(number) for number in shown], fontsize=TICK - 1, rotation=turned)
     drawn[-1].set_xlabel("number of the latent dimension, the most used first", fontsize=LABEL)
