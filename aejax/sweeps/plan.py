@@ -188,11 +188,11 @@ def read_axes(path: Path) -> dict[str, list[Any]]:
     import yaml
 
     try:
-        text = path.read_text()
+        raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({first_line(error)}): give a YAML file of axes") from None
     try:
-        content = yaml.safe_load(text)
+        content = yaml.safe_load(raw.decode())
         axes = {}
         for name, entry in content["parameters"].items():
             values = entry["values"] if "values" in entry else [entry["value"]]

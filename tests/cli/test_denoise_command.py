@@ -89,7 +89,7 @@ def test_larger_arrays_stay_arrays(run, tmp_path, command):
     np.save(tmp_path / "x.npy", np.stack([PHOTO, PHOTO[::-1]])[..., None])
     code, out, _ = command("denoise", run, "--data", tmp_path / "x.npy", "--out", tmp_path / "y.npy")
     assert code == 0
-    assert out.endswith("y.npy: 2 x 9 x 13 x 1 float32\n")
+    assert out.endswith("y.npy: denoised examples of all of x.npy, 2 x 9 x 13 x 1 float32\n")
 
 
 @pytest.mark.parametrize(

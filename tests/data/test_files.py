@@ -64,7 +64,7 @@ def test_what_is_read_no_longer_depends_on_the_file(tmp_path):
         ),
         (
             np.array([[1.0, 2], [np.nan, 2]]),
-            r"1 missing values \(NaN\) in 1 rows, the first in example 1, column 0: replace them, or train with",
+            r"1 missing values \(NaN\) in 1 rows, the first in example 1, column 0: replace them, leave these",
         ),
         (np.array([[1.0, 2], [1e300, 2]]), r"has 1 values .* too large for float32, the first in example 1"),
         (np.zeros(5), r"shape \(5,\): expected \[n, d\], \[n, h, w\] or \[n, h, w, c\]"),
