@@ -98,4 +98,5 @@ def _missing(lines: Sequence[str], options: Callable[..., Any]) -> str:
 
 
 def _is_positional(hint: Any) -> bool:
-    return Positional[int].__metadata__[0] in getattr(hint, "__metadata__", ())
+    marker = typing.get_args(Positional[int])[1]
+    return marker in typing.get_args(hint)[1:]

@@ -25,7 +25,7 @@ def activation_density(shares: ArrayLike, *, title: str | None = None) -> Figure
     shares = _shares(shares)
     alive = shares[shares > 0]
     wide = alive.size > 0 and alive.max() > 10 * alive.min()
-    bins = np.geomspace(alive.min(), alive.max(), _BINS + 1) if wide else _BINS
+    bins = np.geomspace(alive.min(), alive.max(), _BINS + 1).tolist() if wide else _BINS
     figure = _histogram(alive, "share of examples for which a unit is active", "units", title, bins)
     (axes,) = figure.axes
     if wide:
@@ -135,7 +135,7 @@ def _shares(shares: ArrayLike) -> np.ndarray:
     return shares
 
 
-def _histogram(values: np.ndarray, what: str, of: str, title: str | None, bins: int | np.ndarray = _BINS) -> Figure:
+def _histogram(values: np.ndarray, what: str, of: str, title: str | None, bins: int | list[float] = _BINS) -> Figure:
     figure, (axes,) = canvas(5.6, 3.6)
     axes.hist(values, bins=bins, color=LINES[0])
     axes.set_xlabel(what, fontsize=LABEL)
