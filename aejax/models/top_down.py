@@ -8,7 +8,7 @@ other modules the code is one vector, its layers side by side with the lowest fi
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import flax.linen as nn
 import jax
@@ -165,6 +165,7 @@ class TopDownDecoder(Decoder):
     """
 
     needs = (traits.TOP_DOWN,)
+    of_images: ClassVar[bool] = True
     channels: tuple[int, ...] = (64, 64, 64)
     """Number of channels of each stage, the coarsest first."""
     strides: tuple[int, ...] = ()
