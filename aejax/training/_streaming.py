@@ -340,9 +340,10 @@ class Windows:
     """The memory of windows that no batches are left of."""
     _newest: int = -1
     """The highest number of a window that was begun to be read."""
-    _coming: dict[int, Iterator[Any]] = field(default_factory=dict)
+    _coming: dict[int, Iterator[Future[Any]]] = field(default_factory=dict)
     """What is left to read after a window, by the number of the next: its first lane is on its way from the disk."""
     _pool: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "aejax-window"))
+    _asking: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "aejax-ahead"))
     _lock: Any = field(default_factory=threading.Lock)
 
     @property
@@ -423,17 +424,23 @@ class Windows:
         order = np.empty((steps, len(lanes), width), np.int32)
         for place, lane in enumerate(lanes.tolist()):
             here = slice(place * count, (place + 1) * count)
-            self.part.read_into(jax.tree.map(itemgetter(here), memory), next(coming))
+            self.part.read_into(jax.tree.map(itemgetter(here), memory), next(coming).result())
             order[:, place] = self.order.shuffled(epoch, window, lane) + place * count
         self._coming[number + 1] = coming
         chosen = np.searchsorted(lanes, columns // width) * width + columns % width
         return Window(memory, order.reshape(steps, -1)[:, chosen])
 
-    def _expected(self, number: int) -> Iterator[Any]:
-        """Asks for the lanes of the windows from a number on, ahead of reading them, one each time it is asked."""
+    def _expected(self, number: int) -> Iterator[Future[Any]]:
+        """Has the lanes of the windows from a number on asked for, in a thread of its own, one each time it is asked.
+
+        To ask takes a processor as long as to read does.
+        """
         for window in range(number, self._windows):
             for lane in self._lanes[1].tolist():
-                yield self.part.expect(self.order.lane(*divmod(window, self._an_epoch), lane))
+                yield self._asking.submit(self._expect, window, lane)
+
+    def _expect(self, window: int, lane: int) -> Any:
+        return self.part.expect(self.order.lane(*divmod(window, self._an_epoch), lane))
 
     @cached_property
     def _lanes(self) -> tuple[np.ndarray, np.ndarray]:
