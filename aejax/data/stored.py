@@ -325,11 +325,12 @@ class Stored(Examples):
 
         Returns what `read_into` takes to read them.
         """
-        wanted = tuple(held.spans(which) if isinstance(held, Rows) else which for held in self._arrays)
-        for held, spans in zip(self._arrays, wanted, strict=True):
+        wanted: list[Any] = []
+        for held in self._arrays:
+            wanted.append(held.spans(which) if isinstance(held, Rows) else which)
             if isinstance(held, Rows):
-                held.expect(spans)
-        return wanted
+                held.expect(wanted[-1])
+        return tuple(wanted)
 
     def read_into(self, out: Examples, wanted: tuple[Any, ...]) -> None:
         """Reads examples into arrays in memory, those that `expect` was asked for."""
