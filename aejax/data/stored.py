@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +19,8 @@ _log = logging.getLogger("aejax")
 _CHUNK = 2**22  # bytes in memory at once during a pass over a whole part
 
 _SPAN = 2**21  # the most bytes that one call reads, unless a row has more
+
+_OPEN = 64  # files that are open at once in one reading: a system lets a process have a thousand or so
 
 _ASKED = 2**18  # bytes that the system is asked for at once: of more it may bring only the beginning
 
@@ -157,21 +159,21 @@ class Rows:
         """
         if not hasattr(os, "posix_fadvise"):
             return
-        with self._opened(spans.shard) as files:
+        with self._files() as file:
             for shard, place, length in zip(spans.shard, spans.place, spans.length, strict=True):
                 for begin in range(place, place + length, _ASKED):
                     some = min(_ASKED, place + length - begin)
-                    os.posix_fadvise(files[shard], begin, some, os.POSIX_FADV_WILLNEED)
+                    os.posix_fadvise(file(shard), begin, some, os.POSIX_FADV_WILLNEED)
 
     def read_into(self, out: np.ndarray, spans: Spans) -> None:
         """Reads rows into an array of as many, as indexing does."""
         size, into = self._row_bytes, out.reshape(-1).view(np.uint8)
         memory, around = into.data, np.empty(max(_SPAN, size), np.uint8)
-        with self._opened(spans.shard) as files:
+        with self._files() as file:
             for shard, place, length, begin, end in zip(*spans[1:], strict=True):
-                whole = length == end - begin
+                number, whole = file(shard), length == end - begin
                 try:
-                    count = os.preadv(files[shard], (memory[begin:end] if whole else around[:length].data,), place)
+                    count = os.preadv(number, (memory[begin:end] if whole else around[:length].data,), place)
                 except OSError as error:
                     raise _unreadable(self.path, error) from error
                 if count != length:
@@ -219,28 +221,22 @@ class Rows:
         return np.searchsorted(self._ends, rows, side="right")
 
     @contextmanager
-    def _opened(self, shards: Iterable[int]) -> Iterator[dict[int, int]]:
-        """Opens the files of shards as long as the context lasts, and gives their descriptors by the shards' numbers.
-
-        Raises `InputError` where a file is not as it was.
-        """
+    def _files(self) -> Iterator[Callable[[int], int]]:
+        """Gives a function from a shard's number to its file, which is opened at its first use; a few stay open."""
         files: dict[int, int] = {}
+
+        def file(number: int) -> int:
+            if number not in files:
+                if len(files) == _OPEN:
+                    os.close(files.pop(next(iter(files))))
+                files[number] = _opened(self.shards[number])
+            return files[number]
+
         try:
-            for number in dict.fromkeys(shards):
-                shard = self.shards[number]
-                try:
-                    files[number] = os.open(shard.path, os.O_RDONLY)
-                except OSError as error:
-                    raise _unreadable(shard.path, error) from error
-                now = _stamp(os.fstat(files[number]))
-                if now[0] < shard.stamp[0]:
-                    raise InputError(f"{shard.path} has become shorter while it was read: pack the data again")
-                if now != shard.stamp:
-                    raise InputError(f"{shard.path} has changed while it was read: pack the data again")
-            yield files
+            yield file
         finally:
-            for file in files.values():
-                os.close(file)
+            for number in files.values():
+                os.close(number)
 
     @property
     def _row_bytes(self) -> int:
@@ -291,6 +287,20 @@ def take_rows(array: np.ndarray, which: np.ndarray, out: np.ndarray) -> None:
     row = np.dtype((np.void, array.nbytes // len(array)))
     array, out = (each.reshape(len(each), -1).view(row).reshape(-1) for each in (array, out))
     np.take(array, which, out=out, mode="clip")
+
+
+def _opened(shard: Shard) -> int:
+    """Opens the file of a shard. Raises `InputError` where it is not as it was."""
+    try:
+        file = os.open(shard.path, os.O_RDONLY)
+    except OSError as error:
+        raise _unreadable(shard.path, error) from error
+    now = _stamp(os.fstat(file))
+    if now != shard.stamp:
+        os.close(file)
+        became = "become shorter" if now[0] < shard.stamp[0] else "changed"
+        raise InputError(f"{shard.path} has {became} while it was read: pack the data again")
+    return file
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
