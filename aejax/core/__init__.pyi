@@ -33,6 +33,7 @@ from .examples import (
     CHUNK as CHUNK,
     Array as Array,
     Examples as Examples,
+    as_seen as as_seen,
     blank_example as blank_example,
     spread as spread,
     unseen as unseen,

@@ -4,7 +4,7 @@ Which examples make a batch is a function of the seed and the step, so that a re
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
-from aejax.core.examples import Examples, Preprocessing
+from aejax.core.examples import Examples, Preprocessing, as_seen
 from aejax.core.keys import Stream, derive
 from aejax.core.linen import Model
 from aejax.core.mean import Metrics
@@ -119,8 +119,7 @@ def scan_batches(
 
     def body(state: S, item: Any) -> tuple[S, Metrics]:
         stored = item if batches.order is None else batches.examples.take(item)
-        values = preprocess(stored.x, derive(key, Stream.PREPROCESS, state.step))
-        return advance(state, replace(stored, x=values), key)
+        return advance(state, as_seen(preprocess, stored, derive(key, Stream.PREPROCESS, state.step)), key)
 
     return jax.lax.scan(body, state, batches.examples if batches.order is None else batches.order)
 

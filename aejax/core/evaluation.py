@@ -1,13 +1,11 @@
 """Evaluates measures on every example of a part of a data set, and sums them up."""
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from aejax.core import linen
-from aejax.core.examples import Examples, Preprocessing
+from aejax.core.examples import Examples, Preprocessing, as_seen
 from aejax.core.keys import Stream, derive, model_keys
 from aejax.core.linen import Model
 from aejax.core.mean import Mean, Metrics
@@ -81,7 +79,7 @@ def outputs(
 
     def body(number: Int[Array, ""], index: Int[Array, " batch"]) -> tuple[Int[Array, ""], dict[str, Array]]:
         stored = part.take(index % len(part))
-        batch = replace(stored, x=preprocess(stored.x, derive(key, Stream.PREPROCESS, number)))
+        batch = as_seen(preprocess, stored, derive(key, Stream.PREPROCESS, number))
         values: dict[str, Array] = {}
         for measure in measures:
             values |= linen.apply(measure, model, state.variables, model_keys(key, number), batch)[0]

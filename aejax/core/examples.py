@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, Int, Int32, Num
+from jaxtyping import Int, Int32, Num
 
 from aejax.core.pytrees import pytree
 
@@ -34,8 +34,8 @@ class Examples:
     """What is encoded."""
     label: Int32[Array, " n"] | None = None
     """The class of each example; None where the data has no labels."""
-    y: Float32[Array, "n *shape"] | None = None
-    """What is to be reconstructed, used as it is; None: `x` itself."""
+    y: Num[Array, "n *shape"] | None = None
+    """What is to be reconstructed, used as it is, in a batch as float32; None: `x` itself."""
 
     @property
     def target(self) -> Num[Array, "n *shape"]:
@@ -92,6 +92,18 @@ CHUNK = 1024
 
 Preprocessing = Callable[..., Any]
 """`preprocess(x, key)` turns stored examples into the float32 batch that a model sees: see `aejax.data.Preprocess`."""
+
+
+def as_seen(preprocess: Preprocessing, stored: Examples, key: Any) -> Examples:
+    """Returns stored examples as a model sees them: `x` preprocessed, and `y`, where there is one, as float32.
+
+    Args:
+        preprocess: turns stored examples into the float32 batch that the model sees.
+        stored: the examples, as stored.
+        key: the key of what the preprocessing draws; None: it draws nothing.
+    """
+    y = None if stored.y is None else jnp.asarray(stored.y, jnp.float32)
+    return replace(stored, x=preprocess(stored.x, key), y=y)
 
 
 def blank_example(shape: tuple[int, ...]) -> Examples:

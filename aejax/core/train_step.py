@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from aejax.core import linen
-from aejax.core.examples import Examples, Preprocessing
+from aejax.core.examples import Examples, Preprocessing, as_seen
 from aejax.core.keys import Stream, derive, model_keys
 from aejax.core.linen import Model, Variables
 from aejax.core.mean import Mean, Metrics
@@ -82,7 +82,7 @@ def priming_sample(preprocess: Preprocessing, sample: Examples | None, key: Key[
         sample: the examples, as stored; None: the model is not primed.
         key: the key of the run.
     """
-    return None if sample is None else replace(sample, x=preprocess(sample.x, derive(key, Stream.PRIME)))
+    return None if sample is None else as_seen(preprocess, sample, derive(key, Stream.PRIME))
 
 
 def step(

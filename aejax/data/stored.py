@@ -1,10 +1,10 @@
 """Keeps examples on disk: arrays in files of raw rows, of which only those that are asked for are read."""
 
-import contextlib
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,10 @@ _log = logging.getLogger("aejax")
 _CHUNK = 2**22  # bytes in memory at once during a pass over a whole part
 
 _SPAN = 2**21  # the most bytes that one call reads, unless a row has more
+
+_OPEN = 64  # files that are open at once in one reading: a system lets a process have a thousand or so
+
+_ASKED = 2**18  # bytes that the system is asked for at once: of more it may bring only the beginning
 
 _GAP = 2**13  # bytes between two wanted rows that are read and thrown away: another call would take as long
 
@@ -76,6 +80,26 @@ class Stripes:
         return self.first + place // self.run * self.stride + place % self.run
 
 
+class Spans(NamedTuple):
+    """Says which bytes of files hold some rows, and where they go in memory; one call reads each span.
+
+    A span of a file has more bytes than that of memory where other rows lie between its own.
+    """
+
+    rows: np.ndarray
+    """The numbers of the rows, counted through all shards, in the order in which they go to memory."""
+    shard: list[int]
+    """The number of the shard that each span lies in."""
+    place: list[int]
+    """The byte of the file at which each begins."""
+    length: list[int]
+    """The number of its bytes there."""
+    begin: list[int]
+    """The first of its bytes in the memory of all rows."""
+    end: list[int]
+    """The byte there after its last one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Stands for rows of files, which are read when they are indexed; in all else it is like an array.
@@ -121,59 +145,56 @@ class Rows:
         """
         index = np.asarray(self.index[which])
         out = blank((*index.shape, *self.row_shape), self.dtype)
-        self._read(index.reshape(-1), out)
+        self.read_into(out, self._spans(index.reshape(-1)))
         return out
 
-    def read_into(self, out: np.ndarray, which: np.ndarray) -> None:
-        """Reads the given rows into an array of as many, as indexing does."""
-        self._read(self.index[which], out)
+    def spans(self, which: np.ndarray) -> Spans:
+        """Finds out where the given rows lie."""
+        return self._spans(self.index[which])
 
-    def expect(self, which: np.ndarray) -> None:
+    def expect(self, spans: Spans) -> None:
         """Asks the system to bring rows that will be read soon into its cache, and does not wait for them.
 
         A disk is at its fastest where it has several requests at once. Some systems cannot be asked.
         """
-        if hasattr(os, "posix_fadvise"):
-            with contextlib.ExitStack() as stack:
-                for file, place, length, _, _ in self._spans(stack, self.index[which]):
-                    os.posix_fadvise(file, place, length, os.POSIX_FADV_WILLNEED)
-
-    def _read(self, rows: np.ndarray, out: np.ndarray) -> None:
-        if not len(rows):
+        if not hasattr(os, "posix_fadvise"):
             return
+        with self._files() as file:
+            for shard, place, length in zip(spans.shard, spans.place, spans.length, strict=True):
+                for begin in range(place, place + length, _ASKED):
+                    some = min(_ASKED, place + length - begin)
+                    os.posix_fadvise(file(shard), begin, some, os.POSIX_FADV_WILLNEED)
+
+    def read_into(self, out: np.ndarray, spans: Spans) -> None:
+        """Reads rows into an array of as many, as indexing does."""
         size, into = self._row_bytes, out.reshape(-1).view(np.uint8)
         memory, around = into.data, np.empty(max(_SPAN, size), np.uint8)
-        with contextlib.ExitStack() as stack:
-            spans = self._spans(stack, rows)
-            try:
-                for file, place, length, begin, end in spans:
-                    whole = length == end - begin
-                    if os.preadv(file, (memory[begin:end] if whole else around[:length].data,), place) != length:
-                        raise InputError(f"{self.path} has become shorter while it was read: pack the data again")
-                    if not whole:
-                        wanted = rows[begin // size : end // size]
-                        found = around[:length].reshape(-1, size)
-                        take_rows(found, wanted - wanted[0], into[begin:end].reshape(-1, size))
-            except OSError as error:
-                raise _unreadable(self.path, error) from error
+        with self._files() as file:
+            for shard, place, length, begin, end in zip(*spans[1:], strict=True):
+                number, whole = file(shard), length == end - begin
+                try:
+                    count = os.preadv(number, (memory[begin:end] if whole else around[:length].data,), place)
+                except OSError as error:
+                    raise _unreadable(self.path, error) from error
+                if count != length:
+                    raise InputError(f"{self.path} has become shorter while it was read: pack the data again")
+                if not whole:
+                    wanted = spans.rows[begin // size : end // size]
+                    found = around[:length].reshape(-1, size)
+                    take_rows(found, wanted - wanted[0], into[begin:end].reshape(-1, size))
 
-    def _spans(self, stack: contextlib.ExitStack, rows: np.ndarray) -> Iterator[tuple[int, int, int, int, int]]:
-        """Opens the files of rows until a stack is closed, and cuts the rows into spans, each of which one call reads.
-
-        Yields of each its file, where it lies there and how many bytes it has, and between which bytes of the memory of
-        all rows its own are. It has more where there are others between its own.
-        """
+    def _spans(self, rows: np.ndarray) -> Spans:
+        """Cuts rows into spans, each of which one call reads."""
+        if not len(rows):
+            return Spans(rows, [], [], [], [], [])
         size, step = self._row_bytes, np.diff(rows)
         begins = np.append(0, np.flatnonzero((step < 1) | (step > 1 + _GAP // size)) + 1)
         begins = self._cut(rows, begins, max(1, _SPAN // size))
         ends = np.append(begins[1:], len(rows))
         first = rows[begins]
-        of = self._shard(first)
-        files = {number: self._opened(stack, self.shards[number]) for number in np.unique(of).tolist()}
-        places, lengths = self._starts[of] + size * first, size * (rows[ends - 1] + 1 - first)
-        numbers = (files[number] for number in of.tolist())
-        bounds = (each.tolist() for each in (places, lengths, size * begins, size * ends))
-        return zip(numbers, *bounds, strict=True)
+        shard = self._shard(first)
+        places, lengths = self._starts[shard] + size * first, size * (rows[ends - 1] + 1 - first)
+        return Spans(rows, *(each.tolist() for each in (shard, places, lengths, size * begins, size * ends)))
 
     def _cut(self, rows: np.ndarray, begins: np.ndarray, most: int) -> np.ndarray:
         """Cuts ascending spans at the ends of files, and such as reach over too many rows of the file.
@@ -199,17 +220,23 @@ class Rows:
         """Returns the number of the shard that each row lies in."""
         return np.searchsorted(self._ends, rows, side="right")
 
-    def _opened(self, stack: contextlib.ExitStack, shard: Shard) -> int:
+    @contextmanager
+    def _files(self) -> Iterator[Callable[[int], int]]:
+        """Gives a function from a shard's number to its file, which is opened at its first use; a few stay open."""
+        files: dict[int, int] = {}
+
+        def file(number: int) -> int:
+            if number not in files:
+                if len(files) == _OPEN:
+                    os.close(files.pop(next(iter(files))))
+                files[number] = _opened(self.shards[number])
+            return files[number]
+
         try:
-            number = stack.enter_context(shard.path.open("rb", buffering=0)).fileno()
-        except OSError as error:
-            raise _unreadable(shard.path, error) from error
-        now = _stamp(os.fstat(number))
-        if now[0] < shard.stamp[0]:
-            raise InputError(f"{shard.path} has become shorter while it was read: pack the data again")
-        if now != shard.stamp:
-            raise InputError(f"{shard.path} has changed while it was read: pack the data again")
-        return number
+            yield file
+        finally:
+            for number in files.values():
+                os.close(number)
 
     @property
     def _row_bytes(self) -> int:
@@ -262,6 +289,20 @@ def take_rows(array: np.ndarray, which: np.ndarray, out: np.ndarray) -> None:
     np.take(array, which, out=out, mode="clip")
 
 
+def _opened(shard: Shard) -> int:
+    """Opens the file of a shard. Raises `InputError` where it is not as it was."""
+    try:
+        file = os.open(shard.path, os.O_RDONLY)
+    except OSError as error:
+        raise _unreadable(shard.path, error) from error
+    now = _stamp(os.fstat(file))
+    if now != shard.stamp:
+        os.close(file)
+        became = "become shorter" if now[0] < shard.stamp[0] else "changed"
+        raise InputError(f"{shard.path} has {became} while it was read: pack the data again")
+    return file
+
+
 def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"{path} cannot be read any more ({error.strerror}): pack the data again")
 
@@ -289,15 +330,21 @@ class Stored(Examples):
         arrays = (None if held is None else blank((size, *held.shape[1:]), held.dtype) for held in self._arrays)
         return Examples(*arrays)
 
-    def expect(self, which: np.ndarray) -> None:
-        """Asks the system to bring examples that will be read soon into its cache, and does not wait for them."""
-        for held in self._arrays:
-            if isinstance(held, Rows):
-                held.expect(which)
+    def expect(self, which: np.ndarray) -> tuple[Any, ...]:
+        """Asks the system to bring examples that will be read soon into its cache, and does not wait for them.
 
-    def read_into(self, out: Examples, which: np.ndarray) -> None:
-        """Reads the examples at the given places into arrays in memory."""
-        for array, held in zip((out.x, out.label, out.y), self._arrays, strict=True):
+        Returns what `read_into` takes to read them.
+        """
+        wanted: list[Any] = []
+        for held in self._arrays:
+            wanted.append(held.spans(which) if isinstance(held, Rows) else which)
+            if isinstance(held, Rows):
+                held.expect(wanted[-1])
+        return tuple(wanted)
+
+    def read_into(self, out: Examples, wanted: tuple[Any, ...]) -> None:
+        """Reads examples into arrays in memory, those that `expect` was asked for."""
+        for array, held, which in zip((out.x, out.label, out.y), self._arrays, wanted, strict=True):
             if isinstance(held, Rows):
                 held.read_into(array, which)
             elif held is not None:

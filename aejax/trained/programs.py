@@ -211,4 +211,4 @@ def detect(
 
 def _seen(preprocess: Preprocess, stored: Examples) -> Examples:
     """Returns examples as the model sees them in use, where nothing is drawn."""
-    return dataclasses.replace(stored, x=preprocess(stored.x, None))
+    return core.as_seen(preprocess, stored, None)

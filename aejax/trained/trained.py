@@ -493,7 +493,7 @@ class Trained:
 
     def target(self, part: Examples) -> Float[np.ndarray, "n *shape"]:
         """Returns what is to be reconstructed of examples, in the units of `decode`."""
-        return self.seen(part.x) if part.y is None else np.asarray(part.y)
+        return self.seen(part.x) if part.y is None else np.asarray(part.y, np.float32)
 
     def apply(
         self, function: Callable[..., Array], x: Num[np.ndarray, "n *shape"], label: Labels | None = None

@@ -3,6 +3,9 @@
 Data that a window holds are shuffled whole, in the order of a run in memory. Larger ones are cut into blocks, which
 are read at once; an epoch takes the blocks in random order, and shuffles the examples of a window of many blocks
 together. No number of an example is held outside the window.
+
+grain's `MapDataset.shuffle` and its shuffle of windows answer by number and as uniformly, but one number at a time,
+which took 5 and 22 microseconds of a processor for each example, in place of 0.04 here.
 """
 
 import math

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
@@ -102,12 +102,14 @@ class StreamedSource:
     """Bytes of examples that may be in memory at once."""
     window: float
     """Megabytes of examples that are shuffled together."""
+    _chunks: "TrainingChunks | None" = field(default=None, init=False)
+    """What is read, since it was last begun at another step than the next one."""
     _next: int = field(default=-1, init=False)
-    """The step of the next chunk that the reader gives."""
+    """The step after the last one that was given out."""
     _reader: Iterator[Examples] = field(default=iter(()), init=False)
-    """Reads chunks ahead, from step `_next` on."""
-    _rest: Examples | None = field(default=None, init=False)
-    """The end of a chunk that was asked for in part: the batches from `_next` on."""
+    """Reads the chunks ahead."""
+    _begun: tuple[Examples, int] | None = field(default=None, init=False)
+    """A chunk that was asked for in part, and the number of its steps before `_next`."""
 
     def __post_init__(self) -> None:
         """Checks the size of the buffer. Raises `InputError` where it is too small."""
@@ -131,17 +133,18 @@ class StreamedSource:
 
     def batches(self, start: int, stop: int) -> Iterator[Batches]:
         """Yields the batches from step `start` to before step `stop` in chunks, and waits for each to be read."""
-        if self._next != start:
+        if self._chunks is None or self._next != start:
             length = self._steps_in(self.batch_size)
-            chunks = TrainingChunks(self._order(start), self.parallel, length, start, self.last)
-            self._next, self._rest, self._reader = start, None, _ahead(chunks)
+            self._chunks = TrainingChunks(self._order(start), self.parallel, length, start, self.last)
+            self._next, self._begun, self._reader = start, None, _ahead(self._chunks)
         while self._next < stop:
-            chunk = next(self._reader) if self._rest is None else self._rest
-            left = stop - self._next
-            self._rest = piece(chunk, left, len(chunk) - left, axis=0) if len(chunk) > left else None
-            given = piece(chunk, 0, min(left, len(chunk)), axis=0)
-            self._next += len(given)
-            yield Batches(given)
+            chunk, used = self._begun or (next(self._reader), 0)
+            count = min(stop - self._next, len(chunk) - used)
+            if not self._chunks.has(self._next, self._next + count):
+                count = 1 << count.bit_length() - 1  # a power of two, so that few lengths are ever compiled
+            self._begun = (chunk, used + count) if used + count < len(chunk) else None
+            self._next += count
+            yield Batches(piece(chunk, used, count, axis=0))
 
     def validation(self) -> Iterator[Chunk]:
         """Yields the validation part in chunks, and waits for each to be read; nothing where there is none."""
@@ -235,11 +238,21 @@ class TrainingChunks:
 
     def __getitem__(self, chunk: int) -> Examples:
         """Reads the batches of a chunk, and gives them out to the devices."""
-        epoch, number = divmod(self._number(self.first) + chunk, self._number(self.order.steps - 1) + 1)
+        start, stop = self._steps(self._number(self.first) + chunk)
+        epoch, begin = divmod(max(start, self.first), self.order.steps)
+        return self.parallel.distribute(self.order.read(epoch, begin, stop - epoch * self.order.steps))
+
+    def has(self, start: int, stop: int) -> bool:
+        """Tells whether a chunk has just the steps from `start` to before `stop`, counted from the run's beginning."""
+        return self._steps(self._number(start)) == (start, stop)
+
+    def _steps(self, number: int) -> tuple[int, int]:
+        """Returns the first step of a chunk by its number in the run, and the step after its last one."""
+        epoch, number = divmod(number, self._number(self.order.steps - 1) + 1)
         segment, place = divmod(number, self._a_segment)
         start = segment * self.order.segment + place * self.length
         stop = min(start + self.length, (segment + 1) * self.order.segment, self.order.steps)
-        return self.parallel.distribute(self.order.read(epoch, max(start, self.first - epoch * self.order.steps), stop))
+        return epoch * self.order.steps + start, epoch * self.order.steps + stop
 
     @property
     def _a_segment(self) -> int:
@@ -327,7 +340,10 @@ class Windows:
     """The memory of windows that no batches are left of."""
     _newest: int = -1
     """The highest number of a window that was begun to be read."""
+    _coming: dict[int, Iterator[Future[Any]]] = field(default_factory=dict)
+    """What is left to read after a window, by the number of the next: its first lane is on its way from the disk."""
     _pool: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "aejax-window"))
+    _asking: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "aejax-ahead"))
     _lock: Any = field(default_factory=threading.Lock)
 
     @property
@@ -361,6 +377,11 @@ class Windows:
         """The number of windows of an epoch."""
         return -(-self.order.steps // self.order.length)
 
+    @property
+    def _windows(self) -> int:
+        """The number of windows of all epochs."""
+        return -(-self.last // self.order.steps) * self._an_epoch
+
     def _window(self, number: int) -> Future[Window]:
         """Returns a window by its number in the run, and has the one after it read while there is room for it."""
         with self._lock:
@@ -380,8 +401,7 @@ class Windows:
 
     def _go_on(self) -> None:
         """Begins to read the window after the newest one, where the run has it and there is room for it."""
-        windows = -(-self.last // self.order.steps) * self._an_epoch
-        if len(self._reads) < _WINDOWS and self._newest + 1 < windows:
+        if len(self._reads) < _WINDOWS and self._newest + 1 < self._windows:
             self._begin(self._newest + 1)
 
     def _begin(self, number: int) -> None:
@@ -390,29 +410,43 @@ class Windows:
         begin = epoch * self.order.steps + window * self.order.length
         self._left[number] = begin + self.order.steps_of(window) - max(begin, self.first)
         memory = self._free.pop() if self._free else None
-        self._reads[number] = self._pool.submit(self._read, epoch, window, memory)
+        self._reads[number] = self._pool.submit(self._read, number, memory)
 
-    def _read(self, epoch: int, number: int, memory: Examples | None) -> Window:
+    def _read(self, number: int, memory: Examples | None) -> Window:
         """Reads the lanes of a window that this host needs, each while the next one is on its way from the disk."""
-        width, steps = self.order.width, self.order.steps_of(number)
-        columns = self.parallel.share(np.arange(self.order.batch_size)[None])[0]
-        lanes = np.unique(columns // width)
+        epoch, window = divmod(number, self._an_epoch)
+        columns, lanes = self._lanes
+        width, steps = self.order.width, self.order.steps_of(window)
         count = steps * width
         if memory is None:
             memory = self.part.blank(self.order.length * width * len(lanes))
+        coming = self._coming.pop(number, None) or one_ahead(self._expected(number))
         order = np.empty((steps, len(lanes), width), np.int32)
-        expected = (self._expected(self.order.lane(epoch, number, lane)) for lane in lanes.tolist())
-        for place, (lane, which) in enumerate(zip(lanes.tolist(), one_ahead(expected), strict=True)):
+        for place, lane in enumerate(lanes.tolist()):
             here = slice(place * count, (place + 1) * count)
-            self.part.read_into(jax.tree.map(itemgetter(here), memory), which)
-            order[:, place] = self.order.shuffled(epoch, number, lane) + place * count
+            self.part.read_into(jax.tree.map(itemgetter(here), memory), next(coming).result())
+            order[:, place] = self.order.shuffled(epoch, window, lane) + place * count
+        self._coming[number + 1] = coming
         chosen = np.searchsorted(lanes, columns // width) * width + columns % width
         return Window(memory, order.reshape(steps, -1)[:, chosen])
 
-    def _expected(self, which: np.ndarray) -> np.ndarray:
-        """Asks for examples ahead of reading them, and returns their places."""
-        self.part.expect(which)
-        return which
+    def _expected(self, number: int) -> Iterator[Future[Any]]:
+        """Has the lanes of the windows from a number on asked for, in a thread of its own, one each time it is asked.
+
+        To ask takes a processor as long as to read does.
+        """
+        for window in range(number, self._windows):
+            for lane in self._lanes[1].tolist():
+                yield self._asking.submit(self._expect, window, lane)
+
+    def _expect(self, window: int, lane: int) -> Any:
+        return self.part.expect(self.order.lane(*divmod(window, self._an_epoch), lane))
+
+    @cached_property
+    def _lanes(self) -> tuple[np.ndarray, np.ndarray]:
+        """This host's columns of the batches, and the lanes that they come from."""
+        columns = self.parallel.share(np.arange(self.order.batch_size)[None])[0]
+        return columns, np.unique(columns // self.order.width)
 
 
 def _gathered(array: np.ndarray, at: np.ndarray) -> np.ndarray:

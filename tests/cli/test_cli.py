@@ -65,6 +65,13 @@ def test_tensorboard_mirrors_the_metrics(trained):
     assert any(path.stat().st_size > 100 for path in (trained / "tensorboard").iterdir())
 
 
+def test_data_are_packed_in_the_type_that_is_asked_for(command, tmp_path):
+    x = np.random.default_rng(0).random((20, 3), np.float32)
+    np.save(tmp_path / "x.npy", x)
+    assert command("data", "pack", tmp_path / "x.npy", tmp_path / "packed", "--dtype", "float16")[0] == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "packed" / "train-00000-x.npy"), x.astype(np.float16))
+
+
 @pytest.mark.slow
 def test_packed_data_is_trained_on_from_disk_and_measured(command, tmp_path):
     assert command("data", "pack", "mnist-5k", tmp_path / "packed")[1].endswith(

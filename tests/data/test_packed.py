@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -300,6 +301,48 @@ def test_rows_of_several_files_are_read_with_those_between_them_in_calls_of_any_
         part.expect(which)
         np.testing.assert_array_equal(part.x[which], x[which])
         np.testing.assert_array_equal(part.take(which).x[5:], x[which][5:])
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_however_many_shards_there_are_few_files_are_open_at_once(tmp_path, monkeypatch):
+    given, most, opened = batches(45), [0], set()
+    pack(given, tmp_path / "packed")
+    part = _packed.read(tmp_path / "packed").parts["train"].x
+    monkeypatch.setattr("aejax.data.stored._OPEN", 2)
+    begin, end = os.open, os.close
+
+    def opening(*args):
+        opened.add(file := begin(*args))
+        most.append(len(opened))
+        return file
+
+    monkeypatch.setattr(os, "open", opening)
+    monkeypatch.setattr(os, "close", lambda file: opened.discard(file) or end(file))
+    which = RNG.integers(0, 45, 60)
+    np.testing.assert_array_equal(part[which], joined(given, "x")[which])
+    part.expect(part.spans(which))
+    assert max(most) == 2
+    assert not opened
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_what_is_read_soon_is_asked_for_in_pieces_that_no_system_cuts(tmp_path, monkeypatch):
+    monkeypatch.setattr("aejax.data.stored._ASKED", 16)
+    given, asked = batches(45), []
+    pack(given, tmp_path / "packed")
+    part = _packed.read(tmp_path / "packed").parts["train"]
+    advise = lambda file, begin, length, advice: asked.append((os.fstat(file).st_ino, begin, length, advice))  # noqa: E731
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    for rows in (part.x, part.y):
+        asked.clear()
+        rows.expect(rows.spans(np.arange(45)))
+        bytes_asked = {(file, at) for file, begin, length, _ in asked for at in range(begin, begin + length)}
+        expected = {
+            (shard.path.stat().st_ino, at) for shard in rows.shards for at in range(shard.start, shard.stamp[0])
+        }
+        assert bytes_asked == expected
+        assert max(length for _, _, length, _ in asked) == 16
+        assert {advice for *_, advice in asked} == {os.POSIX_FADV_WILLNEED}
 
 
 @pytest.mark.usefixtures("small_shards")

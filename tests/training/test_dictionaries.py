@@ -3,12 +3,13 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import aejax
 from aejax.core import Adam, Examples, InputError
-from aejax.data import Data, Dataset, MeanLength, Scale, pack
+from aejax.data import Data, Dataset, MeanLength, Scale, load, pack
 from aejax.devices import Parallel
 from aejax.experiment import Experiment
 from aejax.losses import AuxK, Gaussian, Loss, Matryoshka, Reconstruction, StepL0, TargetL0
@@ -80,6 +81,27 @@ def test_a_stream_is_what_data_in_memory_are(tmp_path):
     experiment = dataclasses.replace(BATCH, data=Data(str(tmp_path / "packed"), preprocess=MeanLength()), epochs=1)
     resident, streamed = (fit(experiment, parallel=ONE, buffer=buffer) for buffer in (1, 8e-6))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), streamed.state, resident.state)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_targets_in_a_narrow_type_are_float32_where_they_are_used(tmp_path, dtype):
+    x = DATASET.train.x.astype(np.float16)
+    y = jnp.asarray(DATASET.train.x[:, ::-1], dtype)
+    experiment = dataclasses.replace(
+        BATCH,
+        model=Dictionary(latent=BatchTopK(24, 6, 0.9), decoder=UnitNormDecoder(start="mean"), subtract=False),
+        epochs=1,
+    )
+    states = []
+    for name, target in (("narrow", y), ("wide", np.asarray(y, np.float32))):
+        pack([{"x": x, "y": np.asarray(target)}], tmp_path / name)
+        given = dataclasses.replace(experiment, data=Data(str(tmp_path / name)))
+        trained = fit(given, parallel=ONE)
+        part = load(given.data).test.read()
+        assert trained.target(part).dtype == np.float32
+        states.append((trained.state, trained.evaluate(part)))
+        assert {str(leaf.dtype) for leaf in jax.tree.leaves(trained.state.params)} == {"float32"}
+    jax.tree.map(np.testing.assert_array_equal, *states)
 
 
 @pytest.mark.slow

@@ -97,6 +97,23 @@ def test_from_any_step_of_an_epoch_what_is_left_of_it_follows(experiment):
     assert inside[0].x.shape == (2, BATCH, 4, 4, 1)  # up to where its chunk has always ended
 
 
+def test_stops_inside_of_chunks_make_few_lengths_of_pieces_and_the_same_ones_from_any_of_them_on(experiment):
+    """A program is compiled for each length, and a run that is resumed is to run the same ones."""
+    dataset, stops = load(experiment.data), [5, 6, 10, 17, 18, 20, 25, 34]
+
+    def lengths(start):
+        source, found = StreamedSource(dataset, ONE, BATCH, 0, 50, 3e9 * BUFFER, 1.0), []  # chunks of nine steps
+        for stop in stops:
+            if stop > start:
+                found.append([len(piece) for piece in source.batches(start, stop)])
+                start = stop
+        return found
+
+    assert lengths(0) == [[4, 1], [1], [2, 1, 1], [4, 2, 1], [1], [2], [4, 1], [9]]
+    for number, stop in enumerate(stops, 1):
+        assert lengths(stop) == lengths(0)[number:]
+
+
 def test_an_epoch_s_chunks_hold_each_example_once_with_its_label_in_the_order_of_the_run_in_memory(experiment):
     dataset = load(experiment.data)
     steps = len(dataset.train) // BATCH
@@ -204,8 +221,31 @@ def test_targets_and_narrow_types_are_streamed_as_they_are_and_trained_on(window
     assert rows[-1] < rows[0]
 
 
+def note_calls(monkeypatch, name, part, note):
+    """Calls `note` with the arguments of a method of `part`; another reader may still read another part."""
+    method = getattr(Stored, name)
+    monkeypatch.setattr(Stored, name, lambda self, *args: (self is part and note(args)) or method(self, *args))
+
+
+def test_a_lane_of_the_next_window_is_on_its_way_before_the_last_of_a_window_is_read(experiment, monkeypatch):
+    train, events = load(experiment.data).train, []
+    note_calls(monkeypatch, "read_into", train, lambda _: events.append("read"))
+    reader = windows(train, ONE, 0, BATCH, WINDOW)
+    submit = reader._asking.submit
+    monkeypatch.setattr(reader._asking, "submit", lambda *args: events.append("asked") or submit(*args))
+    for number in range(4):
+        reader._read(number, None)
+    assert events == ["asked", *["asked", "read"] * 4 * reader.order.lanes]
+
+
 class Device(NamedTuple):
     process_index: int
+
+
+def on_two_hosts(monkeypatch, tensor):
+    groups = np.empty((4 // tensor, tensor), object)
+    groups.reshape(-1)[:] = [Device(0), Device(0), Device(1), Device(1)]
+    monkeypatch.setattr(Parallel, "mesh", SimpleNamespace(devices=groups))
 
 
 def windows(train, layout, seed, batch_size, window):
@@ -224,9 +264,7 @@ def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, mo
         return TrainingChunks(reader(train, layout, 0, BATCH), layout, 4, 0, len(train) // BATCH)[1]
 
     whole = np.asarray(chunk(ONE).x)
-    groups = np.empty((4 // tensor, tensor), object)
-    groups.reshape(-1)[:] = [Device(0), Device(0), Device(1), Device(1)]
-    monkeypatch.setattr(Parallel, "mesh", SimpleNamespace(devices=groups))
+    on_two_hosts(monkeypatch, tensor)
     monkeypatch.setattr(Parallel, "distribute", lambda parallel, batches: batches)
     shares = []
     for host in range(2):
@@ -236,6 +274,21 @@ def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, mo
         np.testing.assert_array_equal(shares, [whole, whole])
     else:
         np.testing.assert_array_equal(np.concatenate(shares, axis=1), whole)
+
+
+def test_a_host_reads_no_examples_but_those_of_its_lanes(experiment, monkeypatch):
+    train, read = load(experiment.data).train, []
+    note_calls(monkeypatch, "read_into", train, lambda args: read.append(args[1][0].rows))
+    on_two_hosts(monkeypatch, 1)
+    shares = []
+    for host in range(2):
+        monkeypatch.setattr(jax, "process_index", lambda host=host: host)
+        read.clear()
+        held = windows(train, Parallel(devices=4), 0, BATCH, WINDOW)._read(1, None)
+        shares.append(np.concatenate(read))
+        assert len(shares[-1]) == held.order.size
+    assert len(shares[0]) == len(shares[1])
+    assert not set(shares[0]) & set(shares[1])
 
 
 @pytest.mark.slow
