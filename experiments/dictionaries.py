@@ -256,7 +256,10 @@ def add(out: Path, kind: str, about: dict[str, Any], who: str, setting: dict[str
     content.setdefault(kind, {})["setting"] = about
     row = content[kind].setdefault(who, {}).setdefault(setting["variant"], {})
     row[str(setting["seed"])] = found
-    content |= {"hardware": hardware(), "versions": content.get("versions", {}) | versions() | found.pop("versions", {})}
+    content |= {
+        "hardware": hardware(),
+        "versions": content.get("versions", {}) | versions() | found.pop("versions", {}),
+    }
     out.write_text(json_text(content, indent=2) + "\n")
 
 

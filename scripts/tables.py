@@ -577,7 +577,9 @@ def dictionary_speed() -> str:
     """Returns a table of the time and the memory of a step of TopK beside SAELens', and of several dictionaries."""
     bench = _bench("bench_sae")
     setting, titles = bench["setting"], {"aejax": "aejax", "saelens": "SAELens"}
-    what = f"TopK, {setting['k']} of {setting['units']:,} units for {bench['values']} values, batch {setting['batch']:,}"
+    what = (
+        f"TopK, {setting['k']} of {setting['units']:,} units for {bench['values']} values, batch {setting['batch']:,}"
+    )
     rows = [f"| {what} | a step | most memory | unexplained variance ↓ |", "|---|---|---|---|"]
     for name, row in bench["rows"].items():
         ratio = f" (aejax takes {bench['ratios'][name]:.2f} of it)" if name in bench["ratios"] else ""
