@@ -12,8 +12,8 @@ The last five add what they measured to experiments/results/dictionaries.json, o
 asked for the same number of active units: by k, or by a target of L0. SAELens trains at the same peak learning rate
 on examples scaled alike, to a mean length of the root of the number of values, and has its own defaults otherwise;
 sparsify, which has TopK alone, has its own optimiser too, with its term for dead units at the weight of Gao et al. The
-number of steps after which a unit is dead is that of `AuxK` here. What a library saved is imported, and measured as
-the models made here.
+number of steps after which a unit is dead is that of `AuxK` here. What SAELens saved is imported, and measured as the
+models made here; sparsify measures its own.
 """
 
 import argparse
@@ -99,8 +99,10 @@ print(json.dumps(said | {"versions": {name: version(name) for name in ("sae-lens
 """What runs in SAELens' environment: it trains one variant, and saves it to a folder."""
 
 SPARSIFY = """
-import json, resource, sys, time
+import json, os, resource, sys, time
+os.environ["SPARSIFY_DISABLE_TRITON"] = "1"
 from importlib.metadata import version
+from pathlib import Path
 import numpy as np, torch
 from schedulefree import ScheduleFreeWrapper
 from sparsify import SparseCoder, SparseCoderConfig
@@ -134,12 +136,25 @@ for step, batch in zip(range(given["steps"]), batches()):
     silent += size
     silent[out.latent_indices.flatten().unique()] = 0
 optimizer.eval()
-sae.save_to_disk(folder)
 said = {"train_seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - burnt}
 said["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+test, left, active, fired = np.load(Path(data).with_name("test.npy")).astype(np.float32), 0.0, 0, np.zeros(n, bool)
+for few in torch.from_numpy(test).split(size):
+    with torch.no_grad():
+        out = sae(few)
+    left += float((few.double() - out.sae_out.double()).square().sum())
+    active += int((out.latent_acts != 0).sum())
+    fired[out.latent_indices[out.latent_acts != 0].unique().numpy()] = True
+away = test.astype(np.float64)
+said["fvu"] = left / float(np.square(away - away.mean(axis=0)).sum())
+said |= {"l0": active / len(test), "dead_share": float(1 - fired.mean())}
 print(json.dumps(said | {"versions": {name: version(name) for name in ("eai-sparsify", "torch")}}))
 """
-"""What runs in sparsify's environment: a loop as its trainer's, which takes its examples from a network alone."""
+"""What runs in sparsify's environment: a loop as its trainer's, which takes its examples from a network alone.
+
+It measures the result itself: rows of its weights, a running mean, differ in length, by which units are ranked here.
+"""
 
 LIBRARIES = {"saelens": SAELENS, "sparsify": SPARSIFY}
 """The programs of the libraries, by their names."""
@@ -198,9 +213,12 @@ def theirs(peer: str, library: str, setting: dict[str, Any], dataset: Dataset) -
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "train.npy", Path(folder) / "model"
         np.save(data, dataset.train.read().x)
+        np.save(data.with_name("test.npy"), dataset.test.read().x)
         command = [peer, "-c", LIBRARIES[library], str(data), str(out), json.dumps(setting)]
         printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-        said = json.loads(printed.splitlines()[-1])
+        said: dict[str, Any] = json.loads(printed.splitlines()[-1])
+        if "fvu" in said:
+            return said
         trained = thaw(read_dictionary(out))
     known = dataclasses.replace(trained.experiment, data=Data(dataset.name))
     return kept(measure(dataclasses.replace(trained, experiment=known), dataset.test, 0)) | said
