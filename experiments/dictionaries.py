@@ -1,16 +1,19 @@
-"""Trains sparse dictionaries of every kind on the same examples as SAELens does, and measures both by the same code.
+"""Trains sparse dictionaries of every kind on the same examples as SAELens and sparsify do, and measures all alike.
 
     python experiments/dictionaries.py                              TopK on synthetic features, briefly
     python experiments/dictionaries.py synthetic                    every variant as it is registered, three seeds
     python experiments/dictionaries.py ACTIVATIONS                  3,072 units on packed activations, three seeds
     python experiments/dictionaries.py synthetic --peer PYTHON      SAELens in their place, by the Python it is in
+    python experiments/dictionaries.py ACTIVATIONS --peer PYTHON --library sparsify --variants topk    or sparsify
     python experiments/dictionaries.py ACTIVATIONS --variants topk --seeds 0 --out other.json
 
-The last four add what they measured to experiments/results/dictionaries.json, or to --out. ACTIVATIONS are a folder of
-`aejax data pack` with the parts train and test. All variants see the same number of batches of the same size, at the
-same peak learning rate, scaled to a mean length of the root of the number of values, and are asked for the same number
-of active units: by k, or by a target of L0. SAELens has its own defaults otherwise, but for the number of steps after
-which a unit is dead, which is that of `AuxK` here. What it saved is imported, and measured as the models made here.
+The last five add what they measured to experiments/results/dictionaries.json, or to --out. ACTIVATIONS are a folder of
+`aejax data pack` with the parts train and test. All variants see the same number of batches of the same size, and are
+asked for the same number of active units: by k, or by a target of L0. SAELens trains at the same peak learning rate
+on examples scaled alike, to a mean length of the root of the number of values, and has its own defaults otherwise;
+sparsify, which has TopK alone, has its own optimiser too, with its term for dead units at the weight of Gao et al. The
+number of steps after which a unit is dead is that of `AuxK` here. What SAELens saved is imported, and measured as the
+models made here; sparsify measures its own.
 """
 
 import argparse
@@ -44,7 +47,7 @@ VARIANTS = ("topk", "batchtopk", "jumprelu", "matryoshka")
 KEPT = ("fvu", "l0", "feature_f1", "mcc", "mmcs")
 """The metrics that are kept, beside the share of dead units."""
 
-PEER = """
+SAELENS = """
 import json, resource, sys, time
 from importlib.metadata import version
 import numpy as np, torch
@@ -95,6 +98,67 @@ print(json.dumps(said | {"versions": {name: version(name) for name in ("sae-lens
 """
 """What runs in SAELens' environment: it trains one variant, and saves it to a folder."""
 
+SPARSIFY = """
+import json, os, resource, sys, time
+os.environ["SPARSIFY_DISABLE_TRITON"] = "1"
+from importlib.metadata import version
+from pathlib import Path
+import numpy as np, torch
+from schedulefree import ScheduleFreeWrapper
+from sparsify import SparseCoder, SparseCoderConfig
+from sparsify.sign_sgd import SignSGD
+
+data, folder, given = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+torch.manual_seed(given["seed"])
+x, n, size = np.load(data, mmap_mode="r"), given["units"], given["batch"]
+
+def batches():
+    rng = np.random.default_rng(given["seed"])
+    while True:
+        order = rng.permutation(len(x))
+        for at in range(0, len(x) - size + 1, size):
+            yield torch.from_numpy(x[np.sort(order[at : at + size])].astype(np.float32))
+
+began, burnt = time.perf_counter(), time.process_time()
+sae = SparseCoder(x.shape[1], SparseCoderConfig(num_latents=n, k=given["k"]))
+optimizer = ScheduleFreeWrapper(SignSGD(sae.parameters(), lr=5e-3 / (n / 2**14) ** 0.5), momentum=0.95)
+optimizer.train()
+silent = torch.zeros(n, dtype=torch.long)
+for step, batch in zip(range(given["steps"]), batches()):
+    if step == 0:
+        sae.b_dec.data = batch.mean(0)
+    sae.set_decoder_norm_to_unit_norm()
+    out = sae(batch, dead_mask=silent > given["dead_after"] * size)
+    (out.fvu + out.auxk_loss / 32).backward()
+    sae.remove_gradient_parallel_to_decoder_directions()
+    optimizer.step()
+    optimizer.zero_grad()
+    silent += size
+    silent[out.latent_indices.flatten().unique()] = 0
+optimizer.eval()
+said = {"train_seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - burnt}
+said["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+test, left, active, fired = np.load(Path(data).with_name("test.npy")).astype(np.float32), 0.0, 0, np.zeros(n, bool)
+for few in torch.from_numpy(test).split(size):
+    with torch.no_grad():
+        out = sae(few)
+    left += float((few.double() - out.sae_out.double()).square().sum())
+    active += int((out.latent_acts != 0).sum())
+    fired[out.latent_indices[out.latent_acts != 0].unique().numpy()] = True
+away = test.astype(np.float64)
+said["fvu"] = left / float(np.square(away - away.mean(axis=0)).sum())
+said |= {"l0": active / len(test), "dead_share": float(1 - fired.mean())}
+print(json.dumps(said | {"versions": {name: version(name) for name in ("eai-sparsify", "torch")}}))
+"""
+"""What runs in sparsify's environment: a loop as its trainer's, which takes its examples from a network alone.
+
+It measures the result itself: rows of its weights, a running mean, differ in length, by which units are ranked here.
+"""
+
+LIBRARIES = {"saelens": SAELENS, "sparsify": SPARSIFY}
+"""The programs of the libraries, by their names."""
+
 
 def synthetic(variant: str, seed: int) -> Experiment:
     """Returns the registered experiment of a variant, with another seed."""
@@ -122,7 +186,7 @@ def real(data: Data, variant: str, seed: int) -> Experiment:
             {"reconstruction": Reconstruction(), **terms.get(variant, {}), "aux": aux, "l0": L0(monitored=True)},
         ),
         data=dataclasses.replace(data, preprocess=MeanLength()),
-        optimizer=Adam(REAL["rate"], WarmupStableDecay(0.0, 0.2, 0.1), clip_norm=1.0, rates=rates),
+        optimizer=Adam(REAL["rate"], WarmupStableDecay(0.0), clip_norm=1.0, rates=rates),
         batch_size=batch,
         steps=steps,
         seed=seed,
@@ -137,20 +201,24 @@ def ours(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
     return kept(measure(trained, dataset.test, 0)) | seconds
 
 
-def theirs(peer: str, setting: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
-    """Trains a variant in SAELens, imports it, and returns the metrics on test and the seconds.
+def theirs(peer: str, library: str, setting: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """Trains a variant in another library, imports it, and returns the metrics on test and the seconds.
 
     Args:
-        peer: the Python of SAELens' environment.
+        peer: the Python of the library's environment.
+        library: the library's name.
         setting: the variant, the seed, and what all variants share.
         dataset: the data, by whose name features may be known.
     """
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "train.npy", Path(folder) / "model"
         np.save(data, dataset.train.read().x)
-        command = [peer, "-c", PEER, str(data), str(out), json.dumps(setting)]
+        np.save(data.with_name("test.npy"), dataset.test.read().x)
+        command = [peer, "-c", LIBRARIES[library], str(data), str(out), json.dumps(setting)]
         printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-        said = json.loads(printed.splitlines()[-1])
+        said: dict[str, Any] = json.loads(printed.splitlines()[-1])
+        if "fvu" in said:
+            return said
         trained = thaw(read_dictionary(out))
     known = dataclasses.replace(trained.experiment, data=Data(dataset.name))
     return kept(measure(dataclasses.replace(trained, experiment=known), dataset.test, 0)) | said
@@ -168,14 +236,15 @@ def main() -> None:
     parser.add_argument("data", nargs="?", help="synthetic, or a folder of packed activations; by default a brief run")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
-    parser.add_argument("--peer", help="the Python of an environment with sae-lens, which trains in place of aejax")
+    parser.add_argument("--peer", help="the Python of an environment with a library that trains in place of aejax")
+    parser.add_argument("--library", choices=[*LIBRARIES], default="saelens", help="that library")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     if given.data is None:
         experiment = dataclasses.replace(synthetic("topk", 0), batch_size=128, steps=20)
         print(ours(experiment, load(experiment.data)))
         return
-    small, who = given.data == "synthetic", "saelens" if given.peer else "aejax"
+    small, who = given.data == "synthetic", given.library if given.peer else "aejax"
     data = aejax.get("dictionary-topk").data if small else Data(given.data, validation=0.0)
     kind, shared, dataset = ("synthetic", SMALL, load(data)) if small else ("activations", REAL, load(data))
     about = {"train": len(dataset.train), "test": len(dataset.test), "values": dataset.train.x.shape[1], **shared}
@@ -183,7 +252,7 @@ def main() -> None:
         for seed in given.seeds:
             setting = shared | {"variant": variant, "seed": seed}
             if given.peer:
-                found = theirs(given.peer, setting, dataset)
+                found = theirs(given.peer, given.library, setting, dataset)
             else:
                 found = ours(synthetic(variant, seed) if small else real(data, variant, seed), dataset)
             print(kind, who, variant, seed, found, flush=True)
@@ -205,7 +274,10 @@ def add(out: Path, kind: str, about: dict[str, Any], who: str, setting: dict[str
     content.setdefault(kind, {})["setting"] = about
     row = content[kind].setdefault(who, {}).setdefault(setting["variant"], {})
     row[str(setting["seed"])] = found
-    content |= {"hardware": hardware(), "versions": versions() | found.pop("versions", content.get("versions", {}))}
+    content |= {
+        "hardware": hardware(),
+        "versions": content.get("versions", {}) | versions() | found.pop("versions", {}),
+    }
     out.write_text(json_text(content, indent=2) + "\n")
 
 

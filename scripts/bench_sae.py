@@ -2,11 +2,15 @@
 
     python -m venv peers && peers/bin/pip install torch sae-lens
     python scripts/bench_sae.py --acts activations/train.npy --peer peers/bin/python
+    python scripts/bench_sae.py --acts activations/train.npy --peer peers/bin/python --busy --rounds 2 --out trial.json
 
 Both train the same number of units, of which the k largest are active, on the same rows in the same batches, by Adam
 at the same rate, inputs scaled to a mean length of the root of their size, decoder rows of any length that begin at
 0.1, the gradient clipped at 1, and dead units revived by the same term. They train a few steps each in turn; medians
 are compared, and the fraction of variance unexplained that they come to.
+
+Then dictionaries that are led to as many numbers of active units train for as many steps each: on one read of the data,
+as `fit_many` trains them, and one run after the other, in turn again.
 """
 
 import argparse
@@ -14,6 +18,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +27,8 @@ from contest import contest, work
 RESULTS = Path(__file__).parent / "results" / "bench_sae.json"
 SETTING = {"units": 3072, "k": 32, "batch": 1024, "steps": 20, "rate": 1e-3, "dead_after_steps": 100}
 """What is trained; `steps` are those of one turn."""
+TARGETS = [8, 13, 22, 35, 58, 95, 156, 256]
+"""The numbers of active units that dictionaries on one read of the data are led to."""
 
 
 def aejax(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
@@ -93,6 +100,59 @@ def saelens(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any
     return epoch, final, {}
 
 
+def together(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Makes dictionaries of all targets on one read of the data a contender."""
+    from aejax.training import fit_many
+
+    def train(experiments: Any, dataset: Any) -> Any:
+        return [outcome.trained for outcome in fit_many(experiments, dataset=dataset, shared_order=True)]
+
+    return _many(path, setting, train)
+
+
+def alone(path: str, setting: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Makes the same dictionaries, one run after the other, a contender."""
+    from aejax.training import fit
+
+    return _many(path, setting, lambda experiments, dataset: [fit(each, dataset=dataset) for each in experiments])
+
+
+def _many(path: str, setting: dict[str, Any], train: Callable[..., Any]) -> tuple[Any, Any, dict[str, Any]]:
+    import dataclasses
+
+    import numpy as np
+
+    import aejax
+    from aejax.core import Examples
+    from aejax.data import Data, Dataset, Scale
+    from aejax.losses import Loss
+
+    base, x = aejax.get("dictionary-l1"), np.load(path)
+    dataset = Dataset(path, Examples(x), Examples(x[:0]), Examples(x[:0]))
+
+    def led_to(target: int) -> Any:
+        terms = base.loss.terms | {"sparsity": dataclasses.replace(base.loss.terms["sparsity"], target=float(target))}
+        return dataclasses.replace(
+            base,
+            model=base.model.clone(latent=base.model.latent.clone(size=setting["units"])),
+            loss=Loss(base.loss.likelihood, terms),
+            data=Data(path, validation=0.0, preprocess=Scale()),
+            batch_size=setting["batch"],
+            steps=setting["steps"],
+        )
+
+    experiments, trained = [led_to(target) for target in TARGETS], []
+
+    def epoch() -> None:
+        trained[:] = train(experiments, dataset)
+
+    def final() -> float:
+        few = x[: setting["batch"]]
+        return float(np.mean([_unexplained(few, each.reconstruct(few)) for each in trained]))
+
+    return epoch, final, {}
+
+
 def _unexplained(x: Any, made: Any) -> float:
     import numpy as np
 
@@ -102,7 +162,7 @@ def _unexplained(x: Any, made: Any) -> float:
 
 def main() -> None:
     """Lets both train in turn, and writes the table as JSON."""
-    contenders = {"aejax": aejax, "saelens": saelens}
+    contenders = {"aejax": aejax, "saelens": saelens, "together": together, "alone": alone}
     if sys.argv[1:2] == ["--work"]:
         work(contenders, *sys.argv[2:])
         return
@@ -115,25 +175,29 @@ def main() -> None:
     parser.add_argument("--peer", required=True, help="the Python of an environment with sae-lens")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--busy", action="store_true", help="say in the result that others used the machine meanwhile")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     for name, value in SETTING.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     given = vars(parser.parse_args())
-    setting = {name: given[name] for name in SETTING} | {
-        "contenders": [*contenders],
-        "pythons": {"saelens": given["peer"]},
-    }
+    setting = {name: given[name] for name in SETTING}
+    pair = setting | {"contenders": ["aejax", "saelens"], "pythons": {"saelens": given["peer"]}}
+    several = setting | {"contenders": ["together", "alone"], "targets": TARGETS}
     x = np.load(given["acts"], mmap_mode="r")[: setting["steps"] * setting["batch"]].astype(np.float32)
     x *= np.sqrt(x.shape[1]) / np.linalg.norm(x, axis=1).mean()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.npy"
         np.save(path, x)
-        table = contest(__file__, setting, path, given["rounds"], within=1.1)
+        table = contest(__file__, pair, path, given["rounds"], within=1.1)
+        many = contest(__file__, several, path, max(1, given["rounds"] // 5), within=1.1)
     del table["setting"]["pythons"]
     for row in table["rows"].values():
         row["step_seconds"] = row.pop("epoch_seconds") / setting["steps"]
         row["fvu"] = row.pop("loss")
+    for row in many["rows"].values():
+        row["seconds"], row["fvu"] = row.pop("epoch_seconds"), row.pop("loss")
     content = {"hardware": hardware(), "versions": versions(), "busy": given["busy"], "values": x.shape[1], **table}
-    RESULTS.write_text(json.dumps(content, indent=2) + "\n")
+    content["several"] = many
+    given["out"].write_text(json.dumps(content, indent=2) + "\n")
     print(json.dumps(content, indent=2))
 
 

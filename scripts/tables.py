@@ -558,7 +558,7 @@ def dictionaries(kind: str) -> str:
     }[kind]
     rows = [f"| | | {' | '.join(metrics.values())} | seeds |", f"|---|---|{'---|' * len(metrics)}---|"]
     for variant, title in DICTIONARIES.items():
-        for who, called in (("aejax", "aejax"), ("saelens", "SAELens")):
+        for who, called in (("aejax", "aejax"), ("saelens", "SAELens"), ("sparsify", "sparsify")):
             if found := result[kind].get(who, {}).get(variant):
                 cells = [_spread(metric, [row[metric] for row in found.values()]) for metric in metrics]
                 rows.append(_row(title, called, *cells, str(len(found))))
@@ -568,8 +568,30 @@ def dictionaries(kind: str) -> str:
         "the standard deviation of seeds; where there is one seed, a small difference says little."
     )
     found = result["versions"]
-    peer = f"SAELens {found['sae-lens']} on PyTorch {found['torch']}" if "sae-lens" in found else "SAELens"
-    return "\n".join([*rows, "", f"{what} {peer}; {_machine(result)}."])
+    named = {"sae-lens": "SAELens", "eai-sparsify": "sparsify", "torch": "PyTorch"}
+    peers = ", ".join(f"{title} {found[name]}" for name, title in named.items() if name in found)
+    return "\n".join([*rows, "", f"{what} {peers}; {_machine(result)}."])
+
+
+def dictionary_speed() -> str:
+    """Returns a table of the time and the memory of a step of TopK beside SAELens', and of several dictionaries."""
+    bench = _bench("bench_sae")
+    setting, titles = bench["setting"], {"aejax": "aejax", "saelens": "SAELens"}
+    what = (
+        f"TopK, {setting['k']} of {setting['units']:,} units for {bench['values']} values, batch {setting['batch']:,}"
+    )
+    rows = [f"| {what} | a step | most memory | unexplained variance ↓ |", "|---|---|---|---|"]
+    for name, row in bench["rows"].items():
+        ratio = f" (aejax takes {bench['ratios'][name]:.2f} of it)" if name in bench["ratios"] else ""
+        cells = (f"{row['step_seconds']:.3f} s{ratio}", f"{row['memory_mb']:.0f} MB", f"{row['fvu']:.3f}")
+        rows.append(_row(titles[name], *cells))
+    if several := bench.get("several"):
+        called = {"together": "on one read of the data", "alone": "one run after the other"}
+        count, steps = len(several["setting"]["targets"]), several["setting"]["steps"]
+        rows += ["", f"| {count} dictionaries of other numbers of active units, {steps} steps each | |", "|---|---|"]
+        rows += [_row(called[name], f"{row['seconds']:.1f} s") for name, row in several["rows"].items()]
+    busy = "; others used the machine meanwhile" if bench["busy"] else ""
+    return "\n".join([*rows, "", f"Measured on {_machine(bench)}{busy}."])
 
 
 def _spread(metric: str, values: list[float]) -> str:
@@ -603,6 +625,7 @@ def fill(text: str) -> str:
         "one pass": one_pass,
         "activations": partial(dictionaries, "activations"),
         "synthetic": partial(dictionaries, "synthetic"),
+        "dictionary speed": dictionary_speed,
     }
     for name, table in tables.items():
         if f"<!-- {name} -->\n" in text:

@@ -121,7 +121,23 @@ def scan_batches(
         stored = item if batches.order is None else batches.examples.take(item)
         return advance(state, as_seen(preprocess, stored, derive(key, Stream.PREPROCESS, state.step)), key)
 
-    return jax.lax.scan(body, state, batches.examples if batches.order is None else batches.order)
+    items = batches.examples if batches.order is None else batches.order
+    return (jax.lax.scan if len(jax.tree.leaves(items)[0]) > 1 else _scan_one)(body, state, items)
+
+
+def _scan_one(body: Callable[[S, Any], tuple[S, Metrics]], state: S, items: Any) -> tuple[S, Metrics]:
+    """Returns what `jax.lax.scan` does for items of which there is one.
+
+    A scan of one turn is compiled without a loop, where products may be rounded in another way. Of this loop the
+    compiler does not know how often it turns, so that a batch by itself has the bits that it has among others.
+    """
+    item = jax.tree.map(lambda leaf: leaf[0], items)
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(body, state, item)[1])
+    one = jax.lax.optimization_barrier(jnp.ones((), bool))
+    state, metrics, _ = jax.lax.while_loop(
+        lambda held: held[2], lambda held: (*body(held[0], item), jnp.zeros((), bool)), (state, empty, one)
+    )
+    return state, jax.tree.map(lambda leaf: leaf[None], metrics)
 
 
 def shuffle(key: Key[Array, ""], size: int, _bits: int = 32) -> Int[Array, " size"]:

@@ -110,14 +110,15 @@ def _ordered(parts: Mapping[str, Any]) -> Iterator[str]:
 def _role(name: str) -> tuple[str, str] | None:
     """Returns whether a name stands for examples ("x") or labels ("y"), and of which part; None where it does not say.
 
-    A name is one word for the role, with or without one for the part: X, data, x_train, train/images, test_labels.
+    A name is one word for the role, with or without one for the part: X, data, x_train, train/images, test_labels. One
+    for the part alone stands for its examples.
     """
     words = [word for word in re.split(r"[_/.\-]", name.lower()) if word]
     parts = [PARTS[word] for word in words if word in PARTS]
     rest = [word for word in words if word not in PARTS]
-    if len(parts) > 1 or len(rest) != 1:
+    if len(parts) > 1 or len(rest) > 1 or not words:
         return None
-    role = "x" if rest[0] in _EXAMPLES else "y" if rest[0] in LABELS else None
+    role = "x" if not rest or rest[0] in _EXAMPLES else "y" if rest[0] in LABELS else None
     return None if role is None else (role, parts[0] if parts else "train")
 
 

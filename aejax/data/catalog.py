@@ -109,9 +109,10 @@ def pack(
     Only a few examples are in memory at once where they come from batches, TFDS, .npy files or images.
 
     Args:
-        source: a data set's name or path, as anywhere, or a folder of .npy files, which together are one part; or an
-            iterable of batches, each an array or a dictionary of arrays x, and y, label and key beside it. A function
-            from the number of examples that are there to the batches that are left goes on without making the others.
+        source: a data set's name or path, as anywhere, or a folder of .npy files, which are parts where their names say
+            so and else together are one; or an iterable of batches, each an array or a dictionary of arrays x, and y,
+            label and key beside it. A function from the number of examples that are there to the batches that are left
+            goes on without making the others.
         folder: the folder.
         data: how the data at a path are read.
         dtype: the type in which examples are kept, in which they also go to the device; None: their own.

@@ -112,6 +112,14 @@ def test_several_arrays_in_a_folder_are_one_part_by_sorted_name(tmp_path):
         pack(str(shards), tmp_path / "other")
 
 
+def test_arrays_of_a_folder_that_are_named_after_parts_are_those_parts(tmp_path):
+    for part, n in (("train", 9), ("test", 3)):
+        np.save(tmp_path / f"{part}.npy", X[:n, ..., 0])
+    dataset = load(Data(str(tmp_path), validation=0.0))
+    np.testing.assert_array_equal(np.asarray(dataset.train.read().x).squeeze(), X[:9, ..., 0].squeeze())
+    assert len(dataset.test) == 3
+
+
 def test_images_of_a_folder_with_labels(tmp_path, monkeypatch):
     monkeypatch.setattr("aejax.data._checks._CHUNK", 150)
     for i in range(5):

@@ -1,6 +1,7 @@
 """Dictionaries in the engine: a population, a stream, and a run that goes on, as every other model."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +9,9 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax.core import Adam, Examples, InputError
+from aejax.core import Adam, Batches, Examples, InputError
 from aejax.data import Data, Dataset, MeanLength, Scale, load, pack
-from aejax.devices import Parallel
+from aejax.devices import Parallel, Program
 from aejax.experiment import Experiment
 from aejax.losses import AuxK, Gaussian, Loss, Matryoshka, Reconstruction, StepL0, TargetL0
 from aejax.models import BatchTopK, Dictionary, JumpReLU, UnitNormDecoder
@@ -102,6 +103,27 @@ def test_targets_in_a_narrow_type_are_float32_where_they_are_used(tmp_path, dtyp
         states.append((trained.state, trained.evaluate(part)))
         assert {str(leaf.dtype) for leaf in jax.tree.leaves(trained.state.params)} == {"float32"}
     jax.tree.map(np.testing.assert_array_equal, *states)
+
+
+@pytest.mark.slow
+def test_a_batch_by_itself_has_the_bits_that_it_has_among_others():
+    """A stream gives batches in pieces of any number, which follow from when the run is saved and resumed."""
+    x = np.random.default_rng(0).normal(size=(7, 1024, 384)).astype(np.float16)
+    base = aejax.get("dictionary-batchtopk")
+    experiment = dataclasses.replace(base, steps=7, data=Data("generated", validation=0.0, preprocess=MeanLength()))
+    part = Examples(x.reshape(-1, 384))
+    experiment = experiment.resolve(Dataset("generated", part, part.take(np.arange(0)), part.take(np.arange(9))))
+    preprocess, parallel = MeanLength().fit(part.x), ONE.resolve(experiment)
+    program = Program.of(experiment, preprocess, parallel)
+
+    def trained(*ends):
+        state = parallel.place(program.init((384,)))
+        for first, last in itertools.pairwise((0, *ends)):
+            state, _ = program.train(state, Batches(Examples(jax.device_put(x[first:last]))))
+        return state.params
+
+    assert same_bits(trained(6, 7), trained(7))
+    assert same_bits(trained(3, 7), trained(7))
 
 
 @pytest.mark.slow
