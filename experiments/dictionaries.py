@@ -240,6 +240,8 @@ def main() -> None:
     parser.add_argument("--library", choices=[*LIBRARIES], default="saelens", help="that library")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
+    if given.library == "sparsify" and [*given.variants] != ["topk"]:
+        parser.error("sparsify trains TopK alone: give --variants topk")
     if given.data is None:
         experiment = dataclasses.replace(synthetic("topk", 0), batch_size=128, steps=20)
         print(ours(experiment, load(experiment.data)))

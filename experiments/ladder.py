@@ -6,8 +6,8 @@
 Both have the same residual blocks at 14 x 14, 7 x 7 and 4 x 4 places. The hierarchy's code has a layer of maps at each
 of these sizes; the flat one's is a vector of 64 numbers, whose dense layers give it more parameters. Each layer of the
 hierarchy has a floor of half a nat in training; for the flat one the bound itself is minimised. The likelihood takes
-1,000 samples of each of 500 test images. A finished run below `runs/ladder-hierarchy/` or
-`runs/ladder-flat/` is not trained again.
+1,000 samples of each of 500 test images. A finished run below
+`runs/ladder-hierarchy-EPOCHS/` or `runs/ladder-flat-EPOCHS/` is not trained again.
 """
 
 import dataclasses
@@ -68,7 +68,7 @@ for name, (model, rate) in models.items():
     experiment = dataclasses.replace(
         base, model=model, loss=loss, data=data, optimizer=optimizer, batch_size=128, epochs=epochs, expected=None
     )
-    experiment = dataclasses.replace(experiment, name=f"ladder-{name}" if full else "")
+    experiment = dataclasses.replace(experiment, name=f"ladder-{name}-{epochs}" if full else "")
     trained = finished(experiment, dataset)
     seconds += training_seconds(trained)
     found = measure(trained, dataset.test, samples=0)

@@ -180,7 +180,10 @@ class Optimizer:
     players: dict[str, Player] = field(default_factory=dict, kw_only=True)
     """Optimisers of their own for some parameters, by names; where several match a parameter, the first has it."""
     skip_norm: float | None = positive(default=None, kw_only=True)
-    """Global norm of a gradient above which its update is skipped; None: none is. A norm that is no number is above."""
+    """Global norm of a gradient above which its update is skipped; None: none is. A norm that is no number is above.
+
+    A loss that is no number ends the run all the same. A player has a bound of its own, on its own parameters.
+    """
 
     def over(self, steps: int) -> Self:
         """Returns the optimiser, and those of its players, with the number of steps of the run as the horizon.
@@ -316,7 +319,9 @@ def _finite(values: Array) -> Array:
 
 
 def _skip_above(norm: Any, recipe: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Leaves parameters and state as they are where the gradient's global norm is above a bound, and counts how often.
+    """Leaves parameters and the optimiser's state as they are where a gradient's global norm is above a bound.
+
+    It counts how often. The schedule, which is of that state, waits too; what a model keeps of batches does not.
 
     Child 2021 (Very deep VAEs), section 4: the exploding gradients of deep hierarchies are few, and ruin a training.
     """

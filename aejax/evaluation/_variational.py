@@ -48,7 +48,8 @@ def suits(experiment: Experiment) -> bool:
 def measure(trained: Trained, part: Examples) -> dict[str, float]:
     """Measures the parts of the bound and of the rate, in nats, and the number of active units, on a part.
 
-    It logs a warning where fewer than a tenth of the units are active: the posterior has collapsed.
+    Of a top-down hierarchy the rate of each layer stands in place of active units. It logs a warning where fewer than a
+    tenth of the units are active, or a layer has no rate: the posterior has collapsed.
     """
     values = outputs(trained, part)
     own = [name for name in values if name.endswith("_nats") and name not in _measured_as_terms(trained.experiment)]
@@ -57,6 +58,9 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
         metrics["negative_elbo_bits_per_dim"] = bits_per_dim(metrics["negative_elbo_nats"], trained.shape)
     if len(part) < 2:
         log.warning("one example was measured: active units, which say how codes vary over examples, are not counted")
+        return metrics
+    if traits.TOP_DOWN in trained.experiment.model.meets:  # whose lower layers vary with those above them in any case
+        _warn_of_collapsed_layers(metrics)
         return metrics
     active = active_units(values["mean"], prior_deviation(trained))
     if 10 * active.sum() < len(active):
@@ -80,6 +84,17 @@ def measure(trained: Trained, part: Examples) -> dict[str, float]:
             len(part),
         )
     return metrics
+
+
+def _warn_of_collapsed_layers(metrics: dict[str, float]) -> None:
+    rates = {name.split("_")[2]: value for name, value in metrics.items() if name.startswith("rate_layer_")}
+    if collapsed := [number for number, rate in rates.items() if rate < ACTIVE]:
+        log.warning(
+            "posterior collapse: of the layers of the code, the lowest first, %s says nothing of the image (rate below "
+            "%g nats): a lower weight of the rate, a warm-up of it or free bits may help",
+            ", ".join(collapsed),
+            ACTIVE,
+        )
 
 
 def estimate(trained: Trained, part: Examples, samples: int) -> dict[str, float]:
@@ -111,7 +126,9 @@ _take = jax.jit(Examples.take)
 
 
 def draw(trained: Trained, dataset: Dataset) -> dict[str, Figure]:
-    """Draws how much the test part uses each latent dimension."""
+    """Draws how much the test part uses each latent dimension, where each is drawn by itself."""
+    if traits.TOP_DOWN in trained.experiment.model.meets:
+        return {}
     values = outputs(trained, dataset.test)
     rate = None
     if "scale" in values and _standard(trained):

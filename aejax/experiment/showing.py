@@ -33,8 +33,8 @@ class Setting(NamedTuple):
 
 
 def model_in_words(model: Any) -> str:
-    """Returns the class of a model with that and the size of its latent."""
-    return f"{type(model).__name__} of {type(model.latent).__name__}({model.latent.size})"
+    """Returns the class of a model with that and the size of its latent, where it is known before the data are."""
+    return f"{type(model).__name__} of {type(model.latent).__name__}({model.latent.size or ''})"
 
 
 def changed_in_words(experiment: "Experiment") -> str:

@@ -51,7 +51,7 @@ class Bound(Part):
         distortion, rate = Reconstruction()(forward), KL()(forward)
         terms = {"negative_elbo_nats": distortion + rate, "distortion_nats": distortion, "rate_nats": rate}
         layers = [] if forward.rates is None else list(forward.rates.T)
-        terms |= {f"rate_layer_{number}_nats": rate for number, rate in enumerate(layers, 1)}
+        terms |= {f"rate_layer_{number}_nats": layer for number, layer in enumerate(layers, 1)}
         scale = {"scale": cast(Normal, forward.posterior).scale} if traits.NORMAL in model.meets else {}
         densities = {"prior": model.prior_log_prob(forward.code), "posterior": log_posterior(forward)}
         return terms | densities | {"mean": forward.posterior.mean, "code": forward.code} | scale

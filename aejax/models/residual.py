@@ -9,11 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from aejax.core import InputError, known
+from aejax.models import traits
 from aejax.models._convolution import Convolution, Image
 from aejax.models.attention import attend
 from aejax.models.autoencoder import Decoder, Encoder
 from aejax.models.conv import require_image
 from aejax.models.layers import Activation, Finish, activation, glorot
+from aejax.models.traits import Trait
 
 _LEAST = 4
 """Number of channels that a group has at least, where there are so many: one value by itself would become zero."""
@@ -132,6 +134,11 @@ class ResidualEncoder(Encoder):
     """Whether the gradient computes each block again instead of keeping its activations: less memory, more time."""
     pyramid: bool = False
     """Whether the maps of all stages are returned, side by side with the finest first, not those of the last alone."""
+
+    @property
+    def meets(self) -> tuple[Trait, ...]:
+        """Maps of all sizes, where they are returned."""
+        return (traits.PYRAMID,) if self.pyramid else ()
 
     @nn.nowrap
     def maps(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -69,7 +69,7 @@ class TopDownLatent(Latent):
     """
 
     needs = (traits.TOP_DOWN,)
-    meets = (traits.DENSITY, traits.EVALUABLE)
+    meets = (traits.DENSITY, traits.EVALUABLE, traits.LAYERS)
     channels: tuple[int, ...] = (16, 16, 16)
     """Number of channels of each stochastic layer, the lowest first: as many layers as the encoder has stages."""
     places: tuple[tuple[int, int], ...] = ()
@@ -165,6 +165,7 @@ class TopDownDecoder(Decoder):
     """
 
     needs = (traits.TOP_DOWN,)
+    meets = (traits.STAGES,)
     of_images: ClassVar[bool] = True
     channels: tuple[int, ...] = (64, 64, 64)
     """Number of channels of each stage, the coarsest first."""
@@ -222,7 +223,10 @@ class TopDownDecoder(Decoder):
 
 
 class TopDownPrior(Prior):
-    """Stands for p(z) of a `TopDownAutoencoder`, which computes it itself: prior and decoder are one network."""
+    """Stands for p(z) of a `TopDownAutoencoder`, whose network is prior and decoder in one.
+
+    Densities and draws are the model's own: `prior_log_prob` and `sample_prior`.
+    """
 
 
 class Descent(NamedTuple):
@@ -270,12 +274,15 @@ class TopDownAutoencoder(Autoencoder):
     def resolve(self, shape: tuple[int, ...], raw_shape: tuple[int, ...]) -> Self:
         """Returns the model for examples of `shape`, whose raw parameters have the shape `raw_shape`.
 
-        Raises `InputError` where the sizes of the encoder's maps, the decoder's and the number of layers do not agree.
+        Raises `InputError` for parts that are not made for it, and where the sizes of the encoder's maps, the decoder's
+        and the number of layers do not agree.
         """
-        if not self.encoder.pyramid:
-            raise InputError(
-                "a TopDownAutoencoder takes the encoder's maps of all sizes: give it --model.encoder.pyramid"
-            )
+        parts = {self.encoder: traits.PYRAMID, self.latent: traits.LAYERS, self.decoder: traits.STAGES}
+        for part, trait in parts.items():
+            if trait not in part.meets:
+                raise InputError(
+                    f"TopDownAutoencoder needs {trait.what}, which {type(part).__name__} does not have: {trait.remedy}"
+                )
         made = super().resolve(shape, raw_shape)
         own = [size[:2] for size in self.encoder.maps(shape)]
         others = self.decoder.places(made.shape)[:-1][::-1]
@@ -284,6 +291,8 @@ class TopDownAutoencoder(Autoencoder):
                 f"the encoder's maps are {own}, the decoder's {others}, and the code has {len(self.latent.channels)} "
                 "layers: give both the same strides, the decoder's in reverse, and the code a layer for each"
             )
+        if self.latent.places not in ((), tuple(own)):
+            raise InputError(f"the latent's places are {self.latent.places}, but the encoder's {own}: leave them out")
         return made.clone(latent=self.latent.clone(places=tuple(own)))
 
     def encode(self, batch: Examples, train: bool = False) -> "TopDown":
@@ -296,7 +305,7 @@ class TopDownAutoencoder(Autoencoder):
         features = self.features(batch, train)
         shapes = self.encoder.maps(batch.x.shape[1:])
         parts = jnp.split(features, np.cumsum([math.prod(shape) for shape in shapes])[:-1], axis=1)
-        return TopDown(self, [part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)], train)
+        return TopDown(self, [part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)])
 
     def decode(
         self, code: Float[Array, "batch latent"], batch: Examples, train: bool = False
@@ -372,19 +381,15 @@ class TopDownAutoencoder(Autoencoder):
 class TopDown:
     """Gives each layer's posterior from the top down, given the layers above it and the encoder's maps.
 
-    It is bound to the variables of its model and used where it was made, so that it is no pytree: no transformation may
-    take it elsewhere.
+    It is one distribution, without dropout; `TopDownAutoencoder.draw` has it in training. It is bound to the variables
+    of its model and used where it was made, so that it is no pytree: no transformation may take it elsewhere.
     """
 
     model: TopDownAutoencoder
     maps: list[Image]
     """The encoder's maps, the finest first."""
-    train: bool = False
-    """Whether the model is being trained."""
     variables: Variables | None = None
     """The model's variables; None where it is bound to them."""
-    keys: dict[str, Key[Array, ""]] | None = None
-    """The keys of the streams that the model draws from, where it is not bound."""
 
     @property
     def mean(self) -> Float[Array, "batch latent"]:
@@ -423,18 +428,17 @@ class TopDown:
 
         Raises `ValueError` for a posterior whose model is not bound.
         """
-        keys = {"dropout": self.model.make_rng("dropout")}
         model, variables = self.model.unbind()
         fixed = jax.lax.stop_gradient
-        return TopDown(model, fixed(self.maps), self.train, fixed(variables), keys)
+        return TopDown(model, fixed(self.maps), fixed(variables))
 
     def _descent(self, choose: Choose, maps: list[Image] | None = None) -> Descent:
         maps = self.maps if maps is None else maps
         count = maps[0].shape[0]
         if self.variables is None:
-            return self.model.descend(count, choose, maps, self.train)
+            return self.model.descend(count, choose, maps)
         descend = TopDownAutoencoder.descend
-        found = self.model.apply(self.variables, count, choose, maps, self.train, rngs=self.keys, method=descend)
+        found = self.model.apply(self.variables, count, choose, maps, method=descend)
         return cast(Descent, found)
 
 

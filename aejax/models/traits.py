@@ -133,6 +133,12 @@ TOP_DOWN = Trait(
     "use TopDownAutoencoder, or another latent and decoder",
 )
 
+PYRAMID = Trait("maps of all sizes", "model.encoder", "use ResidualEncoder with --model.encoder.pyramid")
+
+LAYERS = Trait("layers of a hierarchy", "model.latent", "use TopDownLatent")
+
+STAGES = Trait("a stage for each layer of the code", "model.decoder", "use TopDownDecoder")
+
 RATE_PARTS = Trait(
     "a rate that is known by dimension or by layer",
     "model",

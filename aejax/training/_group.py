@@ -21,7 +21,7 @@ from aejax.training._sources import ResidentSource, Source
 from aejax.training._streaming import source_for
 from aejax.training.engine import Engine, Window
 from aejax.training.intervals import Intervals
-from aejax.training.outcome import Outcome
+from aejax.training.outcome import Outcome, tell_skipped
 from aejax.training.selection import Selection
 
 _BY_EPOCHS = Saving(save_seconds=float("inf"))
@@ -191,6 +191,7 @@ class Group:
         population, experiment, rows = self.population, self.experiments[owner], self.rows[owner]
         shared = (population.dataset.shape, population.preprocess)
         reference = experiment.reference(population.dataset.train, population.preprocess)
+        tell_skipped(experiment, state)
         trained = Trained(experiment, *shared, state, History(rows), data=population.data, reference=reference)
         self.ended[owner] = Outcome(trained, failed_at, stopped_after)
 

@@ -1,6 +1,5 @@
 """Trains one experiment: reads, writes and shows each window of steps while the next one runs."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,9 +23,8 @@ from aejax.training._streaming import source_for
 from aejax.training.engine import Engine, Window
 from aejax.training.intervals import Intervals
 from aejax.training.observer import Observer
+from aejax.training.outcome import tell_skipped
 from aejax.training.selection import EarlyStopping
-
-log = logging.getLogger("aejax")
 
 ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
 
@@ -69,6 +67,7 @@ def train(
     policy = CheckpointPolicy(run, fitted, saving or Saving(), source.steps)
 
     def made(state: Any) -> Trained:
+        tell_skipped(experiment, state)
         on_host = state if parallel.tensor > 1 else jax.device_put(parallel.to_host(state))
         return Trained(experiment, dataset.shape, preprocess, on_host, History(history), run, record, reference, given)
 
@@ -103,9 +102,6 @@ def train(
         if not hosts.several():
             stopped.trained = made(engine.state if run is None else policy.state)
         raise
-    skipped = experiment.optimizer.skipped(engine.state.opt_state)
-    if skipped:
-        log.warning("%d updates were skipped: the norm of their gradient was above optimizer.skip_norm", skipped)
     return made(engine.state)
 
 

@@ -312,7 +312,7 @@ def test_rows_of_several_files_are_read_with_those_between_them_in_calls_of_any_
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_however_many_shards_there_are_few_files_are_open_at_once(tmp_path, monkeypatch):
+def test_however_many_shards_there_are_few_files_are_open_at_once(rng, tmp_path, monkeypatch):
     given, most, opened = batches(45), [0], set()
     pack(given, tmp_path / "packed")
     part = _packed.read(tmp_path / "packed").parts["train"].x
@@ -326,7 +326,7 @@ def test_however_many_shards_there_are_few_files_are_open_at_once(tmp_path, monk
 
     monkeypatch.setattr(os, "open", opening)
     monkeypatch.setattr(os, "close", lambda file: opened.discard(file) or end(file))
-    which = RNG.integers(0, 45, 60)
+    which = rng.integers(0, 45, 60)
     np.testing.assert_array_equal(part[which], joined(given, "x")[which])
     part.expect(part.spans(which))
     assert max(most) == 2

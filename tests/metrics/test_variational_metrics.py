@@ -25,6 +25,10 @@ from aejax.models import (
     MLPDecoder,
     MLPEncoder,
     Plain,
+    ResidualEncoder,
+    TopDownAutoencoder,
+    TopDownDecoder,
+    TopDownLatent,
     VariationalAutoencoder,
 )
 from aejax.trained import Trained
@@ -193,6 +197,27 @@ def test_a_collapsed_posterior_is_warned_of_in_one_line(tiny, caplog):
         _variational.measure(dataclasses.replace(collapsed, state=state), tiny.dataset.test)
     assert len(caplog.messages) == 1
     assert "posterior collapse: 0 of 3 latent dimensions vary" in caplog.messages[0]
+
+
+@pytest.mark.slow
+def test_a_hierarchy_is_judged_by_the_rate_of_each_layer(tiny, rng, caplog):
+    """Not by active units: a layer that says nothing of the image still varies with those above it."""
+    x = rng.integers(0, 256, (12, 6, 5, 1), np.uint8)
+    elbo = Loss(terms={"reconstruction": Reconstruction(), "kl": KL()})
+    parts = ResidualEncoder((4, 4), pyramid=True), TopDownLatent((1, 2)), TopDownDecoder((4, 4))
+    trained = aejax.fit(dataclasses.replace(tiny.experiment, model=TopDownAutoencoder(*parts), loss=elbo, epochs=1), x)
+    latent = trained.state.params["latent"]
+    silent = jax.tree.map(jnp.zeros_like, latent["posteriors_0"])
+    state = dataclasses.replace(
+        trained.state, params={**trained.state.params, "latent": {**latent, "posteriors_0": silent}}
+    )
+    part = Examples(x)
+    with caplog.at_level(logging.WARNING, "aejax"):
+        metrics = _variational.measure(dataclasses.replace(trained, state=state), part)
+    assert "the lowest first, 1 says nothing of the image" in caplog.messages[-1]
+    assert metrics["rate_layer_1_nats"] == 0 < metrics["rate_layer_2_nats"]
+    assert not any(name.startswith("active_units") for name in metrics)
+    assert _variational.draw(trained, tiny.dataset) == {}
 
 
 def test_it_suits_variational_autoencoders_whose_latent_has_a_density(tiny):

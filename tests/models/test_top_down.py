@@ -208,7 +208,7 @@ def test_free_bits_are_of_layers(variables):
     np.testing.assert_allclose(none, rate, rtol=1e-6)
 
 
-def test_the_doubly_reparameterised_bound_has_the_value_of_the_other_and_a_gradient_through_the_codes_alone(variables):
+def test_the_doubly_reparameterised_bound_has_the_value_and_the_image_s_gradient_of_the_other(variables):
     losses = [Loss(terms={"bound": term}) for term in (ImportanceWeighted(samples=4), DoublyReparameterised(samples=4))]
 
     def gradient(loss):
@@ -221,9 +221,7 @@ def test_the_doubly_reparameterised_bound_has_the_value_of_the_other_and_a_gradi
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(two))
     out = one["params"]["decoder"]["enlargements_1"], two["params"]["decoder"]["enlargements_1"]
     # The gradient of the last layer, below which there is no code, is the same.
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), *out
-    )  # the last layer's is the same
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), *out)
 
 
 def test_an_example_is_trained_on_by_itself(variables):
@@ -260,7 +258,14 @@ def test_a_term_has_a_finite_gradient_or_is_refused(term):
 @pytest.mark.parametrize(
     ("encoder", "channels", "decoder", "message"),
     [
-        (ResidualEncoder((4, 4)), (1, 1), DECODER, "give it --model.encoder.pyramid"),
+        (
+            ResidualEncoder((4, 4)),
+            (1, 1),
+            DECODER,
+            "needs maps of all sizes, which ResidualEncoder does not",
+        ),
+        (MLPEncoder(), (1, 1), DECODER, "needs maps of all sizes, which MLPEncoder does not have"),
+        (ENCODER, (1, 1), MLPDecoder(), "needs a stage for each layer of the code, which MLPDecoder does not have"),
         (ResidualEncoder((4, 4), (2, 1), pyramid=True), (1, 1), DECODER, "give both the same strides"),
         (ENCODER, (1, 1, 1), DECODER, "and the code has 3 layers"),
     ],
@@ -268,6 +273,26 @@ def test_a_term_has_a_finite_gradient_or_is_refused(term):
 def test_parts_that_do_not_agree_are_refused(encoder, channels, decoder, message):
     with pytest.raises(InputError, match=message):
         TopDownAutoencoder(encoder, TopDownLatent(channels), decoder).resolve(SHAPE, SHAPE)
+
+
+def test_a_posterior_is_one_distribution_where_the_network_has_dropout_too(variables):
+    """Then it is drawn from without dropout: a code's density is the same whoever asks for it."""
+    model = MODEL.clone(decoder=MODEL.decoder.clone(dropout=0.5), encoder=MODEL.encoder.clone(dropout=0.5))
+
+    def densities(model, batch):
+        posterior = model.encode(batch, True)
+        code, density = posterior.sample_and_log_prob(jax.random.key(5))
+        return density, posterior.log_prob(code), posterior.fixed().log_prob(code)
+
+    one, *others = with_model(densities, variables, model)
+    for other in others:
+        np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def test_places_that_are_not_the_encoder_s_are_refused():
+    assert MODEL.resolve(SHAPE, SHAPE).latent == MODEL.latent
+    with pytest.raises(InputError, match="places are"):
+        MODEL.clone(latent=MODEL.latent.clone(places=((9, 9), (2, 2)))).resolve(SHAPE, SHAPE)
 
 
 @pytest.mark.parametrize("parts", [(TopDownLatent(), MLPDecoder()), (TopDownLatent(), TopDownDecoder())])
