@@ -2,11 +2,12 @@
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import shutil
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import tyro
@@ -18,8 +19,8 @@ T = TypeVar("T")
 
 _MOST_OFFERED = 4
 
-_REFUSED = 2
-"""The exit code with which tyro refuses arguments."""
+_FLAG = re.compile(r"--[^\W\d]|-(?!inf|nan)[a-z]", re.IGNORECASE)
+"""How a flag begins, and a negative number does not."""
 
 
 def parse(options: Callable[..., T], prog: str, arguments: Sequence[str], **settings: Any) -> T:
@@ -44,30 +45,46 @@ def parse(options: Callable[..., T], prog: str, arguments: Sequence[str], **sett
         with contextlib.redirect_stderr(io.StringIO()):
             parsed, left = tyro.cli(options, **how)
     except SystemExit as end:
-        if end.code != _REFUSED:
+        if end.code != 2:
             raise
-        raise refused(_said(options, how), options, prog, arguments) from None
-    if not left:
-        return parsed
-    unknown = next((argument for argument in left if argument.startswith("-")), None)
-    if unknown is None:
-        raise InputError(f"{prog} takes no {left[0]!r}: `{prog} --help` shows what it takes")
-    flag, known = unknown.partition("=")[0], _flags(options, prog, settings)
+        # tyro takes the words behind an unknown flag for something else, and says what is wrong with that
+        unknown = _unknown_flag(arguments, prog, _flags(options, prog, settings))
+        raise unknown or refused(_said(options, how), options, prog, arguments) from None
+    if left:
+        unknown = _unknown_flag(left, prog, _flags(options, prog, settings))
+        raise unknown or InputError(f"{prog} takes no {left[0]!r}: `{prog} --help` shows what it takes")
+    return parsed
+
+
+def _unknown_flag(arguments: Sequence[str], prog: str, known: Sequence[str]) -> InputError | None:
+    """Returns the error for the first flag among arguments that is not known, or None where all are."""
+    before = itertools.takewhile(lambda argument: argument != "--", arguments)
+    given = (argument.partition("=")[0] for argument in before if _FLAG.match(argument))
+    flag = next((flag for flag in given if flag.replace("_", "-") not in {*known, "-h"}), None)
+    if flag is None:
+        return None
     near = nearest_flags(flag, known)
     guess = f"did you mean {' or '.join(near)}?" if near else f"`{prog} --help` shows all"
-    raise InputError(f"{prog} has no flag {flag}: {guess}")
+    return InputError(f"{prog} has no flag {flag}: {guess}")
 
 
 def _said(options: Callable[..., Any], how: Mapping[str, Any]) -> str:
     """Returns what tyro says where it refuses arguments, in lines that are not wrapped."""
-    said, columns = io.StringIO(), os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "10000"
-    try:
-        with contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
-            tyro.cli(options, **how)
-    finally:
-        os.environ.pop("COLUMNS") if columns is None else os.environ.update(COLUMNS=columns)
+    said = io.StringIO()
+    with _columns(10000), contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
+        tyro.cli(options, **how)
     return said.getvalue()
+
+
+@contextlib.contextmanager
+def _columns(number: int) -> Iterator[None]:
+    """Makes tyro write for a terminal of so many columns."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(number)
+    try:
+        yield
+    finally:
+        os.environ.pop("COLUMNS") if before is None else os.environ.update(COLUMNS=before)
 
 
 def nearest_flags(flag: str, known: Iterable[str]) -> list[str]:
@@ -100,10 +117,11 @@ def _words(flag: str) -> list[str]:
 def _flags(options: Any, prog: str, settings: Mapping[str, Any]) -> list[str]:
     """Returns the flags of a command, as its help shows them."""
     shown = io.StringIO()
-    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+    # a wide terminal gets boxes side by side, where not every flag begins a line
+    with _columns(80), contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
         tyro.cli(options, prog=prog, args=["--help"], **(dict(settings) | {"description": ""}))
     found = re.findall(r"^[│|\s]*((?:--?[\w.-]+,? ?)+)", shown.getvalue(), re.MULTILINE)
-    return list(dict.fromkeys(flag for line in found for flag in re.findall(r"--[\w.-]+", line)))
+    return list(dict.fromkeys(flag for line in found for flag in re.findall(r"--\w[\w.-]*", line)))
 
 
 def print_tree(commands: Mapping[str, Any], about: str, prog: str = "aejax") -> None:

@@ -1,5 +1,7 @@
 """What cannot be parsed or found is refused in one sentence, without a box and without the number of an error."""
 
+import os
+
 import pytest
 
 from aejax.cli._refusals import in_words
@@ -41,6 +43,33 @@ TRAIN = ("train", "ae-keras")
 )
 def test_values_of_another_kind_are_refused_in_a_sentence(command, arguments, said):
     assert refusal(command, *arguments) == said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("encode", "r", "--data", "d.csv", "--oot", "a.npy"), "encode has no flag --oot: did you mean --out?"),
+        (("encode", "--oot=a.npy"), "encode has no flag --oot: did you mean --out?"),
+        (("encode", "-out", "a.npy", "r"), "encode has no flag -out: did you mean --out?"),
+        (("reconstruct", "--splt", "test", "r", "--data"), "reconstruct has no flag --splt: did you mean --split?"),
+        ((*TRAIN, "--optimizr.b1", "1", "--batch_size", "x"), "train ae-keras has no flag --optimizr.b1: did you mean"),
+        ((*TRAIN, "-z"), "train ae-keras has no flag -z: `aejax train ae-keras --help` shows all"),
+        (("sample", "r", "--n", "-inf", "--out", "x"), "--n takes a whole number, not '-inf'"),
+        (("encode", "r", "--data", "-h"), "--data is given without a value"),
+        (("list", "-1"), "list takes no '-1'"),
+    ],
+)
+@pytest.mark.parametrize("columns", ["40", "200"])
+def test_a_flag_that_does_not_exist_is_named_before_what_else_is_wrong(command, monkeypatch, columns, arguments, said):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert refusal(command, *arguments).removeprefix("aejax ").startswith(said)
+    assert os.environ["COLUMNS"] == columns
+
+
+def test_a_flag_is_known_that_help_shows_in_a_second_column(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert refusal(command, *TRAIN, "--lr", "1").endswith("did you mean --optimizer.learning-rate?")
+    assert refusal(command, *TRAIN, "--optimizer.b1", "1", "--epochs", "x").startswith("--epochs takes")
 
 
 @pytest.mark.parametrize(
