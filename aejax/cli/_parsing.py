@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import tyro
@@ -45,11 +45,12 @@ def parse(options: Callable[..., T], prog: str, arguments: Sequence[str], **sett
         with contextlib.redirect_stderr(io.StringIO()):
             parsed, left = tyro.cli(options, **how)
     except SystemExit as end:
-        if end.code != 2:
+        if not end.code:
             raise
         # tyro takes the words behind an unknown flag for something else, and says what is wrong with that
         unknown = _unknown_flag(arguments, prog, _flags(options, prog, settings))
-        raise unknown or refused(_said(options, how), options, prog, arguments) from None
+        _, errors = _said(options, how, 10_000)  # where no line is wrapped
+        raise unknown or refused(errors, options, prog, arguments) from None
     if left:
         unknown = _unknown_flag(left, prog, _flags(options, prog, settings))
         raise unknown or InputError(f"{prog} takes no {left[0]!r}: `{prog} --help` shows what it takes")
@@ -57,34 +58,30 @@ def parse(options: Callable[..., T], prog: str, arguments: Sequence[str], **sett
 
 
 def _unknown_flag(arguments: Sequence[str], prog: str, known: Sequence[str]) -> InputError | None:
-    """Returns the error for the first flag among arguments that is not known, or None where all are."""
+    """Returns the error for the first flag among arguments that is not known; None where all are, or none can be."""
     before = itertools.takewhile(lambda argument: argument != "--", arguments)
     given = (argument.partition("=")[0] for argument in before if _FLAG.match(argument))
     flag = next((flag for flag in given if flag.replace("_", "-") not in {*known, "-h"}), None)
-    if flag is None:
+    if flag is None or not known:
         return None
     near = nearest_flags(flag, known)
     guess = f"did you mean {' or '.join(near)}?" if near else f"`{prog} --help` shows all"
     return InputError(f"{prog} has no flag {flag}: {guess}")
 
 
-def _said(options: Callable[..., Any], how: Mapping[str, Any]) -> str:
-    """Returns what tyro says where it refuses arguments, in lines that are not wrapped."""
-    said = io.StringIO()
-    with _columns(10000), contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
-        tyro.cli(options, **how)
-    return said.getvalue()
+def _said(options: Callable[..., Any], how: Mapping[str, Any], columns: int) -> tuple[str, str]:
+    """Returns what tyro prints where it ends, for a terminal of so many columns: as output, and as errors.
 
-
-@contextlib.contextmanager
-def _columns(number: int) -> Iterator[None]:
-    """Makes tyro write for a terminal of so many columns."""
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = str(number)
+    It prints in ASCII, as an output that is no file has no encoding.
+    """
+    output, errors, before = io.StringIO(), io.StringIO(), os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(columns)
     try:
-        yield
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors), contextlib.suppress(SystemExit):
+            tyro.cli(options, **how)
     finally:
         os.environ.pop("COLUMNS") if before is None else os.environ.update(COLUMNS=before)
+    return output.getvalue(), errors.getvalue()
 
 
 def nearest_flags(flag: str, known: Iterable[str]) -> list[str]:
@@ -116,11 +113,9 @@ def _words(flag: str) -> list[str]:
 
 def _flags(options: Any, prog: str, settings: Mapping[str, Any]) -> list[str]:
     """Returns the flags of a command, as its help shows them."""
-    shown = io.StringIO()
-    # a wide terminal gets boxes side by side, where not every flag begins a line
-    with _columns(80), contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
-        tyro.cli(options, prog=prog, args=["--help"], **(dict(settings) | {"description": ""}))
-    found = re.findall(r"^[│|\s]*((?:--?[\w.-]+,? ?)+)", shown.getvalue(), re.MULTILINE)
+    how = {**settings, "prog": prog, "args": ["--help"], "description": ""}
+    shown, _ = _said(options, how, 80)  # a wide terminal gets boxes side by side, where not every flag begins a line
+    found = re.findall(r"^\s*((?:--?[\w.-]+,? ?)+)", shown, re.MULTILINE)
     return list(dict.fromkeys(flag for line in found for flag in re.findall(r"--\w[\w.-]*", line)))
 
 

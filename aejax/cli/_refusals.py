@@ -1,4 +1,4 @@
-"""Says in one sentence why tyro refused arguments, which it says itself in a box of several lines."""
+"""Says in one sentence why tyro refused arguments, which it says itself in several lines."""
 
 import re
 import typing
@@ -7,7 +7,7 @@ from typing import Any
 
 from tyro.conf import Positional
 
-from aejax.core import InputError
+from aejax.core import InputError, first_sentence
 
 _KINDS = {
     "INT": ("a whole number", "whole numbers"),
@@ -17,28 +17,27 @@ _KINDS = {
 }
 """What the words mean that tyro has for the kinds of values: of one, and of several."""
 
-_SIDE = re.compile(r"^│ | *│$")
-"""The sides of the box, which it has not where a terminal takes ASCII alone."""
+_TITLE = re.compile(r"\A.*\n *-{3,} *\n")
+"""The title of what it says, with the line below."""
 
-_RULE = re.compile(r"[╭╰]─.*|[─-]{3,}")
-"""Its top, with a title, its bottom, and a line within it."""
+_RULE = re.compile(r" *-{3,}")
+"""A line between two parts of it."""
 
 
-def refused(box: str, options: Callable[..., Any], prog: str, arguments: Sequence[str]) -> InputError:
+def refused(errors: str, options: Callable[..., Any], prog: str, arguments: Sequence[str]) -> InputError:
     """Returns the error that stands for what tyro has printed.
 
     Args:
-        box: what it has printed, in lines that were not wrapped.
+        errors: what it has printed, in lines that were not wrapped, and in ASCII.
         options: the class whose fields are the flags.
         prog: what the command is called.
         arguments: what was typed behind it.
     """
-    lines = [_SIDE.sub("", line) for line in box.splitlines()]
-    lines = [line for line in lines if line.strip() and not _RULE.fullmatch(line.strip())]
+    lines = [line.rstrip() for line in _TITLE.sub("", errors).splitlines()]
+    lines = [line for line in lines if line and not _RULE.fullmatch(line)]
     text, shown = " ".join(map(str.strip, lines)), f"`{prog} --help` shows what it takes"
-    if found := re.search(r"Missing from .*?:", text):
-        names = _missing(lines, options)
-        return InputError(f"{prog} needs {names}: {shown}" if names else f"{found[0]} {shown}")
+    if names := _missing(lines, options):
+        return InputError(f"{prog} needs {names}: {shown}")
     if found := re.search(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*?),?\)\.", text):
         choices = sorted(set(re.findall(r"'([^']*)'", found[3])) - {"None"})
         return InputError(f"{found[2]} is {found[1]!r}, but it must be one of {', '.join(choices)}")
@@ -50,7 +49,10 @@ def refused(box: str, options: Callable[..., Any], prog: str, arguments: Sequenc
         if kind and typed:
             return InputError(f"{found[1]} takes {in_words(kind)}, not {typed!r}")
     why = re.search(r"Error parsing \S+: (.*?)(?: Argument helptext:| For full helptext|$)", text)
-    return InputError(why[1] if why else f"{text.partition(' For full helptext')[0]}: {shown}")
+    if why and why[1]:
+        return InputError(why[1])
+    said = first_sentence(text.partition("For full helptext")[0]).rstrip(" .:")
+    return InputError(f"the arguments of {prog} could not be read{f' ({said})' if said else ''}: {shown}")
 
 
 def in_words(kind: str) -> str:
@@ -87,9 +89,9 @@ def _typed(flag: str, arguments: Sequence[str]) -> list[str]:
 
 def _missing(lines: Sequence[str], options: Callable[..., Any]) -> str:
     """Returns what is missing, by the names of fields: of what has no flag, RUN for a field `run`."""
-    begun = next(line.partition("Missing")[0] for line in lines if "Missing from" in line)
-    invocations = [line.strip() for line in lines if re.match(rf"{begun} {{4}}\S", line) and " --help" not in line]
-    flags = [line.split()[0] for line in invocations if line.startswith("--")]
+    found = re.search(r"^( *)Missing from .*:\n((?:\1    .*\n)+)", "".join(f"{line}\n" for line in lines), re.MULTILINE)
+    invocations = re.findall(rf"^{found[1]} {{4}}(\S+)", found[2], re.MULTILINE) if found else []
+    flags = [name for name in invocations if name.startswith("-")]
     hints = typing.get_type_hints(options, include_extras=True)
     plain = [name.upper() for name, hint in hints.items() if _is_positional(hint) and not hasattr(options, name)]
     bare = len(invocations) - len(flags)

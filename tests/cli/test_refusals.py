@@ -1,6 +1,7 @@
 """What cannot be parsed or found is refused in one sentence, without a box and without the number of an error."""
 
 import os
+import sys
 
 import pytest
 
@@ -70,6 +71,51 @@ def test_a_flag_is_known_that_help_shows_in_a_second_column(command, monkeypatch
     monkeypatch.setenv("COLUMNS", "200")
     assert refusal(command, *TRAIN, "--lr", "1").endswith("did you mean --optimizer.learning-rate?")
     assert refusal(command, *TRAIN, "--optimizer.b1", "1", "--epochs", "x").startswith("--epochs takes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("encode", "r", "x", "--out", "o"), "aejax encode needs --data: `aejax encode --help` shows what it takes"),
+        (("encode", "r", "--data", "d", "--", "--oot"), "aejax encode needs --out: `aejax encode --help` shows"),
+        (("sample", "r", "--out", "x", "--n", "([Missing from a:"), "--n takes a whole number, not '([Missing"),
+        (("eval", "r", "--split", "a\nMissing from b:"), "--split is 'a Missing from b:', but it must be one of test"),
+    ],
+)
+def test_only_what_is_missing_is_called_missing(command, arguments, said):
+    assert refusal(command, *arguments).startswith(said)
+
+
+@pytest.mark.parametrize("code", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("", ""),
+        (" Whoops \n ------- \n  Missing \n  from it. \n", " (Missing from it)"),
+        ("  Missing from aejax encode: \n  nothing ", " (Missing from aejax encode: nothing)"),
+        ("Error parsing --out:", " (Error parsing --out)"),
+        ("A [word. For full helptext, run it.", " (A [word)"),
+    ],
+)
+def test_a_refusal_of_unknown_words_is_a_sentence_too(command, monkeypatch, code, said, why):
+    def refuse(*_, **__):
+        print(said, file=sys.stderr)
+        raise SystemExit(code)
+
+    monkeypatch.setattr("tyro.cli", refuse)
+    assert refusal(command, "encode", "r", "--out", "x") == (
+        f"the arguments of aejax encode could not be read{why}: `aejax encode --help` shows what it takes"
+    )
+
+
+@pytest.mark.parametrize("code", [0, None])
+def test_an_end_without_an_error_is_not_a_refusal(command, monkeypatch, code):
+    def end(*_, **__):
+        print("help")
+        raise SystemExit(code)
+
+    monkeypatch.setattr("tyro.cli", end)
+    assert command("encode", "r") == (0, "help\n", "")
 
 
 @pytest.mark.parametrize(
