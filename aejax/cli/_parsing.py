@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 _MOST_OFFERED = 4
 
-_FLAG = re.compile(r"--[^\W\d]|-(?!inf|nan)[a-z]", re.IGNORECASE)
+_FLAG = re.compile(r"--[^\W\d]|-(?!(?:inf|infinity|nan)\b)[a-z]", re.IGNORECASE)
 """How a flag begins, and a negative number does not."""
 
 

@@ -45,9 +45,9 @@ def refused(errors: str, options: Callable[..., Any], prog: str, arguments: Sequ
         return InputError(f"{found[1]} is given without a value: {shown}")
     if found := re.search(r"Error parsing (-\S+): .* Argument helptext:", text):
         kind = next((line.strip().partition(" ")[2] for line in lines if line.strip().startswith(f"{found[1]} ")), "")
-        typed = " ".join(_typed(found[1], arguments))
-        if kind and typed:
-            return InputError(f"{found[1]} takes {in_words(kind)}, not {typed!r}")
+        if kind and (typed := _typed(found[1], arguments)):
+            several = re.search(r"[\s\[]", kind)
+            return InputError(f"{found[1]} takes {in_words(kind)}, not {' '.join(typed if several else typed[:1])!r}")
     why = re.search(r"Error parsing \S+: (.*?)(?: Argument helptext:| For full helptext|$)", text)
     if why and why[1]:
         return InputError(why[1])

@@ -39,6 +39,8 @@ TRAIN = ("train", "ae-keras")
         (("eval", "r", "--split", "dev"), "--split is 'dev', but it must be one of test, train, validation"),
         (("probe", "r", "--kinds", "tree"), "--kinds is 'tree', but it must be one of kmeans, knn, logistic, svm"),
         (("sample", "r", "--n", "few", "--out", "x"), "--n takes a whole number, not 'few'"),
+        (("sample", "r", "--n=", "--out", "x"), "--n takes a whole number, not ''"),
+        (("sample", "--n", "few", "r", "--out", "x"), "--n takes a whole number, not 'few'"),
         (("data", "check", "x", "--data.size", "a", "b"), "--data.size takes 2 whole numbers or None, not 'a b'"),
     ],
 )
@@ -51,6 +53,7 @@ def test_values_of_another_kind_are_refused_in_a_sentence(command, arguments, sa
     [
         (("encode", "r", "--data", "d.csv", "--oot", "a.npy"), "encode has no flag --oot: did you mean --out?"),
         (("encode", "--oot=a.npy"), "encode has no flag --oot: did you mean --out?"),
+        (("encode", "-info", "r"), "encode has no flag -info: "),
         (("encode", "-out", "a.npy", "r"), "encode has no flag -out: did you mean --out?"),
         (("reconstruct", "--splt", "test", "r", "--data"), "reconstruct has no flag --splt: did you mean --split?"),
         ((*TRAIN, "--optimizr.b1", "1", "--batch_size", "x"), "train ae-keras has no flag --optimizr.b1: did you mean"),
