@@ -60,7 +60,8 @@ def by_name(where: str, names: Collection[str], get: Callable[[str], Any], data:
         where: the source, for messages.
         names: the names of all arrays.
         get: returns the array of a name.
-        data: its fields `array` and `label` name those whose names say nothing; `drop` names those to leave out.
+        data: its fields `array` and `label` name those whose names say nothing; `drop` names those to leave out. One
+            named `index` that numbers the rows, as aejax writes it, is left out in any case.
 
     Raises:
         InputError: where there are no examples, two arrays are alike in name, or one would not be used.
@@ -69,7 +70,7 @@ def by_name(where: str, names: Collection[str], get: Callable[[str], Any], data:
     require_known([name for name in (data.array, data.label) if name], names, where, "array")
     x: dict[str, str] = {}
     y: dict[str, str] = {}
-    unused = []
+    unused, notes = [], list[str]()
     for name in sorted(set(names) - set(data.drop)):
         role, part = _role(name) or ("", "train")
         if data.array is not None and role == "x" and part == "train":
@@ -80,6 +81,9 @@ def by_name(where: str, names: Collection[str], get: Callable[[str], Any], data:
             unused.append(name)
         else:
             held[part] = name
+    if "index" in unused and counts_rows(get("index")):
+        unused.remove("index")
+        notes.append("the array 'index' numbers the rows and is left out")
     if not x and len(unused) == 1 and len(y) == 0:
         x["train"] = unused.pop()
     if not x:
@@ -94,7 +98,15 @@ def by_name(where: str, names: Collection[str], get: Callable[[str], Any], data:
             f"{' '.join(sorted(unused))}, or say by --data.array and --data.label what is"
         )
     parts = {part: Raw(get(x[part]), np.asarray(get(y[part])) if part in y else None) for part in _ordered(x)}
-    return Source(parts)
+    return Source(parts, notes=tuple(notes))
+
+
+def counts_rows(values: Any) -> bool:
+    """Tells whether an array holds the numbers of the rows: whole numbers `[n]`, each one above that before."""
+    if len(values.shape) != 1 or values.dtype.kind not in "iu":
+        return False
+    numbers = np.asarray(values)
+    return np.array_equal(numbers - numbers[:1], np.arange(len(numbers)))
 
 
 def require_known(asked: Collection[str], names: Collection[str], where: str, what: str) -> None:

@@ -73,7 +73,10 @@ def test_codes_and_reconstructions_of_a_table_are_tables(trained, table, command
     # What was written is read again: the numbers of the rows are no values.
     assert command("decode", trained, "--data", codes, "--out", decoded)[0] == 0
     np.testing.assert_allclose(np.load(decoded)[:, 0], columns(again)["a"], rtol=1e-5)
-    assert command("encode", trained, "--data", again, "--labels", "label", "--out", codes)[0] == 0
+    arrays = again.with_suffix(".npz")
+    assert command("reconstruct", trained, "--data", table, "--out", arrays)[0] == 0
+    for written in (again, arrays):
+        assert command("encode", trained, "--data", written, "--labels", "label", "--out", codes)[0] == 0
 
 
 def test_what_was_taken_is_said_with_its_part(trained, table, command, tmp_path):
