@@ -345,6 +345,12 @@ def test_a_column_that_numbers_the_rows_is_no_value_but_for_a_run_that_was_train
     assert read(path).schema.columns == ("index", "a", "b")
 
 
+def test_a_table_without_rows_is_refused_though_a_column_would_number_them(tmp_path):
+    parquet(tmp_path / "a.parquet", index=np.zeros(0, np.int64), a=np.zeros(0))
+    with pytest.raises(InputError, match=r"has shape \(0, 1\): save at least one example"):
+        read(tmp_path / "a.parquet")
+
+
 def test_later_tables_are_read_by_name_with_the_levels_of_the_run(tmp_path):
     csv(tmp_path / "a.csv")
     data = Data(str(tmp_path / "a.csv"), label="kind")
