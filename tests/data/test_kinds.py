@@ -345,6 +345,12 @@ def test_a_column_that_numbers_the_rows_is_no_value_but_for_a_run_that_was_train
     assert read(path).schema.columns == ("index", "a", "b")
 
 
+def test_packing_says_what_it_leaves_out(tmp_path, caplog):
+    (tmp_path / "a.csv").write_text("index,a\n" + "".join(f"{row},{row % 3}\n" for row in range(30)))
+    pack(str(tmp_path / "a.csv"), tmp_path / "packed")
+    assert "a.csv: the column 'index' numbers the rows and is left out" in caplog.text
+
+
 def test_a_table_without_rows_is_refused_though_a_column_would_number_them(tmp_path):
     parquet(tmp_path / "a.parquet", index=np.zeros(0, np.int64), a=np.zeros(0))
     with pytest.raises(InputError, match=r"has shape \(0, 1\): save at least one example"):
