@@ -71,8 +71,11 @@ def by_name(where: str, names: Collection[str], get: Callable[[str], Any], data:
     x: dict[str, str] = {}
     y: dict[str, str] = {}
     unused, notes = [], list[str]()
-    for name in sorted(set(names) - set(data.drop)):
-        role, part = _role(name) or ("", "train")
+    roles = {name: _role(name) or ("", "train") for name in sorted(set(names) - set(data.drop))}
+    named = any(role == "x" or (name == data.array and role != "part") for name, (role, _) in roles.items())
+    for name, (role, part) in roles.items():
+        if role == "part":
+            role = "" if named else "x"  # beside examples, an array called train may say which of them are to train on
         if data.array is not None and role == "x" and part == "train":
             role = ""
         role = "x" if name == data.array else "y" if name == data.label else role
@@ -122,15 +125,15 @@ def _ordered(parts: Mapping[str, Any]) -> Iterator[str]:
 def _role(name: str) -> tuple[str, str] | None:
     """Returns whether a name stands for examples ("x") or labels ("y"), and of which part; None where it does not say.
 
-    A name is one word for the role, with or without one for the part: X, data, x_train, train/images, test_labels. One
-    for the part alone stands for its examples.
+    A name is one word for the role, with or without one for the part: X, data, x_train, train/images, test_labels. Of
+    one for the part alone ("part"), it depends on the other names whether it stands for examples.
     """
     words = [word for word in re.split(r"[_/.\-]", name.lower()) if word]
     parts = [PARTS[word] for word in words if word in PARTS]
     rest = [word for word in words if word not in PARTS]
     if len(parts) > 1 or len(rest) > 1 or not words:
         return None
-    role = "x" if not rest or rest[0] in _EXAMPLES else "y" if rest[0] in LABELS else None
+    role = "part" if not rest else "x" if rest[0] in _EXAMPLES else "y" if rest[0] in LABELS else None
     return None if role is None else (role, parts[0] if parts else "train")
 
 

@@ -181,6 +181,8 @@ def test_named_parts_are_kept_apart_with_their_labels(tmp_path):
             {"x": np.zeros((2, 2)), "notes": np.zeros(2)},
             "also holds notes, which would not be used: .* --data.drop notes",
         ),
+        ({"x": np.zeros((2, 2)), "train": [True, False]}, "also holds train, which would not be used"),
+        ({"x": np.zeros((2, 2)), "test": [True, False], "train": [False, True]}, "also holds test, train, which"),
         ({"x": np.zeros((2, 2)), "y_test": np.zeros(2)}, "also holds y_test, which would not be used"),
         ({"x": np.zeros((2, 2)), "X": np.zeros((2, 2))}, "also holds x, which would not be used"),
         ({"x_train": np.zeros((2, 2)), "x_test": np.zeros((2, 3))}, "parts of .* differ in shape or type"),
