@@ -60,7 +60,8 @@ def by_name(where: str, names: Collection[str], get: Callable[[str], Any], data:
         where: the source, for messages.
         names: the names of all arrays.
         get: returns the array of a name.
-        data: its fields `array` and `label` name those whose names say nothing; `drop` names those to leave out.
+        data: its fields `array` and `label` name those whose names say nothing; `drop` names those to leave out. One
+            named `index` that numbers the rows, as aejax writes it, is left out in any case.
 
     Raises:
         InputError: where there are no examples, two arrays are alike in name, or one would not be used.
@@ -69,9 +70,12 @@ def by_name(where: str, names: Collection[str], get: Callable[[str], Any], data:
     require_known([name for name in (data.array, data.label) if name], names, where, "array")
     x: dict[str, str] = {}
     y: dict[str, str] = {}
-    unused = []
-    for name in sorted(set(names) - set(data.drop)):
-        role, part = _role(name) or ("", "train")
+    unused, notes = [], list[str]()
+    roles = {name: _role(name) or ("", "train") for name in sorted(set(names) - set(data.drop))}
+    named = any(role == "x" or (name == data.array and role != "part") for name, (role, _) in roles.items())
+    for name, (role, part) in roles.items():
+        if role == "part":
+            role = "" if named else "x"  # beside examples, an array called train may say which of them are to train on
         if data.array is not None and role == "x" and part == "train":
             role = ""
         role = "x" if name == data.array else "y" if name == data.label else role
@@ -80,6 +84,9 @@ def by_name(where: str, names: Collection[str], get: Callable[[str], Any], data:
             unused.append(name)
         else:
             held[part] = name
+    if "index" in unused and counts_rows(get("index")):
+        unused.remove("index")
+        notes.append("the array 'index' numbers the rows and is left out")
     if not x and len(unused) == 1 and len(y) == 0:
         x["train"] = unused.pop()
     if not x:
@@ -94,7 +101,15 @@ def by_name(where: str, names: Collection[str], get: Callable[[str], Any], data:
             f"{' '.join(sorted(unused))}, or say by --data.array and --data.label what is"
         )
     parts = {part: Raw(get(x[part]), np.asarray(get(y[part])) if part in y else None) for part in _ordered(x)}
-    return Source(parts)
+    return Source(parts, notes=tuple(notes))
+
+
+def counts_rows(values: Any) -> bool:
+    """Tells whether an array holds the numbers of the rows: whole numbers `[n]`, each one above that before."""
+    if len(values.shape) != 1 or values.dtype.kind not in "iu":
+        return False
+    numbers = np.asarray(values)
+    return np.array_equal(numbers - numbers[:1], np.arange(len(numbers)))
 
 
 def require_known(asked: Collection[str], names: Collection[str], where: str, what: str) -> None:
@@ -110,15 +125,15 @@ def _ordered(parts: Mapping[str, Any]) -> Iterator[str]:
 def _role(name: str) -> tuple[str, str] | None:
     """Returns whether a name stands for examples ("x") or labels ("y"), and of which part; None where it does not say.
 
-    A name is one word for the role, with or without one for the part: X, data, x_train, train/images, test_labels. One
-    for the part alone stands for its examples.
+    A name is one word for the role, with or without one for the part: X, data, x_train, train/images, test_labels. Of
+    one for the part alone ("part"), it depends on the other names whether it stands for examples.
     """
     words = [word for word in re.split(r"[_/.\-]", name.lower()) if word]
     parts = [PARTS[word] for word in words if word in PARTS]
     rest = [word for word in words if word not in PARTS]
     if len(parts) > 1 or len(rest) > 1 or not words:
         return None
-    role = "x" if not rest or rest[0] in _EXAMPLES else "y" if rest[0] in LABELS else None
+    role = "part" if not rest else "x" if rest[0] in _EXAMPLES else "y" if rest[0] in LABELS else None
     return None if role is None else (role, parts[0] if parts else "train")
 
 

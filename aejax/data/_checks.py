@@ -18,6 +18,8 @@ from aejax.data.stored import chunks
 
 _log = logging.getLogger("aejax")
 
+_notes = logging.getLogger("aejax.notes")
+
 _CHUNK = 2**22  # bytes in memory at once where a part is read in chunks
 
 _FLAGS = ("normal", "outlier")
@@ -73,6 +75,8 @@ def require_alike(parts: Mapping[str, Examples], where: str) -> None:
 def checked_chunks(source: Source, where: str, data: Data) -> tuple[dict[str, Iterator[Examples]], Schema]:
     """Checks what a reader has found a few megabytes at a time, and returns an iterator for each part.
 
+    What the reader took for granted or left out is logged.
+
     Raises `InputError` as `checked` does, and for missing values that are to be dropped or filled, which takes all
     examples at once.
     """
@@ -96,6 +100,8 @@ def checked_chunks(source: Source, where: str, data: Data) -> tuple[dict[str, It
             hint(x.dtype, low, high, raw.x, where)
         say_lost(lost, n, where)
 
+    for note in source.notes:
+        _notes.warning("%s: %s", where, note)
     parts = {name: part_chunks(raw, numbers[name]) for name, raw in source.parts.items()}
     return parts, Schema(classes, source.columns)
 

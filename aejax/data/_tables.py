@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from aejax.core import InputError
-from aejax.data._arrays import require_known
+from aejax.data._arrays import counts_rows, require_known
 from aejax.data._images import Images, pixels
 from aejax.data._source import LABELS, PARTS, Raw, Source
 from aejax.data.dataset import Schema
@@ -219,10 +219,7 @@ def _label(names: list[str], where: str, data: Data, known: Schema, notes: list[
 
 def _counts_rows(table: Any, name: str) -> bool:
     """Tells whether a column holds the numbers of the rows: `index`, or one without a name, as pandas writes it."""
-    if name not in ("", "Unnamed: 0", "index"):
-        return False
-    values = table[name].to_numpy()
-    return values.dtype.kind in "iu" and np.array_equal(values - values[0], np.arange(len(values)))
+    return name in ("", "Unnamed: 0", "index") and counts_rows(table[name].to_numpy())
 
 
 def _labels(column: Any) -> np.ndarray:

@@ -126,7 +126,11 @@ def read_given(
     part, known = split or "test", UNKNOWN if record is None else record.schema
     if spec is None:
         dataset = load_again(data, record, remedy=_BY_DATA)
-        dataset = load(dataclasses.replace(data, name=dataset.name, **anew), again=True) if anew else dataset
+        if anew:
+            changed = dataclasses.replace(data, name=dataset.name, **anew)
+            dataset = load(changed, again=True, known=dataclasses.replace(known, classes=()))
+            if anew.get("label") and dataset.train.label is None:  # only rows that come later may lack them
+                raise InputError(f"{dataset.name} has no column {anew['label']!r}: give one of its own as labels")
         return Given(pick(data.name, _parts(dataset), part), part, True, f"{part} of {_short(data.name)}")
     try:
         parts = read_all_parts(spec, data, known)

@@ -4,7 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -161,9 +161,11 @@ class Rows:
             return
         with self._files() as file:
             for shard, place, length in zip(spans.shard, spans.place, spans.length, strict=True):
+                number = file(shard)
                 for begin in range(place, place + length, _ASKED):
                     some = min(_ASKED, place + length - begin)
-                    os.posix_fadvise(file(shard), begin, some, os.POSIX_FADV_WILLNEED)
+                    with suppress(OSError):  # it is advice: what cannot be read is said once it is
+                        os.posix_fadvise(number, begin, some, os.POSIX_FADV_WILLNEED)
 
     def read_into(self, out: np.ndarray, spans: Spans) -> None:
         """Reads rows into an array of as many, as indexing does."""

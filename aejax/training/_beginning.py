@@ -9,7 +9,7 @@ import numpy as np
 
 from aejax import core
 from aejax.core import InputError, as_arrays, named_leaves
-from aejax.data import NO_RECORD, DataRecord, Dataset, load, load_again, require_same
+from aejax.data import NO_RECORD, UNKNOWN, DataRecord, Dataset, load, load_again, require_same
 from aejax.devices import Program, hosts
 from aejax.experiment import Experiment, differences
 from aejax.runs import FRESH, Notes, Run, add_notes
@@ -26,8 +26,10 @@ def data_of(experiment: Experiment, resume: str | Path | None = None) -> Dataset
     Raises `InputError` where they cannot be read, or are not those that the run was trained on.
     """
     run = None if resume is None else Run(Path(resume))
-    if run is None or run.experiment.data.name != experiment.data.name:
+    if run is None:
         return load(experiment.data)
+    if run.experiment.data.name != experiment.data.name:
+        return load(experiment.data, known=UNKNOWN if run.data is None else run.data.schema)
     return load_again(experiment.data, run.data, remedy=f"resume {run.path} {_REMEDY}")
 
 

@@ -22,7 +22,6 @@ from aejax.experiment import Experiment
 from aejax.runs import span
 from aejax.training._order import WindowedOrder
 from aejax.training._sources import Chunk, ResidentSource, Source, piece
-from aejax.training.engine import one_ahead
 
 _READ = 2  # chunks that are read at once, and how many are read ahead
 
@@ -340,8 +339,8 @@ class Windows:
     """The memory of windows that no batches are left of."""
     _newest: int = -1
     """The highest number of a window that was begun to be read."""
-    _coming: dict[int, Iterator[Future[Any]]] = field(default_factory=dict)
-    """What is left to read after a window, by the number of the next: its first lane is on its way from the disk."""
+    _coming: dict[int, Future[Any]] = field(default_factory=dict)
+    """The first lane of a window that was asked for while the last one of the window before was read, by its number."""
     _pool: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "aejax-window"))
     _asking: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "aejax-ahead"))
     _lock: Any = field(default_factory=threading.Lock)
@@ -420,24 +419,25 @@ class Windows:
         count = steps * width
         if memory is None:
             memory = self.part.blank(self.order.length * width * len(lanes))
-        coming = self._coming.pop(number, None) or one_ahead(self._expected(number))
+        coming = self._coming.pop(number, None) or self._ask(number, 0)
         order = np.empty((steps, len(lanes), width), np.int32)
         for place, lane in enumerate(lanes.tolist()):
-            here = slice(place * count, (place + 1) * count)
-            self.part.read_into(jax.tree.map(itemgetter(here), memory), next(coming).result())
+            here, asked = slice(place * count, (place + 1) * count), coming
+            if place + 1 < len(lanes):
+                coming = self._ask(number, place + 1)
+            elif number + 1 < self._windows:
+                self._coming[number + 1] = self._ask(number + 1, 0)
+            self.part.read_into(jax.tree.map(itemgetter(here), memory), asked.result())
             order[:, place] = self.order.shuffled(epoch, window, lane) + place * count
-        self._coming[number + 1] = coming
         chosen = np.searchsorted(lanes, columns // width) * width + columns % width
         return Window(memory, order.reshape(steps, -1)[:, chosen])
 
-    def _expected(self, number: int) -> Iterator[Future[Any]]:
-        """Has the lanes of the windows from a number on asked for, in a thread of its own, one each time it is asked.
+    def _ask(self, number: int, place: int) -> Future[Any]:
+        """Has a lane of a window asked for in a thread of its own, because that takes a processor as long as to read.
 
-        To ask takes a processor as long as to read does.
+        `place` is that of the lane among those that this host reads.
         """
-        for window in range(number, self._windows):
-            for lane in self._lanes[1].tolist():
-                yield self._asking.submit(self._expect, window, lane)
+        return self._asking.submit(self._expect, number, self._lanes[1][place].item())
 
     def _expect(self, window: int, lane: int) -> Any:
         return self.part.expect(self.order.lane(*divmod(window, self._an_epoch), lane))

@@ -73,7 +73,30 @@ def test_codes_and_reconstructions_of_a_table_are_tables(trained, table, command
     # What was written is read again: the numbers of the rows are no values.
     assert command("decode", trained, "--data", codes, "--out", decoded)[0] == 0
     np.testing.assert_allclose(np.load(decoded)[:, 0], columns(again)["a"], rtol=1e-5)
-    assert command("encode", trained, "--data", again, "--labels", "label", "--out", codes)[0] == 0
+    arrays = again.with_suffix(".npz")
+    assert command("reconstruct", trained, "--data", table, "--out", arrays)[0] == 0
+    for written in (again, arrays):
+        assert command("encode", trained, "--data", written, "--labels", "label", "--out", codes)[0] == 0
+
+
+@pytest.mark.parametrize("end", ["csv", "parquet"])
+def test_a_column_of_the_data_keeps_its_name_beside_the_rows_labels_and_numbers(command, tmp_path, end):
+    rows = [f"{row * 7 % N},{row % 3},{row % 5},{'odd' if row % 4 else 'plain'}" for row in range(N)]
+    path = tmp_path / "ids.csv"
+    path.write_text("\n".join(["index,index_,label,kind", *rows]) + "\n")
+    model = Autoencoder(MLPEncoder(()), Plain(3), MLPDecoder(()))
+    experiment = Experiment(model, Loss(Gaussian()), Data(str(path), label="kind"), batch_size=8, steps=1, name="ids")
+    run = aejax.fit(experiment, folder=tmp_path, figures=False).run.path
+    found = {}
+    for name in ("all.npz", f"all.{end}"):
+        assert command("reconstruct", run, "--data", path, "--out", tmp_path / name)[0] == 0
+        found[name] = columns(tmp_path / name)
+    arrays, table = found.values()
+    assert list(table) == ["index__", "label_", "index", "index_", "label"]
+    np.testing.assert_array_equal(table["index__"], np.arange(N))
+    np.testing.assert_array_equal(table["label_"], arrays["label"])
+    for column, values in zip(("index", "index_", "label"), arrays["x"].T, strict=True):
+        np.testing.assert_array_equal(table[column].astype(np.float32), values)
 
 
 def test_what_was_taken_is_said_with_its_part(trained, table, command, tmp_path):

@@ -137,6 +137,18 @@ def test_a_file_of_arrays_goes_by_its_names(tmp_path, x, y):
     assert parts["train"].label.dtype == np.int32
 
 
+def test_an_array_that_numbers_the_rows_is_left_out_and_said(tmp_path):
+    x = np.zeros((3, 2))
+    np.savez(tmp_path / "a.npz", x=x, label=[2, 0, 1], index=np.arange(3))
+    found = read(tmp_path / "a.npz")
+    assert found.parts["train"].label.tolist() == [2, 0, 1]
+    assert found.notes == ("the array 'index' numbers the rows and is left out",)
+    for index in ([0, 2, 1], [0.0, 1.0, 2.0], [[0], [1], [2]]):
+        np.savez(tmp_path / "a.npz", x=x, index=index)
+        with pytest.raises(InputError, match="also holds index"):
+            read(tmp_path / "a.npz")
+
+
 def test_named_parts_are_kept_apart_with_their_labels(tmp_path):
     x = np.zeros((4, 2, 2), np.uint8)
     np.savez_compressed(tmp_path / "a.npz", x_train=x, y_train=np.arange(4), x_test=x[:2], x_validation=x[:1])
@@ -169,6 +181,8 @@ def test_named_parts_are_kept_apart_with_their_labels(tmp_path):
             {"x": np.zeros((2, 2)), "notes": np.zeros(2)},
             "also holds notes, which would not be used: .* --data.drop notes",
         ),
+        ({"x": np.zeros((2, 2)), "train": [True, False]}, "also holds train, which would not be used"),
+        ({"x": np.zeros((2, 2)), "test": [True, False], "train": [False, True]}, "also holds test, train, which"),
         ({"x": np.zeros((2, 2)), "y_test": np.zeros(2)}, "also holds y_test, which would not be used"),
         ({"x": np.zeros((2, 2)), "X": np.zeros((2, 2))}, "also holds x, which would not be used"),
         ({"x_train": np.zeros((2, 2)), "x_test": np.zeros((2, 3))}, "parts of .* differ in shape or type"),

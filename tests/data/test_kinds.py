@@ -10,7 +10,7 @@ from PIL import Image
 
 import aejax
 from aejax.core import InputError
-from aejax.data import Data, DataRecord, Dataset, Schema, load, load_again, pack, read_examples
+from aejax.data import Data, DataRecord, Dataset, Schema, load, load_again, pack, read_examples, read_given
 from aejax.data.files import read
 from aejax.experiment import Experiment
 from aejax.losses import Gaussian, Loss
@@ -343,6 +343,43 @@ def test_a_column_that_numbers_the_rows_is_no_value_but_for_a_run_that_was_train
     assert load_again(Data(str(path)), DataRecord.of(dataset)).train.x.shape == (24, 3)
     path.write_text(path.read_text().replace("\n7,", "\n70,"))
     assert read(path).schema.columns == ("index", "a", "b")
+
+
+def test_a_run_that_was_trained_on_numbers_of_rows_finds_them_again_wherever_its_data_are_read(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "index,a,kind\n" + "".join(f"{row},{row % 3},{'odd' if row % 4 else 'plain'}\n" for row in range(N))
+    )
+    data = Data(str(path), label="kind")
+    dataset = load(data, known=Schema(columns=("index", "a")))
+    given = read_given(None, "train", data, DataRecord.of(dataset), anew={"outlier": ("odd",)}).examples
+    np.testing.assert_array_equal(given.x, dataset.train.x)
+    np.testing.assert_array_equal(given.label, 1 - dataset.train.label)
+    bare = dataclasses.replace(data, label="", drop=("kind",))
+    record = DataRecord.of(load(bare, known=Schema(columns=("index", "a"))))
+    labelled = read_given(None, "train", bare, record, anew={"label": "kind"}).examples
+    np.testing.assert_array_equal(labelled.label, dataset.train.label)
+    with pytest.raises(InputError, match=r"a.csv has no column 'sort'"):
+        read_given(None, "train", bare, record, anew={"label": "sort"})
+    experiment = Experiment(
+        Autoencoder(MLPEncoder(()), Plain(1), MLPDecoder(())), Loss(Gaussian()), data, batch_size=8, steps=1, name="a"
+    )
+    run = aejax.fit(experiment, dataset, folder=tmp_path, figures=False).run.path
+    moved = dataclasses.replace(data, name=str(path.rename(tmp_path / "b.csv")))
+    longer = dataclasses.replace(experiment, data=moved, steps=2)
+    assert aejax.fit(longer, resume=run, figures=False).run.data.columns == ("index", "a")
+
+
+def test_packing_says_what_it_leaves_out(tmp_path, caplog):
+    (tmp_path / "a.csv").write_text("index,a\n" + "".join(f"{row},{row % 3}\n" for row in range(30)))
+    pack(str(tmp_path / "a.csv"), tmp_path / "packed")
+    assert "a.csv: the column 'index' numbers the rows and is left out" in caplog.text
+
+
+def test_a_table_without_rows_is_refused_though_a_column_would_number_them(tmp_path):
+    parquet(tmp_path / "a.parquet", index=np.zeros(0, np.int64), a=np.zeros(0))
+    with pytest.raises(InputError, match=r"has shape \(0, 1\): save at least one example"):
+        read(tmp_path / "a.parquet")
 
 
 def test_later_tables_are_read_by_name_with_the_levels_of_the_run(tmp_path):

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -351,6 +352,17 @@ def test_what_is_read_soon_is_asked_for_in_pieces_that_no_system_cuts(tmp_path, 
         assert bytes_asked == expected
         assert max(length for _, _, length, _ in asked) == 16
         assert {advice for *_, advice in asked} == {os.POSIX_FADV_WILLNEED}
+
+
+def test_a_system_that_takes_no_advice_is_read_without(folder, monkeypatch):
+    def advise(*args):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    part = _packed.read(folder).parts["train"]
+    out = part.blank(50)
+    part.read_into(out, part.expect(np.arange(50)))
+    np.testing.assert_array_equal(out.x, np.asarray(part.x))
 
 
 @pytest.mark.usefixtures("small_shards")

@@ -1,9 +1,11 @@
 import dataclasses
+import gc
 import os
 import shutil
 import subprocess
 import sys
 import time
+import weakref
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -236,6 +238,22 @@ def test_a_lane_of_the_next_window_is_on_its_way_before_the_last_of_a_window_is_
     for number in range(4):
         reader._read(number, None)
     assert events == ["asked", *["asked", "read"] * 4 * reader.order.lanes]
+
+
+def test_the_memory_and_the_threads_of_a_reader_that_is_dropped_go_at_once(experiment):
+    reader = windows(load(experiment.data).train, ONE, 0, BATCH, WINDOW)
+    reader.read(0, 0, 2)
+    left = weakref.ref(reader)
+    threads = [*reader._pool._threads, *reader._asking._threads]
+    gc.disable()  # it would find a cycle, but maybe much later
+    try:
+        del reader
+        for thread in threads:
+            thread.join(10)
+        assert left() is None
+    finally:
+        gc.enable()
+    assert not any(thread.is_alive() for thread in threads)
 
 
 class Device(NamedTuple):
