@@ -94,7 +94,12 @@ def nearest_flags(flag: str, known: Iterable[str]) -> list[str]:
     last = {other: other.rpartition(".")[2].removeprefix("--") for other in known}
     having = [other for other in known if words and {*words} <= {*_words(other)}]
     exactly = [other for other in having if _words(last[other]) == words]
-    initials = [other for other in known if "-" in last[other] and _initials(last[other]) == flag[2:].lower()]
+    group, _, short = flag.removeprefix("--").lower().rpartition(".")
+    initials = [
+        other
+        for other in known
+        if "-" in last[other] and _initials(last[other]) == short and other.startswith(f"--{group}")
+    ]
     if found := exactly or having or initials:
         return sorted(found, key=lambda other: (other.count("."), len(other)))[:_MOST_OFFERED]
     whole = {other.removeprefix("--"): other for other in known}

@@ -98,10 +98,12 @@ def require_code(origins: Mapping[str, str], whose: str) -> None:
         import_code(point.module)
     for name, origin in origins.items():
         if not is_known(name):
-            raise InputError(
-                f"{whose} was made with the class {name} of {origin}, which is not imported: give --import {origin} "
-                "(in Python: import it first), or where it lies now"
+            where = (
+                "put it in a file and give that with --import (in a notebook: run the cell that defines it first)"
+                if origin == "__main__"
+                else f"give --import {origin} (in Python: import it first), or where it lies now"
             )
+            raise InputError(f"{whose} was made with the class {name} of {origin}, which is not imported: {where}")
 
 
 def _import_file(path: Path) -> None:

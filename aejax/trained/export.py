@@ -9,9 +9,10 @@ Every program is run on examples and compared with what `Trained` gives before i
 """
 
 import contextlib
+import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -50,10 +51,11 @@ def export(trained: "Trained", folder: str | Path, form: Format = "stablehlo") -
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be made ({error.strerror}): give another folder") from None
+    _require_same_form(folder, form)
     write, about = {"stablehlo": _stablehlo, "onnx": _onnx}[form], dict[str, Any]()
     paths = []
     for name, (call, own, inputs) in _programs(trained).items():
-        content, run = write(call, [array for _, array in inputs(3)])
+        content, run = write(call, dict(inputs(3)), "x" if name == "decoder" else "z")
         for size in _SIZES:
             given = [array for _, array in inputs(size)]
             _compare(name, run(*given), own(*given))
@@ -67,6 +69,16 @@ def export(trained: "Trained", folder: str | Path, form: Format = "stablehlo") -
     about |= {"experiment": trained.experiment.name, "format": form, "units": _units(trained), "versions": versions()}
     write_atomically(folder / "export.json", json_text(about, indent=2) + "\n")
     return [*paths, folder / "export.json"]
+
+
+def _require_same_form(folder: Path, form: Format) -> None:
+    """Raises `InputError` where programs of the other form lie in the folder, which export.json would forget."""
+    if not (folder / "export.json").exists():
+        return
+    with contextlib.suppress(ValueError, AttributeError):  # no export.json of ours says nothing
+        there = json.loads((folder / "export.json").read_text()).get("format", form)
+        if there != form:
+            raise InputError(f"{folder} holds programs as {there}, which export.json describes: give another folder")
 
 
 def _write(content: bytes, file: IO[bytes]) -> None:
@@ -116,27 +128,39 @@ def _drawn(trained: "Trained", n: int) -> Float[np.ndarray, "n *shape"]:
     return np.rint(x) if preprocess.binary or preprocess.counts else x
 
 
-def _stablehlo(call: Call, inputs: Sequence[np.ndarray]) -> tuple[bytes, Call]:
-    """Exports a function with a symbolic number of examples; returns the file's content, and what runs it."""
+def _stablehlo(call: Call, inputs: Mapping[str, np.ndarray], output: str) -> tuple[bytes, Call]:
+    """Exports a function with a symbolic number of examples; returns the file's content, and what runs it.
+
+    Args:
+        call: the function.
+        inputs: examples of its inputs, by name.
+        output: the name of what it gives; neither name is kept in the program.
+    """
     (rows,) = jax.export.symbolic_shape("n")
-    shapes = [jax.ShapeDtypeStruct((rows, *array.shape[1:]), array.dtype) for array in inputs]
+    shapes = [jax.ShapeDtypeStruct((rows, *array.shape[1:]), array.dtype) for array in inputs.values()]
     content = jax.export.export(jax.jit(call), platforms=PLATFORMS)(*shapes).serialize()
     return bytes(content), jax.export.deserialize(content).call
 
 
-def _onnx(call: Call, inputs: Sequence[np.ndarray]) -> tuple[bytes, Call]:
-    """Converts a function to ONNX with a symbolic number of examples; returns the file's content, and what runs it."""
+def _onnx(call: Call, inputs: Mapping[str, np.ndarray], output: str) -> tuple[bytes, Call]:
+    """Converts a function to ONNX with a symbolic number of examples; returns the file's content, and what runs it.
+
+    Args:
+        call: the function.
+        inputs: examples of its inputs, by the names that those of the graph get.
+        output: the name of the graph's output.
+    """
     converter, runtime = import_extra("jax2onnx", "onnx"), import_extra("onnxruntime", "onnx")
-    shapes = [jax.ShapeDtypeStruct(("n", *array.shape[1:]), array.dtype) for array in inputs]
+    shapes = [jax.ShapeDtypeStruct(("n", *array.shape[1:]), array.dtype) for array in inputs.values()]
+    named = {"input_names": [*inputs], "output_names": [output]}
     try:
         with _unsaid():
-            content = converter.to_onnx(call, shapes).SerializeToString()
+            content = converter.to_onnx(call, shapes, **named).SerializeToString()
     except Exception as error:  # what the converter does not know fails in ways of its own
         said = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(f"jax2onnx cannot convert this model ({said}): use --format stablehlo") from error
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
-    return content, lambda *given: session.run(None, dict(zip(names, given, strict=True)))[0]
+    return content, lambda *given: session.run([output], dict(zip(inputs, given, strict=True)))[0]
 
 
 @contextlib.contextmanager

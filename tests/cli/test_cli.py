@@ -393,6 +393,7 @@ def test_the_parts_in_the_help_have_a_sentence_each_and_fit_the_terminal(command
     ("flag", "meant"),
     [
         ("--lr", ["--optimizer.learning-rate"]),
+        ("--optimizer.lr", ["--optimizer.learning-rate"]),
         ("--learning-rate", ["--optimizer.learning-rate"]),
         ("--latent-size", ["--model.latent.size"]),
         ("--batch", ["--batch-size"]),

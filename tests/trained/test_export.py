@@ -114,20 +114,27 @@ def test_what_jax2onnx_cannot_convert_is_said_and_nothing_is_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_programs_of_another_form_that_lie_in_the_folder_are_not_forgotten(tmp_path):
+    (tmp_path / "export.json").write_text('{"format": "onnx"}')
+    with pytest.raises(InputError, match="holds programs as onnx"):
+        trained().export(tmp_path)
+    (tmp_path / "export.json").write_text('{"format": "stablehlo"}')
+    trained().export(tmp_path)
+
+
 def test_what_the_converter_says_on_its_way_is_not_said_to_the_user(monkeypatch, caplog, recwarn):
-    def convert(call, shapes):
+    def convert(call, shapes, input_names, output_names):
+        assert (input_names, output_names) == (["x"], ["z"])
         logging.getLogger("onnx_ir").warning("the value type is not known")
         warnings.warn("and more", stacklevel=1)
         return SimpleNamespace(SerializeToString=lambda: b"content")
 
-    class Session(SimpleNamespace):
-        def get_inputs(self):
-            return [SimpleNamespace(name="x")]
-
-    fake = SimpleNamespace(to_onnx=convert, InferenceSession=lambda *_, **__: Session())
+    session = SimpleNamespace(run=lambda outputs, given: [(outputs, given)])
+    fake = SimpleNamespace(to_onnx=convert, InferenceSession=lambda *_, **__: session)
     monkeypatch.setattr(export, "import_extra", lambda *_: fake)
-    content, _ = export._onnx(lambda x: x, [np.zeros((3, 2), np.float32)])
+    content, run = export._onnx(lambda x: x, {"x": np.zeros((3, 2), np.float32)}, "z")
     assert content == b"content"
+    assert run(1) == (["z"], {"x": 1})
     assert not caplog.messages
     assert not recwarn.list
     logging.getLogger("onnx_ir").warning("later")  # what is said afterwards is heard

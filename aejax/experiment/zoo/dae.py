@@ -58,5 +58,6 @@ def tabular() -> Experiment:
             0.0,
             "PyOD's benchmark (Zhao, Nasrullah & Li 2019): its autoencoder on this split",
             "V",
+            higher_is_better=True,
         ),
     )

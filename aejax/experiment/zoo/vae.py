@@ -243,6 +243,7 @@ def beta_sprites() -> Experiment:
             0.0,
             "the mean of the plain VAE's five seeds in experiments/disentanglement.py",
             "C",
+            higher_is_better=True,
         ),
     )
 
@@ -266,6 +267,7 @@ def factor_sprites() -> Experiment:
             0.0,
             "the mean of the beta-VAE's five seeds in experiments/disentanglement.py",
             "C",
+            higher_is_better=True,
         ),
     )
 
