@@ -73,12 +73,11 @@ def export(trained: "Trained", folder: str | Path, form: Format = "stablehlo") -
 
 def _require_same_form(folder: Path, form: Format) -> None:
     """Raises `InputError` where programs of the other form lie in the folder, which export.json would forget."""
-    if not (folder / "export.json").exists():
-        return
-    with contextlib.suppress(ValueError, AttributeError):  # no export.json of ours says nothing
+    there: Format = form
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # what is no export.json of ours says nothing
         there = json.loads((folder / "export.json").read_text()).get("format", form)
-        if there != form:
-            raise InputError(f"{folder} holds programs as {there}, which export.json describes: give another folder")
+    if there != form:
+        raise InputError(f"{folder} holds programs as {there}, which export.json describes: give another folder")
 
 
 def _write(content: bytes, file: IO[bytes]) -> None:
