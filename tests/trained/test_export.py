@@ -71,7 +71,7 @@ def test_card_and_program_say_the_same_of_units_where_no_record_says_them(name, 
 
 
 def test_a_program_that_gives_other_values_is_not_kept(tmp_path, monkeypatch):
-    def wrong(call, inputs):
+    def wrong(call, inputs, output):
         return b"", lambda x: np.asarray(call(jnp.asarray(x))) * 1.001
 
     monkeypatch.setattr(export, "_stablehlo", wrong)
