@@ -51,7 +51,8 @@ def split_off(name: str, found: Parts, validation: float, data: Data, again: boo
     dataset = cut(name, found.parts, validation)
     for note in () if again else found.notes:
         notes.warning("%s: %s", name, note)
-    held_out = [f"{len(dataset.part(part)):,} for {part}" for part in ("validation", "test") if part not in found.parts]
+    cut_off = {part: len(dataset.part(part)) for part in ("validation", "test") if part not in found.parts}
+    held_out = [f"{count:,} for {part}" if count else f"none for {part}" for part, count in cut_off.items()]
     if held_out and not again:
         notes.warning(
             "%s: %s examples to train on; held out by a fixed seed: %s (--data.validation)",
