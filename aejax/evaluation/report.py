@@ -1,5 +1,6 @@
 """Writes and prints what a run leaves behind: test metrics beside the published figure, and pictures."""
 
+import logging
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,8 @@ from aejax.experiment import Expected, Experiment, to_json, with_imports
 from aejax.metrics import Better, at_ceiling, describe, labelled
 from aejax.runs import Profile, made_with, span, stopping, write_atomically
 from aejax.trained import Trained
+
+log = logging.getLogger("aejax")
 
 _FIRST = ("reconstructions", "picture", "denoising", "samples", "codes", "loss")
 """The names of the figures that are looked at first."""
@@ -62,12 +65,25 @@ def finish(
         if shown:
             show(trained, metrics, "test", len(held.test))
         pictures = in_order(draw(trained, held, run.path / "figures", shown)) if figures else []
+        _set_aside(run.path / "figures", pictures)
         run.mirror_result(metrics, int(trained.state.step), pictures)
     if shown:
         page = with_imports(f"aejax report {run.path}", trained.experiment.name)
         first = f"open {pictures[0].relative_to(run.path)} first" if pictures else "no figures are drawn"
         print(f"{run.path}: {first}; all of it on one page: {page}")
     return content
+
+
+def _set_aside(folder: Path, drawn: Sequence[Path]) -> None:
+    """Moves figures that were not drawn just now, which show a run before it was resumed, to a folder of their own."""
+    if older := sorted(path for path in folder.glob("*.png") if path not in drawn):
+        (folder / "earlier").mkdir(exist_ok=True)
+        for path in older:
+            path.replace(folder / "earlier" / path.name)
+        names = ", ".join(path.stem for path in older)
+        log.warning(
+            "%s has figures of before the run went on, which were not drawn anew: %s", folder / "earlier", names
+        )
 
 
 def result(trained: Trained, metrics: dict[str, float], examples: int) -> dict[str, Any]:

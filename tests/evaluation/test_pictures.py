@@ -89,7 +89,7 @@ def test_examples_of_sorted_data_are_of_all_classes_and_named(drawn):
 def test_the_test_part_is_in_the_loss_of_a_run_that_has_been_measured(drawn):
     trained, figures = drawn
     result = trained.run.result()
-    for axes, name in zip(figures["loss"].axes, ("kl_nats", "loss_nats", "reconstruction_nats"), strict=False):
+    for axes, name in zip(figures["loss"].axes, ("loss_nats", "kl_nats", "reconstruction_nats"), strict=False):
         mark = next(line for line in axes.lines if line.get_label() == "test")
         assert mark.get_ydata().tolist() == [result["test"][name]]
     alone = suite.draw_loss(dataclasses.replace(trained, run=None))
@@ -149,3 +149,15 @@ def test_rows_of_numbers_are_drawn_standardised_where_the_model_sees_them_so(tin
 
 def _named(experiment):
     return type("Named", (), {"experiment": experiment})
+
+
+@pytest.mark.slow
+def test_figures_that_a_resumed_run_does_not_draw_anew_are_set_aside(drawn, caplog):
+    """As those of its sampler, where none is fitted to its new state: the page of the run shows what it has come to."""
+    trained, figures = drawn
+    folder = trained.run.path / "figures"
+    (folder / "of_before.png").write_bytes(b"a picture")
+    report.finish(trained, Dataset("generated", part(60), part(12, 1), part(30, 2), classes=NAMES), samples=2)
+    assert {path.stem for path in folder.glob("*.png")} == {*figures}
+    assert (folder / "earlier" / "of_before.png").read_bytes() == b"a picture"
+    assert "not drawn anew: of_before" in caplog.text
