@@ -75,7 +75,7 @@ def beside() -> str:
         f"{sweep['trials']} settings of an experiment": {"PyTorch loops": sweep["ratios"]["PyTorch loops"]},
         "a step of a TopK dictionary of 3,072 units": {"SAELens": sae["ratios"]["saelens"]},
     }
-    rows = ["| trained alike, on a CPU of 2 cores | aejax takes |", "|---|---|"]
+    rows = [f"| trained alike, on one processor ({_machine(cpu)}) | aejax takes |", "|---|---|"]
     for what, ratios in found.items():
         shares = " and ".join(f"**{ratio:.2f}** of the time of {name}" for name, ratio in ratios.items())
         rows.append(_row(what, shares))

@@ -323,7 +323,7 @@ def _skip_above(norm: Any, recipe: optax.GradientTransformation) -> optax.Gradie
 
     It counts how often. The schedule, which is of that state, waits too; what a model keeps of batches does not.
 
-    Child 2021 (Very deep VAEs), section 4: the exploding gradients of deep hierarchies are few, and ruin a training.
+    Child 2021 (Very deep VAEs): the exploding gradients of deep hierarchies are few, and ruin a training.
     """
 
     def init(params: Any) -> Skipping:

@@ -105,7 +105,7 @@ _METRICS = [
            "Alemi et al. 2018"),
     Metric("rate_layer_{layer}_nats", "nats", None, "divergence of one stochastic layer's posterior from its prior, "
            "given the layers above it that were drawn, the lowest first", "top-down hierarchies",
-           "Sonderby et al. 2016, equation 7"),
+           "Sonderby et al. 2016"),
     Metric("nll_{samples}_nats", "nats", "lower", "negative log-likelihood, estimated by so many importance samples; "
            "on average it is too high", PRIOR, f"{BURDA}, equation 8", fixed_by=LIKELIHOOD),
     Metric("nll_{samples}_bits_per_dim", "bits", "lower", "the same for each value of an example",

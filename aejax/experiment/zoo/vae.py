@@ -90,8 +90,9 @@ def ladder() -> Experiment:
     """Builds a top-down hierarchy of three layers of maps, with residual blocks of 64 channels.
 
     Each layer's rate has a floor of half a nat, and an update whose gradient explodes is skipped. What is measured is
-    an average of the parameters. The published network has four gated blocks a stage, connections past the layers and
-    batch normalisation, where this one has a plain block and group normalisation; the sizes and free bits are the same.
+    an average of the parameters. The published network has four gated blocks a stage, connections past the layers,
+    batch normalisation and a coarsest layer of 2 x 2 places, where this one has a plain block, group normalisation and
+    4 x 4; channels and free bits are the same.
     """
     channels = (64, 64, 64)
     return Experiment(
