@@ -43,7 +43,10 @@ REAL = {"units": 3072, "k": 32, "batch": 1024, "steps": 400, "rate": 1e-3, "dead
 """What is trained on activations; `dead_after` is a number of steps."""
 SMALL = {"units": 256, "k": 8, "batch": 1024, "steps": 4000, "rate": 1e-3, "dead_after": 98}
 """What is registered on synthetic features."""
-VARIANTS = ("topk", "batchtopk", "jumprelu", "matryoshka")
+VARIANTS = ("topk", "batchtopk", "jumprelu", "matryoshka", "l1", "gated")
+"""Of these the last two are on synthetic features alone: see `COEFFICIENTS`."""
+COEFFICIENTS = {"l1": 3.9, "gated": 3.5}
+"""SAELens' weights of its L1 penalties, with which about 8 units of `SMALL` are active: it has no target for them."""
 KEPT = ("fvu", "l0", "feature_f1", "mcc", "mmcs")
 """The metrics that are kept, beside the share of dead units."""
 
@@ -51,8 +54,9 @@ SAELENS = """
 import json, resource, sys, time
 from importlib.metadata import version
 import numpy as np, torch
-from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig, JumpReLUTrainingSAE, JumpReLUTrainingSAEConfig
-from sae_lens import LoggingConfig, MatryoshkaBatchTopKTrainingSAE, MatryoshkaBatchTopKTrainingSAEConfig
+from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig, GatedTrainingSAE, GatedTrainingSAEConfig
+from sae_lens import JumpReLUTrainingSAE, JumpReLUTrainingSAEConfig, LoggingConfig, MatryoshkaBatchTopKTrainingSAE
+from sae_lens import MatryoshkaBatchTopKTrainingSAEConfig, StandardTrainingSAE, StandardTrainingSAEConfig
 from sae_lens import TopKTrainingSAE, TopKTrainingSAEConfig
 from sae_lens.config import SAETrainerConfig
 from sae_lens.training.sae_trainer import SAETrainer
@@ -79,6 +83,8 @@ sae = {
         MatryoshkaBatchTopKTrainingSAEConfig(k=k, matryoshka_widths=widths, **common)
     ),
     "jumprelu": lambda: JumpReLUTrainingSAE(JumpReLUTrainingSAEConfig(**jumps, **common)),
+    "l1": lambda: StandardTrainingSAE(StandardTrainingSAEConfig(l1_coefficient=given["l1_coefficient"], **common)),
+    "gated": lambda: GatedTrainingSAE(GatedTrainingSAEConfig(l1_coefficient=given["l1_coefficient"], **common)),
 }[given["variant"]]()
 config = SAETrainerConfig(
     total_training_samples=given["steps"] * given["batch"],
@@ -171,12 +177,13 @@ def real(data: Data, variant: str, seed: int) -> Experiment:
     n, k, batch, steps = (REAL[name] for name in ("units", "k", "batch", "steps"))
     aux = AuxK(window=float(REAL["dead_after"] * batch))
     # A threshold of 2, the width of a unit's first activations, lets about k of them through from the start: in so few
-    # steps it could not rise so far. Its own rate lets it follow the controller.
+    # steps it could not rise so far. Its own rate lets it follow the controller, which ends about one active unit below
+    # its target, on training examples too: so that is one above k.
     units: dict[str, Units] = {"topk": ExactTopK(n, k), "jumprelu": JumpReLU(n, 2.0, 0.5)}
     rates = {"thresholds": Rate("threshold$", 30.0)} if variant == "jumprelu" else {}
     terms = {
         "matryoshka": {"prefixes": Matryoshka()},
-        "jumprelu": {"sparsity": TargetL0(0.3, term=StepL0(), target=k, rate=3e-2, damping=1.0)},
+        "jumprelu": {"sparsity": TargetL0(0.3, term=StepL0(), target=k + 1, rate=3e-2, damping=1.0)},
     }
     return dataclasses.replace(
         base,
@@ -234,25 +241,27 @@ def main() -> None:
     """Trains what the command line says, prints a line each, and adds it to the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", help="synthetic, or a folder of packed activations; by default a brief run")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, help="all that there are for the data, by default")
     parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
     parser.add_argument("--peer", help="the Python of an environment with a library that trains in place of aejax")
     parser.add_argument("--library", choices=[*LIBRARIES], default="saelens", help="that library")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
-    if given.library == "sparsify" and [*given.variants] != ["topk"]:
+    if given.library == "sparsify" and given.variants != ["topk"]:
         parser.error("sparsify trains TopK alone: give --variants topk")
     if given.data is None:
         experiment = dataclasses.replace(synthetic("topk", 0), batch_size=128, steps=20)
         print(ours(experiment, load(experiment.data)))
         return
     small, who = given.data == "synthetic", given.library if given.peer else "aejax"
+    if not small and COEFFICIENTS.keys() & (given.variants or ()):
+        parser.error(f"{' and '.join(COEFFICIENTS)} are trained on synthetic features alone: leave them out")
     data = aejax.get("dictionary-topk").data if small else Data(given.data, validation=0.0)
     kind, shared, dataset = ("synthetic", SMALL, load(data)) if small else ("activations", REAL, load(data))
     about = {"train": len(dataset.train), "test": len(dataset.test), "values": dataset.train.x.shape[1], **shared}
-    for variant in given.variants:
+    for variant in given.variants or [name for name in VARIANTS if small or name not in COEFFICIENTS]:
         for seed in given.seeds:
-            setting = shared | {"variant": variant, "seed": seed}
+            setting = shared | {"variant": variant, "seed": seed, "l1_coefficient": COEFFICIENTS.get(variant)}
             if given.peer:
                 found = theirs(given.peer, given.library, setting, dataset)
             else:
@@ -275,11 +284,9 @@ def add(out: Path, kind: str, about: dict[str, Any], who: str, setting: dict[str
     content = json.loads(out.read_text()) if out.exists() else {"name": "dictionaries"}
     content.setdefault(kind, {})["setting"] = about
     row = content[kind].setdefault(who, {}).setdefault(setting["variant"], {})
+    content[kind].setdefault("versions", {})[who] = found.pop("versions", None) or versions()
     row[str(setting["seed"])] = found
-    content |= {
-        "hardware": hardware(),
-        "versions": content.get("versions", {}) | versions() | found.pop("versions", {}),
-    }
+    content["hardware"] = hardware()
     out.write_text(json_text(content, indent=2) + "\n")
 
 

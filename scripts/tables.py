@@ -356,7 +356,14 @@ def _counts(result: dict[str, Any]) -> tuple[str, str]:
     )
 
 
-DICTIONARIES = {"topk": "TopK", "batchtopk": "BatchTopK", "jumprelu": "JumpReLU", "matryoshka": "Matryoshka"}
+DICTIONARIES = {
+    "topk": "TopK",
+    "batchtopk": "BatchTopK",
+    "jumprelu": "JumpReLU",
+    "matryoshka": "Matryoshka",
+    "l1": "L1",
+    "gated": "Gated",
+}
 
 
 def _mean(rows: dict[str, dict[str, float]], metric: str) -> float:
@@ -567,10 +574,34 @@ def dictionaries(kind: str) -> str:
         f"{setting['batch']:,} at a rate of {setting['rate']:g}; measured on {setting['test']:,} other examples. ± is "
         "the standard deviation of seeds; where there is one seed, a small difference says little."
     )
-    found = result["versions"]
-    named = {"sae-lens": "SAELens", "eai-sparsify": "sparsify", "torch": "PyTorch"}
-    peers = ", ".join(f"{title} {found[name]}" for name, title in named.items() if name in found)
+    versions = result[kind]["versions"]
+    named = {"saelens": ("SAELens", "sae-lens"), "sparsify": ("sparsify", "eai-sparsify")}
+    peers = ", ".join(
+        f"{title} {versions[who][package]} (PyTorch {versions[who]['torch']})"
+        for who, (title, package) in named.items()
+        if who in versions
+    )
     return "\n".join([*rows, "", f"{what} {peers}; {_machine(result)}."])
+
+
+def found_features() -> str:
+    """Returns a short table of what dictionaries find here and in SAELens, which has a number in brackets."""
+    result = _result("dictionaries")
+    columns = {
+        "features of synthetic data found, F1 ↑": ("synthetic", "feature_f1"),
+        "variance of real activations unexplained ↓": ("activations", "fvu"),
+        "units dead on them ↓": ("activations", "dead_share"),
+    }
+    rows = [f"| dictionary (SAELens in brackets) | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    for variant, title in DICTIONARIES.items():
+        cells = []
+        for kind, metric in columns.values():
+            ours, theirs = (result[kind][who].get(variant) for who in ("aejax", "saelens"))
+            form, factor, unit = DIGITS.get(metric, (".3f", 1, ""))
+            said = [f"{factor * _mean(found, metric):{form}}{unit}" for found in (ours, theirs) if found]
+            cells.append(f"**{said[0]}** ({said[1]})" if len(said) > 1 else "")
+        rows.append(_row(title, *cells))
+    return "\n".join(rows)
 
 
 def dictionary_speed() -> str:
@@ -594,9 +625,13 @@ def dictionary_speed() -> str:
     return "\n".join([*rows, "", f"Measured on {_machine(bench)}{busy}."])
 
 
+DIGITS = {"l0": (".2f", 1, ""), "dead_share": (".1f", 100, " %")}
+"""How metrics are written that are not written with four digits: the format, a factor and the unit."""
+
+
 def _spread(metric: str, values: list[float]) -> str:
     """Returns the mean of seeds and their standard deviation, as a metric is written."""
-    form, factor, unit = {"l0": (".2f", 1, ""), "dead_share": (".1f", 100, " %")}.get(metric, (".4f", 1, ""))
+    form, factor, unit = DIGITS.get(metric, (".4f", 1, ""))
     apart = f" ± {factor * statistics.stdev(values):{form}}" if len(values) > 1 else ""
     return f"{factor * statistics.mean(values):{form}}{apart}{unit}"
 
@@ -625,6 +660,7 @@ def fill(text: str) -> str:
         "one pass": one_pass,
         "activations": partial(dictionaries, "activations"),
         "synthetic": partial(dictionaries, "synthetic"),
+        "dictionaries": found_features,
         "dictionary speed": dictionary_speed,
     }
     for name, table in tables.items():

@@ -37,7 +37,7 @@ FREE_ROWS, UNIT_ROWS = UnitNormDecoder(start="mean", length=0.1), UnitNormDecode
 
 def l1() -> Experiment:
     """Builds rectified units under an L1 penalty in the lengths of the rows: Conerly et al. 2024."""
-    return _experiment(Rectified(UNITS), _led(CodeL1()), UNIT_ROWS)
+    return _experiment(Rectified(UNITS), _led(CodeL1(), 3.0), UNIT_ROWS)
 
 
 def top_k() -> Experiment:
@@ -63,12 +63,17 @@ def jump_relu() -> Experiment:
 
 def gated() -> Experiment:
     """Builds units with gates: Rajamanoharan et al. 2024a."""
-    return _experiment(Gated(UNITS), {"gates": GateDecoding(), **_led(GateL1())}, UNIT_ROWS)
+    return _experiment(Gated(UNITS), {"gates": GateDecoding(), **_led(GateL1(), 0.3)}, UNIT_ROWS)
 
 
-def _led(term: Term) -> dict[str, Term]:
-    """Returns a term that makes codes sparse, led to the number of active units, and one that revives dead ones."""
-    return {"sparsity": TargetL0(0.3, term=term, target=ACTIVE), "aux": _aux()}
+def _led(term: Term, weight: float) -> dict[str, Term]:
+    """Returns a term that makes codes sparse, led to the number of active units, and one that revives dead ones.
+
+    Args:
+        term: the term.
+        weight: its weight at first.
+    """
+    return {"sparsity": TargetL0(weight, term=term, target=ACTIVE), "aux": _aux()}
 
 
 def _aux() -> AuxK:
