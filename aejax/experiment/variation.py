@@ -6,9 +6,9 @@ from typing import Any
 
 from aejax.core import InputError, nearest, setting_path
 from aejax.experiment import registry
-from aejax.experiment.choices import choose_parts, part_choices
+from aejax.experiment.choices import choose_parts, kinds_with, part_choices
 from aejax.experiment.experiment import Experiment
-from aejax.experiment.serialization import from_json, to_json
+from aejax.experiment.serialization import from_json, require_field, to_json
 
 
 def vary(base: Experiment, settings: Mapping[str, Any]) -> Experiment:
@@ -42,9 +42,12 @@ def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
     for name in parents:
         inner = inner.get(name) if isinstance(inner, dict) else None
     if not isinstance(inner, dict) or last not in inner or last == "class" or isinstance(inner[last], dict):
-        guess = nearest(path, known := list(_paths(content))) or f"it has {', '.join(known)}"
+        kinds, known = kinds_with(experiment, path), list(_paths(content))
+        having = f"{path.rpartition('.')[0]} {' or '.join(kinds)} has it" if kinds else ""
+        guess = having or nearest(path, known) or f"it has {', '.join(known)}"
         raise InputError(f"{experiment.name} has no setting {path!r}: {guess}")
     inner[last] = list(value) if isinstance(value, tuple) else value
+    require_field(inner, last, inner[last], path)
     return dataclasses.replace(from_json(content), expected=experiment.expected)
 
 

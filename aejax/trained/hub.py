@@ -43,9 +43,7 @@ def fetched(name: str) -> Path:
     with _said(name, "read"):
         folder = Path(hub.snapshot_download(repository, revision=revision, allow_patterns=_FILES))
     if not (folder / _SETTINGS).exists():
-        raise InputError(
-            f"{name} is no model of aejax, as it has no {_SETTINGS}: give one that Trained.push has written"
-        )
+        raise InputError(f"{name} is no model of aejax, as it has no {_SETTINGS}: give one that Trained.push wrote")
     return folder
 
 

@@ -135,7 +135,7 @@ def test_who_may_not_write_is_told(hub, client, trained):
     client(hub.address, token="")
     with pytest.raises(
         InputError,
-        match=r"the hub does not let you write to hf:owner/digits \(Invalid username or password\.\): log in as who may",
+        match=r"not let you write to hf:owner/digits \(Invalid username or password\.\): log in as who may \(hf auth",
     ):
         trained.push("owner/digits")
     assert not hub.repositories
