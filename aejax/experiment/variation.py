@@ -15,7 +15,7 @@ def vary(base: Experiment, settings: Mapping[str, Any]) -> Experiment:
     """Returns the experiment with settings changed, each by its path. Raises `InputError` as `replace_at` does."""
     experiment = registry.get(str(settings["experiment"])) if "experiment" in settings else base
     # An exchanged part has other settings, so it comes before its settings: the shorter path first.
-    for path in sorted(settings, key=lambda path: path.count(".")):
+    for path in sorted(settings, key=lambda path: _path(path).count(".")):
         if path != "experiment":
             experiment = replace_at(experiment, path, settings[path])
     return experiment
@@ -32,7 +32,7 @@ def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
     Raises:
         InputError: for an unknown path, or a value of a wrong type.
     """
-    path = setting_path(path)
+    path = _path(path)
     if path in {part for part, _ in part_choices(experiment)}:
         changed, _ = choose_parts(experiment, [f"--{path}", str(value)])
         return changed
@@ -49,6 +49,12 @@ def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
     inner[last] = list(value) if isinstance(value, tuple) else value
     require_field(inner, last, inner[last], path)
     return dataclasses.replace(from_json(content), expected=experiment.expected)
+
+
+def _path(text: str) -> str:
+    """Returns the path of a setting: to name other data is to exchange them, which may hold out validation."""
+    path = setting_path(text)
+    return "data" if path == "data.name" else path
 
 
 def _paths(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
