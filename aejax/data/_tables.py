@@ -179,7 +179,8 @@ def of_tables(tables: dict[str, Any], where: str, data: Data, known: Schema, not
     if index := [name for name in numbers if name == "__index_level_0__" or _counts_rows(first, name)]:
         notes.append(f"the column {index[0]!r} numbers the rows and is left out")
         left = [name for name in left if name not in index]
-    if "path" in numbers and _is_text(first.schema.field("path").type) and names_rows(first["path"].to_pylist()):
+    strange = "path" in numbers and not any(name.startswith("path=") for name in known.columns)
+    if strange and _is_text(first.schema.field("path").type) and names_rows(first["path"].to_pylist()):
         notes.append("the column 'path' names the rows and is left out")
         left.remove("path")
     labels = {part: _labels(table[label]) if label in table.column_names else None for part, table in tables.items()}
