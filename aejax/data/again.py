@@ -161,8 +161,8 @@ def read_given(
             f"{spec} is not divided into parts, and is not the data that the run was trained on: leave --split out, "
             "and all of it is taken"
         )
-    name, whole = next(iter(parts.items()))
-    return _other(spec, whole, name, f"all of {_short(spec)}")
+    name, alone = next(iter(parts.items()))
+    return _other(spec, alone, name, f"all of {_short(spec)}")
 
 
 def _other(spec: str, part: Examples, name: str, called: str) -> Given:
