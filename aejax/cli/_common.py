@@ -61,11 +61,12 @@ def examples(
         raise InputError(f"every example of {given.told} lacks a value: give others")
     if lacking.any() and not gaps:
         log.warning("%d of %d examples of %s lack a value and are left out", lacking.sum(), len(lacking), given.told)
-        given = given._replace(examples=given.whole)
+        files = None if given.files is None else given.files[~lacking]
+        given = dataclasses.replace(given, examples=given.whole, files=files)
     if label is None:
         return given
     part = given.examples
-    return given._replace(examples=dataclasses.replace(part, label=np.asarray([label] * len(part))))
+    return dataclasses.replace(given, examples=dataclasses.replace(part, label=np.asarray([label] * len(part))))
 
 
 def each_whole(given: Any, function: Callable[[Any, Any], Any]) -> Any:
@@ -130,17 +131,17 @@ def save_array(
     print(f"{path}: {shape}" if said is None else f"{path}: {said}, {shape}")
 
 
-def beside(part: Any, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Returns what is saved beside what was made of each example: its number, and its label where it has one.
+def beside(given: Any, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Returns what is saved beside what was made of each example: its number, and its file and label where it has them.
 
     Labels are given by the names of their classes, where these have names.
     """
     import numpy as np
 
-    number = {"index": np.arange(len(part))}
-    if part.label is None:
-        return number
-    return number | {"label": np.asarray(classes)[part.label] if classes else part.label}
+    label = given.examples.label
+    told = {"index": np.arange(len(given.examples)), "path": given.files}
+    told |= {"label": np.asarray(classes)[label] if classes and label is not None else label}
+    return {name: each for name, each in told.items() if each is not None}
 
 
 def print_names(lines: dict[str, str]) -> None:

@@ -27,7 +27,8 @@ class _OverExamples:
     data: str
     """A data set's name or a path, read as the run's own data: see `aejax data check`."""
     out: Path
-    """The file to write: .npy, or .npz, .csv or .parquet, which hold each example's number and its label too."""
+    """The file to write: .npy, or .npz, .csv or .parquet, which hold each example's number too, the file of an image,
+    and its label."""
     split: Split | None = None
     """The part to take, of data that have parts or that the run was trained on; by default test, and all of a file
     without parts."""
@@ -43,7 +44,7 @@ class _OverExamples:
         """Writes what a function makes of the examples, and says of which."""
         given = self._given(trained)
         made = each_whole(given, function)
-        around = beside(given.examples, trained.schema.classes)
+        around = beside(given, trained.schema.classes)
         save_array(self.out, main, made, around, names, f"{what} of {given.told}")
 
 
@@ -103,8 +104,8 @@ class DenoiseCommand(_OverExamples):
     """
 
     out: Path
-    """The file to write: .npy, or .npz, .csv or .parquet, which hold each example's number and its label too. Or a .png
-    for an image file, and for a folder of images, which may differ in size, a folder that is not there yet."""
+    """The file to write: .npy, or .npz, .csv or .parquet, which hold each example's number, file and label too. Or a
+    .png for an image file, and for a folder of images, which may differ in size, a folder that is not there yet."""
     mask: Path | None = None
     """An image of the same size, white where pixels are missing, of all examples alike: these alone are replaced. The
     model must have been trained to fill in what is missing (--loss.corruption holes)."""
@@ -219,7 +220,7 @@ class ScoreCommand(_OverExamples):
         given = self._given(trained)
         scores = each_whole(given, lambda x, label: trained.score(x, self.kind, label))
         bad = np.flatnonzero(~np.isfinite(scores))
-        around = beside(given.examples, ("normal", "outlier") if self.outlier else trained.schema.classes)
+        around = beside(given, ("normal", "outlier") if self.outlier else trained.schema.classes)
         if self.threshold is None and len(normal) < _ENOUGH:
             said = f"no threshold: {len(normal)} validation examples are too few for {asked}; give --threshold fpr=RATE"
         else:

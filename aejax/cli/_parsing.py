@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import tyro
 
 from aejax.cli._refusals import refused
-from aejax.core import InputError, first_sentence, similar
+from aejax.core import InputError, first_sentence, similar, similar_paths
 
 T = TypeVar("T")
 
@@ -23,13 +23,20 @@ _FLAG = re.compile(r"--[^\W\d]|-(?!(?:inf|infinity|nan)\b)[a-z]", re.IGNORECASE)
 """How a flag begins, and a negative number does not."""
 
 
-def parse(options: Callable[..., T], prog: str, arguments: Sequence[str], **settings: Any) -> T:
+def parse(
+    options: Callable[..., T],
+    prog: str,
+    arguments: Sequence[str],
+    elsewhere: Callable[[str], str] = lambda flag: "",
+    **settings: Any,
+) -> T:
     """Parses the arguments of a command.
 
     Args:
         options: the dataclass whose fields are the flags.
         prog: what the command is called.
         arguments: the arguments.
+        elsewhere: says of an unknown flag what else has it, or nothing.
         settings: what `tyro.cli` takes besides.
 
     Returns:
@@ -48,16 +55,18 @@ def parse(options: Callable[..., T], prog: str, arguments: Sequence[str], **sett
         if not end.code:
             raise
         # tyro takes the words behind an unknown flag for something else, and says what is wrong with that
-        unknown = _unknown_flag(arguments, prog, _flags(options, prog, settings))
+        unknown = _unknown_flag(arguments, prog, _flags(options, prog, settings), elsewhere)
         _, errors = _said(options, how, 10_000)  # where no line is wrapped
         raise unknown or refused(errors, options, prog, arguments) from None
     if left:
-        unknown = _unknown_flag(left, prog, _flags(options, prog, settings))
+        unknown = _unknown_flag(left, prog, _flags(options, prog, settings), elsewhere)
         raise unknown or InputError(f"{prog} takes no {left[0]!r}: `{prog} --help` shows what it takes")
     return parsed
 
 
-def _unknown_flag(arguments: Sequence[str], prog: str, known: Sequence[str]) -> InputError | None:
+def _unknown_flag(
+    arguments: Sequence[str], prog: str, known: Sequence[str], elsewhere: Callable[[str], str]
+) -> InputError | None:
     """Returns the error for the first flag among arguments that is not known; None where all are, or none can be."""
     before = itertools.takewhile(lambda argument: argument != "--", arguments)
     given = (argument.partition("=")[0] for argument in before if _FLAG.match(argument))
@@ -66,7 +75,7 @@ def _unknown_flag(arguments: Sequence[str], prog: str, known: Sequence[str]) -> 
         return None
     near = nearest_flags(flag, known)
     guess = f"did you mean {' or '.join(near)}?" if near else f"`{prog} --help` shows all"
-    return InputError(f"{prog} has no flag {flag}: {guess}")
+    return InputError(f"{prog} has no flag {flag}: {elsewhere(flag) or guess}")
 
 
 def _said(options: Callable[..., Any], how: Mapping[str, Any], columns: int) -> tuple[str, str]:
@@ -105,7 +114,7 @@ def nearest_flags(flag: str, known: Iterable[str]) -> list[str]:
     whole = {other.removeprefix("--"): other for other in known}
     ends = {end: other for other, end in reversed(last.items())}
     name = flag.removeprefix("--")
-    return [whole[near] for near in similar(name, whole)] or [ends[near] for near in similar(name, ends)]
+    return [whole[near] for near in similar_paths(name, whole)] or [ends[near] for near in similar(name, ends)]
 
 
 def _initials(name: str) -> str:

@@ -3,18 +3,14 @@
 import re
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from tyro.conf import Positional
 
-from aejax.core import InputError, first_sentence
+from aejax.core import KINDS, InputError, first_sentence, no_choice, of_other_kind
 
-_KINDS = {
-    "INT": ("a whole number", "whole numbers"),
-    "FLOAT": ("a number", "numbers"),
-    "STR": ("a text", "texts"),
-    "PATH": ("a path", "paths"),
-}
+_KINDS = {"INT": KINDS[int], "FLOAT": KINDS[float], "STR": KINDS[str], "PATH": KINDS[Path]}
 """What the words mean that tyro has for the kinds of values: of one, and of several."""
 
 _TITLE = re.compile(r"\A.*\n *-{3,} *\n")
@@ -39,15 +35,14 @@ def refused(errors: str, options: Callable[..., Any], prog: str, arguments: Sequ
     if names := _missing(lines, options):
         return InputError(f"{prog} needs {names}: {shown}")
     if found := re.search(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*?),?\)\.", text):
-        choices = sorted(set(re.findall(r"'([^']*)'", found[3])) - {"None"})
-        return InputError(f"{found[2]} is {found[1]!r}, but it must be one of {', '.join(choices)}")
+        return no_choice(found[2], found[1], set(re.findall(r"'([^']*)'", found[3])) - {"None"})
     if found := re.search(r"Missing value for argument '(\S+)'", text):
         return InputError(f"{found[1]} is given without a value: {shown}")
     if found := re.search(r"Error parsing (-\S+): .* Argument helptext:", text):
         kind = next((line.strip().partition(" ")[2] for line in lines if line.strip().startswith(f"{found[1]} ")), "")
         if kind and (typed := _typed(found[1], arguments)):
             several = re.search(r"[\s\[]", kind)
-            return InputError(f"{found[1]} takes {in_words(kind)}, not {' '.join(typed if several else typed[:1])!r}")
+            return of_other_kind(found[1], in_words(kind), " ".join(typed if several else typed[:1]))
     why = re.search(r"Error parsing \S+: (.*?)(?: Argument helptext:| For full helptext|$)", text)
     if why and why[1]:
         return InputError(why[1])

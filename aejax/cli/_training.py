@@ -10,7 +10,7 @@ import tyro
 
 from aejax.cli._devices import DevicesFlags, HostsFlags
 from aejax.cli._parsing import as_list, parse
-from aejax.core import InputError
+from aejax.core import InputError, setting_path
 from aejax.experiment import registry
 
 if TYPE_CHECKING:
@@ -151,7 +151,11 @@ def _experiment(settings: Any) -> "Experiment":
 
 def _parse(command: str, options: Any, experiment: "Experiment", arguments: Sequence[str]) -> Any:
     """Parses the options of a command on one experiment, whose settings are among the flags."""
-    from aejax.experiment import choose_parts, part_choices
+    from aejax.experiment import choose_parts, kinds_with, part_choices
+
+    def elsewhere(flag: str) -> str:
+        kinds = kinds_with(experiment, setting_path(flag.removeprefix("--")))
+        return f"{flag.rpartition('.')[0]} {' or '.join(kinds)} has it" if kinds else ""
 
     experiment, left = choose_parts(experiment, [*arguments])
     parts = [f"--{path}\n{as_list(known, '    ')}" for path, known in part_choices(experiment)]
@@ -159,6 +163,7 @@ def _parse(command: str, options: Any, experiment: "Experiment", arguments: Sequ
         options,
         f"aejax {command} {experiment.name}",
         left,
+        elsewhere,
         default=options(_settings()(**vars(experiment))),
         description="\n".join([ABOUT[command], *parts]),
         config=(tyro.conf.AvoidSubcommands,),

@@ -23,6 +23,7 @@ from .errors import (
     nearest as nearest,
     require_known as require_known,
     similar as similar,
+    similar_paths as similar_paths,
 )
 from .evaluation import (
     evaluate as evaluate,
@@ -45,6 +46,12 @@ from .keys import (
     Stream as Stream,
     derive as derive,
     model_keys as model_keys,
+)
+from .kinds import (
+    KINDS as KINDS,
+    kind_in_words as kind_in_words,
+    no_choice as no_choice,
+    of_other_kind as of_other_kind,
 )
 from .linen import (
     BATCH_AXIS as BATCH_AXIS,

@@ -62,8 +62,11 @@ def require_known(kind: str, name: str, known: Iterable[str], listing: str) -> N
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Returns a question that offers the known names most similar to an unknown one, or an empty text."""
-    near = similar(name, known)
+    """Returns a question that offers the known names most similar to an unknown one, or an empty text.
+
+    Of paths, as `optimizer.learning_rate`, it offers what `similar_paths` returns.
+    """
+    near = similar_paths(name, known)
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
@@ -71,6 +74,16 @@ def similar(name: str, known: Iterable[str]) -> list[str]:
     """Returns the known names that are spelled most like a name, the most similar first: three at most."""
     spelled = {each.lower(): each for each in known}
     return [spelled[each] for each in difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.55)]
+
+
+def similar_paths(path: str, known: Iterable[str]) -> list[str]:
+    """Returns the known paths that are spelled most like a path: of a group that there is, those in it alone.
+
+    What all of a group begin with would make each of them look like a name that is none of theirs.
+    """
+    known, (group, _, last) = list(known), path.rpartition(".")
+    inside = {other.rpartition(".")[2]: other for other in known if other.rpartition(".")[0] == group}
+    return [inside[near] for near in similar(last, inside)] if inside else similar(path, known)
 
 
 def first_line(error: BaseException) -> str:

@@ -4,7 +4,7 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,7 +61,8 @@ def by_name(where: str, names: Collection[str], get: Callable[[str], Any], data:
         names: the names of all arrays.
         get: returns the array of a name.
         data: its fields `array` and `label` name those whose names say nothing; `drop` names those to leave out. One
-            named `index` that numbers the rows, as aejax writes it, is left out in any case.
+            named `index` that numbers the rows, and one named `path` that names them, as aejax writes them, are left
+            out in any case.
 
     Raises:
         InputError: where there are no examples, two arrays are alike in name, or one would not be used.
@@ -87,7 +88,10 @@ def by_name(where: str, names: Collection[str], get: Callable[[str], Any], data:
     if "index" in unused and counts_rows(get("index")):
         unused.remove("index")
         notes.append("the array 'index' numbers the rows and is left out")
-    if not x and len(unused) == 1 and len(y) == 0:
+    if "path" in unused and (path := np.asarray(get("path"))).dtype.kind == "U" and names_rows(path.ravel().tolist()):
+        unused.remove("path")
+        notes.append("the array 'path' names the rows and is left out")
+    if not x and len(unused) == 1 and {*y} <= {"train"}:
         x["train"] = unused.pop()
     if not x:
         raise InputError(
@@ -110,6 +114,11 @@ def counts_rows(values: Any) -> bool:
         return False
     numbers = np.asarray(values)
     return np.array_equal(numbers - numbers[:1], np.arange(len(numbers)))
+
+
+def names_rows(texts: Sequence[str | None]) -> bool:
+    """Tells whether texts name rows: no two are alike."""
+    return len({*texts}) == len(texts)
 
 
 def require_known(asked: Collection[str], names: Collection[str], where: str, what: str) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 from aejax.core import InputError, first_line
 from aejax.data import cache
 from aejax.data._source import PARTS, Raw, Source
-from aejax.data.dataset import Schema
-from aejax.data.settings import Data
+from aejax.data.dataset import UNKNOWN, Schema
+from aejax.data.settings import PLAIN, Data
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
@@ -52,6 +52,24 @@ def read_folder(folder: Path, data: Data, known: Schema) -> Source:
     how = partial(pixels, size=data.size, channels=data.channels)
     parts = {part: Raw(Images(tuple(paths), how), labels) for part, (paths, labels) in files.items()}
     return Source(parts, notes=(f"skipped: {_named(skipped)}",) if skipped else ())
+
+
+def read_image(path: Path, data: Data, known: Schema) -> Source:
+    """Returns one image as the only example, which a model can take: to train on, there must be more."""
+    return Source({"train": Raw(Images((path,), partial(pixels, size=data.size, channels=data.channels)))})
+
+
+def file_names(path: Path) -> dict[str, np.ndarray]:
+    """Returns how the image files are called that `read_folder` or `read_image` finds, by the parts that they make.
+
+    The names are seen from the folder: `test/cat/1.png`.
+    """
+    source = read_folder(path, PLAIN, UNKNOWN) if path.is_dir() else read_image(path, PLAIN, UNKNOWN)
+    folder = path if path.is_dir() else path.parent
+    return {
+        name: np.asarray([item.relative_to(folder).as_posix() for item in part.x.items])
+        for name, part in source.parts.items()
+    }
 
 
 def _named(skipped: list[str], most: int = 6) -> str:

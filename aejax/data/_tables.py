@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from aejax.core import InputError
-from aejax.data._arrays import counts_rows, require_known
+from aejax.core import InputError, nearest
+from aejax.data._arrays import counts_rows, names_rows, require_known
 from aejax.data._images import Images, pixels
 from aejax.data._source import LABELS, PARTS, Raw, Source
 from aejax.data.dataset import Schema
@@ -179,6 +179,10 @@ def of_tables(tables: dict[str, Any], where: str, data: Data, known: Schema, not
     if index := [name for name in numbers if name == "__index_level_0__" or _counts_rows(first, name)]:
         notes.append(f"the column {index[0]!r} numbers the rows and is left out")
         left = [name for name in left if name not in index]
+    strange = "path" in numbers and not any(name.startswith("path=") for name in known.columns)
+    if strange and _is_text(first.schema.field("path").type) and names_rows(first["path"].to_pylist()):
+        notes.append("the column 'path' names the rows and is left out")
+        left.remove("path")
     labels = {part: _labels(table[label]) if label in table.column_names else None for part, table in tables.items()}
     classes = _class_names(first, label)
     if pictures := [name for name in left if _is_image(first.schema.field(name).type)]:
@@ -196,7 +200,7 @@ def of_tables(tables: dict[str, Any], where: str, data: Data, known: Schema, not
     if not columns:
         raise InputError(f"{where} has no column left to train on: its columns are {', '.join(names)}")
     if known.columns:
-        _require_same(left, known.columns, where)
+        _require_same(left, known.columns, where, None if label else data.label)
     parts = {part: Raw(_values(table, columns, where), labels[part]) for part, table in tables.items()}
     return Source(parts, columns, classes, tuple(notes))
 
@@ -307,6 +311,12 @@ def _levels(columns: list[Any], name: str, where: str) -> list[str]:
     for column in columns:
         levels |= {str(level) for level in column.unique().to_pylist() if level is not None}
     if len(levels) > _MOST_LEVELS or 2 * len(levels) > max(n, 4):
+        if 2 * sum(map(_is_number, levels)) > len(levels):
+            row, text = next(filter(None, map(_first_text, columns)))
+            raise InputError(
+                f"{where}: the column {name!r} holds {text[:24]!r} in example {row}, among numbers: give a number "
+                f"there or nothing, or leave the column out by --data.drop {name}"
+            )
         some = ", ".join(repr(level[:24]) for level in sorted(levels)[:3])
         raise InputError(
             f"{where}: the column {name!r} holds text of {len(levels)} different values ({some} ...), too many for "
@@ -315,15 +325,18 @@ def _levels(columns: list[Any], name: str, where: str) -> list[str]:
     return sorted(levels)
 
 
-def _require_same(names: list[str], columns: tuple[str, ...], where: str) -> None:
-    """Raises `InputError` unless the columns are those that a run knows, in any order."""
+def _require_same(names: list[str], columns: tuple[str, ...], where: str, label: str | None) -> None:
+    """Raises `InputError` unless the columns are those that a run knows, in any order; `label` is one that lacks."""
     lacking = [name for name in columns if name not in names and _base(name, names) is None]
     if lacking:
         raise InputError(f"{where} lacks the columns {', '.join(lacking[:8])}, which the run was trained on: give them")
     used = {*columns, *(_base(name, names) for name in columns)}
     if strange := [name for name in names if name not in used]:
+        remedy = "leave them out, or name the one of labels by --labels"
+        if label:
+            remedy = f"it has none called {label!r} for labels, {nearest(label, strange) or 'name it by --labels'}"
         raise InputError(
-            f"{where} has the columns {', '.join(strange[:8])}, which the run was not trained on: leave them out"
+            f"{where} has the columns {', '.join(strange[:8])}, which the run was not trained on: {remedy}"
         )
 
 
@@ -358,7 +371,17 @@ def _numbers(column: Any, name: str, where: str) -> np.ndarray:
         plain = column.cast(pa.uint8()) if column.type == pa.bool_() else column
         return plain.cast(pa.float64(), safe=False).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise InputError(f"{where}: the column {name!r} holds {column.type}, where the run had numbers") from None
+        what, remedy = f"holds {column.type}", "give numbers"
+        if _is_text(column.type):
+            row, text = _first_text(column) or (0, "")
+            what, remedy = f"holds {text[:24]!r} in example {row}", "give a number there"
+        raise InputError(f"{where}: the column {name!r} {what}, where the run had numbers: {remedy}") from None
+
+
+def _first_text(column: Any) -> tuple[int, str] | None:
+    """Returns the first text of a column that is no number, with the number of its example; None where all are."""
+    texts = enumerate(column.to_pylist())
+    return next(((row, text) for row, text in texts if text is not None and not _is_number(text)), None)
 
 
 def _indicators(column: Any, name: str, levels: list[str], where: str) -> np.ndarray:

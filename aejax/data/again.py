@@ -5,8 +5,10 @@ Every command and function that reads data for a run after it began calls `load_
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -16,7 +18,7 @@ from aejax.data._checks import with_gaps
 from aejax.data.arrays import ARRAYS
 from aejax.data.catalog import is_known, load, of_arrays, pick, read_all_parts
 from aejax.data.dataset import PARTS, UNKNOWN, Dataset
-from aejax.data.files import is_path
+from aejax.data.files import image_names, is_path
 from aejax.data.identity import DataRecord, fingerprint
 from aejax.data.precision import settled
 from aejax.data.settings import Data
@@ -25,7 +27,8 @@ from aejax.data.split import cut
 _BY_DATA = "say by --data PATH where that lies now, or which other data to measure"
 
 
-class Given(NamedTuple):
+@dataclass(frozen=True)
+class Given:
     """Holds examples that were given for a run, and says what they are."""
 
     examples: Examples
@@ -35,14 +38,16 @@ class Given(NamedTuple):
     """Whether they are a part of the data that the run was trained on."""
     told: str
     """What they are, with the name of the data in any case: `test of mnist-5k`, `all of x.npy`."""
+    files: np.ndarray | None = None
+    """The name of each image's file, text `[n]`, where images were given in files."""
 
-    @property
+    @cached_property
     def lacking(self) -> Bool[np.ndarray, " n"]:
         """Which examples lack a value, NaN: some of other data may, where a run left such out of its own."""
         x = self.examples.x
         return with_gaps(x) if isinstance(x, np.ndarray) else np.zeros(len(x), bool)
 
-    @property
+    @cached_property
     def whole(self) -> Examples:
         """The examples that lack no value."""
         lacking = self.lacking
@@ -129,9 +134,9 @@ def read_given(
         if anew:
             changed = dataclasses.replace(data, name=dataset.name, **anew)
             dataset = load(changed, again=True, known=dataclasses.replace(known, classes=()))
-            if anew.get("label") and dataset.train.label is None:  # only rows that come later may lack them
-                raise InputError(f"{dataset.name} has no column {anew['label']!r}: give one of its own as labels")
-        return Given(pick(data.name, _parts(dataset), part), part, True, f"{part} of {_short(data.name)}")
+            _require_labels(dataset.name, dataset.train, anew)
+        found = pick(data.name, _parts(dataset), part)
+        return Given(found, part, True, f"{part} of {_short(data.name)}", _files(dataset.name, part, data))
     try:
         parts = read_all_parts(spec, data, known)
     except InputError:
@@ -145,21 +150,39 @@ def read_given(
         changed = dataclasses.replace(data, **(anew or {}))
         known = dataclasses.replace(known, classes=()) if anew else known
         parts = read_all_parts(spec, changed.keeping_gaps() if mine is None else changed, known)
+        _require_labels(spec, next(iter(parts.values())), anew or {})
     if mine is not None:
         found = pick(spec, _parts(cut(spec, parts, data.validation) if anew else mine), part)
-        return Given(found, part, True, f"{part} of {_short(spec)}")
+        return Given(found, part, True, f"{part} of {_short(spec)}", _files(spec, part, data))
     if len(parts) > 1 or (split and "train" not in parts):
-        return _other(pick(spec, parts, part), f"{part} of {_short(spec)}")
+        return _other(spec, pick(spec, parts, part), part, f"{part} of {_short(spec)}")
     if split is not None:
         raise InputError(
             f"{spec} is not divided into parts, and is not the data that the run was trained on: leave --split out, "
             "and all of it is taken"
         )
-    return _other(next(iter(parts.values())), f"all of {_short(spec)}")
+    name, alone = next(iter(parts.items()))
+    return _other(spec, alone, name, f"all of {_short(spec)}")
 
 
-def _other(part: Examples, called: str) -> Given:
-    return Given(part, called, False, called)
+def _other(spec: str, part: Examples, name: str, called: str) -> Given:
+    return Given(part, called, False, called, _files(spec, name))
+
+
+def _require_labels(where: str, part: Examples, anew: Mapping[str, Any]) -> None:
+    """Raises `InputError` where labels were asked for that are not there: only rows that come later may lack them."""
+    if anew.get("label") and part.label is None:
+        raise InputError(f"{where} has no column {anew['label']!r}: give one of its own as labels")
+
+
+def _files(spec: str, part: str, divided: Data | None = None) -> np.ndarray | None:
+    """Returns the names of the images' files of a part; of data that are divided as in training, divided alike."""
+    names = {} if is_known(spec) else image_names(Path(spec))
+    if not names:
+        return None
+    if divided is None:
+        return names[part]
+    return cut(spec, {name: Examples(each) for name, each in names.items()}, divided.validation).part(part).x
 
 
 def _divided(spec: str, parts: dict[str, Examples], data: Data, record: DataRecord) -> Dataset | None:

@@ -53,6 +53,7 @@ _KINDS = {
     **dict.fromkeys((".h5", ".hdf5", ".hdf"), Kind("an HDF5 file", _hdf5.read_hdf5, _NAMED)),
     ".h5ad": Kind("an AnnData file", _hdf5.read_h5ad, ("label", "array")),
     ".mat": Kind("a MATLAB file", _read_mat),
+    **dict.fromkeys(_images.SUFFIXES, Kind("an image", _images.read_image, ("size", "channels"))),
 }
 """The kinds of files, by the ends of their names."""
 
@@ -71,7 +72,6 @@ _REFUSED = {
     ".xlsx": "is a workbook: save one sheet of it as .csv",
     ".xls": "is a workbook: save one sheet of it as .csv",
     **dict.fromkeys((".zip", ".tar", ".tgz", ".tar.gz"), "is an archive: unpack it, and give the folder"),
-    **dict.fromkeys(_images.SUFFIXES, "is one image: give the folder that it lies in"),
 }
 """What is said of files that are not read, by the ends of their names."""
 
@@ -132,6 +132,14 @@ def read_chunks(path: Path, data: Data = PLAIN) -> tuple[dict[str, Iterator[Exam
 def part_chunks(part: Examples) -> Iterator[Examples]:
     """Yields the examples of a part in memory, a few megabytes at a time."""
     return (part.take(np.arange(few.start, few.stop)).read() for few in chunk_slices(part.x))
+
+
+def image_names(path: Path) -> dict[str, np.ndarray]:
+    """Returns the names of the files of images at a path, by their parts; none where other data lie there."""
+    path = path.expanduser()
+    if not path.exists() or _packed.is_packed(path):
+        return {}
+    return _images.file_names(path) if kind(path).read in (_images.read_folder, _images.read_image) else {}
 
 
 def require_used(path: Path, data: Data) -> None:

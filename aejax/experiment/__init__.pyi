@@ -1,5 +1,6 @@
 from .choices import (
     choose_parts as choose_parts,
+    kinds_with as kinds_with,
     part_choices as part_choices,
     part_name as part_name,
 )

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from aejax.core import InputError, first_sentence, kebab, known_subclasses, setting_path
+from aejax.core import InputError, first_sentence, kebab, known_subclasses, no_choice, setting_path
 from aejax.data import Data
 
 T = TypeVar("T")
@@ -61,6 +61,19 @@ def part_choices(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, st
             yield from part_choices(part, here)
 
 
+def kinds_with(value: Any, path: str) -> list[str]:
+    """Returns by which names a part would be chosen that has a setting which the part at its place lacks.
+
+    `path` is the path of the setting, `optimizer.weight_decay`.
+    """
+    *place, last = path.split(".")
+    held: Any = None
+    for name in place:
+        held = typing.get_args(held)[1] if isinstance(value, dict) else typing.get_type_hints(type(value)).get(name)
+        value = _get(value, name)
+    return [name for name, cls in _options(held).items() if last in {item.name for item in dataclasses.fields(cls)}]
+
+
 def _meanings(options: dict[str, type]) -> dict[str, str]:
     return {name: first_sentence(cls.__doc__) for name, cls in options.items()}
 
@@ -105,7 +118,7 @@ def _convert(old: Any, known: dict[str, type], name: str, flag: str) -> Any:
     if old is not None and len(known) < 2:
         raise InputError(f"{flag} cannot be exchanged for {name!r}, only its settings can be: see --help")
     if name not in known:
-        raise InputError(f"{flag} is {name!r}, but it must be one of {', '.join(known)}")
+        raise no_choice(flag, name, known)
     cls = known[name]
     before = () if old is None else dataclasses.fields(old)
     shared = {item.name for item in dataclasses.fields(cls)} & {item.name for item in before}

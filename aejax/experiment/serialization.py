@@ -5,14 +5,14 @@ import json
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
 
-from aejax.core import InputError, json_text, known_class, setting_path
+from aejax.core import InputError, json_text, kind_in_words, known_class, no_choice, of_other_kind, setting_path
 from aejax.experiment.experiment import Experiment
 
 
@@ -86,13 +86,31 @@ def from_json(value: Any) -> Any:
     for name, item in fields.items():
         if name not in _field_names(cls):
             raise InputError(f"{cls.__name__} has no field {name!r}: its fields are {', '.join(_field_names(cls))}")
-        if not _fits(item, types_[name]):
-            came = type(item).__name__ if dataclasses.is_dataclass(item) else repr(item)
-            raise InputError(f"{cls.__name__}.{name} is {came}, but it must be {_describe(types_[name])}")
+        _require_fit(f"{cls.__name__}.{name}", item, types_[name])
     try:
         return cls(**fields)
     except TypeError as error:
         raise InputError(f"{cls.__name__} cannot be made from its JSON form: {error}") from None
+
+
+def require_field(content: Mapping[str, Any], name: str, value: Any, called: str) -> None:
+    """Raises `InputError` where a value in its JSON form does not fit a field of what JSON content stands for.
+
+    Args:
+        content: the JSON form of an instance of a registered class; of any other nothing is checked.
+        name: the name of the field.
+        value: the value, none with a class of its own.
+        called: what the field is called in the message.
+    """
+    if isinstance(content.get("class"), str):
+        _require_fit(called, from_json(value), typing.get_type_hints(known_class(content["class"]))[name])
+
+
+def _require_fit(called: str, value: Any, annotation: Any) -> None:
+    if not _fits(value, annotation):
+        choices = typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
+        shown = list(value) if isinstance(value, tuple) else value
+        raise no_choice(called, shown, choices) if choices else of_other_kind(called, kind_in_words(annotation), shown)
 
 
 def dumps(experiment: Experiment) -> str:
@@ -152,7 +170,3 @@ def _fits(value: Any, annotation: Any) -> bool:
     if annotation is None or not isinstance(annotation, type):
         return value is None
     return isinstance(value, annotation)
-
-
-def _describe(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")

@@ -6,16 +6,16 @@ from typing import Any
 
 from aejax.core import InputError, nearest, setting_path
 from aejax.experiment import registry
-from aejax.experiment.choices import choose_parts, part_choices
+from aejax.experiment.choices import choose_parts, kinds_with, part_choices
 from aejax.experiment.experiment import Experiment
-from aejax.experiment.serialization import from_json, to_json
+from aejax.experiment.serialization import from_json, require_field, to_json
 
 
 def vary(base: Experiment, settings: Mapping[str, Any]) -> Experiment:
     """Returns the experiment with settings changed, each by its path. Raises `InputError` as `replace_at` does."""
     experiment = registry.get(str(settings["experiment"])) if "experiment" in settings else base
     # An exchanged part has other settings, so it comes before its settings: the shorter path first.
-    for path in sorted(settings, key=lambda path: path.count(".")):
+    for path in sorted(settings, key=lambda path: _path(path).count(".")):
         if path != "experiment":
             experiment = replace_at(experiment, path, settings[path])
     return experiment
@@ -32,7 +32,7 @@ def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
     Raises:
         InputError: for an unknown path, or a value of a wrong type.
     """
-    path = setting_path(path)
+    path = _path(path)
     if path in {part for part, _ in part_choices(experiment)}:
         changed, _ = choose_parts(experiment, [f"--{path}", str(value)])
         return changed
@@ -42,10 +42,19 @@ def replace_at(experiment: Experiment, path: str, value: Any) -> Experiment:
     for name in parents:
         inner = inner.get(name) if isinstance(inner, dict) else None
     if not isinstance(inner, dict) or last not in inner or last == "class" or isinstance(inner[last], dict):
-        guess = nearest(path, known := list(_paths(content))) or f"it has {', '.join(known)}"
+        kinds, known = kinds_with(experiment, path), list(_paths(content))
+        having = f"{path.rpartition('.')[0]} {' or '.join(kinds)} has it" if kinds else ""
+        guess = having or nearest(path, known) or f"it has {', '.join(known)}"
         raise InputError(f"{experiment.name} has no setting {path!r}: {guess}")
     inner[last] = list(value) if isinstance(value, tuple) else value
+    require_field(inner, last, inner[last], path)
     return dataclasses.replace(from_json(content), expected=experiment.expected)
+
+
+def _path(text: str) -> str:
+    """Returns the path of a setting: to name other data is to exchange them, which may hold out validation."""
+    path = setting_path(text)
+    return "data" if path == "data.name" else path
 
 
 def _paths(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

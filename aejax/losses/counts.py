@@ -140,7 +140,7 @@ class CountLikelihood(Likelihood):
         target = flat(jnp.asarray(batch.target, jnp.float32))
         if target.shape[1]:
             return jnp.sum(target, axis=1, keepdims=True)
-        return jnp.full((target.shape[0], 1), self.library, jnp.float32)
+        return jnp.broadcast_to(jnp.asarray(self.library, jnp.float32), (target.shape[0], 1))  # converts to ONNX
 
 
 @configurable

@@ -104,10 +104,12 @@ def _mean_between(location: Float[Array, "*shape"], scale: Float[Array, "*shape"
     """Returns the means of logistic distributions with all beyond 0 and 1 moved there.
 
     They are the integrals over t from 0 to 1 of sigmoid((location - t) / scale): differences of softplus, which are
-    written otherwise where scales are wide, as they would lose their digits.
+    written otherwise where scales are wide, as they would lose their digits: log(1 + s (e^w - 1)) is there
+    2 artanh(s t / (1 - t (1 - s))) with t = tanh(w / 2), as ONNX has no log1p and no expm1.
     """
     high, low, width = location / scale, (location - 1) / scale, 1 / scale
-    wide = jnp.log1p(jax.nn.sigmoid(low) * jnp.expm1(jnp.minimum(width, 1)))
+    share, half = jax.nn.sigmoid(low), jnp.tanh(jnp.minimum(width, 1) / 2)
+    wide = 2 * jnp.arctanh(share * half / (1 - half * (1 - share)))
     return scale * jnp.where(width < 1, wide, softplus(high) - softplus(low))
 
 

@@ -134,7 +134,8 @@ def _overflows(values: Float[Array, "batch most"]) -> Bool[Array, ""]:
 def _spread(values: Float[Array, "batch k"], columns: Int[Array, "batch k"], units: int) -> Float[Array, "batch units"]:
     """Returns the values in their columns, and zero elsewhere."""
     empty = jnp.zeros((values.shape[0], units), values.dtype)
-    return empty.at[jnp.arange(values.shape[0])[:, None], columns].set(values, unique_indices=True)
+    rows = jax.lax.broadcasted_iota(columns.dtype, columns.shape, 0)  # what jax2onnx converts for any number of rows
+    return empty.at[rows, columns].set(values, unique_indices=True)
 
 
 @jax.custom_vjp

@@ -11,8 +11,9 @@ from aejax.core import InputError, first_line
 from aejax.data import NO_RECORD
 from aejax.runs import NEWEST, Run, checkpoint_template, fill_parts, placed, read_arrays
 from aejax.trained.history import History
+from aejax.trained.hub import HUB, fetched
 from aejax.trained.samplers import read_sampler
-from aejax.trained.saving import ARRAYS, HUB, fetched
+from aejax.trained.saving import ARRAYS
 from aejax.trained.trained import Trained
 
 log = logging.getLogger("aejax")

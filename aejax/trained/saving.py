@@ -1,4 +1,4 @@
-"""Saves a trained model as files that can be given away, without its optimiser's state, and pushes them to a hub.
+"""Saves a trained model as files that can be given away, without its optimiser's state.
 
     model.safetensors   parameters, collections, fitted preprocessing, the detector's rows: see `aejax.runs.array_file`
     experiment.json     as that of a run
@@ -12,13 +12,12 @@ Such a folder is a run's without what only training needs: `load` and all comman
 import dataclasses
 import logging
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aejax.core import DISK_ERRORS, InputError, as_arrays, import_extra, json_text
+from aejax.core import DISK_ERRORS, InputError, as_arrays, json_text
 from aejax.data import scaled
 from aejax.experiment import to_json
 from aejax.runs import named_arrays, provenance_after, write_arrays, write_atomically, write_experiment
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("aejax")
 
 ARRAYS, PICTURE = "model.safetensors", "picture.png"
-
-HUB = "hf:"
-"""What the name of a model on the Hugging Face hub begins with."""
 
 _SHOWN, _SCALE, _EDGE = 10, 4, 2
 """Number of examples in a picture, pixels for each of theirs, and pixels between two."""
@@ -64,39 +60,6 @@ def save(trained: "Trained", folder: str | Path, test: Any = None) -> Path:
             raise
         raise InputError(f"the model cannot be saved to {folder} ({error.strerror}): give another folder") from None
     return folder
-
-
-def push(trained: "Trained", repository: str, test: Any = None, private: bool = False) -> str:
-    """Saves a trained model to a repository of the Hugging Face hub: see `Trained.push`."""
-    hub = import_extra("huggingface_hub", "hub")
-    name = hub_name(f"{HUB}{repository.removeprefix(HUB)}")[0]
-    with tempfile.TemporaryDirectory() as made:
-        folder = save(trained, Path(made) / "model", test)
-        hub.create_repo(name, private=private, exist_ok=True)
-        return str(hub.upload_folder(repo_id=name, folder_path=str(folder), commit_message="Save the model"))
-
-
-def fetched(name: str) -> Path:
-    """Downloads a model from the Hugging Face hub, or finds it in the hub's cache, and returns its folder.
-
-    `name` is hf:OWNER/NAME, or hf:OWNER/NAME@REVISION. Raises `InputError` where there is none.
-    """
-    repository, revision = hub_name(name)
-    hub = import_extra("huggingface_hub", "hub")
-    files = [ARRAYS, "experiment.json", "result.json", "README.md", PICTURE, f"{samplers.FOLDER}/*"]
-    try:
-        return Path(hub.snapshot_download(repository, revision=revision, allow_patterns=files))
-    except (OSError, ValueError) as error:  # the hub's errors of names, of access and of the network
-        said = str(error).strip().partition("\n")[0]
-        raise InputError(f"{name} cannot be had from the hub ({type(error).__name__}: {said})") from None
-
-
-def hub_name(name: str) -> tuple[str, str | None]:
-    """Returns the repository and the revision in hf:OWNER/NAME@REVISION. Raises `InputError` for any other form."""
-    repository, _, revision = name.removeprefix(HUB).partition("@")
-    if repository.count("/") != 1 or not all(repository.split("/")):
-        raise InputError(f"{name} names no model of the hub: give hf:OWNER/NAME, or hf:OWNER/NAME@REVISION")
-    return repository, revision or None
 
 
 def _parts(trained: "Trained") -> dict[str, Any]:

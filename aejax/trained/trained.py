@@ -46,7 +46,7 @@ from aejax.metrics import (
 )
 from aejax.models import traits
 from aejax.runs import Run
-from aejax.trained import _html, codes, exploring, export, programs, saving, tiling
+from aejax.trained import _html, codes, exploring, export, hub, programs, saving, tiling
 from aejax.trained.history import History
 from aejax.trained.index_samplers import Autoregressive, Independent
 from aejax.trained.samplers import FittedSampler, Mixture, Sampler
@@ -437,9 +437,10 @@ class Trained:
             The address of what was written.
 
         Raises:
-            InputError: where `huggingface_hub` is not installed, and for a name of another form.
+            InputError: where `huggingface_hub` is not installed, for a name of another form, and where the hub does not
+                let one write there or cannot be reached.
         """
-        return saving.push(self, repository, test, private)
+        return hub.push(self, repository, test, private)
 
     def export(self, folder: str | Path, form: export.Format = "stablehlo") -> list[Path]:
         """Writes encoder and decoder as programs that run without aejax, for any number of examples.

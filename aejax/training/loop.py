@@ -23,7 +23,7 @@ from aejax.training._streaming import source_for
 from aejax.training.engine import Engine, Window
 from aejax.training.intervals import Intervals
 from aejax.training.observer import Observer
-from aejax.training.outcome import tell_skipped
+from aejax.training.outcome import SkippedWatch, tell_skipped
 from aejax.training.selection import EarlyStopping
 
 ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
@@ -74,7 +74,9 @@ def train(
     try:
         with _watched(run, experiment, policy) as asked:
             state, history = begin(given, program, dataset, last, run if resume else None, params)
-            copies = run is not None or patience is not None or hosts.several() or bool(observers)  # alike on all hosts
+            skipped = SkippedWatch(experiment)
+            watched = bool(observers) or skipped.needed
+            copies = run is not None or patience is not None or hosts.several() or watched  # alike on all hosts
             engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
             policy.begin(parallel.copied(state) if copies else None, engine.step, history, save=params is not None)
             followed = _followed(run, tracking, history)
@@ -82,7 +84,7 @@ def train(
             stops = (intervals or Intervals()).stops(start, last, source.steps, policy.saving, lambda: engine.pace)
             row_log = RowLog(engine.step, source.steps, experiment.batch_size)
             with TrainingProgress(experiment, history, last, show_progress and hosts.first()) as bar:
-                watching: tuple[Observer, ...] = (policy, bar, *followed, *observers)
+                watching: tuple[Observer, ...] = (policy, bar, skipped, *followed, *observers)
                 for window in engine.windows(stops, asked=asked):
                     _require_finite(window, policy)
                     rows = row_log.rows(window)

@@ -400,6 +400,7 @@ def test_the_parts_in_the_help_have_a_sentence_each_and_fit_the_terminal(command
         ("--batchsize", ["--batch-size"]),
         ("--kl-weight", ["--loss.terms.kl.weight"]),
         ("--optimizer.learning-rat", ["--optimizer.learning-rate"]),
+        ("--optimizer.weight-decay", []),  # not what merely stands in the same group
         ("--zzz", []),
     ],
 )

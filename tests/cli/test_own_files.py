@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import aejax
+from aejax.core import InputError
 from aejax.data import Data
 from aejax.experiment import Experiment
 from aejax.losses import Gaussian, Loss
@@ -238,3 +239,45 @@ def test_the_probe_names_the_classes(trained, command):
     code, out, _ = command("probe", trained)
     assert code == 0
     assert "2 classes: odd, plain" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "said"),
+    [
+        (
+            "a,b,c\n1,2,3\n1,oops,3\n",
+            (),
+            "the column 'b' holds 'oops' in example 1, where the run had numbers: give a number",
+        ),
+        (
+            "a,b,c,class2\n1,2,3,x\n",
+            (),
+            "columns class2, which the run was not trained on: it has none called 'kind' for",
+        ),
+        (
+            "a,b,c,kind,more\n1,2,3,x,y\n",
+            (),
+            "the run was not trained on: leave them out, or name the one of labels by --labels",
+        ),
+        (
+            "a,b,c,class2\n1,2,3,x\n",
+            ("--labels", "clas2"),
+            "it has none called 'clas2' for labels, did you mean class2?",
+        ),
+        ("a,b,c\n1,2,3\n", ("--labels", "class2"), "t.csv has no column 'class2': give one of its own as labels"),
+    ],
+)
+def test_what_is_wrong_with_a_column_is_said_with_its_row_or_its_flag(trained, command, tmp_path, content, more, said):
+    (tmp_path / "t.csv").write_text(content)
+    code, _, err = command("score", trained, "--data", tmp_path / "t.csv", *more, "--out", tmp_path / "x.npy")
+    assert code == 2
+    assert said in err
+
+
+def test_a_text_among_numbers_is_told_from_categories(tmp_path):
+    rows = [f"{number / 7},{number}" for number in range(90)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b", *rows[:40], "x1.5,2", *rows[40:]]))
+    with pytest.raises(
+        InputError, match=r"the column 'a' holds 'x1\.5' in example 40, among numbers: give a number there"
+    ):
+        aejax.data.load(Data(str(tmp_path / "t.csv")))

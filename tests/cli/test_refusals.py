@@ -76,6 +76,31 @@ def test_a_flag_is_known_that_help_shows_in_a_second_column(command, monkeypatch
     assert refusal(command, *TRAIN, "--optimizer.b1", "1", "--epochs", "x").startswith("--epochs takes")
 
 
+def test_a_setting_of_another_kind_of_part_is_answered_by_that_kind(command):
+    said = "--optimizer.weight-decay: --optimizer adam-w has it"
+    assert refusal(command, *TRAIN, "--optimizer.weight-decay", "1e-3").endswith(said)
+    said = "ae-keras has no setting 'optimizer.weight_decay': optimizer adam-w has it"
+    assert refusal(command, "sweep", "ae-keras", "optimizer.weight-decay=1e-3") == said
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("batch-size", "abc", "takes a whole number, not 'abc'"),
+        ("optimizer.clip-norm", "abc", "takes a number or None, not 'abc'"),
+        ("model.encoder.hidden", "[a]", "takes whole numbers, not '[a]'"),
+        ("model.encoder.activation", "a", "is 'a', but it must be one of elu, gelu,"),
+        ("optimizer.schedule", "a", "is 'a', but it must be one of constant, cosine,"),
+    ],
+)
+def test_a_flag_and_an_axis_are_refused_in_the_same_words(command, path, value, said):
+    flag, axis = (
+        refusal(command, *given) for given in ((*TRAIN, f"--{path}", value), ("sweep", "ae-keras", f"{path}={value}"))
+    )
+    assert flag.startswith(f"--{path} {said}")
+    assert axis.removeprefix("--").replace("_", "-") == flag.removeprefix("--").replace("_", "-")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -166,10 +166,12 @@ def test_other_data_have_no_split_and_no_name_of_one(tmp_path):
     with pytest.raises(InputError, match=r"other.npz is not divided into parts, .*: leave --split out"):
         read_given(other, "test", data, made)
     np.savez(tmp_path / "parts.npz", x_train=LEVELS, x_test=LEVELS[:7])
-    test = "test of parts.npz"
-    assert read_given(str(tmp_path / "parts.npz"), None, data, made)[1:] == (test, False, test)
-    validation = "validation of mnist-5k"
-    assert read_given("mnist-5k", "validation", data, made)[1:] == (validation, False, validation)
+    for spec, split, called in (
+        (str(tmp_path / "parts.npz"), None, "test of parts.npz"),
+        ("mnist-5k", "validation", "validation of mnist-5k"),
+    ):
+        given = read_given(spec, split, data, made)
+        assert (given.called, given.own, given.told) == (called, False, called)
 
 
 def test_a_part_that_was_not_held_out_is_no_part_of_none(tmp_path):

@@ -246,7 +246,7 @@ REFUSED = [
     ("a.json", b"{}", {}, "a.json is JSON: save it as a table"),
     ("a.xlsx", b"x", {}, "a.xlsx is a workbook"),
     ("a.tar.gz", b"x", {}, "a.tar.gz is an archive: unpack it"),
-    ("a.jpg", b"x", {}, "a.jpg is one image: give the folder"),
+    ("a.jpg", b"x", {}, "a.jpg cannot be read as an image"),
     ("a.xyz", b"x", {}, r"a.xyz is of no kind that is read: give one of \.npy"),
     ("a.csv", b'{"a": 1}', {}, "a.csv holds JSON"),
     ("a.csv", b"", {}, "a.csv is empty"),
@@ -397,7 +397,7 @@ def test_later_tables_are_read_by_name_with_the_levels_of_the_run(tmp_path):
         ("shade,b,a,d\nlight,1,2,3\n", "lacks the columns c, which the run was trained on"),
         ("shade,b,a,d,c,e\nlight,1,2,3,4,5\n", "has the columns e, which the run was not trained on"),
         ("shade,b,a,d,c,kind\nlight,1,2,3,4,cow\n", "has the labels 'cow', which the run does not know"),
-        ("shade,b,a,d,c\nlight,x,2,3,4\n", "'b' holds string, where the run had numbers"),
+        ("shade,b,a,d,c\nlight,x,2,3,4\n", "'b' holds 'x' in example 0, where the run had numbers"),
     ):
         (tmp_path / "b.csv").write_text(content)
         with pytest.raises(InputError, match=why):

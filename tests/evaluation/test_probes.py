@@ -82,6 +82,21 @@ def test_clusters_are_matched_to_classes_on_train_alone():
     assert result["nmi"] == pytest.approx(1.0)  # which does not care for names
 
 
+def test_clusters_are_found_by_one_thread_as_two_wait_for_each_other(monkeypatch):
+    from threadpoolctl import threadpool_info
+
+    fit, threads = probes.KMeans.fit, []
+
+    def watched(self, *given):
+        threads.extend(pool["num_threads"] for pool in threadpool_info())
+        return fit(self, *given)
+
+    monkeypatch.setattr(probes.KMeans, "fit", watched)
+    codes = np.arange(8.0)[:, None]
+    probe("kmeans", codes, codes[:, 0] > 3, codes, codes[:, 0] > 3)
+    assert {*threads} == {1}
+
+
 def test_every_class_has_a_cluster_though_one_has_the_most_of_two():
     (codes, labels), (test, test_labels) = blobs(300, 0), blobs(100, 1)
     mixed = np.where((labels == 5) & (np.arange(300) % 5 < 3), 2, labels)

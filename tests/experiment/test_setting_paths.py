@@ -8,7 +8,7 @@ import pytest
 import aejax
 from aejax.cli import _training
 from aejax.core import InputError, setting_path
-from aejax.experiment import dumps, from_json, replace_at, to_json
+from aejax.experiment import dumps, from_json, replace_at, to_json, vary
 from aejax.runs import Run, read_experiment
 from aejax.sweeps import grid, parse_axis
 from aejax.sweeps.space import parse_search_axis
@@ -79,3 +79,14 @@ def test_an_experiment_of_the_command_line_is_the_registered_one():
     assert json.loads(dumps(_training._experiment(settings))) == json.loads(dumps(BASE))
     assert _training._experiment(dataclasses.replace(settings, epochs=1)).expected is None
     assert _training._experiment(dataclasses.replace(settings, seed=1)).expected == BASE.expected
+
+
+@pytest.mark.parametrize("path", ["data", "data.name"])
+@pytest.mark.parametrize(("more", "held_out"), [({}, 0.1), ({"data.validation": 0.0}, 0.0)])
+def test_own_data_hold_out_validation_by_either_path(path, more, held_out):
+    base = aejax.get("ae-keras")
+    assert base.data.validation == 0
+    for settings in ({**more, path: "own.npy"}, {path: "own.npy", **more}):
+        varied = vary(base, settings).data
+        assert (varied.name, varied.validation) == ("own.npy", held_out)
+    assert vary(base, {path: "mnist-5k"}).data.validation == 0

@@ -11,9 +11,9 @@ from aejax.data import DataRecord
 from aejax.trained import Trained
 
 
-def untrained(experiment, shape, dataset=None):
+def untrained(experiment, shape, dataset=None, seed=0):
     """A model whose parameters and statistics are all random, so that none is zero or one by chance."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     experiment = experiment.resolve_for(shape, 10)
     train = rng.random((20, *shape), np.float32) if dataset is None else dataset.train.x
     loss, optimizer = as_arrays((experiment.loss, experiment.optimizer))

@@ -8,27 +8,37 @@ import aejax
 from aejax.experiment.zoo import ENTRIES
 from aejax.models import traits
 
-_LIKE = ("size", "hidden", "k", "classes", "shape", "activation", "start", "renormalise", "scale", "prior")
-"""Fields by which models differ in the sizes of arrays, in how they are trained, in one operation for another, or in
-nothing that encoder and decoder compute."""
+_SAME = ("size", "hidden", "k", "classes", "shape", "start", "renormalise", "prior")
+"""Fields by which models differ in the sizes of arrays, in how they are trained, or in nothing that encoder and decoder
+compute."""
+
+_OPERATIONS = ("activation", "scale")
+"""Fields by which models differ in one operation for another."""
 
 
-def _computes(value):
-    """A value by its class and, of a module, by the fields that say what it computes."""
+def _computes(value, like):
+    """A value by its class and, of a module, by the fields that say what it computes, but for those like each other."""
     if not isinstance(value, nn.Module):
         return value if isinstance(value, str | bool | type(None)) else type(value)
-    fields = [field.name for field in dataclasses.fields(value) if field.name not in ("parent", "name", *_LIKE)]
-    return type(value), tuple((name, _computes(getattr(value, name))) for name in fields)
+    fields = [field.name for field in dataclasses.fields(value) if field.name not in ("parent", "name", *like)]
+    return type(value), tuple((name, _computes(getattr(value, name), like)) for name in fields)
 
 
-def kind(name):
+def _kind(name, like):
     experiment = aejax.get(name)
     loss, preprocess = experiment.loss, experiment.data.preprocess
-    return repr((_computes(experiment.model), type(loss.likelihood), type(preprocess)))
+    return repr((_computes(experiment.model, like), type(loss.likelihood), type(preprocess)))
 
 
-KINDS = list({kind(name): name for name in reversed(ENTRIES)}.values())[::-1]
-KINDS = [name for name in KINDS if traits.READS_INPUT not in aejax.get(name).model.meets]  # whose codes do not decode
+def _one_of_each(like):
+    names = list({_kind(name, like): name for name in reversed(ENTRIES)}.values())[::-1]
+    return [
+        name for name in names if traits.READS_INPUT not in aejax.get(name).model.meets
+    ]  # whose codes do not decode
+
+
+KINDS = _one_of_each((*_SAME, *_OPERATIONS))
+KINDS_BY_OPERATIONS = _one_of_each(_SAME)
 
 
 def shape_of(name):

@@ -22,6 +22,7 @@ from aejax.experiment import canonical, replace_at
 from aejax.sweeps import Objective, Reader, Result, Sweep, claims, plan, run_sweep, summary
 from aejax.sweeps.plan import Trial
 from aejax.training import SuccessiveHalving, population
+from tests.helpers.small import DATASET
 
 ROOT = Path(__file__).parents[2]
 
@@ -403,6 +404,20 @@ def test_a_damaged_result_is_named(base, tmp_path, content):
     (tmp_path / "sweep" / "results" / f"{made.trials[0].id}.json").write_text(content)
     with pytest.raises(InputError, match=rf"{made.trials[0].id}.json is damaged.*: remove it"):
         summary.summarise(made, "loss_nats", "validation")
+
+
+@pytest.mark.parametrize(
+    "broken", [3, {}, {"rows": {}}, {"low": "a"}, {"columns": [5]}, {"shape": "ab"}, {"fingerprints": {"train": "0"}}]
+)
+def test_a_damaged_record_of_its_data_is_told_when_it_is_opened(base, tmp_path, broken):
+    record = DataRecord.of(DATASET)
+    Sweep.create(tmp_path / "sweep", plan.grid(base, {"seed": [0, 1]}), {"generated": record})
+    content = json.loads((tmp_path / "sweep" / "sweep.json").read_text())
+    assert Sweep.open(tmp_path / "sweep").records == {"generated": record}
+    content["data"]["generated"] = record.to_json() | broken if broken and isinstance(broken, dict) else broken
+    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"sweep is no sweep \(.+\): give a folder that `aejax sweep` has made$"):
+        Sweep.open(tmp_path / "sweep")
 
 
 def test_a_folder_of_another_sweep_or_of_none_is_refused(base, tmp_path):

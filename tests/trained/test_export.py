@@ -23,7 +23,6 @@ from tests.helpers.untrained import untrained
 from tests.helpers.zoo import KINDS, shape_of, small
 
 pytest.importorskip("flatbuffers")
-needs_onnx = pytest.mark.skipif(importlib.util.find_spec("jax2onnx") is None, reason="jax2onnx is not installed")
 
 ALONE = """
 import sys
@@ -96,22 +95,6 @@ def test_every_kind_of_registered_model_is_exported(name, tmp_path):
     assert [path.name for path in model(name).export(tmp_path)] == [
         *("encoder.stablehlo", "decoder.stablehlo", "export.json")
     ]
-
-
-@needs_onnx
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("name", [name for name in KINDS if not name.startswith("dictionary-")])
-def test_every_kind_of_registered_model_but_dictionaries_is_converted_to_onnx(name, tmp_path):
-    assert (tmp_path / "encoder.onnx") in model(name).export(tmp_path, "onnx")
-
-
-@needs_onnx
-@pytest.mark.filterwarnings("default")
-def test_what_jax2onnx_cannot_convert_is_said_and_nothing_is_written(tmp_path):
-    with pytest.raises(InputError, match=r"jax2onnx cannot convert this model .*use --format stablehlo"):
-        model("dictionary-topk").export(tmp_path, "onnx")
-    assert not list(tmp_path.iterdir())
 
 
 def test_programs_of_another_form_that_lie_in_the_folder_are_not_forgotten(tmp_path):
