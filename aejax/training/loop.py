@@ -15,7 +15,7 @@ from aejax.experiment import Experiment, with_imports
 from aejax.runs import NO_NOTES, Notes, Run, Saving, stopping, validation_losses
 from aejax.tracking import Tracking
 from aejax.trained import History, Trained
-from aejax.training._beginning import begin, opened, started, windowed_before
+from aejax.training._beginning import begin, checkpoints_of, opened, started, windowed_before
 from aejax.training._checkpointing import CheckpointPolicy
 from aejax.training._progress import TrainingProgress
 from aejax.training._rows import RowLog
@@ -64,7 +64,8 @@ def train(
     params = None if params is None or resume is not None else started(params, like.params)
     run = opened(given, dataset, record, source.windowed, folder, resume, params, notes)
     fitted = {"preprocess": program.preprocess} | ({} if reference is None else {"reference": reference})
-    policy = CheckpointPolicy(run, fitted, saving or Saving(), source.steps)
+    checkpoints = checkpoints_of(run, parallel)
+    policy = CheckpointPolicy(run, checkpoints, fitted, saving or Saving(), source.steps)
 
     def made(state: Any) -> Trained:
         tell_skipped(experiment, state)
@@ -73,7 +74,7 @@ def train(
 
     try:
         with _watched(run, experiment, policy) as asked:
-            state, history = begin(given, program, dataset, last, run if resume else None, params)
+            state, history = begin(given, program, dataset, last, run if resume else None, checkpoints, params)
             copies = run is not None or patience is not None or hosts.several() or bool(observers)  # alike on all hosts
             engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
             policy.begin(parallel.copied(state) if copies else None, engine.step, history, save=params is not None)
@@ -148,8 +149,8 @@ def _watched(run: Run | None, experiment: Experiment, policy: CheckpointPolicy) 
             stack.enter_context(run.writing())
         asked = hosts.agreed(stack.enter_context(stopping.requests(terminated=run is not None or shared)))
         yield asked
-        if run is not None:
-            run.checkpoints.wait()
+        if policy.checkpoints is not None:
+            policy.checkpoints.wait()
         if number := asked():
             raise Stopped(_how_to_go_on(policy, experiment), number)
 

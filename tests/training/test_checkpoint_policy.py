@@ -17,7 +17,7 @@ def row(step):
 def test_a_rescue_while_another_thread_saves_says_what_is_on_disk(tmp_path, monkeypatch):
     """A request to stop comes from another thread, at any moment of the one that trains."""
     run = Run.create(tmp_path, EXPERIMENT, DATASET.shape, 1)
-    policy = CheckpointPolicy(run, {}, Saving(), steps_per_epoch=1)
+    policy = CheckpointPolicy(run, run.checkpoints, {}, Saving(), steps_per_epoch=1)
     policy.begin(aejax.fit(EXPERIMENT, dataset=DATASET).state, 0, [], save=False)
     monkeypatch.setattr(run, "log", lambda rows: None)
     begun, go_on = threading.Event(), threading.Event()
@@ -52,7 +52,7 @@ def test_the_best_state_and_the_newest_are_written_once_each(tmp_path):
         wait=lambda: None, busy=False, save=lambda step, parts, keep, best: written.append((step, best))
     )
     run = SimpleNamespace(checkpoints=saved, log=lambda rows: None, path=tmp_path)
-    policy = CheckpointPolicy(run, {}, Saving(save_epochs=2), steps_per_epoch=1)
+    policy = CheckpointPolicy(run, saved, {}, Saving(save_epochs=2), steps_per_epoch=1)
     policy.begin("fresh", 0, [], save=False)
     for step, loss in ((1, 3.0), (2, 5.0), (3, 4.0), (4, 4.0), (5, 1.0), (6, 2.0)):
         policy([*row(step), {"epoch": step, "step": step, "split": "validation", "loss_nats": loss}], f"after {step}")
