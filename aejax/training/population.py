@@ -24,7 +24,7 @@ from aejax.training._group_checkpoint import GroupFiles, member_names
 from aejax.training._older_groups import convert_older, older_names
 from aejax.training.observer import Observer
 from aejax.training.outcome import Outcome
-from aejax.training.selection import Selection
+from aejax.training.selection import Selection, require_validation
 
 SAVE_EVERY = 60.0
 """The least number of seconds between two times that a group in training is saved."""
@@ -161,18 +161,13 @@ def _prepared(
     data = experiments[0].data
     dataset = settled(load_data(data) if dataset is None else dataset, data.preprocess)
     resolved = [experiment.resolve(dataset) for experiment in experiments]
-    _check(resolved, dataset, selection)
-    return resolved, dataset
-
-
-def _check(resolved: Sequence[Experiment], dataset: Dataset, selection: Selection | None) -> None:
-    shared = structure(resolved[0])
     for experiment in resolved[1:]:
-        if structure(experiment) != shared:
+        if structure(experiment) != structure(resolved[0]):
             changed = ", ".join(differences(resolved[0], experiment))
             raise InputError(f"members of a population may differ in traced numbers and seeds alone, not in: {changed}")
-    if selection is not None and len(dataset.validation) == 0:
-        raise InputError("a selection needs a validation part, but the data holds none out: set data.validation")
+    if selection is not None:
+        require_validation(dataset, "a selection")
+    return resolved, dataset
 
 
 def side_by_side(
