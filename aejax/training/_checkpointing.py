@@ -112,7 +112,8 @@ class CheckpointPolicy:
         self.save()
         self.checkpoints.wait()
         epoch, rest = divmod(self.step, self.steps_per_epoch)
-        return f"{f'step {self.step}' if rest else f'epoch {epoch}'} is saved in {self.checkpoints.folder.parent}"
+        once = "" if self.step in self.checkpoints.steps() else " once every process has written its pieces"
+        return f"{f'step {self.step}' if rest else f'epoch {epoch}'} is saved in {self.checkpoints.folder.parent}{once}"
 
 
 def _least(rows: list[dict[str, Any]]) -> tuple[float, int | None]:

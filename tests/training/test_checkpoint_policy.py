@@ -58,3 +58,14 @@ def test_the_best_state_and_the_newest_are_written_once_each(tmp_path):
         policy([*row(step), {"epoch": step, "step": step, "split": "validation", "loss_nats": loss}], f"after {step}")
         policy.save_if_due(late=False, last=step == 6)
     assert written == [(1, 1), (2, 1), (4, 1), (5, 5), (6, 5)]
+
+
+def test_a_rescue_by_one_process_of_several_does_not_say_that_all_is_on_disk(tmp_path):
+    folder = tmp_path / "checkpoints"
+    saved = SimpleNamespace(wait=lambda: None, save=lambda *given: None, steps=lambda: [4], folder=folder)
+    policy = CheckpointPolicy(None, saved, {}, Saving(), steps_per_epoch=4)
+    policy.begin("fresh", 0, [], save=False)
+    policy(row(4), "after 4")
+    assert policy.rescue() == f"epoch 1 is saved in {tmp_path}"
+    policy(row(8), "after 8")
+    assert policy.rescue() == f"epoch 2 is saved in {tmp_path} once every process has written its pieces"
