@@ -249,7 +249,7 @@ def test_the_vae_benchmark_s_contender_trains(samples, tmp_path):
     assert final() < before
 
 
-ONLY_AT_THE_EDGE = ["tyro", "platformdirs", "tensorboardX", "tensorflow_datasets", "array_record", "grain"]
+ONLY_AT_THE_EDGE = ["tyro", "platformdirs", "tensorboardX", "tensorflow_datasets", "array_record"]
 WITHOUT = """
 import importlib.metadata, runpy, sys
 found = importlib.metadata.version

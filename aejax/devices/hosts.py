@@ -3,6 +3,7 @@
 All of them run the same program on the same data. The first alone reads and writes the run directory.
 """
 
+import json
 import os
 import sys
 import traceback
@@ -123,6 +124,17 @@ def first() -> bool:
 def from_first(tree: T) -> T:
     """Returns the first process's arrays in every process. Every process must call it."""
     return multihost_utils.broadcast_one_to_all(tree) if several() else tree
+
+
+def told_by_first(value: T) -> T:
+    """Returns the first process's value, of which JSON can be made, in every process. Every process must call it."""
+    if not several():
+        return value
+    text = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    size = int(from_first(np.int32(len(text))))
+    text = from_first(text if first() else np.zeros(size, np.uint8))
+    told: T = json.loads(text.tobytes())
+    return told
 
 
 def agreed(number: Callable[[], int]) -> Callable[[], int]:

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import jax
@@ -171,18 +171,21 @@ class Parallel:
                 "choose others, or no tensor parallelism"
             )
 
-    def copied(self, state: T) -> T:
-        """Copies a state on its devices, so that training may take the memory of the original.
+    @property
+    def over_hosts(self) -> bool:
+        """Whether several hosts train, and layers are divided: no host may be able to hold them whole."""
+        return hosts.several() and self.tensor > 1
 
-        The copy has the layout of the original, unless layers are divided over several hosts: then it is whole, as one
-        host is to save it. Every host must call it.
+    def copied(self, state: T) -> T:
+        """Copies a state where it lies, so that training may take the memory of the original.
+
+        Every host must call it.
         """
-        whole = hosts.several() and self.tensor > 1
-        return _copying(self.whole if whole else None)(state)
+        return _copied(state)
 
     def to_host(self, state: T) -> T:
-        """Returns the arrays of a state in this host's memory, whole. Every host must call it."""
-        return jax.device_get(jax.tree.map(_own, self.copied(state) if hosts.several() else state))
+        """Returns the arrays of a state in this host's memory, whole, unless layers are divided over hosts."""
+        return jax.device_get(jax.tree.map(_own, state))
 
 
 def _own(leaf: jax.Array) -> jax.Array:
@@ -190,10 +193,9 @@ def _own(leaf: jax.Array) -> jax.Array:
     return leaf if leaf.is_fully_addressable else leaf.addressable_data(0)
 
 
-@cache
-def _copying(sharding: NamedSharding | None) -> Any:
-    """Returns a function, compiled once, that copies arrays, and gives the copies the sharding where there is one."""
-    return jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=sharding)
+@jax.jit
+def _copied(tree: T) -> T:
+    return jax.tree.map(jnp.copy, tree)
 
 
 ALL_DEVICES = Parallel()

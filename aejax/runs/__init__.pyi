@@ -6,6 +6,7 @@ from .array_file import (
     write_arrays as write_arrays,
 )
 from .checkpoints import (
+    Checkpoints as Checkpoints,
     Saving as Saving,
     placed as placed,
 )
@@ -19,6 +20,9 @@ from .lines import (
 )
 from .metric_log import (
     validation_losses as validation_losses,
+)
+from .pieces import (
+    in_pieces as in_pieces,
 )
 from .provenance import (
     commit as commit,

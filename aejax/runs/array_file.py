@@ -11,6 +11,7 @@ the file, its own eight digits taken as zeros, and says which arrays are keys of
 import errno
 import json
 import math
+import mmap
 import os
 import shutil
 import zlib
@@ -92,18 +93,20 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, s
     write_atomically(path, lambda file: file.writelines([header, *parts]))
 
 
-def read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def read_arrays(path: Path, mapped: bool = False) -> tuple[dict[str, Any], dict[str, str]]:
     """Reads the arrays of a file and its metadata; arrays are views of the bytes that were read, keys are JAX's.
+
+    With `mapped` they are views of the file itself, which takes no memory for what is not used of them.
 
     Raises `OSError` where it cannot be read, and `ValueError` however it is damaged, before memory is taken for what
     it claims.
     """
-    content = path.read_bytes()
+    content = _map(path) if mapped else path.read_bytes()
     end = 8 + int.from_bytes(content[:8], "little")
     digits = slice(8 + len(_BEFORE_CHECKSUM), 16 + len(_BEFORE_CHECKSUM))
     crc = zlib.crc32(content[: digits.start] + b"0" * 8 + content[digits.stop : end])
     crc = zlib.crc32(memoryview(content)[end:], crc)
-    if not content.startswith(_BEFORE_CHECKSUM, 8) or content[digits] != f"{crc:08x}".encode():
+    if content[8 : digits.start] != _BEFORE_CHECKSUM or content[digits] != f"{crc:08x}".encode():
         raise ValueError("its checksum does not match")
     if end - 8 > min(_LONGEST_HEADER, len(content) - 8):
         raise ValueError(f"its header claims {end - 8} bytes")
@@ -174,6 +177,11 @@ def fill_parts(like: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, 
 def described(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the shape and the dtype of each array."""
     return {name: (tuple(array.shape), array.dtype) for name, array in arrays.items()}
+
+
+def _map(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _header(crc: int, metadata: Mapping[str, str], entries: Mapping[str, Any]) -> bytes:

@@ -10,9 +10,9 @@ import numpy as np
 from aejax import core
 from aejax.core import InputError, as_arrays, named_leaves
 from aejax.data import NO_RECORD, UNKNOWN, DataRecord, Dataset, load, load_again, require_same
-from aejax.devices import Program, hosts
+from aejax.devices import Parallel, Program, hosts
 from aejax.experiment import Experiment, differences
-from aejax.runs import FRESH, Notes, Run, add_notes
+from aejax.runs import FRESH, Checkpoints, Notes, Run, add_notes
 from aejax.training._priming import priming_examples
 
 log = logging.getLogger("aejax")
@@ -38,9 +38,7 @@ def windowed_before(resume: str | Path | None) -> bool | None:
 
     Every process must call it.
     """
-    known = Run(Path(resume)).windowed if resume is not None and hosts.first() else None
-    said = int(hosts.from_first(np.int32(-1 if known is None else known)))
-    return None if said < 0 else bool(said)
+    return hosts.told_by_first(Run(Path(resume)).windowed if resume is not None and hosts.first() else None)
 
 
 def opened(
@@ -89,16 +87,42 @@ def opened(
     return run
 
 
+def checkpoints_of(run: Run | None, parallel: Parallel) -> Checkpoints | None:
+    """Returns where this process saves states, if it does: all do where layers are divided over them, else the first.
+
+    Every process must call it.
+    """
+    if not parallel.over_hosts:
+        return None if run is None else run.checkpoints
+    folder = hosts.told_by_first(None if run is None else str(run.checkpoints.folder.absolute()))
+    return None if folder is None else Checkpoints(Path(folder)) if run is None else run.checkpoints
+
+
 def begin(
-    given: Experiment, program: Program, dataset: Dataset, last: int, resumed: Run | None, params: Any
+    given: Experiment,
+    program: Program,
+    dataset: Dataset,
+    last: int,
+    resumed: Run | None,
+    checkpoints: Checkpoints | None,
+    params: Any,
 ) -> tuple[core.State, list[dict[str, Any]]]:
-    """Returns the state to begin from on the devices, fresh or resumed, and the rows that led to it."""
-    like, history = program.shapes(dataset.shape), list[dict[str, Any]]()
+    """Returns the state to begin from on the devices, fresh or resumed, and the rows that led to it.
+
+    Of several processes the first alone has the run that is resumed. Where layers are divided over them each restores
+    what its devices hold, from `checkpoints`; else the first gives its state to all.
+    """
+    like, history, state = program.shapes(dataset.shape), list[dict[str, Any]](), None
+    parts = {"state": like, "preprocess": program.preprocess}
     if resumed is not None and resumed.checkpoints.steps():
-        state = resumed.restore({"state": like, "preprocess": program.preprocess})["state"]
+        state = resumed.restore(parts)["state"]
     elif resumed is not None and resumed.params != FRESH:
         raise InputError(f"{resumed.path} has no checkpoint, and began with params it does not hold: train it again")
-    else:
+    if program.parallel.over_hosts:
+        step = hosts.told_by_first(None if state is None else int(state.step))
+        if step is not None and state is None and checkpoints is not None:
+            state = checkpoints.restore([step], parts)["state"]
+    if state is None:
         state = program.init(dataset.shape, priming_examples(program.model, dataset, program.preprocess))
         if params is not None and resumed is None:
             state = dataclasses.replace(state, params=params, opt_state=program.optimizer.init(params))
@@ -110,12 +134,9 @@ def begin(
             raise InputError(f"{resumed.path} has {done} behind it: give {flag} of at least as many")
         resumed.update(given, step)
         history = resumed.rewind(step)
-    return _placed(program, state), history
-
-
-def _placed(program: Program, state: core.State) -> core.State:
-    """Returns the first process's state, laid out for training."""
-    return program.parallel.place(hosts.from_first(program.parallel.to_host(state)) if hosts.several() else state)
+    if hosts.several() and not program.parallel.over_hosts:
+        state = hosts.from_first(program.parallel.to_host(state))
+    return program.parallel.place(state), history
 
 
 def started(params: Any, fresh: Any) -> Any:

@@ -6,25 +6,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from aejax.core import State
-from aejax.runs import Run, Saving, validation_losses
+from aejax.devices import hosts
+from aejax.runs import Checkpoints, Run, Saving, in_pieces, validation_losses
 
 
 class CheckpointPolicy:
-    """Observes a run: writes its rows, and checkpoints where they are due; does nothing without a run.
+    """Observes a run: writes its rows, and checkpoints where they are due; does nothing without one.
 
     The states that it is given stay on the devices, and are copied to the host when they are saved.
     """
 
-    def __init__(self, run: Run | None, fitted: Mapping[str, Any], saving: Saving, steps_per_epoch: int) -> None:
+    def __init__(
+        self,
+        run: Run | None,
+        checkpoints: Checkpoints | None,
+        fitted: Mapping[str, Any],
+        saving: Saving,
+        steps_per_epoch: int,
+    ) -> None:
         """Starts without any state: `begin` tells the first.
 
         Args:
-            run: the run; None: nothing is written.
+            run: the run; None: no rows are written.
+            checkpoints: where states are saved; None: nowhere. Where several processes have one, they save alike.
             fitted: what every checkpoint has beside the state, by the names of its parts.
             saving: when checkpoints are written, and which are kept.
             steps_per_epoch: the number of steps in an epoch.
         """
-        self.run, self.fitted, self.saving, self.steps_per_epoch = run, fitted, saving, steps_per_epoch
+        self.run, self.checkpoints, self.fitted = run, checkpoints, fitted
+        self.saving, self.steps_per_epoch = saving, steps_per_epoch
         self.state: State | None = None
         """The state at the last rows that are written: no later one may be saved."""
         self.step = 0
@@ -45,17 +55,18 @@ class CheckpointPolicy:
             save: write it now, because it is neither on disk nor easily made again.
         """
         self.state, self.step = state, step
-        self.best_loss, self.best_step = _least(history)
-        if save and self.run is not None:
+        self.best_loss, self.best_step = hosts.told_by_first(_least(history))  # which alone knows the rows of before
+        if save and self.checkpoints is not None:
             self.save()
-            self.run.checkpoints.wait()
+            self.checkpoints.wait()
         self.saved_step = step
 
     def __call__(self, rows: list[dict[str, Any]], state: State) -> None:
         """Writes the rows that led to `state`, which may be saved from now on."""
-        if self.run is None:
+        if self.run is not None:
+            self.run.log(rows)
+        if self.checkpoints is None:
             return
-        self.run.log(rows)
         with self._lock:
             self.state, self.step = state, rows[0]["step"]
             loss, step = _least(rows)
@@ -69,33 +80,40 @@ class CheckpointPolicy:
             late: whether it is due by time: then it is left out while the disk is still busy with the one before.
             last: whether the state is the run's last.
         """
-        if self.run is None:
+        if self.checkpoints is None:
             return
-        if last or self.saving.due(self.step, self.steps_per_epoch) or (late and not self.run.checkpoints.busy):
+        if last or self.saving.due(self.step, self.steps_per_epoch) or (late and not self._busy()):
             self.save()
+
+    def _busy(self) -> bool:
+        """Tells whether the disk is busy with the checkpoint before: on any host, where all save this one together."""
+        checkpoints = self.checkpoints
+        assert checkpoints is not None
+        return bool(hosts.agreed(lambda: checkpoints.busy)()) if in_pieces(self.state) else checkpoints.busy
 
     def save(self) -> None:
         """Has the newest state and the best written, unless they are already, without waiting for it."""
-        assert self.run is not None
+        assert self.checkpoints is not None
         with self._lock:  # a request to stop may come from another thread while this one saves
-            self.run.checkpoints.wait()
+            self.checkpoints.wait()
             for step, state in ((self.best_step, self.best), (self.step, self.state)):
                 if step is not None and state is not None and step > self.saved_step:
                     content = {"state": state, **self.fitted}
-                    self.run.checkpoints.save(step, content, self.saving.keep, self.best_step)
+                    self.checkpoints.save(step, content, self.saving.keep, self.best_step)
                     self.saved_step = step
             self.best = None
 
     def rescue(self) -> str:
         """Saves the state at the last rows, waits until it is on disk, and says what is kept."""
-        if self.run is None:
+        if self.checkpoints is None:
             return "nothing is kept without a run directory"
         if self.step == 0:
             return "no epoch had been finished"
         self.save()
-        self.run.checkpoints.wait()
+        self.checkpoints.wait()
         epoch, rest = divmod(self.step, self.steps_per_epoch)
-        return f"{f'step {self.step}' if rest else f'epoch {epoch}'} is saved in {self.run.path}"
+        once = "" if self.step in self.checkpoints.steps() else " once every process has written its pieces"
+        return f"{f'step {self.step}' if rest else f'epoch {epoch}'} is saved in {self.checkpoints.folder.parent}{once}"
 
 
 def _least(rows: list[dict[str, Any]]) -> tuple[float, int | None]:

@@ -72,6 +72,10 @@ class WindowedOrder:
         """Returns how many steps of an epoch share the window of a number: the last one may have fewer."""
         return min(self.length, self.steps - window * self.length)
 
+    def window_at(self, step: int) -> tuple[int, int]:
+        """Returns the number of the epoch of a step, and that of its window in the epoch."""
+        return step // self.steps, step % self.steps // self.length
+
     def lane(self, epoch: int, window: int, lane: int) -> Int[np.ndarray, " examples"]:
         """Returns the places in the data of a lane's examples in the order in which they are read: block by block.
 

@@ -1,12 +1,12 @@
 """Shows the progress of a training run."""
 
-from typing import Any, Self
+from typing import Any
 
 from aejax.core import Progress
 from aejax.experiment import Experiment
 
 
-class TrainingProgress:
+class TrainingProgress(Progress):
     """Shows epochs or steps done, loss, examples per second and time left; nothing unless `shown`."""
 
     def __init__(self, experiment: Experiment, history: list[dict[str, Any]], last: int, shown: bool) -> None:
@@ -21,17 +21,8 @@ class TrainingProgress:
         self.unit = "epoch" if experiment.steps is None else "step"
         done = history[-1][self.unit] if history else 0
         total = experiment.epochs if experiment.steps is None else last
-        self.bar = Progress(experiment.name, total, done, status="compiling", shown=shown)
+        super().__init__(experiment.name, total, done, status="compiling", shown=shown)
         self.compiled = False
-
-    def __enter__(self) -> Self:
-        """Starts drawing the bar."""
-        self.bar.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Stops drawing, and leaves the bar on the screen."""
-        self.bar.__exit__(*error)
 
     def __call__(self, rows: list[dict[str, Any]], state: Any) -> None:
         """Shows how far training came by the last rows: the losses of train and validation, and examples per second.
@@ -41,7 +32,7 @@ class TrainingProgress:
         train, *others = rows
         losses = f"{_shown(train)} nats" + "".join(f", {row['split']} {_shown(row)}" for row in others)
         rate = f"{'' if self.compiled else '≥'}{train['examples_per_second']:,.0f}/s"
-        self.bar.update(train[self.unit], f"loss {losses}  {rate}")
+        self.update(train[self.unit], f"loss {losses}  {rate}")
         self.compiled = True
 
 

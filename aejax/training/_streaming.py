@@ -1,33 +1,32 @@
-"""Trains on data that stays on disk: grain reads the next batches while the device trains on those before."""
+"""Trains on data that stays on disk: threads read the next batches while the device trains on those before."""
 
 import math
-import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakSet
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Key
 
-from aejax import devices
 from aejax.core import CHUNK, Batches, Examples, InputError
-from aejax.data import Dataset, Preprocess, StaticBinarise, Stored, blank, take_rows
+from aejax.data import Dataset, Preprocess, StaticBinarise, Stored
 from aejax.devices import Parallel
 from aejax.experiment import Experiment
 from aejax.runs import span
 from aejax.training._order import WindowedOrder
+from aejax.training._reading import WINDOWS, Reader, Shuffled, Windows
 from aejax.training._sources import Chunk, ResidentSource, Source, piece
+
+T = TypeVar("T")
 
 _READ = 2  # chunks that are read at once, and how many are read ahead
 
 _CHUNKS = 8  # chunks that memory holds: two are trained on, one is next, and one being read takes up to three
-
-_WINDOWS = 2  # windows that memory holds: one is trained on, one is read
 
 _LONGEST = 2**24  # bytes of a chunk: a longer one is no faster, and training waits for the first to be read
 
@@ -80,12 +79,23 @@ def streams(dataset: Dataset, buffer: float) -> bool:
     return isinstance(dataset.train, Stored) and dataset.train.nbytes > 1e9 * buffer
 
 
+class Steps(NamedTuple):
+    """Holds a chunk of training: the batches of consecutive steps, on the devices."""
+
+    start: int
+    """The step at which the chunk begins; of one that the run began inside of, only the last steps are there."""
+    stop: int
+    """The step after its last one."""
+    examples: Examples
+
+
 @dataclass
 class StreamedSource:
     """Feeds data larger than memory, read in chunks of several steps.
 
     Where a window holds all examples, the batches are those of `ResidentSource`; else those of `WindowedOrder`. The
-    step and the seed say which batches are left, so that grain's own state is not saved.
+    step and the seed say which batches are left. No chunk reaches over the end of a window, or of an epoch. Of several
+    hosts each reads its own share of every batch.
     """
 
     dataset: Dataset
@@ -101,19 +111,17 @@ class StreamedSource:
     """Bytes of examples that may be in memory at once."""
     window: float
     """Megabytes of examples that are shuffled together."""
-    _chunks: "TrainingChunks | None" = field(default=None, init=False)
-    """What is read, since it was last begun at another step than the next one."""
     _next: int = field(default=-1, init=False)
     """The step after the last one that was given out."""
-    _reader: Iterator[Examples] = field(default=iter(()), init=False)
-    """Reads the chunks ahead."""
-    _begun: tuple[Examples, int] | None = field(default=None, init=False)
-    """A chunk that was asked for in part, and the number of its steps before `_next`."""
+    _chunks: Iterator[Steps] = field(default=iter(()), init=False)
+    """The chunks that are left, read ahead since the source was last asked for another step than the next one."""
+    _begun: Steps | None = field(default=None, init=False)
+    """A chunk that was given out in part."""
 
     def __post_init__(self) -> None:
         """Checks the size of the buffer. Raises `InputError` where it is too small."""
         if self._steps_in(self.batch_size) < 1:
-            windows = f" beside {_WINDOWS} windows of {self.window:g} MB" if self.windowed else ""
+            windows = f" beside {WINDOWS} windows of {self.window:g} MB" if self.windowed else ""
             smaller = "smaller batches, or a smaller --data.window" if self.windowed else "smaller batches"
             raise InputError(
                 f"the buffer holds {self.limit / 1e6:.3g} MB, but streaming needs {_CHUNKS} batches of "
@@ -132,28 +140,34 @@ class StreamedSource:
 
     def batches(self, start: int, stop: int) -> Iterator[Batches]:
         """Yields the batches from step `start` to before step `stop` in chunks, and waits for each to be read."""
-        if self._chunks is None or self._next != start:
-            length = self._steps_in(self.batch_size)
-            self._chunks = TrainingChunks(self._order(start), self.parallel, length, start, self.last)
-            self._next, self._begun, self._reader = start, None, _ahead(self._chunks)
+        if self._next != start:
+            self._next, self._begun, self._chunks = start, None, _ahead(self._reads(start))
         while self._next < stop:
-            chunk, used = self._begun or (next(self._reader), 0)
-            count = min(stop - self._next, len(chunk) - used)
-            if not self._chunks.has(self._next, self._next + count):
+            chunk = self._begun or next(self._chunks)
+            count = min(stop, chunk.stop) - self._next
+            if (self._next, self._next + count) != (chunk.start, chunk.stop):
                 count = 1 << count.bit_length() - 1  # a power of two, so that few lengths are ever compiled
-            self._begun = (chunk, used + count) if used + count < len(chunk) else None
+            first = self._next - chunk.stop + len(chunk.examples)
             self._next += count
-            yield Batches(piece(chunk, used, count, axis=0))
+            self._begun = chunk if self._next < chunk.stop else None
+            yield Batches(piece(chunk.examples, first, count, axis=0))
 
     def validation(self) -> Iterator[Chunk]:
-        """Yields the validation part in chunks, and waits for each to be read; nothing where there is none."""
-        part = self.dataset.validation
-        if not len(part):
-            return
-        size, first = min(CHUNK, len(part)), 0
-        for chunk in _ahead(EvaluationChunks(part, self.parallel, size, max(1, self._steps_in(size)))):
+        """Yields the validation part in chunks, and waits for each to be read; nothing where there is none.
+
+        The first examples pad the last batch.
+        """
+        part, readers = self.dataset.validation, ThreadPoolExecutor(_READ, "aejax-chunk")
+        size = max(1, min(CHUNK, len(part)))
+        batches = -(-len(part) // size)
+        firsts = range(0, batches, max(1, self._steps_in(size)))
+
+        def read(first: int) -> Examples:
+            index = np.arange(first * size, min(first + firsts.step, batches) * size) % len(part)
+            return self.parallel.everywhere(part.take(index).read())
+
+        for first, chunk in zip(firsts, _ahead(readers.submit(read, first) for first in firsts), strict=True):
             yield Chunk(chunk, size, {"first": jnp.int32(first), "size": jnp.int32(len(part))})
-            first += len(chunk) // size
 
     def of_members(self, key: Key[Array, " members"] | None) -> "StreamedSource":
         """Returns another reader of the same data: all members share its order, and no others can have one."""
@@ -168,15 +182,17 @@ class StreamedSource:
         held = _shapes(part, max(1, self._steps_in(size)) * size) if size else None
         return Batches(train), held
 
-    def _order(self, start: int) -> "Order":
-        if not self.windowed:
-            return Shuffled(self._train, self.parallel, self.seed, self.batch_size)
-        order = WindowedOrder.of(len(self._train), self._bytes, self.batch_size, self.window, self.seed)
-        return Windows(self._train, self.parallel, order, start, self.last)
+    def _reads(self, first: int) -> Iterator[Future[Steps]]:
+        reader: Reader = Shuffled(self._train, self.parallel, self.seed, self.batch_size)
+        segment = self.steps
+        if self.windowed:
+            order = WindowedOrder.of(len(self._train), self._bytes, self.batch_size, self.window, self.seed)
+            reader, segment = Windows(self._train, self.parallel, order), order.length
+        return reads(reader, self.parallel, (self.steps, segment, self._steps_in(self.batch_size)), first, self.last)
 
     def _steps_in(self, batch_size: int) -> int:
         """Returns the number of batches of this size in a chunk."""
-        room = self.limit - (_WINDOWS * 1e6 * self.window if self.windowed else 0)
+        room = self.limit - (WINDOWS * 1e6 * self.window if self.windowed else 0)
         return int(min(room / _CHUNKS, max(_LONGEST, batch_size * self._bytes)) // (batch_size * self._bytes))
 
     @property
@@ -196,294 +212,66 @@ def _shapes(part: Examples, *leading: int) -> Any:
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype), one)
 
 
-class Order(Protocol):
-    """Reads the batches of an epoch's steps, of which those of one segment are read from one place."""
+def reads(
+    reader: Reader, parallel: Parallel, lengths: tuple[int, int, int], first: int, last: int
+) -> Iterator[Future[Steps]]:
+    """Begins to read the chunks of a run, each when it is asked for, and meanwhile what the next segment is read from.
 
-    @property
-    def steps(self) -> int:
-        """The number of steps in one epoch."""
-
-    @property
-    def segment(self) -> int:
-        """The number of steps in a segment; the last one of an epoch may have fewer."""
-
-    def read(self, epoch: int, start: int, stop: int) -> Examples:
-        """Reads this host's share of the batches from step `start` of an epoch to before `stop`, in one segment.
-
-        The arrays are `[steps, examples, ...]`, in this host's memory.
-        """
-
-
-@dataclass(frozen=True)
-class TrainingChunks:
-    """Lists the chunks of a run from step `first` to `last`, with random access, as grain reads a source.
-
-    No chunk reaches over the end of a segment of the order, or of an epoch. Of several hosts each reads its own share
-    of every batch.
+    Args:
+        reader: what reads the examples in their order.
+        parallel: the resolved layout.
+        lengths: the numbers of steps in an epoch, in a segment of the order, and in a chunk.
+        first: the first step that is left of the run.
+        last: the step after its last one; a chunk that has steps after it too is read to its end.
     """
+    epoch, segment, length = lengths
+    readers, holder = ThreadPoolExecutor(_READ, "aejax-chunk"), ThreadPoolExecutor(1, "aejax-segment")
+    contents = reader.contents(begin for begin, _ in _segments(first, last, epoch, segment))
+    begun = WeakSet[Future[Steps]]()  # weak, because each of them has the chunk that it has read
+    held = holder.submit(next, contents)
 
-    order: Order
-    parallel: Parallel
-    length: int
-    """Number of steps in a chunk."""
-    first: int
-    """The first step that is left, counted from the beginning of the run."""
-    last: int
-    """The step after the last one."""
+    def read(held: Future[Any], begin: int, first: int, start: int, stop: int) -> Steps:
+        examples = reader.read(held.result(), slice(first - begin, stop - begin))
+        return Steps(start, stop, parallel.distribute(examples))
 
-    def __len__(self) -> int:
-        """Returns the number of chunks."""
-        return self._number(self.last - 1) - self._number(self.first) + 1
-
-    def __getitem__(self, chunk: int) -> Examples:
-        """Reads the batches of a chunk, and gives them out to the devices."""
-        start, stop = self._steps(self._number(self.first) + chunk)
-        epoch, begin = divmod(max(start, self.first), self.order.steps)
-        return self.parallel.distribute(self.order.read(epoch, begin, stop - epoch * self.order.steps))
-
-    def has(self, start: int, stop: int) -> bool:
-        """Tells whether a chunk has just the steps from `start` to before `stop`, counted from the run's beginning."""
-        return self._steps(self._number(start)) == (start, stop)
-
-    def _steps(self, number: int) -> tuple[int, int]:
-        """Returns the first step of a chunk by its number in the run, and the step after its last one."""
-        epoch, number = divmod(number, self._number(self.order.steps - 1) + 1)
-        segment, place = divmod(number, self._a_segment)
-        start = segment * self.order.segment + place * self.length
-        stop = min(start + self.length, (segment + 1) * self.order.segment, self.order.steps)
-        return epoch * self.order.steps + start, epoch * self.order.steps + stop
-
-    @property
-    def _a_segment(self) -> int:
-        return -(-self.order.segment // self.length)
-
-    def _number(self, step: int) -> int:
-        """Returns the number of the chunk that has this step, counted from the beginning of the run."""
-        epoch, rest = divmod(step, self.order.steps)
-        segment, place = divmod(rest, self.order.segment)
-        before = epoch * (self._number(self.order.steps - 1) + 1) if epoch else 0
-        return before + segment * self._a_segment + place // self.length
+    for begin, end in _segments(first, last, epoch, segment):
+        following = holder.submit(_next_after, begun, contents)
+        begun = WeakSet()
+        while first < min(end, last):
+            start = first - (first - begin) % length
+            stop = min(start + length, end)
+            begun.add(chunk := readers.submit(read, held, begin, first, start, stop))
+            yield chunk
+            first = stop
+        held = following
 
 
-@dataclass
-class Shuffled:
-    """Reads data in the order of a run in memory, each example from where it lies; an epoch is one segment."""
-
-    part: Stored
-    parallel: Parallel
-    seed: int
-    batch_size: int
-    _orders: dict[int, np.ndarray] = field(default_factory=dict)
-    _lock: Any = field(default_factory=threading.Lock)
-
-    @property
-    def steps(self) -> int:
-        """The number of steps in one epoch."""
-        return len(self.part) // self.batch_size
-
-    @property
-    def segment(self) -> int:
-        """The number of steps of an epoch."""
-        return self.steps
-
-    def read(self, epoch: int, start: int, stop: int) -> Examples:
-        """Reads this host's share of the batches.
-
-        Args:
-            epoch: the number of the epoch.
-            start: the first step.
-            stop: the step after the last one.
-        """
-        share = self.parallel.share(self._order(epoch)[start:stop])
-        read = self.part.take(share.reshape(-1)).read()
-        return jax.tree.map(lambda leaf: leaf.reshape(*share.shape, *leaf.shape[1:]), read)
-
-    def _order(self, epoch: int) -> Int[np.ndarray, "steps batch"]:
-        """Returns the order of an epoch; made once, and kept while its chunks are read."""
-        with self._lock:
-            if epoch not in self._orders:
-                for done in [number for number in self._orders if number < epoch - 1]:
-                    del self._orders[done]
-                begin = epoch * self.steps
-                self._orders[epoch] = devices.epoch_order_on_host(self.seed, begin, len(self.part), self.batch_size)
-            return self._orders[epoch]
+def _segments(first: int, last: int, epoch: int, segment: int) -> Iterator[tuple[int, int]]:
+    """Yields where segments with steps from `first` to before `last` begin and end; none is in two epochs."""
+    while first < last:
+        start = first - first % epoch
+        begin = first - (first - start) % segment
+        first = min(begin + segment, start + epoch)
+        yield begin, first
 
 
-class Window(NamedTuple):
-    """Holds a window's examples in this host's memory, and which of them each of its steps takes."""
-
-    examples: Examples
-    order: Int[np.ndarray, "steps examples"]
-
-
-@dataclass
-class Windows:
-    """Reads data window by window, each in whole blocks, the next one while one is trained on; a window is a segment.
-
-    A host reads the lanes that its columns of the batches come from. The memory of a window all of whose batches were
-    gathered takes the one after the next: fresh memory would take as long to get as the window to read.
-    """
-
-    part: Stored
-    parallel: Parallel
-    order: WindowedOrder
-    first: int
-    """The first step that is left of the run."""
-    last: int
-    """The step of the run up to which windows are read ahead."""
-    _reads: dict[int, Future[Window]] = field(default_factory=dict)
-    """The windows that are read or being read, by their numbers in the run."""
-    _left: dict[int, int] = field(default_factory=dict)
-    """The number of steps of each whose batches were not gathered yet."""
-    _free: list[Examples] = field(default_factory=list)
-    """The memory of windows that no batches are left of."""
-    _newest: int = -1
-    """The highest number of a window that was begun to be read."""
-    _coming: dict[int, Future[Any]] = field(default_factory=dict)
-    """The first lane of a window that was asked for while the last one of the window before was read, by its number."""
-    _pool: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "aejax-window"))
-    _asking: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "aejax-ahead"))
-    _lock: Any = field(default_factory=threading.Lock)
-
-    @property
-    def steps(self) -> int:
-        """The number of steps in one epoch."""
-        return self.order.steps
-
-    @property
-    def segment(self) -> int:
-        """The number of steps that share a window."""
-        return self.order.length
-
-    def read(self, epoch: int, start: int, stop: int) -> Examples:
-        """Gathers this host's share of the batches out of their window.
-
-        Args:
-            epoch: the number of the epoch.
-            start: the first step.
-            stop: the step after the last one.
-        """
-        number = epoch * self._an_epoch + start // self.order.length
-        held = self._window(number).result()
-        begin = start - start % self.order.length
-        at = held.order[start - begin : stop - begin]
-        batches = jax.tree.map(lambda leaf: _gathered(leaf, at), held.examples)
-        self._leave(number, held, stop - start)
-        return batches
-
-    @property
-    def _an_epoch(self) -> int:
-        """The number of windows of an epoch."""
-        return -(-self.order.steps // self.order.length)
-
-    @property
-    def _windows(self) -> int:
-        """The number of windows of all epochs."""
-        return -(-self.last // self.order.steps) * self._an_epoch
-
-    def _window(self, number: int) -> Future[Window]:
-        """Returns a window by its number in the run, and has the one after it read while there is room for it."""
-        with self._lock:
-            if number not in self._reads:
-                self._begin(number)
-            self._go_on()
-            return self._reads[number]
-
-    def _leave(self, number: int, held: Window, steps: int) -> None:
-        """Counts steps whose batches were gathered; after the last of a window another one takes its memory."""
-        with self._lock:
-            self._left[number] -= steps
-            if not self._left[number]:
-                del self._reads[number], self._left[number]
-                self._free.append(held.examples)
-                self._go_on()
-
-    def _go_on(self) -> None:
-        """Begins to read the window after the newest one, where the run has it and there is room for it."""
-        if len(self._reads) < _WINDOWS and self._newest + 1 < self._windows:
-            self._begin(self._newest + 1)
-
-    def _begin(self, number: int) -> None:
-        self._newest = max(self._newest, number)
-        epoch, window = divmod(number, self._an_epoch)
-        begin = epoch * self.order.steps + window * self.order.length
-        self._left[number] = begin + self.order.steps_of(window) - max(begin, self.first)
-        memory = self._free.pop() if self._free else None
-        self._reads[number] = self._pool.submit(self._read, number, memory)
-
-    def _read(self, number: int, memory: Examples | None) -> Window:
-        """Reads the lanes of a window that this host needs, each while the next one is on its way from the disk."""
-        epoch, window = divmod(number, self._an_epoch)
-        columns, lanes = self._lanes
-        width, steps = self.order.width, self.order.steps_of(window)
-        count = steps * width
-        if memory is None:
-            memory = self.part.blank(self.order.length * width * len(lanes))
-        coming = self._coming.pop(number, None) or self._ask(number, 0)
-        order = np.empty((steps, len(lanes), width), np.int32)
-        for place, lane in enumerate(lanes.tolist()):
-            here, asked = slice(place * count, (place + 1) * count), coming
-            if place + 1 < len(lanes):
-                coming = self._ask(number, place + 1)
-            elif number + 1 < self._windows:
-                self._coming[number + 1] = self._ask(number + 1, 0)
-            self.part.read_into(jax.tree.map(itemgetter(here), memory), asked.result())
-            order[:, place] = self.order.shuffled(epoch, window, lane) + place * count
-        chosen = np.searchsorted(lanes, columns // width) * width + columns % width
-        return Window(memory, order.reshape(steps, -1)[:, chosen])
-
-    def _ask(self, number: int, place: int) -> Future[Any]:
-        """Has a lane of a window asked for in a thread of its own, because that takes a processor as long as to read.
-
-        `place` is that of the lane among those that this host reads.
-        """
-        return self._asking.submit(self._expect, number, self._lanes[1][place].item())
-
-    def _expect(self, window: int, lane: int) -> Any:
-        return self.part.expect(self.order.lane(*divmod(window, self._an_epoch), lane))
-
-    @cached_property
-    def _lanes(self) -> tuple[np.ndarray, np.ndarray]:
-        """This host's columns of the batches, and the lanes that they come from."""
-        columns = self.parallel.share(np.arange(self.order.batch_size)[None])[0]
-        return columns, np.unique(columns // self.order.width)
+def _next_after(chunks: Iterable[Future[Any]], contents: Iterator[T]) -> T | None:
+    """Returns the next of the contents, which may take the memory from which these chunks are being read."""
+    wait(list(chunks))
+    return next(contents, None)
 
 
-def _gathered(array: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Returns the rows of an array at the given places, in memory that no other array has."""
-    out = blank((*at.shape, *array.shape[1:]), array.dtype)
-    take_rows(array, at.reshape(-1), out.reshape(-1, *array.shape[1:]))
-    return out
+def _ahead(reads: Iterable[Future[T]]) -> Iterator[T]:
+    """Yields what is read, in order, and begins to read ahead; reports how long each is waited for."""
+    begun = deque[Future[T]]()
+    for read in reads:
+        begun.append(read)
+        if len(begun) > _READ:
+            yield _waited(begun.popleft())
+    while begun:
+        yield _waited(begun.popleft())
 
 
-@dataclass(frozen=True)
-class EvaluationChunks:
-    """Lists the chunks of a part in its own order, several batches each; the first examples pad the last batch."""
-
-    part: Examples
-    parallel: Parallel
-    batch_size: int
-    length: int
-    """Number of batches in a chunk."""
-
-    def __len__(self) -> int:
-        """Returns the number of chunks."""
-        return -(-len(self.part) // (self.batch_size * self.length))
-
-    def __getitem__(self, number: int) -> Examples:
-        """Reads a chunk, and places it on every device."""
-        batches = -(-len(self.part) // self.batch_size)
-        start, stop = (min(at * self.length, batches) * self.batch_size for at in (number, number + 1))
-        return self.parallel.everywhere(self.part.take(np.arange(start, stop) % len(self.part)).read())
-
-
-def _ahead(source: Any) -> Iterator[Examples]:
-    """Yields all chunks of a source, in order, which threads read ahead; reports how long each is waited for."""
-    import grain
-
-    options = grain.ReadOptions(num_threads=_READ, prefetch_buffer_size=_READ)
-    reader = iter(grain.MapDataset.source(source).to_iter_dataset(options))
-    for _ in range(len(source)):
-        with span("input"):
-            part = next(reader)
-        yield part
+def _waited(read: Future[T]) -> T:
+    with span("input"):
+        return read.result()

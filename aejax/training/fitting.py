@@ -10,8 +10,8 @@ from aejax.core import BUFFER, InputError, Stopped, is_interactive, is_notebook
 from aejax.data import Dataset, as_dataset
 from aejax.devices import ALL_DEVICES, Parallel, hosts
 from aejax.evaluation import SAMPLES, finish
-from aejax.experiment import Experiment
-from aejax.runs import Notes, Saving
+from aejax.experiment import Experiment, with_imports
+from aejax.runs import Notes, Saving, in_pieces
 from aejax.tracking import Tracker, Tracking
 from aejax.trained import Trained
 from aejax.training._beginning import data_of
@@ -114,7 +114,10 @@ def fit(
             if stopped.trained is None or stopped.number != signal.SIGINT or not is_interactive():
                 raise
             return _left(stopped.trained)
-        if trained.run is not None:
+        if trained.run is not None and in_pieces(trained.state):
+            again = with_imports(f"aejax train {experiment.name} --resume {trained.run.path}", experiment.name)
+            log.warning("its layers lie on several hosts: %s in one process measures and draws", again)
+        elif trained.run is not None:
             try:
                 finish(trained, dataset, samples, buffer=buffer, figures=figures, generation=generation, shown=shown)
                 tracking.finish()

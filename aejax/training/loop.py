@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from aejax.core import BUFFER, DivergedError, InputError, Stopped
+from aejax.core import BUFFER, DivergedError, Stopped
 from aejax.data import DataRecord, Dataset, settled
 from aejax.devices import ALL_DEVICES, Parallel, Program, hosts
 from aejax.experiment import Experiment, with_imports
 from aejax.runs import NO_NOTES, Notes, Run, Saving, stopping, validation_losses
 from aejax.tracking import Tracking
 from aejax.trained import History, Trained
-from aejax.training._beginning import begin, opened, started, windowed_before
+from aejax.training._beginning import begin, checkpoints_of, opened, started, windowed_before
 from aejax.training._checkpointing import CheckpointPolicy
 from aejax.training._progress import TrainingProgress
 from aejax.training._rows import RowLog
@@ -24,7 +24,7 @@ from aejax.training.engine import Engine, Window
 from aejax.training.intervals import Intervals
 from aejax.training.observer import Observer
 from aejax.training.outcome import SkippedWatch, tell_skipped
-from aejax.training.selection import EarlyStopping
+from aejax.training.selection import EarlyStopping, require_validation
 
 ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
 
@@ -51,7 +51,9 @@ def train(
     Arguments and errors are those of `fit`, except that an interrupt raises `Stopped` in an interactive session too;
     `tracking` is begun once the run is there, and observes it.
     """
-    _check_patience(patience, dataset)
+    ending = None if patience is None else EarlyStopping(patience)
+    if ending is not None:
+        require_validation(dataset, "patience")
     dataset = settled(dataset, experiment.data.preprocess)
     given, record, experiment = experiment, DataRecord.of(dataset), experiment.resolve(dataset)
     parallel = parallel.resolve(experiment)
@@ -64,7 +66,8 @@ def train(
     params = None if params is None or resume is not None else started(params, like.params)
     run = opened(given, dataset, record, source.windowed, folder, resume, params, notes)
     fitted = {"preprocess": program.preprocess} | ({} if reference is None else {"reference": reference})
-    policy = CheckpointPolicy(run, fitted, saving or Saving(), source.steps)
+    checkpoints = checkpoints_of(run, parallel)
+    policy = CheckpointPolicy(run, checkpoints, fitted, saving or Saving(), source.steps)
 
     def made(state: Any) -> Trained:
         tell_skipped(experiment, state)
@@ -73,18 +76,20 @@ def train(
 
     try:
         with _watched(run, experiment, policy) as asked:
-            state, history = begin(given, program, dataset, last, run if resume else None, params)
+            state, history = begin(given, program, dataset, last, run if resume else None, checkpoints, params)
             skipped = SkippedWatch(experiment)
             watched = bool(observers) or skipped.needed
             copies = run is not None or patience is not None or hosts.several() or watched  # alike on all hosts
             engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
             policy.begin(parallel.copied(state) if copies else None, engine.step, history, save=params is not None)
-            followed = _followed(run, tracking, history)
-            start = last if _has_converged(history, patience) else engine.step
+            tracking = tracking or Tracking()
+            if run is not None:
+                tracking.begin(run.path, history)
+            start = last if _has_converged(history, ending) else engine.step
             stops = (intervals or Intervals()).stops(start, last, source.steps, policy.saving, lambda: engine.pace)
             row_log = RowLog(engine.step, source.steps, experiment.batch_size)
             with TrainingProgress(experiment, history, last, show_progress and hosts.first()) as bar:
-                watching: tuple[Observer, ...] = (policy, bar, skipped, *followed, *observers)
+                watching: tuple[Observer, ...] = (policy, bar, skipped, tracking, *observers)
                 for window in engine.windows(stops, asked=asked):
                     _require_finite(window, policy)
                     rows = row_log.rows(window)
@@ -95,7 +100,7 @@ def train(
                         if run is None and not hosts.several():
                             continue  # what is under way cannot be taken back, and there is no copy of before
                         break
-                    converged = _has_converged(history, patience)
+                    converged = _has_converged(history, ending)
                     policy.save_if_due(late=window.save, last=window.stop == last or converged)
                     if converged:
                         engine.state = window.state
@@ -107,32 +112,15 @@ def train(
     return made(engine.state)
 
 
-def _followed(run: Run | None, tracking: Tracking | None, history: list[dict[str, Any]]) -> list[Tracking]:
-    """Begins to send a run to its trackers, and returns what observes it for them."""
-    if run is None or tracking is None:
-        return []
-    tracking.begin(run.path, history)
-    return [tracking]
-
-
-def _check_patience(patience: int | None, dataset: Dataset) -> None:
-    if patience is None:
-        return
-    if patience < 1:
-        raise InputError(f"patience is {patience}: give at least 1")
-    if not len(dataset.validation):
-        raise InputError("patience needs a validation part, but the data holds none out: set data.validation")
-
-
-def _has_converged(history: list[dict[str, Any]], patience: int | None) -> bool:
-    """Tells whether the validation loss has not fallen for as many measurements as patience allows.
+def _has_converged(history: list[dict[str, Any]], ending: EarlyStopping | None) -> bool:
+    """Tells whether the validation loss has not fallen for as many measurements as are waited for.
 
     Every process must call it; they agree, though of a resumed run the first alone knows the rows of before.
     """
-    if patience is None:
+    if ending is None:
         return False
     losses = np.asarray(list(validation_losses(history).values()))[:, None]
-    over = len(losses) > 0 and not EarlyStopping(patience).keep(losses)[0]
+    over = len(losses) > 0 and not ending.keep(losses)[0]
     return bool(hosts.agreed(lambda: int(over))())
 
 
@@ -150,8 +138,8 @@ def _watched(run: Run | None, experiment: Experiment, policy: CheckpointPolicy) 
             stack.enter_context(run.writing())
         asked = hosts.agreed(stack.enter_context(stopping.requests(terminated=run is not None or shared)))
         yield asked
-        if run is not None:
-            run.checkpoints.wait()
+        if policy.checkpoints is not None:
+            policy.checkpoints.wait()
         if number := asked():
             raise Stopped(_how_to_go_on(policy, experiment), number)
 

@@ -20,10 +20,11 @@ from aejax.data import Dataset, as_dataset, load as load_data, settled
 from aejax.devices import step_flop
 from aejax.experiment import Experiment, differences
 from aejax.training._group import Group, Population
-from aejax.training._group_checkpoint import GroupCheckpoint, groups_in_training, member_names
+from aejax.training._group_checkpoint import GroupFiles, member_names
+from aejax.training._older_groups import convert_older, older_names
 from aejax.training.observer import Observer
 from aejax.training.outcome import Outcome
-from aejax.training.selection import Selection
+from aejax.training.selection import Selection, require_validation
 
 SAVE_EVERY = 60.0
 """The least number of seconds between two times that a group in training is saved."""
@@ -95,21 +96,14 @@ def fit_each(
     resolved, dataset = _prepared(experiments, dataset, selection)
     population = Population.of(resolved[0], dataset, shared_order, buffer)
     lanes, size = _at_once(population, resolved, selection, devices.free_memory() if memory is None else memory)
-    called = member_names(resolved, selection, resolved[0].seed if population.shared_order else None)
-    observe = _in_turn(observers)
-    trainings = [
-        _Training(
-            population,
-            group,
-            [resolved[place] for place in group],
-            max(size, len(group)),
-            selection,
-            None if keep is None else GroupCheckpoint(keep, [called[place] for place in group]),
-            observe,
-        )
-        for group in _groups(called, size, [] if keep is None else groups_in_training(keep, called))
-    ]
-    return _outcomes(trainings, lanes)
+    kept = None
+    if keep is not None:
+        rest = selection, resolved[0].seed if population.shared_order else None
+        names = member_names(resolved, *rest)
+        convert_older(keep, dict(zip(older_names(resolved, *rest), names, strict=True)))
+        kept = GroupFiles(keep, population, resolved, names)
+    groups = _groups(len(resolved), size, [] if kept is None else kept.begun)
+    return _Training(population, resolved, size, selection, kept, _in_turn(observers)).outcomes(groups, lanes)
 
 
 def fit_many(
@@ -167,18 +161,13 @@ def _prepared(
     data = experiments[0].data
     dataset = settled(load_data(data) if dataset is None else dataset, data.preprocess)
     resolved = [experiment.resolve(dataset) for experiment in experiments]
-    _check(resolved, dataset, selection)
-    return resolved, dataset
-
-
-def _check(resolved: Sequence[Experiment], dataset: Dataset, selection: Selection | None) -> None:
-    shared = structure(resolved[0])
     for experiment in resolved[1:]:
-        if structure(experiment) != shared:
+        if structure(experiment) != structure(resolved[0]):
             changed = ", ".join(differences(resolved[0], experiment))
             raise InputError(f"members of a population may differ in traced numbers and seeds alone, not in: {changed}")
-    if selection is not None and len(dataset.validation) == 0:
-        raise InputError("a selection needs a validation part, but the data holds none out: set data.validation")
+    if selection is not None:
+        require_validation(dataset, "a selection")
+    return resolved, dataset
 
 
 def side_by_side(
@@ -214,7 +203,7 @@ def _at_once(
     return min(lanes, max(fitting // size, 1)), size
 
 
-def _groups(called: Sequence[str], size: int, begun: list[list[int]]) -> list[list[int]]:
+def _groups(members: int, size: int, begun: list[list[int]]) -> list[list[int]]:
     """Divides members into groups, each a list of places.
 
     Members that were begun together stay together, if their places are consecutive.
@@ -226,27 +215,11 @@ def _groups(called: Sequence[str], size: int, begun: list[list[int]]) -> list[li
         groups += _slices(place, first, size)
         groups.append([first, *rest])
         place = first + 1 + len(rest)
-    return groups + _slices(place, len(called), size)
+    return groups + _slices(place, members, size)
 
 
 def _slices(start: int, end: int, size: int) -> list[list[int]]:
     return [list(range(first, min(first + size, end))) for first in range(start, end, size)]
-
-
-def _outcomes(groups: Sequence["_Training"], lanes: int) -> Iterator[Outcome]:
-    """Trains `lanes` groups at a time, and yields their outcomes in order.
-
-    Groups in training stop when the iterator is closed.
-    """
-    stop = threading.Event()
-    with ThreadPoolExecutor(lanes, "members") as pool:
-        try:
-            futures = [pool.submit(group.run, stop) for group in groups]
-            for group, future in zip(groups, futures, strict=True):
-                yield from future.result()
-                group.forget()
-        finally:
-            stop.set()
 
 
 def _in_turn(observers: Sequence[Observer]) -> Observer:
@@ -263,31 +236,47 @@ def _in_turn(observers: Sequence[Observer]) -> Observer:
 
 @dataclass(frozen=True)
 class _Training:
-    """Trains one group from its first epoch to its last."""
+    """Trains the members of a population, one group in each lane."""
 
     population: Population
-    places: list[int]
     experiments: Sequence[Experiment]
     size: int
+    """The number of slots of a group, those of padding included."""
     selection: Selection | None
-    kept: GroupCheckpoint | None
+    kept: GroupFiles | None
     observe: Observer
 
-    def run(self, stop: threading.Event) -> list[Outcome]:
-        """Trains the group and returns how each member ended; nothing where it was stopped before."""
+    def outcomes(self, groups: Sequence[list[int]], lanes: int) -> Iterator[Outcome]:
+        """Trains `lanes` groups at a time, each given by the places of its members; yields the outcomes in order.
+
+        Groups in training stop when the iterator is closed.
+        """
+        stop = threading.Event()
+        with ThreadPoolExecutor(lanes, "members") as pool:
+            try:
+                futures = [pool.submit(self._train, places, stop) for places in groups]
+                for places, future in zip(groups, futures, strict=True):
+                    yield from future.result()
+                    if self.kept is not None:
+                        self.kept.remove(places)
+            finally:
+                stop.set()
+
+    def _train(self, places: list[int], stop: threading.Event) -> list[Outcome]:
+        """Trains a group and returns how each of its members ended; nothing where it was stopped before."""
         if stop.is_set():
             return []
-        group, saved = self._begin(), time.monotonic()
+        group, saved = self._begin(places), time.monotonic()
         # A selection decides which members the next epoch trains, so that epoch is dispatched only after it has.
         for window in group.epochs(ahead=self.selection is None) if group.training else ():
             rows = group.enter(window)
-            self.observe([{"member": self.places[owner], **row} for owner, row in rows], window.state)
+            self.observe([{"member": places[owner], **row} for owner, row in rows], window.state)
             if self.selection is not None:
                 group.select(self.selection, window)
             # When a kill comes, some of the members that have ended may have their results and others not.
-            now = stop.is_set() if group.training else len(self.experiments) > 1
+            now = stop.is_set() if group.training else len(places) > 1
             if self.kept is not None and (now or time.monotonic() - saved > SAVE_EVERY):
-                self.kept.save(group, window)
+                self.kept.save(places, group, window)
                 saved = time.monotonic()
             if not group.training:
                 break
@@ -297,15 +286,11 @@ class _Training:
                 group.narrow()
         return group.outcomes()
 
-    def _begin(self) -> Group:
-        group = None if self.kept is None else self.kept.restore(self.population, self.experiments)
+    def _begin(self, places: list[int]) -> Group:
+        group = None if self.kept is None else self.kept.restore(places)
         if group is None:
-            return Group(self.population, self.experiments, list(range(self.size)))
+            experiments = [self.experiments[place] for place in places]
+            return Group(self.population, experiments, list(range(max(self.size, len(places)))))
         if self.selection is not None:
             group.narrow()
         return group
-
-    def forget(self) -> None:
-        """Removes the saved file of the group, if it has one."""
-        if self.kept is not None:
-            self.kept.remove()

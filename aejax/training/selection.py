@@ -7,6 +7,15 @@ from typing import ClassVar, Protocol
 import numpy as np
 from jaxtyping import Bool, Float
 
+from aejax.core import InputError
+from aejax.data import Dataset
+
+
+def require_validation(dataset: Dataset, what: str) -> None:
+    """Raises `InputError` where the data hold nothing out, by whose loss `what` decides."""
+    if not len(dataset.validation):
+        raise InputError(f"{what} needs a validation part, but the data holds none out: set data.validation")
+
 
 class Selection(Protocol):
     """Decides, after every epoch, which members of a population go on."""
@@ -29,6 +38,11 @@ class EarlyStopping:
     patience: int = 5
     """Number of epochs without a lower validation loss after which a member ends."""
     compares: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Raises `InputError` for no epoch at all."""
+        if self.patience < 1:
+            raise InputError(f"patience is {self.patience}: give at least 1")
 
     def keep(self, losses: Float[np.ndarray, "epochs members"]) -> Bool[np.ndarray, " members"]:
         """Keeps the members whose lowest loss is less than `patience` epochs old."""

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,9 +19,9 @@ from jax.experimental import multihost_utils
 import aejax
 from aejax.cli._devices import HostsFlags
 from aejax.core import HostLost, InputError
-from aejax.data import pack
+from aejax.data import load, pack
 from aejax.devices import Parallel, _watch, hosts
-from aejax.runs import Run
+from aejax.runs import Run, checkpoint_template, read_arrays
 from tests.helpers import virtual
 
 ENDLESS = ["--epochs", "100000", "--save-seconds", "0", "--host-timeout", "20"]
@@ -50,11 +51,13 @@ def by_open_mpi(port, process):
     return [], found | {"OMPI_MCA_orte_hnp_uri": f"{(port - LOWEST) * 2**12}.0;tcp://127.0.0.1:1"}
 
 
-def started(met, *arguments):
+def started(met, *arguments, code=None):
+    """Starts two processes, of the command line or of code that calls it."""
     port, pair = free_port(), []
     for process in (0, 1):
         flags, variables = met(port, process)
-        command = [sys.executable, "-m", "aejax", "train", "ae-keras", *flags, *map(str, arguments)]
+        how = ["-m", "aejax"] if code is None else ["-c", code]
+        command = [sys.executable, *how, "train", "ae-keras", *flags, *map(str, arguments)]
         environment = virtual.environment(4) | variables
         pair.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
     return pair
@@ -144,3 +147,77 @@ def test_two_processes_train_as_one_stop_as_one_and_end_when_one_is_lost(data, t
     assert len(cut) <= 1
     assert len(expected) == 2 * epochs == len(losses) - len(cut) == len(same) + len(cut)
     np.testing.assert_allclose(*([curve[place] for place in same] for curve in (losses, expected)), rtol=TOLERANCE)
+
+
+WATCHED = """
+import jax
+from aejax.__main__ import main
+from aejax.runs import pieces
+from aejax.training import fitting
+
+WIDE = {(16, 32), (32, 16)}  # the layers, of which each device has an eighth
+
+
+def require_divided(rows, state):
+    arrays = [leaf for leaf in jax.live_arrays() if leaf.shape in WIDE]
+    assert arrays
+    assert not any(shard.data.shape == leaf.shape for leaf in arrays for shard in leaf.addressable_shards)
+
+
+def refuse(*arguments):
+    raise AssertionError("a layer was put together whole")
+
+
+pieces.Joined.__array__ = refuse
+train = fitting.train
+fitting.train = lambda *given, observers, **options: train(*given, observers=[require_divided], **options)
+main()
+"""
+
+
+def held(path, step):
+    """Everything that the files of a checkpoint have, by its name."""
+    files = sorted((path / "checkpoints").glob(f"{step}.*"))
+    assert len(files) == 2
+    return {name: array for file in files for name, array in read_arrays(file)[0].items()}
+
+
+@pytest.mark.slow
+def test_layers_stay_divided_over_hosts_and_on_disk_and_a_kill_changes_no_bit(data, tmp_path):
+    settings = ["--data", data, "--data.validation", "0.1", "--batch-size", "8"]
+    divided = ["--tensor", "8", *ENDLESS[2:], "--epochs"]
+    begun = started(by_flags, *settings, *divided, "100000", "--out", tmp_path, code=WATCHED)
+    codes, said = ended(begun, tmp_path, signal.SIGKILL)
+    assert codes == [1, -signal.SIGKILL], said
+    (path,) = (tmp_path / "ae-keras").iterdir()
+    killed = Run(path)
+    epochs = killed.checkpoints.steps()[-1] // killed.steps_per_epoch + 2
+    alone = shutil.copytree(path, tmp_path / "alone")
+
+    for given in (["--resume", path], [*settings, "--out", tmp_path / "whole"]):
+        pair = started(by_flags, *given, *divided, epochs, code=WATCHED)
+        said = [process.communicate(timeout=100)[1] for process in pair]
+        assert [process.returncode for process in pair] == [0, 0], said
+        assert "in one process measures and draws" in said[0]
+    (whole,) = (tmp_path / "whole" / "ae-keras").iterdir()
+    last = epochs * killed.steps_per_epoch
+    arrays, expected = held(path, last), held(whole, last)
+    assert {array.shape for name, array in expected.items() if "kernel" in name} == {(16, 4), (4, 16)}
+    jax.tree.map(np.testing.assert_array_equal, arrays, expected)
+
+    # One process with one device puts the layers together, and goes on.
+    like = checkpoint_template(killed.experiment.resolve(load(killed.experiment.data)), killed.shape)
+    (state,) = Run(whole).restore({"state": like["state"]}).values()
+    code = state.params["latent"]["code"]["kernel"]
+    parts = [expected[f"state.params.latent.code.kernel[1:{start}]"] for start in range(0, 32, 4)]
+    np.testing.assert_array_equal(code, np.concatenate(parts, axis=1))
+    longer = dataclasses.replace(killed.experiment, epochs=epochs)
+    resumed = aejax.fit(longer, resume=alone, parallel=Parallel(devices=1), figures=False)
+    assert int(resumed.state.step) == last
+    close = lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)  # noqa: E731
+    jax.tree.map(close, resumed.state.params, state.params)
+    # What one process has saved two go on with, each with its pieces alone.
+    pair = started(by_flags, "--resume", alone, *divided, epochs + 1, code=WATCHED)
+    said = [process.communicate(timeout=100)[1] for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], said
+    assert len(held(alone, last + killed.steps_per_epoch)) == len(expected)

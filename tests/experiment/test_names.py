@@ -20,6 +20,7 @@ from aejax.trained import Trained
 from aejax.trained.compression import fingerprint, first_fingerprint
 from aejax.training import EarlyStopping
 from aejax.training._group_checkpoint import member_names
+from aejax.training._older_groups import older_names
 
 FIRST = json.loads(Path(serialization.__file__).with_name("settings-0.1.0.json").read_text())
 
@@ -35,9 +36,9 @@ def names(tiny, encoder):
     experiment = dataclasses.replace(tiny.experiment, model=tiny.experiment.model.clone(encoder=encoder))
     state = State(np.int32(0), {"kernel": np.zeros(3)}, (), {})
     trained = Trained(experiment, tiny.dataset.shape, experiment.data.preprocess, state)
-    (member,) = member_names([experiment], EarlyStopping(3), 0)
-    own = [canonical(experiment), plan.identity(experiment), member, fingerprint(trained)]
-    return own, [member.first, first_fingerprint(trained)]
+    members = [experiment], EarlyStopping(3), 0
+    own = [canonical(experiment), plan.identity(experiment), *member_names(*members), fingerprint(trained)]
+    return own, [*older_names(*members), first_fingerprint(trained)]
 
 
 def test_a_new_field_with_a_default_changes_no_name_and_a_changed_value_every_one(tiny):

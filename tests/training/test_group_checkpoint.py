@@ -16,6 +16,7 @@ from aejax.core.optimizers import SGD
 from aejax.runs import read_arrays
 from aejax.training import EarlyStopping, SuccessiveHalving, population
 from aejax.training._group_checkpoint import member_names
+from aejax.training._older_groups import older_names
 
 
 @pytest.fixture
@@ -152,7 +153,8 @@ def flipped(content):
 def made_older(path, experiments, dataset, selection=None):
     """Writes a group's file anew as version 0.1.0 did, which had other names for members."""
     resolved = [experiment.resolve(dataset) for experiment in experiments]
-    older = {str(name): name.first for name in member_names(resolved, selection, None)}
+    rest = resolved, selection, None
+    older = dict(zip(member_names(*rest), older_names(*rest), strict=True))
     arrays, metadata = read_arrays(path)
     facts = json.loads(metadata["group"])
     rows = {older[name]: rows for name, rows in json.loads(arrays["rows"].tobytes()).items()}

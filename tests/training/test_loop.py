@@ -54,7 +54,7 @@ def test_the_bar_marks_the_rate_that_has_the_time_of_compiling_in_it():
         {"epoch": 1, "loss_nats": 2.0, "examples_per_second": 1500.0},
     )
     said = []
-    bar.bar.update = lambda done, status: said.append(status)
+    bar.update = lambda done, status: said.append(status)
     parts = [row | {"split": "train"}, row | {"split": "validation", "loss_nats": 3.0}]
     bar(parts[:1], None)
     bar(parts, None)

@@ -1,12 +1,14 @@
 import dataclasses
 import gc
+import itertools
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import weakref
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -26,9 +28,10 @@ from aejax.runs import Recording, Run, Saving
 from aejax.sweeps import Sweep, grid, run_sweep
 from aejax.training import _sources, _streaming, fit_many, loop, source_for
 from aejax.training._order import WindowedOrder
+from aejax.training._reading import WINDOWS, Shuffled, Windows
 from aejax.training._rows import RowLog
 from aejax.training._sources import ResidentSource
-from aejax.training._streaming import Shuffled, StreamedSource, TrainingChunks, Windows
+from aejax.training._streaming import StreamedSource, reads
 from tests.helpers.small import same_bits, without_times
 
 EXAMPLES, VALUES, BATCH = 250, 16, 8
@@ -37,7 +40,7 @@ BUFFER = _streaming._CHUNKS * 3 * BATCH * VALUES / 1e9
 ONE = Parallel(devices=1)
 WINDOW = 2.5 * BATCH * VALUES / 1e6
 """Megabytes of two steps."""
-WINDOWS_BUFFER = 1.01 * (_streaming._WINDOWS * WINDOW / 1e3 + _streaming._CHUNKS * BATCH * VALUES / 1e9)
+WINDOWS_BUFFER = 1.01 * (WINDOWS * WINDOW / 1e3 + _streaming._CHUNKS * BATCH * VALUES / 1e9)
 """Holds the windows, and chunks of one step."""
 
 
@@ -58,6 +61,11 @@ def experiment(folder, monkeypatch):
     model = Autoencoder(MLPEncoder(), Plain(3, "tanh"), MLPDecoder())
     data = Data(str(folder), preprocess=Binarise())
     return Experiment(model, Loss(), data, Adam(1e-2, Cosine()), batch_size=BATCH, epochs=3, name="tiny")
+
+
+def shuffled(train, layout, seed, length, first, last):
+    steps = len(train) // BATCH
+    return reads(Shuffled(train, layout, seed, BATCH), layout, (steps, steps, length), first, last)
 
 
 def streamed(experiment, buffer=BUFFER):
@@ -94,9 +102,8 @@ def test_from_any_step_of_an_epoch_what_is_left_of_it_follows(experiment):
         middle = start + 4
         left = [*source.batches(start, middle), *source.batches(middle, whole.steps)]
         np.testing.assert_array_equal(np.concatenate([piece.examples.x for piece in left]), x[start:])
-    order = Shuffled(load(experiment.data).train, ONE, 0, BATCH)
-    inside = TrainingChunks(order, ONE, 3, first=whole.steps + 4, last=2 * whole.steps)
-    assert inside[0].x.shape == (2, BATCH, 4, 4, 1)  # up to where its chunk has always ended
+    inside = next(shuffled(load(experiment.data).train, ONE, 0, 3, whole.steps + 4, 2 * whole.steps)).result()
+    assert inside.examples.x.shape == (2, BATCH, 4, 4, 1)  # up to where its chunk has always ended
 
 
 def test_stops_inside_of_chunks_make_few_lengths_of_pieces_and_the_same_ones_from_any_of_them_on(experiment):
@@ -119,8 +126,7 @@ def test_stops_inside_of_chunks_make_few_lengths_of_pieces_and_the_same_ones_fro
 def test_an_epoch_s_chunks_hold_each_example_once_with_its_label_in_the_order_of_the_run_in_memory(experiment):
     dataset = load(experiment.data)
     steps = len(dataset.train) // BATCH
-    chunks = TrainingChunks(Shuffled(dataset.train, ONE, 5, BATCH), ONE, 4, first=0, last=2 * steps)
-    parts = [chunks[number] for number in range(len(chunks))]
+    parts = [chunk.result().examples for chunk in shuffled(dataset.train, ONE, 5, 4, 0, 2 * steps)]
     x, label = (np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in ("x", "label"))
     for epoch in range(2):
         order = aejax.core.epoch_order(jax.random.key(5), epoch * steps, len(dataset.train), BATCH)
@@ -183,24 +189,29 @@ def test_windows_are_refused_for_data_in_memory(windowed, folder):
 
 def test_the_memory_of_a_window_is_used_again_once_all_of_its_batches_were_gathered(experiment, monkeypatch):
     train, made = load(experiment.data).train, []
-    blank = Stored.blank
+    blank, gather = Stored.blank, Windows.read
+
+    def late(self, held, steps):
+        time.sleep(0 if steps.start else 0.05)  # the first chunk of a window ends after the others
+        return gather(self, held, steps)
+
     monkeypatch.setattr(Stored, "blank", lambda *args: made.append(args) or blank(*args))
+    monkeypatch.setattr(Windows, "read", late)
     reader = windows(train, ONE, 0, BATCH, 2 * WINDOW)  # of five steps
     order = reader.order
-    later = [(epoch, start, start + 5) for epoch, start in [(0, 10), (0, 15), (0, 20), (1, 0)]]
-    for epoch, start, stop in [(0, 0, 3), (0, 5, 10), (0, 3, 5), *later]:  # the second window ends before the first
-        read = reader.read(epoch, start, stop).x
-        number, begin = start // order.length, start % order.length
+    for start, stop, read in _streaming._ahead(chunks_of(reader, 3, 2 * order.steps)):
+        number, begin = start % order.steps // order.length, start % order.steps % order.length
+        epoch = start // order.steps
         lanes = [order.lane(epoch, number, lane)[order.shuffled(epoch, number, lane)] for lane in range(order.lanes)]
         which = np.concatenate(lanes, axis=1)[begin : begin + stop - start]
-        np.testing.assert_array_equal(read, np.asarray(train.x)[which])
-    assert len(made) == _streaming._WINDOWS
+        np.testing.assert_array_equal(read.x, np.asarray(train.x)[which])
+    assert len(made) == WINDOWS
 
 
 def test_what_was_read_is_not_copied_on_its_way_to_a_cpu(experiment):
-    reader = windows(load(experiment.data).train, ONE, 0, BATCH, WINDOW)
-    for order in (reader, Shuffled(reader.part, ONE, 0, BATCH)):
-        read = order.read(0, 0, 2)
+    train = load(experiment.data).train
+    for reader in (windows(train, ONE, 0, BATCH, WINDOW), Shuffled(train, ONE, 0, BATCH)):
+        read = reader.read(next(reader.contents([0])), slice(2))
         placed = ONE.resolve(experiment).distribute(read)
         assert placed.x.unsafe_buffer_pointer() == read.x.ctypes.data
 
@@ -232,22 +243,26 @@ def note_calls(monkeypatch, name, part, note):
 def test_a_lane_of_the_next_window_is_on_its_way_before_the_last_of_a_window_is_read(experiment, monkeypatch):
     train, events = load(experiment.data).train, []
     note_calls(monkeypatch, "read_into", train, lambda _: events.append("read"))
+    submit = ThreadPoolExecutor.submit
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", lambda *args: events.append("asked") or submit(*args))
     reader = windows(train, ONE, 0, BATCH, WINDOW)
-    submit = reader._asking.submit
-    monkeypatch.setattr(reader._asking, "submit", lambda *args: events.append("asked") or submit(*args))
-    for number in range(4):
-        reader._read(number, None)
-    assert events == ["asked", *["asked", "read"] * 4 * reader.order.lanes]
+    list(reader.contents([reader.order.length * number for number in range(4)]))
+    lanes = 4 * reader.order.lanes
+    assert events == ["asked", *["asked", "read"] * (lanes - 1), "read"]
 
 
-def test_the_memory_and_the_threads_of_a_reader_that_is_dropped_go_at_once(experiment):
-    reader = windows(load(experiment.data).train, ONE, 0, BATCH, WINDOW)
-    reader.read(0, 0, 2)
-    left = weakref.ref(reader)
-    threads = [*reader._pool._threads, *reader._asking._threads]
+@pytest.mark.parametrize(("window", "buffer"), [(256.0, BUFFER), (WINDOW, WINDOWS_BUFFER)])
+def test_the_memory_and_the_threads_of_a_source_that_is_dropped_go_at_once(experiment, window, buffer):
+    chosen = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, window=window))
+    before = set(threading.enumerate())
+    source = streamed(chosen, buffer)
+    next(source.batches(0, 2))
+    left = weakref.ref(source)
+    threads = set(threading.enumerate()) - before
+    assert any(thread.name.startswith("aejax") for thread in threads)
     gc.disable()  # it would find a cycle, but maybe much later
     try:
-        del reader
+        del source
         for thread in threads:
             thread.join(10)
         assert left() is None
@@ -267,8 +282,11 @@ def on_two_hosts(monkeypatch, tensor):
 
 
 def windows(train, layout, seed, batch_size, window):
-    order = WindowedOrder.of(len(train), VALUES, batch_size, window, seed)
-    return Windows(train, layout, order, 0, 3 * order.steps)
+    return Windows(train, layout, WindowedOrder.of(len(train), VALUES, batch_size, window, seed))
+
+
+def chunks_of(reader, length, last):
+    return reads(reader, reader.parallel, (reader.order.steps, reader.order.length, length), 0, last)
 
 
 @pytest.mark.parametrize("window", [None, WINDOW])
@@ -276,10 +294,14 @@ def windows(train, layout, seed, batch_size, window):
 def test_hosts_share_every_batch_unless_they_hold_layers_together(experiment, monkeypatch, tensor, window):
     train = load(experiment.data).train
     many = Parallel(devices=4, tensor=tensor)
-    reader = Shuffled if window is None else partial(windows, window=window)
+    steps = len(train) // BATCH
 
     def chunk(layout):
-        return TrainingChunks(reader(train, layout, 0, BATCH), layout, 4, 0, len(train) // BATCH)[1]
+        if window is None:
+            chunks = shuffled(train, layout, 0, 4, 0, steps)
+        else:
+            chunks = chunks_of(windows(train, layout, 0, BATCH, window), 4, steps)
+        return [chunk.result().examples for chunk in itertools.islice(chunks, 2)][1]
 
     whole = np.asarray(chunk(ONE).x)
     on_two_hosts(monkeypatch, tensor)
@@ -302,7 +324,8 @@ def test_a_host_reads_no_examples_but_those_of_its_lanes(experiment, monkeypatch
     for host in range(2):
         monkeypatch.setattr(jax, "process_index", lambda host=host: host)
         read.clear()
-        held = windows(train, Parallel(devices=4), 0, BATCH, WINDOW)._read(1, None)
+        reader = windows(train, Parallel(devices=4), 0, BATCH, WINDOW)
+        held = next(reader.contents([reader.order.length]))
         shares.append(np.concatenate(read))
         assert len(shares[-1]) == held.order.size
     assert len(shares[0]) == len(shares[1])
@@ -320,24 +343,10 @@ def test_an_epoch_is_read_as_soon_as_the_next_one_has_begun(experiment, monkeypa
 
 
 def test_what_comes_next_is_read_before_it_is_asked_for_but_not_much_more():
-    class Source:
-        read = 0
-
-        def __len__(self):
-            return 100
-
-        def __getitem__(self, number):
-            self.read = max(self.read, number + 1)
-            return number
-
-    source = Source()
-    items = _streaming._ahead(source)
+    begun, pool = [], ThreadPoolExecutor(1)
+    items = _streaming._ahead(begun.append(number) or pool.submit(int, number) for number in range(100))
     assert next(items) == 0
-    deadline = time.monotonic() + 20
-    while source.read < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.1)
-    assert 2 <= source.read <= 1 + 2 * _streaming._READ
+    assert begun == list(range(1 + _streaming._READ))
     assert list(items) == list(range(1, 100))
 
 
@@ -345,11 +354,11 @@ def test_what_comes_next_is_read_before_it_is_asked_for_but_not_much_more():
 def test_members_of_a_population_train_on_one_read_of_the_data_as_each_would_alone(experiment, monkeypatch):
     members = [dataclasses.replace(experiment, optimizer=Adam(rate, Cosine())) for rate in (1e-2, 3e-3, 1e-3)]
     monkeypatch.setattr("aejax.devices.lanes", lambda: 1)
-    reads = []
-    read = TrainingChunks.__getitem__
-    monkeypatch.setattr(TrainingChunks, "__getitem__", lambda self, chunk: reads.append(chunk) or read(self, chunk))
+    made = []
+    read = Shuffled.read
+    monkeypatch.setattr(Shuffled, "read", lambda *args: made.append(args) or read(*args))
     outcomes = fit_many(members, buffer=BUFFER)
-    assert len(reads) == 3 * -(-(len(load(experiment.data).train) // BATCH) // 3)
+    assert len(made) == 3 * -(-(len(load(experiment.data).train) // BATCH) // 3)
     for member, outcome in zip(members, outcomes, strict=True):
         alone = aejax.fit(member)
         assert [row["split"] for row in outcome.trained.history] == [row["split"] for row in alone.history]
