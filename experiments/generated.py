@@ -79,11 +79,12 @@ if __name__ == "__main__":
             floors[space.name] = {"sha256": space.sha256, "accuracy": space.accuracy} | floor(dataset)
             print("training examples", floors[space.name], flush=True)
         try:
-            rows += rows_of(trained, dataset)
+            found = rows_of(trained, dataset)
         except InputError as error:
             print(f"{trained.experiment.name} is left out: {error}")
             continue
-        print(rows[-1], flush=True)
+        print(*found, sep="\n", flush=True)
+        rows += found
     if len(sys.argv) > 1:
         result = {"name": RESULT.stem, "floors": floors, "rows": rows, **made_with()}
         RESULT.write_text(json_text(result, indent=2) + "\n")
