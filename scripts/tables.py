@@ -391,8 +391,9 @@ def counts() -> str:
     setting, versions = settings["words"], peer["words"]["versions"]
     said = (
         f"Training rows: {sizes}. Nats are of a test row given its total, in both libraries by {setting['samples']} "
-        f"importance samples; labels are told by the {setting['neighbours']} nearest codes, of {setting['code']} numbers. "
-        f"± is the standard deviation of three seeds. scvi-tools {versions['scvi-tools']}, PyTorch {versions['torch']}."
+        f"importance samples; labels are told by the {setting['neighbours']} nearest codes, of {setting['code']} numbers "
+        "each. ± is the standard deviation of three seeds. "
+        f"scvi-tools {versions['scvi-tools']}, PyTorch {versions['torch']}."
     )
     return "\n".join([*rows, "", said])
 
@@ -445,12 +446,10 @@ def _of_indices(result: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
 COUNTS = {
     "words": ("words by chapter", "book", "words"),
     "cells": ("genes by cell", "kind", "genes"),
-    "synthetic": ("synthetic counts", "kind", "values"),
 }
 """Of each table of counts: what it is, what its labels are, and what its values are called."""
 
 COUNT_MODELS = {
-    "truth": "the distributions that they were drawn from",
     "no code": "negative binomials without a code",
     "PCA of log counts": "PCA of log counts",
     "PCA of log shares": "PCA of log shares",
