@@ -391,8 +391,8 @@ def counts() -> str:
     setting, versions = settings["words"], peer["words"]["versions"]
     said = (
         f"Training rows: {sizes}. Nats are of a test row given its total, in both libraries by {setting['samples']} "
-        f"importance samples; labels are told by the {setting['neighbours']} nearest codes, of {setting['code']} numbers "
-        "each. ± is the standard deviation of three seeds. "
+        f"importance samples; labels are told by the {setting['neighbours']} nearest codes, of {setting['code']} "
+        "numbers each. ± is the standard deviation of three seeds. "
         f"scvi-tools {versions['scvi-tools']}, PyTorch {versions['torch']}."
     )
     return "\n".join([*rows, "", said])
