@@ -20,7 +20,7 @@ from aejax.experiment.results import FILE
 from aejax.metrics import describe, labelled
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "dictionaries.md")
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in ("results", "dictionaries", "families")))
 LEDGER = ROOT / "aejax" / "experiment" / FILE
 TITLES = {"aejax": "aejax", "keras-jax": "Keras on JAX", "keras-tensorflow": "Keras on TensorFlow", "torch": "PyTorch"}
 
@@ -88,8 +88,24 @@ def beside() -> str:
             "Anomalies in twelve tables, each by that of fifteen detectors that is best on the other eleven (the",
             "fifteen were picked with all twelve in sight): mean AUROC",
             f"**{odds['means']['left_out']:.3f}**. PyOD's, with their defaults: {others}.",
+            "",
+            *_drawn(),
         ]
     )
+
+
+def _drawn() -> list[str]:
+    """Returns lines on how far generated digits are from real ones."""
+    result, order = _result("generated"), _result("generation")["test"]
+    distance = {row["entry"]: f"{row['fd_mnist_cnn']:.2f}" for row in result["rows"] if "fd_mnist_cnn" in row}
+    named = ", ".join(f"`{name}` {distance[name]}" for name in ("maf-mnist", "real-nvp-mnist", "vae-flax"))
+    ways = {"a RAE with a mixture": "rae_mixture", "a VAE with one": "vae_mixture", "with its prior": "vae_prior"}
+    ghosh = ", ".join(f"{way} {order[f'{key}_fd_mnist_cnn']:.2f}" for way, key in ways.items())
+    return [
+        "Generated digits, by their Fréchet distance in features of a classifier of digits (no FID): training images",
+        f"{result['floors']['mnist_cnn']['fd_mnist_cnn']:.2f}, {named};",
+        f"in the order of Ghosh et al. 2020, {ghosh}.",
+    ]
 
 
 def _with_figure() -> dict[str, str]:
@@ -346,14 +362,103 @@ def _dictionaries(result: dict[str, Any]) -> tuple[str, str]:
 
 
 def _counts(result: dict[str, Any]) -> tuple[str, str]:
-    found = {name: row for name, row in result["words"].items() if "nll" in row}
-    said = ", ".join(f"{name} {row['nll']:.0f}" for name, row in found.items() if name != "no code")
-    shares = result["words"]["PCA of log shares"]["accuracy"]
-    told = f"the book told by the code {found['negative binomial']['accuracy']:.3f}"
+    found = result["words"]["found"]
+    nats = {name: _mean(rows, "nll") for name, rows in found.items() if "nll" in rows["0"]}
+    said = ", ".join(f"{name} {value:.0f}" for name, value in nats.items() if name != "no code")
+    told = {name: _mean(rows, "accuracy") for name, rows in found.items() if "accuracy" in rows["0"]}
+    theirs = _bench("peer_counts")["words"]["scVI"]
     return (
-        f"nats of how often 1,000 words stand in a chapter: {said}; {told}",
-        f"negative binomials without a code {found['no code']['nll']:.0f}; the book told by PCA {shares:.3f}",
+        f"nats of how often 1,000 words stand in a chapter: {said}; the book told by the code "
+        f"{told['negative binomial']:.3f}",
+        f"negative binomials without a code {nats['no code']:.0f}, scVI {_mean(theirs, 'nll'):.0f}; the book told by "
+        f"PCA {told['PCA of log shares']:.3f}, by scVI's code {_mean(theirs, 'accuracy'):.3f}",
     )
+
+
+def counts() -> str:
+    """Returns a table of models of counts that were trained here and in scvi-tools on the same rows."""
+    result, peer = _result("counts"), _bench("peer_counts")
+    found = {name: {**result[name]["found"], "scVI": peer[name]["scVI"]} for name in COUNTS}
+    heads = [f"{title}: nats ↓ | {label} told ↑" for title, label, _ in COUNTS.values()]
+    rows = [_row("", *heads), f"|---|{'---|---|' * len(COUNTS)}"]
+    for called, title in COUNT_MODELS.items():
+        cells = [_over_seeds(found[name].get(called, {}), metric) for name in COUNTS for metric in ("nll", "accuracy")]
+        rows.append(_row(title, *cells))
+    settings = {name: result[name]["setting"] for name in COUNTS}
+    sizes = ", ".join(
+        f"{settings[name]['rows']:,} of {settings[name]['values']:,} {COUNTS[name][2]}" for name in COUNTS
+    )
+    setting, versions = settings["words"], peer["words"]["versions"]
+    said = (
+        f"Training rows: {sizes}. Nats are of a test row given its total, in both libraries by {setting['samples']} "
+        f"importance samples; labels are told by the {setting['neighbours']} nearest codes, of {setting['code']} "
+        "numbers each. ± is the standard deviation of three seeds. "
+        f"scvi-tools {versions['scvi-tools']}, PyTorch {versions['torch']}."
+    )
+    return "\n".join([*rows, "", said])
+
+
+def _over_seeds(rows: dict[str, dict[str, float]], metric: str) -> str:
+    """Returns the mean of seeds and their standard deviation; nothing where the metric was not measured."""
+    form, values = {"nll": ".1f", "accuracy": ".3f"}[metric], [row[metric] for row in rows.values() if metric in row]
+    apart = f" ± {statistics.stdev(values):{form}}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):{form}}{apart}" if values else ""
+
+
+def generated() -> str:
+    """Returns a table of what trained entries generate, the nearest to the data first, beside training examples."""
+    result = _result("generated")
+    heads = ["FD ↓", "KID ↓", "precision ↑", "recall ↑", "density ↑", "coverage ↑", "C2ST ↓"]
+    rows = [_row("entry", "codes from", "features", *heads), "|---|---|---|" + "---|" * len(heads)]
+    for features, floor in result["floors"].items():
+        found = [row for row in result["rows"] if f"fd_{features}" in row]
+        rows.append(_row("training examples", "", f"`{features}`", *_distances(floor, features)))
+        for row in sorted(found, key=lambda row: row[f"fd_{features}"]):
+            drawn = row["drawn_from"].split(",")[0]
+            rows.append(_row(f"`{row['entry']}`", drawn, f"`{features}`", *_distances(row, features)))
+    return "\n".join(rows)
+
+
+def _distances(row: dict[str, Any], features: str) -> list[str]:
+    """Returns the cells of a row: squared units of the features, and shares."""
+    names = {"fd": ".2f", "kid": ".3f", "precision": ".2f", "recall": ".2f", "density": ".2f", "coverage": ".2f"}
+    return [f"{row[f'{name}_{features}']:{form}}" for name, form in {**names, "c2st": ".2f"}.items()]
+
+
+def _generated(result: dict[str, Any]) -> tuple[str, str]:
+    told = {row["entry"]: row for row in reversed(result["rows"])}
+    distance = {name: row["fd_mnist_cnn"] for name, row in told.items() if "fd_mnist_cnn" in row}
+    said = ", ".join(f"`{name}` {value:.2f}" for name, value in sorted(distance.items(), key=lambda pair: pair[1]))
+    alone = _of_indices(result)[1]["fd_mnist_cnn"]
+    return (
+        f"Frechet distance (`fd_mnist_cnn`) of what trained entries generate: {said}",
+        f"training images {result['floors']['mnist_cnn']['fd_mnist_cnn']:.2f}; `fsq-mnist` with each index by itself "
+        f"{alone:.2f}",
+    )
+
+
+def _of_indices(result: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns what `fsq-mnist` generates from a fitted prior over its indices, and from each index by itself."""
+    fitted, alone = (row for row in result["rows"] if row["entry"] == "fsq-mnist")
+    return fitted, alone
+
+
+COUNTS = {
+    "words": ("words by chapter", "book", "words"),
+    "cells": ("genes by cell", "kind", "genes"),
+}
+"""Of each table of counts: what it is, what its labels are, and what its values are called."""
+
+COUNT_MODELS = {
+    "no code": "negative binomials without a code",
+    "PCA of log counts": "PCA of log counts",
+    "PCA of log shares": "PCA of log shares",
+    "poisson": "aejax, Poisson",
+    "negative binomial": "aejax, negative binomial",
+    "zero-inflated negative binomial": "aejax, zero-inflated",
+    "scVI": "scVI of scvi-tools, negative binomial",
+}
+"""The models of the table of counts."""
 
 
 DICTIONARIES = {
@@ -380,8 +485,12 @@ MEANS: dict[str, Callable[[dict[str, Any]], tuple[float, Expected]]] = {
         Expected("auroc", 0.9553, source="PCA", tag="C"),
     ),
     "counts": lambda result: (
-        result["words"]["negative binomial"]["nll"],
-        Expected("nll_200_nats", result["words"]["no code"]["nll"], source="without a code", tag="C"),
+        _mean(result["words"]["found"]["negative binomial"], "nll"),
+        Expected("nll_200_nats", _mean(_bench("peer_counts")["words"]["scVI"], "nll"), source="scVI", tag="C"),
+    ),
+    "generated": lambda result: (
+        _of_indices(result)[0]["fd_mnist_cnn"],
+        Expected("fd_mnist_cnn", _of_indices(result)[1]["fd_mnist_cnn"], source="each index by itself", tag="C"),
     ),
     "dictionaries": lambda result: (
         _mean(result["activations"]["aejax"]["topk"], "fvu"),
@@ -399,6 +508,7 @@ STUDIES = {
     "ladder": _ladder,
     "dictionaries": _dictionaries,
     "disentanglement": _disentanglement,
+    "generated": _generated,
     "generation": _generation,
     "noise_level": _noise_level,
     "odds": _odds,
@@ -662,6 +772,8 @@ def fill(text: str) -> str:
         "synthetic": partial(dictionaries, "synthetic"),
         "dictionaries": found_features,
         "dictionary speed": dictionary_speed,
+        "counts": counts,
+        "generated": generated,
     }
     for name, table in tables.items():
         if f"<!-- {name} -->\n" in text:

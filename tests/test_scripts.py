@@ -25,12 +25,12 @@ RESULTS = ROOT / "experiments" / "results"
 FIGURES = [name for name in aejax.names() if aejax.get(name).expected is not None]
 """The entries that reproduce a published figure; which have none, `test_registry` says."""
 UNMEASURED = (
-    *("ladder-mnist", "svae-mnist", "vae-photos"),
+    *("planar-mnist", "ladder-mnist", "svae-mnist", "vae-counts", "vae-photos"),
     *("iwae-k50", "vae-iwae-2-k1", "iwae-2-k5", "iwae-2-k50"),
 )
 """Those that have not been trained in full yet, as their tables say; `scripts/reproduce.py` does it."""
 MEASURED = [name for name in FIGURES if name not in UNMEASURED]
-NOT_REACHED = ("planar-mnist", "fsq-mnist", "factor-vae-sprites", "vae-iwae-k1")
+NOT_REACHED = ("fsq-mnist", "factor-vae-sprites", "vae-iwae-k1")
 """Those of them that miss their figure, as their tables say."""
 
 
@@ -92,7 +92,7 @@ def test_no_result_is_left_of_an_entry_that_is_gone():
     assert {path.stem for path in RESULTS.glob("*.json")} - scripts == set(MEASURED)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/dictionaries.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/dictionaries.md", "docs/families.md"])
 def test_the_tables_of_a_page_are_what_the_results_say(page):
     tables = script("tables")
     assert ROOT / page in tables.PAGES

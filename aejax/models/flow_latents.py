@@ -86,11 +86,13 @@ class PlanarLatent(FlowLatent):
 
     steps: int = positive(default=10)
     """Number of steps."""
+    shared: bool = False
+    """Whether all examples share the steps, which then start as the identity."""
 
     @nn.nowrap
     def made(self) -> Flow:
         """Returns all steps."""
-        return Flow((Planar(self.steps),))
+        return Flow((Planar(self.steps, self.shared),))
 
 
 @known

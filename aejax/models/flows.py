@@ -20,6 +20,9 @@ LOG_SCALE_BOUND = 3.0
 TINY = 1e-12
 """The least squared length of a planar step's direction that is divided by."""
 
+LOG_E_MINUS_1 = 0.5413248546129181
+"""Where softplus is 1."""
+
 Context = Float[Array, "*examples context"] | None
 """The type of what a step is given beside a vector; its axes but the last are the last ones of the vectors' but one."""
 
@@ -136,6 +139,8 @@ class Planar(Bijection):
 
     steps: int = 1
     """Number of steps."""
+    shared: bool = False
+    """Whether all vectors share the steps, whose u, w and b are then parameters; they start as the identity."""
 
     @nn.compact
     def __call__(
@@ -143,20 +148,25 @@ class Planar(Bijection):
     ) -> tuple[Float[Array, "*batch size"], Float[Array, "*batch"]]:
         """Returns what a vector becomes, and the logarithm of the Jacobian's determinant: see `Bijection`.
 
-        Raises `ValueError` without a context.
+        Raises `ValueError` without a context, where steps are not shared.
         """
-        if context is None:
-            raise ValueError("a planar flow takes its directions from a context")
         size = x.shape[-1]
-        layer = nn.Dense(
-            self.steps * (2 * size + 1),
-            kernel_init=glorot,
-            bias_init=nn.initializers.normal(0.1),
-            name="directions",
-        )
-        given = layer(context).reshape(*context.shape[:-1], self.steps, 2 * size + 1)
-        u, w, offset = given[..., :size], given[..., size:-1], given[..., -1]
-        u, stretch = _one_to_one(u, w)
+        if self.shared:
+            u = self.param("u", nn.initializers.zeros, (self.steps, size))
+            w = self.param("w", nn.initializers.normal(0.1), (self.steps, size))
+            offset = self.param("offset", nn.initializers.zeros, (self.steps,))
+        elif context is None:
+            raise ValueError("a planar flow takes its directions from a context")
+        else:
+            layer = nn.Dense(
+                self.steps * (2 * size + 1),
+                kernel_init=glorot,
+                bias_init=nn.initializers.normal(0.1),
+                name="directions",
+            )
+            given = layer(context).reshape(*context.shape[:-1], self.steps, 2 * size + 1)
+            u, w, offset = given[..., :size], given[..., size:-1], given[..., -1]
+        u, stretch = _one_to_one(u, w, LOG_E_MINUS_1 if self.shared else 0.0)
         places = []
         for number in range(self.steps):
             along = jnp.sum(x * jnp.broadcast_to(w[..., number, :], x.shape), axis=-1)
@@ -167,15 +177,19 @@ class Planar(Bijection):
 
 
 def _one_to_one(
-    u: Float[Array, "*steps size"], w: Float[Array, "*steps size"]
+    u: Float[Array, "*steps size"], w: Float[Array, "*steps size"], shift: float
 ) -> tuple[Float[Array, "*steps size"], Float[Array, "*steps"]]:
-    """Moves u along w so that u w = softplus(u w) - 1 > -1, and returns it with 1 + u w."""
+    """Moves u along w so that u w = softplus(u w + shift) - 1 > -1, and returns it with 1 + u w.
+
+    With a shift of log(e - 1) a u of zeros stays as it is, however short w is.
+    """
     along, squared = jnp.sum(u * w, axis=-1), jnp.sum(jnp.square(w), axis=-1)
     # Of a w of zeros the whole step is a constant: the floor keeps what is multiplied by w finite there.
     floored = jnp.maximum(squared, TINY)
     share = squared / floored
-    u = u + ((nn.softplus(along) - 1 - along) / floored)[..., None] * w
-    return u, share * nn.softplus(along) + (1 - share) * (1 + along)
+    moved = nn.softplus(along + shift)
+    u = u + ((moved - 1 - along) / floored)[..., None] * w
+    return u, share * moved + (1 - share) * (1 + along)
 
 
 class Flow(nn.Module):

@@ -35,9 +35,10 @@ FLOWS = {
     "maf": masked_autoregressive(2, (8,), "tanh"),
     "iaf": masked_autoregressive(2, (8,), "tanh", gated=True),
     "planar": Flow((Planar(2),)),
+    "shared planar": Flow((Planar(2, shared=True),)),
 }
 CONTEXTS = {"iaf": 3, "planar": 3}
-LATENTS = {"planar": PlanarLatent(2, 3), "iaf": IAFLatent(2, 2, (6,))}
+LATENTS = {"planar": PlanarLatent(2, 3), "shared planar": PlanarLatent(2, 3, True), "iaf": IAFLatent(2, 2, (6,))}
 ELBO = {"reconstruction": Reconstruction(), "kl": KL()}
 UNUSED = lambda examples: examples  # noqa: E731 - the encoder, which no flow asks
 PRIORS = {"real-nvp": RealNVPPrior(2, (6,)), "maf": MAFPrior(2, (6,))}
@@ -64,13 +65,13 @@ def test_a_flow_s_change_of_volume_is_the_jacobian_s_and_its_inverse_undoes_it(n
         y, log_det = flow.apply(variables, x, context)
         one = jax.jacobian(lambda x, context: flow.apply(variables, x, context)[0])
         slopes = jax.vmap(one)(x, context)
-        return y, log_det, slopes, y if name == "planar" else flow.apply(variables, y, context, method="inverse")
+        return y, log_det, slopes, y if "planar" in name else flow.apply(variables, y, context, method="inverse")
 
     y, log_det, slopes, back = measured(variables, x, context)
     np.testing.assert_allclose(log_det, np.linalg.slogdet(np.asarray(slopes, np.float64))[1], rtol=1e-4, atol=1e-5)
     assert np.ptp(log_det) > 0.1
     assert np.abs(y - x).min(axis=1).max() > 0.01
-    if name != "planar":
+    if "planar" not in name:
         np.testing.assert_allclose(back, x, atol=1e-5)
 
 
@@ -99,7 +100,7 @@ def drawn(latent, features, samples):
     return jax.jit(lambda variables, features: latent.apply(variables, features, method=made))(variables, features)
 
 
-@pytest.mark.parametrize("name", ["planar", pytest.param("iaf", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["planar", "shared planar", pytest.param("iaf", marks=pytest.mark.slow)])
 def test_the_log_densities_of_draws_are_those_of_a_distribution(name):
     """The mean of r / q over draws from q is 1 for any density r, here a normal one near the draws."""
     features = 0.3 * normal(3, 4)
@@ -123,6 +124,16 @@ def test_a_planar_posterior_of_features_of_zeros_is_finite():
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), variables)
     log_density = jax.jit(jax.value_and_grad(lambda variables: latent.apply(variables, features, method=made)[1].sum()))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(log_density(zeros)))
+
+
+def test_shared_planar_steps_start_as_the_identity_and_learn_at_once():
+    flow, x = Flow((Planar(3, shared=True),)), normal(4, 5)
+    variables = flow.init(KEY, x)
+    y, log_det = flow.apply(variables, x)
+    np.testing.assert_array_equal(y, x)
+    np.testing.assert_allclose(log_det, 0, atol=1e-6)
+    slopes = jax.grad(lambda variables: jnp.sum(flow.apply(variables, x)[0] ** 2))(variables)
+    assert np.abs(slopes["params"]["steps_0"]["u"]).min() > 0.01
 
 
 LINEAR = VariationalAutoencoder(MLPEncoder(), LATENTS["planar"], MLPDecoder(), shape=(4,))
