@@ -695,21 +695,26 @@ def dictionaries(kind: str) -> str:
 
 
 def found_features() -> str:
-    """Returns a short table of what dictionaries find here and in SAELens, which has a number in brackets."""
+    """Returns a short table of what dictionaries find here and in SAELens, whose numbers are in brackets.
+
+    Where its dictionary has another number of active units, that number stands in the place of what it leaves.
+    """
     result = _result("dictionaries")
     columns = {
         "features of synthetic data found, F1 ↑": ("synthetic", "feature_f1"),
         "variance of real activations unexplained ↓": ("activations", "fvu"),
         "units dead on them ↓": ("activations", "dead_share"),
     }
-    rows = [f"| dictionary (SAELens in brackets) | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    rows = [f"| aejax (SAELens) | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     for variant, title in DICTIONARIES.items():
         cells = []
         for kind, metric in columns.values():
             ours, theirs = (result[kind][who].get(variant) for who in ("aejax", "saelens"))
             form, factor, unit = DIGITS.get(metric, (".3f", 1, ""))
             said = [f"{factor * _mean(found, metric):{form}}{unit}" for found in (ours, theirs) if found]
-            cells.append(f"**{said[0]}** ({said[1]})" if len(said) > 1 else "")
+            if ours and theirs and not 0.9 < _mean(theirs, "l0") / _mean(ours, "l0") < 1.1:
+                said[1] = f"{_mean(theirs, 'l0'):,.0f} active"
+            cells.append(said[0] + "".join(f" ({other})" for other in said[1:]) if said else "")
         rows.append(_row(title, *cells))
     return "\n".join(rows)
 
