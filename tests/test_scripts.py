@@ -25,12 +25,12 @@ RESULTS = ROOT / "experiments" / "results"
 FIGURES = [name for name in aejax.names() if aejax.get(name).expected is not None]
 """The entries that reproduce a published figure; which have none, `test_registry` says."""
 UNMEASURED = (
-    *("planar-mnist", "ladder-mnist", "svae-mnist", "vae-counts", "vae-photos"),
+    *("ladder-mnist", "svae-mnist", "vae-photos"),
     *("iwae-k50", "vae-iwae-2-k1", "iwae-2-k5", "iwae-2-k50"),
 )
 """Those that have not been trained in full yet, as their tables say; `scripts/reproduce.py` does it."""
 MEASURED = [name for name in FIGURES if name not in UNMEASURED]
-NOT_REACHED = ("fsq-mnist", "factor-vae-sprites", "vae-iwae-k1")
+NOT_REACHED = ("vae-counts", "fsq-mnist", "factor-vae-sprites", "vae-iwae-k1")
 """Those of them that miss their figure, as their tables say."""
 
 

@@ -8,9 +8,8 @@ import aejax
 from aejax.core import InputError
 from aejax.experiment import Experiment, choose_parts, registry
 
-WITHOUT_FIGURE = {f"dictionary-{kind}" for kind in ("l1", "topk", "batchtopk", "matryoshka", "jumprelu", "gated")}
-WITHOUT_FIGURE |= {"ae-tabular", "vae-tabular", "ae-photos", "dae-photos", "vq-photos", "mae-photos"}
-"""Entries on data of our own, on tables of any kind, and on photos whose baselines are computed on copies of them
+WITHOUT_FIGURE = {"ae-tabular", "vae-tabular", "ae-photos", "dae-photos", "vq-photos", "mae-photos"}
+"""Entries on tables of any kind, and on photos whose baselines are computed on copies of them
 (experiments/photos.py, masked.py), for which nothing is published; no figure is made up."""
 
 
