@@ -130,6 +130,11 @@ class Rows:
         return (len(self.index), *self.row_shape)
 
     @property
+    def ndim(self) -> int:
+        """Returns the number of axes of an array of all rows."""
+        return len(self.shape)
+
+    @property
     def nbytes(self) -> int:
         """Returns how many bytes an array of all rows takes."""
         return len(self.index) * self._row_bytes
