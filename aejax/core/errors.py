@@ -79,10 +79,11 @@ def similar(name: str, known: Iterable[str]) -> list[str]:
 def similar_paths(path: str, known: Iterable[str]) -> list[str]:
     """Returns the known paths that are spelled most like a path: of a group that there is, those in it alone.
 
-    What all of a group begin with would make each of them look like a name that is none of theirs.
+    What all of a group begin with would make each of them look like a name that is none of theirs. A name without a
+    group may be any of the known ones.
     """
     known, (group, _, last) = list(known), path.rpartition(".")
-    inside = {other.rpartition(".")[2]: other for other in known if other.rpartition(".")[0] == group}
+    inside = {other.rpartition(".")[2]: other for other in known if group and other.rpartition(".")[0] == group}
     return [inside[near] for near in similar(last, inside)] if inside else similar(path, known)
 
 

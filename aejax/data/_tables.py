@@ -312,10 +312,15 @@ def _levels(columns: list[Any], name: str, where: str) -> list[str]:
         levels |= {str(level) for level in column.unique().to_pylist() if level is not None}
     if len(levels) > _MOST_LEVELS or 2 * len(levels) > max(n, 4):
         if 2 * sum(map(_is_number, levels)) > len(levels):
-            row, text = next(filter(None, map(_first_text, columns)))
+            found = next(filter(None, map(_first_text, columns)), None)
+            if found is None:
+                raise InputError(
+                    f"{where}: the column {name!r} holds numbers that are written as text: save them as numbers, or "
+                    f"leave the column out by --data.drop {name}"
+                )
             raise InputError(
-                f"{where}: the column {name!r} holds {text[:24]!r} in example {row}, among numbers: give a number "
-                f"there or nothing, or leave the column out by --data.drop {name}"
+                f"{where}: the column {name!r} holds {found[1][:24]!r} in example {found[0]}, among numbers: give a "
+                f"number there or nothing, or leave the column out by --data.drop {name}"
             )
         some = ", ".join(repr(level[:24]) for level in sorted(levels)[:3])
         raise InputError(

@@ -64,14 +64,17 @@ def part_choices(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, st
 def kinds_with(value: Any, path: str) -> list[str]:
     """Returns by which names a part would be chosen that has a setting which the part at its place lacks.
 
-    `path` is the path of the setting, `optimizer.weight_decay`.
+    `path` is the path of the setting, `optimizer.weight_decay`. There are none where no part is at its place.
     """
     *place, last = path.split(".")
     held: Any = None
     for name in place:
         held = typing.get_args(held)[1] if isinstance(value, dict) else typing.get_type_hints(type(value)).get(name)
         value = _get(value, name)
-    return [name for name, cls in _options(held).items() if last in {item.name for item in dataclasses.fields(cls)}]
+    if not dataclasses.is_dataclass(value):
+        return []
+    others = {name: cls for name, cls in _options(held).items() if not isinstance(value, cls)}
+    return [name for name, cls in others.items() if last in {item.name for item in dataclasses.fields(cls)}]
 
 
 def _meanings(options: dict[str, type]) -> dict[str, str]:

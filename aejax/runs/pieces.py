@@ -84,7 +84,7 @@ def join_pieces(paths: Iterable[Path]) -> dict[str, Any]:
                 axis, start = map(int, place.removesuffix("]").split(":"))
                 pieces[name, axis][start] = array
             else:
-                arrays[name] = array
+                arrays[name] = np.array(array)  # no view of a file that may be removed
     for (name, axis), found in pieces.items():
         starts, parts = zip(*sorted(found.items()), strict=True)
         ends = accumulate(part.shape[axis] for part in parts)

@@ -23,7 +23,7 @@ from aejax.training._streaming import source_for
 from aejax.training.engine import Engine, Window
 from aejax.training.intervals import Intervals
 from aejax.training.observer import Observer
-from aejax.training.outcome import SkippedWatch, tell_skipped
+from aejax.training.outcome import tell_skipped
 from aejax.training.selection import EarlyStopping, require_validation
 
 ADVICE = "a lower --optimizer.learning-rate or --optimizer.clip-norm 1 may help"
@@ -77,9 +77,7 @@ def train(
     try:
         with _watched(run, experiment, policy) as asked:
             state, history = begin(given, program, dataset, last, run if resume else None, checkpoints, params)
-            skipped = SkippedWatch(experiment)
-            watched = bool(observers) or skipped.needed
-            copies = run is not None or patience is not None or hosts.several() or watched  # alike on all hosts
+            copies = run is not None or patience is not None or hosts.several() or bool(observers)  # alike on all hosts
             engine = Engine(program, source, state, int(jax.device_get(state.step)), copies)
             policy.begin(parallel.copied(state) if copies else None, engine.step, history, save=params is not None)
             tracking = tracking or Tracking()
@@ -89,7 +87,7 @@ def train(
             stops = (intervals or Intervals()).stops(start, last, source.steps, policy.saving, lambda: engine.pace)
             row_log = RowLog(engine.step, source.steps, experiment.batch_size)
             with TrainingProgress(experiment, history, last, show_progress and hosts.first()) as bar:
-                watching: tuple[Observer, ...] = (policy, bar, skipped, tracking, *observers)
+                watching: tuple[Observer, ...] = (policy, bar, tracking, *observers)
                 for window in engine.windows(stops, asked=asked):
                     _require_finite(window, policy)
                     rows = row_log.rows(window)
@@ -133,8 +131,9 @@ def _watched(run: Run | None, experiment: Experiment, policy: CheckpointPolicy) 
     """
     with ExitStack() as stack:
         shared = hosts.several()
-        if run is not None:
+        if policy.checkpoints is not None:  # as it is of every process that holds pieces of layers
             stack.enter_context(stopping.in_time(lambda: _how_to_go_on(policy, experiment)))
+        if run is not None:
             stack.enter_context(run.writing())
         asked = hosts.agreed(stack.enter_context(stopping.requests(terminated=run is not None or shared)))
         yield asked
@@ -145,7 +144,7 @@ def _watched(run: Run | None, experiment: Experiment, policy: CheckpointPolicy) 
 
 
 def _how_to_go_on(policy: CheckpointPolicy, experiment: Experiment) -> str:
-    if policy.run is None:
+    if policy.checkpoints is None:
         return "stopped; nothing is on disk without a folder"
     last = experiment.steps_in(policy.steps_per_epoch)
     if policy.step >= last:
@@ -154,7 +153,7 @@ def _how_to_go_on(policy: CheckpointPolicy, experiment: Experiment) -> str:
         where = f"in epoch {policy.step // policy.steps_per_epoch + 1} of {experiment.epochs}"
     else:
         where = f"after step {policy.step:,} of {last:,}"
-    again = with_imports(f"aejax train {experiment.name} --resume {policy.run.path}", experiment.name)
+    again = with_imports(f"aejax train {experiment.name} --resume {policy.checkpoints.folder.parent}", experiment.name)
     return f"stopped {where}; {policy.rescue()}: {again} goes on"
 
 

@@ -3,6 +3,8 @@
 import dataclasses
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 import aejax
@@ -281,3 +283,10 @@ def test_a_text_among_numbers_is_told_from_categories(tmp_path):
         InputError, match=r"the column 'a' holds 'x1\.5' in example 40, among numbers: give a number there"
     ):
         aejax.data.load(Data(str(tmp_path / "t.csv")))
+
+
+def test_numbers_that_are_written_as_text_are_told_to_be(tmp_path):
+    texts = [str(number / 7) for number in range(90)]
+    pyarrow.parquet.write_table(pyarrow.table({"a": texts, "b": [*range(90)]}), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="the column 'a' holds numbers that are written as text: save them as numbers"):
+        aejax.data.load(Data(str(tmp_path / "t.parquet")))

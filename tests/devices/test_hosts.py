@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import random
 import shutil
 import signal
@@ -186,6 +187,13 @@ def held(path, step):
 def test_layers_stay_divided_over_hosts_and_on_disk_and_a_kill_changes_no_bit(data, tmp_path):
     settings = ["--data", data, "--data.validation", "0.1", "--batch-size", "8"]
     divided = ["--tensor", "8", *ENDLESS[2:], "--epochs"]
+    asked, folder = ["--tensor", "8", "--save-seconds", "1000", *ENDLESS[4:], "--epochs", "100000"], tmp_path / "asked"
+    codes, said = ended(started(by_flags, *settings, *asked, "--out", folder), folder, signal.SIGINT)
+    assert codes == [130, 130], said
+    (path,) = (folder / "ae-keras").iterdir()
+    steps = [json.loads(row)["step"] for row in (path / "metrics.jsonl").read_text().splitlines()]
+    assert Run(path).checkpoints.steps() == steps[-1:], said  # whole: each process has written its pieces
+
     begun = started(by_flags, *settings, *divided, "100000", "--out", tmp_path, code=WATCHED)
     codes, said = ended(begun, tmp_path, signal.SIGKILL)
     assert codes == [1, -signal.SIGKILL], said

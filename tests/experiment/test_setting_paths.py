@@ -90,3 +90,20 @@ def test_own_data_hold_out_validation_by_either_path(path, more, held_out):
         varied = vary(base, settings).data
         assert (varied.name, varied.validation) == ("own.npy", held_out)
     assert vary(base, {path: "mnist-5k"}).data.validation == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("epochs.x", "no setting 'epochs.x'"),
+        ("data.name.x", "no setting 'data.name.x'"),
+        ("loss.terms.reconstructon.weight", "did you mean loss.terms.reconstruction.weight"),
+        ("loss.terms", "no setting 'loss.terms': "),
+        ("optimizer.weight_decay", "optimizer adam-w has it"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_one_sentence(path, said):
+    with pytest.raises(InputError) as told:
+        replace_at(BASE, path, 1)
+    assert said in str(told.value)
+    assert "loss loss has it" not in str(told.value)
