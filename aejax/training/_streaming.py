@@ -26,9 +26,7 @@ T = TypeVar("T")
 
 _READ = 2  # chunks that are read at once, and how many are read ahead
 
-_CHUNKS = (
-    8  # chunks that memory is counted for: two trained on, one next, two being read, each up to 3 but hardly at once
-)
+_CHUNKS = 8  # chunks that memory is counted for: two trained on, one next, two being read (up to three each)
 
 _LONGEST = 2**24  # bytes of a chunk: a longer one is no faster, and training waits for the first to be read
 
