@@ -71,6 +71,8 @@ _METRICS = [
            fixed_by=("loss.terms.kl", "loss.corruption")),
     Metric("{term}_nats", "nats", "lower", "any other term of the loss, before its weight", fixed_by=TERM),
     Metric("{term}_units", "units", None, "a term of the loss that counts units, before its weight", fixed_by=TERM),
+    Metric("{term}_multiplier", "1", None, "factor on the weight of a term of the loss that a controller leads, after "
+           "the last step of training", fixed_by=TERM),
     Metric("reconstruction_nats_per_pixel", "nats", "lower", "negative log-likelihood, for each channel of each pixel",
            IMAGES, fixed_by=TERM),
     Metric("reconstruction_nats_per_value", "nats", "lower", "negative log-likelihood, for each value of an example",
