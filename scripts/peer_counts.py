@@ -3,12 +3,12 @@
     python -m venv peers && peers/bin/pip install scvi-tools
     peers/bin/python scripts/peer_counts.py words.npz cells.npz synthetic.npz
 
-scVI has its own recipe (its layers, batch normalisation, learning rate and early stopping by validation), with a hidden
-layer and a code as large as those of the study, a negative binomial of one dispersion for each value, and the total of
-a row as observed. Of its recipe one number is changed: the KL term warms up over 20 epochs in place of 400, which are
-all that it trains for; by the validation bound of words that is the better of the two, 574.9 nats and 579.6 (tried once, not kept). The rows,
-the seeds, the number of importance samples and the neighbours are the study's. aejax is not needed here, and
-scvi-tools nowhere else. What it finds is added to scripts/results/peer_counts.json.
+scVI has its own recipe (its layers, batch normalisation, learning rate and early stopping by validation), with a
+hidden layer and a code as large as those of the study, a negative binomial of one dispersion for each value, and the
+total of a row as observed. Of its recipe one number is changed: the KL term warms up over 20 epochs in place of 400,
+which are all that it trains for; by the validation bound of words that is the better of the two, 574.9 nats and 579.6
+(tried once, not kept). The rows, the seeds, the number of importance samples and the neighbours are the study's.
+aejax is not needed here, and scvi-tools nowhere else. What it finds is added to scripts/results/peer_counts.json.
 """
 
 import json
