@@ -4,6 +4,7 @@ import json
 import math
 import os
 import runpy
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,19 @@ def test_bold_is_what_is_as_good_as_a_published_figure_and_nothing_else():
         assert ("**" in measured) is (reached == "yes" and published != "")
         assert measured.endswith("seed)") or (measured.endswith("seeds)") and "±" in measured)
     assert [row.split("|")[1] for row in tables.best().splitlines()[2:]] == [r[1] for r in rows if "**" in r[6]]
+
+
+def test_the_figures_of_dictionaries_are_what_saelens_was_measured_at():
+    """The mean of its five seeds, and 1.46 deviations: t of 8 degrees at 97.5 %, times the root of 2 / 5."""
+    found = json.loads((RESULTS / "dictionaries.json").read_text())["synthetic"]["saelens"]
+    assert {f"dictionary-{variant}" for variant in found} == {
+        name for name in FIGURES if name.startswith("dictionary-")
+    }
+    for variant, rows in found.items():
+        scores, expected = [row["feature_f1"] for row in rows.values()], aejax.get(f"dictionary-{variant}").expected
+        assert len(scores) == 5
+        assert expected.value == pytest.approx(statistics.mean(scores), abs=5.1e-5)
+        assert expected.tolerance == pytest.approx(1.46 * statistics.stdev(scores), abs=5.1e-5)
 
 
 def test_a_mean_over_seeds_stands_with_its_deviation_and_is_what_is_compared():
