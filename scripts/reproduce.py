@@ -3,6 +3,7 @@
     python scripts/reproduce.py            every experiment
     python scripts/reproduce.py ae-keras   only that one
     python scripts/reproduce.py ae-keras --seeds 5   the mean and deviation over five seeds beside the figure
+    python scripts/reproduce.py ae-keras --seeds 5 --add   only the seeds that the result lacks
     python scripts/reproduce.py --budget 3h   those not measured at this commit yet, the quickest first, for three hours
 
 With --budget nothing is begun that its last time says is not in time; what was stopped at this commit goes on. Each
@@ -21,11 +22,8 @@ from typing import Any
 
 import aejax
 from aejax.core import json_text
-from aejax.data import load
 from aejax.devices import enable_compilation_cache
-from aejax.evaluation import measure
 from aejax.experiment import Experiment, canonical, from_json, ledger
-from aejax.metrics import describe
 from aejax.runs import commit, listing
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results"
@@ -33,37 +31,52 @@ SAMPLES = 5000
 """Number of importance samples of each example with which most published likelihoods are estimated."""
 
 
-def reproduce(name: str, folder: Path, samples: int | None = None, seeds: int = 1) -> bool | None:
-    """Trains one experiment, and keeps its result.
+def reproduce(name: str, folder: Path, samples: int | None = None, seeds: int = 1, add: bool = False) -> bool | None:
+    """Trains one experiment with each seed, and keeps its result after every one.
 
     Args:
         name: the experiment.
         folder: the folder of the run directories.
         samples: the number of importance samples of each example for a likelihood; None: that of the figure.
         seeds: the number of seeds, from the experiment's own on. Of all but the first only the figure's metric is kept.
+        add: whether seeds that the result has already, of the same settings, count whatever commit they were trained
+            at; else only those of this one do.
 
     Returns:
         Whether the figure is met; None where its metric was not measured with so many samples.
     """
     experiment = aejax.get(name)
+    assert experiment.expected is not None
     samples = samples_of(experiment.expected.metric) if samples is None else samples
-    begun = unfinished(experiment, folder)
-    run = aejax.fit(experiment, folder=folder, resume=begun, samples=samples, show_progress=True).run
-    assert run is not None
-    result = json.loads((run.path / "result.json").read_text())
-    if result["comparison"] is not None and seeds > 1:
-        metric, dataset = experiment.expected.metric, load(experiment.data)
-        values = [result["test"][metric]]
-        known = describe(metric)
-        few = samples if known is not None and "{samples}" in known.name else 1
-        for seed in range(experiment.seed + 1, experiment.seed + seeds):
-            other = aejax.fit(dataclasses.replace(experiment, seed=seed), dataset=dataset, show_progress=True)
-            values.append(measure(other, dataset.test, few)[metric])
-        result["comparison"] = experiment.expected.compare(values)
-        result["met"] = result["comparison"]["met"]
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json_text(result, indent=2) + "\n")
+    result = kept(name)
+    have = {run["seed"]: run for run in result.get("runs", ()) if result["settings"] == experiment.expected.settings}
+    have = {seed: run for seed, run in have.items() if seeds > 1 and (add or run["commit"] == commit())}
+    if experiment.seed not in have:
+        have = {}
+    for seed in range(experiment.seed, experiment.seed + seeds):
+        if seed in have:
+            continue
+        trained = train(dataclasses.replace(experiment, seed=seed), folder, samples)
+        if seed == experiment.seed:
+            result = trained | {"settings": experiment.expected.settings}
+        if trained["comparison"] is not None:
+            have[seed] = {"seed": seed, "value": trained["test"][experiment.expected.metric], "commit": commit()}
+            result["runs"] = [have[seed] for seed in sorted(have)]
+            result["comparison"] = experiment.expected.compare([run["value"] for run in result["runs"]])
+            result["met"] = result["comparison"]["met"]
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}.json").write_text(json_text(result, indent=2) + "\n")
     return result["met"]
+
+
+def train(experiment: Experiment, folder: Path, samples: int) -> dict[str, Any]:
+    """Trains an experiment, or goes on with its run that was stopped at this commit, and returns the run's result."""
+    run = aejax.fit(
+        experiment, folder=folder, resume=unfinished(experiment, folder), samples=samples, show_progress=True
+    ).run
+    assert run is not None
+    result: dict[str, Any] = json.loads((run.path / "result.json").read_text())
+    return result
 
 
 def samples_of(metric: str) -> int:
@@ -83,17 +96,24 @@ def unfinished(experiment: Experiment, folder: Path) -> Path | None:
     return max(own, default=None)
 
 
-def left_to_do() -> list[str]:
-    """Returns the experiments that are not measured at this commit, the quickest first, those never measured last."""
+def left_to_do(seeds: int, add: bool) -> list[str]:
+    """Returns the experiments that lack seeds, the quickest first, those never measured last: see `reproduce`."""
     seconds = {entry.name: entry.seconds for entry in ledger()}
     names = [name for name in aejax.names() if aejax.get(name).expected]
-    names = [name for name in names if name not in seconds or kept(name).get("commit") != commit()]
+    names = [name for name in names if _lacks(kept(name), seeds, add)]
     return sorted(names, key=lambda name: seconds.get(name, math.inf))
 
 
+def _lacks(result: dict[str, Any], seeds: int, add: bool) -> bool:
+    """Tells whether a result has fewer seeds than asked for, or, unless they may be added to, another commit."""
+    measured = (result.get("comparison") or {}).get("seeds", 0)
+    return measured < seeds or not (add or result["commit"] == commit())
+
+
 def kept(name: str) -> dict[str, Any]:
-    """Returns the committed result of an experiment."""
-    return json.loads((RESULTS / f"{name}.json").read_text())
+    """Returns the committed result of an experiment; an empty one where there is none."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def parse_hours(text: str) -> float:
@@ -116,18 +136,19 @@ def main() -> None:
         "--samples", type=int, help="of each example for a likelihood; by default those of the figure, or 5,000"
     )
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, whose mean is compared")
+    parser.add_argument("--add", action="store_true", help="keep the seeds that a result has, of whatever commit")
     parser.add_argument("--budget", type=parse_hours, metavar="3h", help="the time that all may take: see above")
     arguments = parser.parse_args()
     enable_compilation_cache()
     names = arguments.names or [name for name in aejax.names() if aejax.get(name).expected]
     if arguments.budget is not None:
-        names = [name for name in left_to_do() if name in names]
+        names = [name for name in left_to_do(arguments.seeds, arguments.add) if name in names]
     start, met = time.monotonic(), {}
     took = {entry.name: entry.seconds for entry in ledger()}
     for name in names:
         left = math.inf if arguments.budget is None else arguments.budget - (time.monotonic() - start)
         if took.get(name, 0.0) * arguments.seeds < left:
-            met[name] = reproduce(name, arguments.out, arguments.samples, arguments.seeds)
+            met[name] = reproduce(name, arguments.out, arguments.samples, arguments.seeds, arguments.add)
     if len(met) < len(names):
         print(f"left for another time: {', '.join(name for name in names if name not in met)}")
     unknown, missed = ([name for name in met if met[name] is state] for state in (None, False))

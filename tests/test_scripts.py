@@ -147,7 +147,6 @@ def test_reproduce_keeps_the_result_and_compares_the_mean_over_seeds(tmp_path, m
     experiment = EXPERIMENT.__class__(**{**vars(EXPERIMENT), "expected": Expected("squared_error", 1e9)})
     monkeypatch.setattr(reproduce.aejax, "get", lambda name: experiment)
     monkeypatch.setattr("aejax.training.fitting.data_of", lambda *arguments: DATASET)
-    monkeypatch.setattr(reproduce, "load", lambda data: DATASET)
     monkeypatch.setattr(reproduce, "RESULTS", tmp_path / "results")
     assert reproduce.reproduce("tiny", tmp_path, seeds=3)
     result = json.loads((tmp_path / "results" / "tiny.json").read_text())
@@ -160,6 +159,38 @@ def test_reproduce_keeps_the_result_and_compares_the_mean_over_seeds(tmp_path, m
     assert reproduce.reproduce("tiny", tmp_path)
     compared = json.loads((tmp_path / "results" / "tiny.json").read_text())["comparison"]
     assert (compared["seeds"], compared["deviation"], compared["measured"]) == (1, None, one)
+
+
+def test_seeds_that_a_result_has_are_not_trained_again(tmp_path, monkeypatch):
+    reproduce = script("reproduce")
+    experiment = EXPERIMENT.__class__(**{**vars(EXPERIMENT), "expected": Expected("squared_error", 1e9)})
+    trained = []
+
+    def train(experiment, *_):
+        trained.append(experiment.seed)
+        return {"test": {"squared_error": float(experiment.seed)}, "comparison": {}}
+
+    monkeypatch.setattr(reproduce.aejax, "get", lambda name: experiment)
+    monkeypatch.setattr(reproduce, "RESULTS", tmp_path)
+    monkeypatch.setattr(reproduce, "train", train)
+    monkeypatch.setattr(reproduce, "commit", lambda: "first")
+    reproduce.reproduce("tiny", tmp_path, seeds=2)
+    reproduce.reproduce("tiny", tmp_path, seeds=4)
+    assert trained == [0, 1, 2, 3]
+    monkeypatch.setattr(reproduce, "commit", lambda: "second")
+    reproduce.reproduce("tiny", tmp_path, seeds=5, add=True)
+    result = reproduce.kept("tiny")
+    assert [(run["seed"], run["value"], run["commit"]) for run in result["runs"]] == [
+        *((seed, float(seed), "first") for seed in range(4)),
+        (4, 4.0, "second"),
+    ]
+    assert (trained[4:], result["comparison"]["seeds"], result["comparison"]["measured"]) == ([4], 5, 2.0)
+    reproduce.reproduce("tiny", tmp_path, seeds=2)
+    assert trained[5:] == [0, 1]
+    experiment = dataclasses.replace(experiment, batch_size=3)
+    experiment = dataclasses.replace(experiment, expected=Expected("squared_error", 1e9))
+    reproduce.reproduce("tiny", tmp_path, seeds=2, add=True)
+    assert trained[7:] == [0, 1]
 
 
 def test_reproduce_names_what_is_not_met_and_what_was_not_compared(monkeypatch, capsys):
@@ -402,8 +433,11 @@ def test_with_a_budget_the_quickest_go_first_what_is_measured_is_left_out_and_th
     monkeypatch.setattr(reproduce.aejax, "names", lambda: dict.fromkeys(["never", *seconds]))
     monkeypatch.setattr(reproduce.aejax, "get", lambda name: SimpleNamespace(expected=True))
     commits = {"long": "old", "short": "old", "done": reproduce.commit()}
-    monkeypatch.setattr(reproduce, "kept", lambda name: {"commit": commits[name]})
-    assert reproduce.left_to_do() == ["short", "long", "never"]
+    kept = {name: {"commit": commits[name], "comparison": {"seeds": 1}} for name in commits}
+    monkeypatch.setattr(reproduce, "kept", lambda name: kept.get(name, {}))
+    assert reproduce.left_to_do(1, add=False) == ["short", "long", "never"]
+    assert reproduce.left_to_do(1, add=True) == ["never"]
+    assert reproduce.left_to_do(2, add=True) == ["short", "done", "long", "never"]
     trained = []
     monkeypatch.setattr(reproduce, "reproduce", lambda name, *_: trained.append(name) or True)
     monkeypatch.setattr(reproduce, "enable_compilation_cache", lambda: None)
