@@ -26,6 +26,7 @@ RESULTS = ROOT / "experiments" / "results"
 FIGURES = [name for name in aejax.names() if aejax.get(name).expected is not None]
 """The entries that reproduce a published figure; which have none, `test_registry` says."""
 UNMEASURED = (
+    "vae-mnist",
     *("ladder-mnist", "svae-mnist", "vae-photos"),
     *("iwae-k50", "vae-iwae-2-k1", "iwae-2-k5", "iwae-2-k50"),
 )

@@ -2,13 +2,13 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
 from aejax.cli._common import Split, check_out, examples, load_run, own_data, paragraph, print_names
 from aejax.core import InputError, require_known
-from aejax.experiment import registry
+from aejax.experiment import Probe, registry
 
 if TYPE_CHECKING:
     from aejax.experiment import Entry
@@ -163,7 +163,7 @@ class ProbeCommand:
 
     run: Positional[Path]
     """A run directory, runs/NAME/ID, or its best checkpoint, runs/NAME/ID/checkpoints/best."""
-    kinds: tuple[Literal["logistic", "svm", "knn", "kmeans"], ...] = ("logistic", "knn")
+    kinds: tuple[Probe, ...] = ("logistic", "knn")
     """The probes: logistic regression, linear SVM, nearest neighbour, or clusters matched to classes."""
     most: int = 10_000
     """Largest number of training examples that the probes are fitted on, spread over the whole part."""

@@ -7,8 +7,8 @@ PCA with as many components stand beside them.
 import dataclasses
 import logging
 import warnings
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,6 +29,7 @@ from aejax import core, devices
 from aejax.core import CHUNK, Adam, Cosine, InputError, Optimizer, as_arrays, means
 from aejax.data import Dataset, permutation
 from aejax.evaluation._progress import track
+from aejax.experiment import Probe
 from aejax.losses import Clean, Corruption, CrossEntropy
 from aejax.models import Classifier
 from aejax.trained import Trained
@@ -39,7 +40,8 @@ log = logging.getLogger("aejax")
 MOST_STEPS = 1000
 """Number of steps in which a linear probe is to converge."""
 
-Kind = Literal["logistic", "svm", "knn", "kmeans"]
+STRENGTHS = (0.01, 0.1, 1.0)
+"""Values of scikit-learn's C of which the probes of a run take the one that suits its codes best: see `probe`."""
 
 Features = Float[np.ndarray, "n size"]
 
@@ -92,7 +94,7 @@ def _with_one(x: Features) -> Features:
 
 
 def probe(
-    kind: Kind,
+    kind: Probe,
     codes: Features,
     labels: Labels,
     test_codes: Features,
@@ -128,7 +130,7 @@ def probe(
 
 
 def compare(
-    trained: Trained, dataset: Dataset, kinds: tuple[Kind, ...], strengths: tuple[float, ...] = (1.0,)
+    trained: Trained, dataset: Dataset, kinds: tuple[Probe, ...], strengths: tuple[float, ...] = (1.0,)
 ) -> dict[str, dict[str, float]]:
     """Probes the model's codes, PCA with as many components, and the raw values.
 
@@ -156,10 +158,32 @@ def compare(
             require_finite(x, f"{dataset.name}'s {part} part ({name})")
     rows: dict[str, dict[str, float]] = {name: {} for name in inputs}
     for kind, name in track([(kind, name) for kind in kinds for name in inputs], "probes"):
-        x, test = inputs[name]
-        found = probe(kind, x, labels[0], test, labels[1], strengths)
-        rows[name] |= {f"{kind}_{metric}": value for metric, value in found.items()}
+        rows[name] |= _named(kind, inputs[name], labels, strengths)
     return rows
+
+
+def measure(trained: Trained, dataset: Dataset) -> dict[str, float]:
+    """Fits the experiment's probes to the codes of the train part, and measures them on those of the test part.
+
+    Args:
+        trained: the trained model.
+        dataset: the data.
+
+    Returns:
+        The metrics by name, as those of the codes that `compare` returns; none where the experiment has no probes.
+
+    Raises:
+        InputError: as `compare` does.
+    """
+    if not trained.experiment.probes:
+        return {}
+    labels, metrics = _labels(dataset), {}
+    codes = [trained.encode(part.x, part.label) for part in (dataset.train, dataset.test)]
+    for part, x in zip(("train", "test"), codes, strict=True):
+        require_finite(x, f"{dataset.name}'s {part} part (code)")
+    for kind in track(trained.experiment.probes, "probes"):
+        metrics |= _named(kind, codes, labels, STRENGTHS)
+    return metrics
 
 
 def fine_tune(
@@ -208,7 +232,15 @@ def fine_tune(
     return means(devices.evaluate(model, (loss,), preprocess, state, placed["test"], key, batch_size=size))
 
 
-def _best(kind: Kind, codes: Features, labels: Labels, strengths: tuple[float, ...]) -> float:
+def _named(
+    kind: Probe, x: Sequence[Features], labels: tuple[Labels, Labels], strengths: tuple[float, ...]
+) -> dict[str, float]:
+    """Returns what a probe measures, fitted on the first of two parts and measured on the second."""
+    found = probe(kind, x[0], labels[0], x[1], labels[1], strengths)
+    return {f"{kind}_{metric}": value for metric, value in found.items()}
+
+
+def _best(kind: Probe, codes: Features, labels: Labels, strengths: tuple[float, ...]) -> float:
     """Returns the strength with the highest accuracy on a sixth of the codes, which a fixed seed holds out."""
     held_out, kept = np.split(permutation(len(codes)), [len(codes) // 6])
     scores = [

@@ -12,7 +12,7 @@ import numpy as np
 
 from aejax.core import BUFFER, json_text, print_table
 from aejax.data import Dataset
-from aejax.evaluation import suite
+from aejax.evaluation import probes, suite
 from aejax.evaluation._feature_space import feature_space
 from aejax.evaluation.figures.style import save
 from aejax.experiment import Expected, Experiment, to_json, with_imports
@@ -58,6 +58,7 @@ def finish(
         with span("evaluation"):
             held = dataset.within(buffer)
             metrics = suite.measure(trained, held.test, samples, dataset.test, held if generation else None)
+            metrics |= probes.measure(trained, held)
         content = result(trained, metrics, len(held.test))
         if generation:
             content["features"] = feature_space(held).told

@@ -58,6 +58,7 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
         _check_counts,
         _check_support,
         _check_labels,
+        _check_probes,
         _check_levels,
         *shapes,
     ):
@@ -216,6 +217,16 @@ def _check_labels(experiment: "Experiment", dataset: Dataset) -> None:
             len(seen),
             ", ".join(map(str, seen[:10])) + (", ..." if len(seen) > 10 else ""),
             seen.max() + 1,
+        )
+
+
+def _check_probes(experiment: "Experiment", dataset: Dataset) -> None:
+    """Checks that there are classes which the probes can learn."""
+    found = 0 if dataset.train.label is None else len(np.unique(dataset.train.label))
+    if experiment.probes and found < 2:
+        raise InputError(
+            f"probes are {', '.join(experiment.probes)}, which need the classes of examples, but {dataset.name} has "
+            f"{'no labels' if not found else 'one class alone'}: give data with labels, or no probes"
         )
 
 

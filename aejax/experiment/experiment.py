@@ -15,6 +15,9 @@ from aejax.losses import Loss
 from aejax.metrics import Detector, Reference, describe
 from aejax.models import Autoencoder
 
+Probe = Literal["logistic", "svm", "knn", "kmeans"]
+"""A probe of codes: logistic regression, linear SVM, the nearest neighbour, or clusters matched to classes."""
+
 UNNAMED = "unnamed"
 """The name of an experiment that has none."""
 
@@ -107,6 +110,8 @@ class Experiment:
     """Name of the experiment in the registry, and of its folder under runs."""
     detector: Detector | None = None
     """What scores anomalies by default, for which the run keeps rows of its training part; None: the squared error."""
+    probes: tuple[Probe, ...] = ()
+    """Probes that are fitted to the codes and labels of the training part after training, and measured on test."""
     expected: Expected | None = None
     """The published figure that the experiment reproduces. It belongs to these settings and this name: any variant but
     one of another seed has None, unless it is given a figure of its own."""

@@ -89,6 +89,7 @@ ENTRIES: dict[str, tuple[str, str]] = {
     "vae-flax": ("Flax's own VAE example, 784-500-20, on binary pixels", "aejax.experiment.zoo.vae:flax"),
     "vae-keras": ("a variational autoencoder with a 2-d code, after Keras' example", "aejax.experiment.zoo.vae:keras"),
     "vae-conv": ("a convolutional variational autoencoder on binary pixels", "aejax.experiment.zoo.vae:conv"),
+    "vae-mnist": ("a variational autoencoder, 784-400-40, on binary pixels", "aejax.experiment.zoo.vae:static"),
     "vamp-mnist": (
         "a VampPrior of 500 pseudo-inputs, gated 784-300-300-40, on binary pixels",
         "aejax.experiment.zoo.vae:vamp",
