@@ -8,7 +8,8 @@ from tyro.conf import Positional
 
 from aejax.cli._common import Split, check_out, examples, load_run, own_data, paragraph, print_names
 from aejax.core import InputError, require_known
-from aejax.experiment import Probe, registry
+from aejax.experiment import registry
+from aejax.metrics import Probe
 
 if TYPE_CHECKING:
     from aejax.experiment import Entry

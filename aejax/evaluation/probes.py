@@ -29,8 +29,8 @@ from aejax import core, devices
 from aejax.core import CHUNK, Adam, Cosine, InputError, Optimizer, as_arrays, means
 from aejax.data import Dataset, permutation
 from aejax.evaluation._progress import track
-from aejax.experiment import Probe
 from aejax.losses import Clean, Corruption, CrossEntropy
+from aejax.metrics import Probe
 from aejax.models import Classifier
 from aejax.trained import Trained
 from aejax.trained.codes import require_finite
@@ -177,7 +177,8 @@ def measure(trained: Trained, dataset: Dataset) -> dict[str, float]:
     """
     if not trained.experiment.probes:
         return {}
-    labels, metrics = _labels(dataset), {}
+    metrics: dict[str, float] = {}
+    labels = _labels(dataset)
     codes = [trained.encode(part.x, part.label) for part in (dataset.train, dataset.test)]
     for part, x in zip(("train", "test"), codes, strict=True):
         require_finite(x, f"{dataset.name}'s {part} part (code)")

@@ -7,7 +7,6 @@ from .choices import (
 from .experiment import (
     Expected as Expected,
     Experiment as Experiment,
-    Probe as Probe,
 )
 from .flags import (
     train_command as train_command,

@@ -12,11 +12,8 @@ from aejax.data import ARRAYS, Data, Dataset, Preprocess
 from aejax.experiment import _families, showing  # noqa: F401
 from aejax.experiment.checks import check, check_optimizer
 from aejax.losses import Loss
-from aejax.metrics import Detector, Reference, describe
+from aejax.metrics import Detector, Probe, Reference, describe
 from aejax.models import Autoencoder
-
-Probe = Literal["logistic", "svm", "knn", "kmeans"]
-"""A probe of codes: logistic regression, linear SVM, the nearest neighbour, or clusters matched to classes."""
 
 UNNAMED = "unnamed"
 """The name of an experiment that has none."""

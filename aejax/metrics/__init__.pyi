@@ -10,6 +10,7 @@ from .catalog import (
     NEAR as NEAR,
     Better as Better,
     Metric as Metric,
+    Probe as Probe,
     at_ceiling as at_ceiling,
     declare as declare,
     declared as declared,

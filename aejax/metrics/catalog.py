@@ -20,6 +20,9 @@ NEAR = 0.5
 Better = Literal["lower", "higher"]
 """Which of two values is better."""
 
+Probe = Literal["logistic", "svm", "knn", "kmeans"]
+"""A probe of codes: logistic regression, linear SVM, the nearest neighbour, or clusters matched to classes."""
+
 ANY, PRIOR = "any model", "models with a prior whose posterior has a density"
 IMAGES, NO_IMAGES = "images", "examples that are not images"
 CODEBOOK, SPARSE = "models of discrete codes", "models of sparse codes"
