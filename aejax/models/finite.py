@@ -1,8 +1,10 @@
 """Defines codes of finitely many levels in each dimension: all of them are known, and none is learned."""
 
 import math
+from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -10,11 +12,13 @@ from jaxtyping import Array, Float, Int
 from aejax.core import InputError, Variables, known
 from aejax.models import traits
 from aejax.models.discrete import DiscreteLatent
-from aejax.models.layers import glorot
 from aejax.models.quantised import Quantised
 
 _SPARE = 1e-3
 """eps, by which values may go beyond the outermost levels, so that these are reached at a finite input."""
+
+_SMALL = nn.initializers.variance_scaling(0.16, "fan_avg", "uniform")
+"""Initialises as `glorot`, 0.4 times as large: where tanh is flat at the start, few levels come to be used."""
 
 
 @known
@@ -28,7 +32,8 @@ class FiniteScalarQuantised(DiscreteLatent):
         y = tanh(z + atanh(o / h)) h - o
 
     is rounded, straight through for the gradient, and divided by floor(L / 2). Every choice of levels is a code, so
-    that nothing is learned but the encoder, and the loss needs no term for it.
+    that nothing is learned but the encoder, and the loss needs no term for it. The dense layer begins with small z
+    around the middle of the levels, where tanh has a gradient.
     """
 
     meets = (traits.DISCRETE,)
@@ -37,6 +42,9 @@ class FiniteScalarQuantised(DiscreteLatent):
     """Number of codes for each example: 7 * 7 for a `ConvEncoder` of two layers on images of 28 x 28."""
     levels: tuple[int, ...] = (8, 6, 5)
     """Number of levels in each dimension of a code, at least 2: their product is the number of codes."""
+    noise: float = 0.0
+    """Share of examples whose numbers get uniform noise as wide as a level in place of rounding in training, through
+    which the gradient is exact: Balle et al. 2017; of a share, Parker et al. 2024 (TAAE)."""
 
     @property
     def codes(self) -> int:
@@ -63,13 +71,20 @@ class FiniteScalarQuantised(DiscreteLatent):
         parts = features.reshape(-1, features.shape[1] // self.slots)
         # Where all z are near 0, all codes are 0, and a decoder without biases has no gradient: so z has their scale.
         spread = nn.LayerNorm(name="spread")(parts)
-        bounded = self._bounded(nn.Dense(len(self.levels), kernel_init=glorot, name="code")(spread))
+        dense = nn.Dense(len(self.levels), kernel_init=_SMALL, bias_init=self._middle, name="code")
+        bounded = self._bounded(dense(spread))
         middle = np.asarray(self.levels)[None] // 2
         level = jnp.round(bounded).astype(jnp.int32) + middle
         index = jnp.sum(level * self._strides, axis=1)
         # Looked up, as indices are later: a division in another program may differ in its last bit.
         code = jnp.asarray(self._codebook)[index]
         straight = bounded / middle.astype(np.float32)
+        if train and self.noise:
+            of_example, of_number = jax.random.split(self.make_rng("latent"))
+            noisy = jax.random.uniform(of_example, (len(features), 1)) < self.noise
+            added = jax.random.uniform(of_number, bounded.shape, minval=-0.5, maxval=0.5)
+            with_noise = (bounded + added) / middle.astype(np.float32)
+            code = jnp.where(jnp.repeat(noisy, self.slots, axis=0), with_noise, code)
         return Quantised(straight.reshape(-1, self.size), code.reshape(-1, self.size), index.reshape(-1, self.slots))
 
     @nn.nowrap
@@ -85,10 +100,22 @@ class FiniteScalarQuantised(DiscreteLatent):
     @nn.nowrap
     def _bounded(self, z: Float[Array, "slots levels"]) -> Float[Array, "slots levels"]:
         """Returns y, which rounding takes to one of the levels of its dimension."""
-        levels = np.asarray(self.levels)[None]
+        half, offset, shift = (value[None] for value in self._bounds())
+        return jnp.tanh(z + shift) * half - offset
+
+    @nn.nowrap
+    def _bounds(
+        self,
+    ) -> tuple[Float[np.ndarray, " levels"], Float[np.ndarray, " levels"], Float[np.ndarray, " levels"]]:
+        """Returns h, o and atanh(o / h) of each dimension."""
+        levels = np.asarray(self.levels)
         half, offset = (levels - 1) * (1 + _SPARE) / 2, np.where(levels % 2, 0.0, 0.5)
-        shift = np.arctanh(offset / half)
-        return jnp.tanh(z + jnp.float32(shift)) * jnp.float32(half) - jnp.float32(offset)
+        return half.astype(np.float32), offset.astype(np.float32), np.arctanh(offset / half).astype(np.float32)
+
+    @nn.nowrap
+    def _middle(self, *_: Any) -> Float[Array, " levels"]:
+        """Returns the biases with which y begins in the middle of the levels."""
+        return -jnp.asarray(self._bounds()[2])
 
     @property
     def _strides(self) -> Int[np.ndarray, "1 levels"]:
@@ -101,6 +128,8 @@ class FiniteScalarQuantised(DiscreteLatent):
         return ((chosen - levels // 2) / (levels // 2)).astype(np.float32)
 
     def _check(self, features: int) -> None:
+        if not 0 <= self.noise <= 1:
+            raise InputError(f"noise is {self.noise}, but it is a share of the examples: give a number from 0 to 1")
         if self.slots < 1 or not self.levels or min(self.levels) < 2 or features % self.slots:
             raise InputError(
                 f"FiniteScalarQuantised has slots={self.slots} and levels={self.levels}, and the encoder gives "

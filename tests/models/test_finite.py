@@ -60,6 +60,38 @@ def test_the_gradient_passes_straight_through_the_rounding():
     assert np.abs(through).max() > 0.1
 
 
+def test_in_training_a_share_of_the_examples_gets_noise_as_wide_as_a_level_in_place_of_rounding():
+    z, levels = np.random.default_rng(1).normal(0, 3, (2000, 6)).astype(np.float32), np.array([8, 5, 2])
+    noisy = LATENT.clone(noise=0.3)
+    found = jax.jit(lambda z: noisy.apply(SAME, z, train=True, rngs={"latent": KEY}))(z)
+    rounded = np.asarray(quantised(z).mean)
+    same = (np.asarray(found.mean) == rounded).all(axis=1)
+    assert 0.66 < same.mean() < 0.74
+    added = (np.asarray(found.mean - found.features).reshape(2000, 2, 3) * (levels // 2))[~same]
+    assert np.abs(added).max() <= 0.5 + 1e-5
+    np.testing.assert_allclose(added.mean(axis=(0, 1)), 0, atol=0.03)
+    np.testing.assert_allclose(added.var(axis=(0, 1)), 1 / 12, atol=0.01)
+    np.testing.assert_array_equal(found.index, quantised(z).index)
+    np.testing.assert_array_equal(noisy.apply(SAME, jnp.asarray(z)).mean, rounded)
+
+
+def test_values_begin_in_the_middle_of_the_levels():
+    """With as many below as above, whatever the number of levels: a dimension that begins at its end has few codes."""
+    latent = FiniteScalarQuantised(50, (8, 5, 2))
+    posterior, _ = jax.jit(
+        lambda: latent.init_with_output(KEY, jnp.asarray(np.random.default_rng(0).normal(0, 1, (99, 800))))
+    )()
+    bounded = np.asarray(posterior.features).reshape(-1, 3) * np.array([4, 2, 1])
+    np.testing.assert_allclose(np.median(bounded, axis=0), [-0.5, 0, -0.5], atol=0.1)
+    assert (np.abs(bounded + np.array([0.5, 0, 0.5])) < 0.9 * np.array([3.5, 2, 0.5])).mean() > 0.95
+
+
+@pytest.mark.parametrize("noise", [-0.1, 1.5])
+def test_a_share_that_is_none_is_refused(noise):
+    with pytest.raises(InputError, match=r"noise is .*, but it is a share of the examples"):
+        LATENT.clone(noise=noise).init(KEY, jnp.asarray(Z))
+
+
 @pytest.mark.parametrize("settings", [{"slots": 4}, {"levels": (8, 1)}, {"levels": ()}])
 def test_settings_without_meaning_are_refused(settings):
     with pytest.raises(InputError, match=r"slots=\d and levels=.*the encoder gives 6 features"):

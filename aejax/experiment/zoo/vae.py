@@ -175,12 +175,14 @@ def vector_quantised() -> Experiment:
 def finite_scalar_quantised() -> Experiment:
     """Builds `vector_quantised` with codes of 8, 6 and 5 levels: 240 of them, 387 bits an image in place of 392.
 
-    No term of the loss is needed for codes that are not learned.
+    No term of the loss is needed for codes that are not learned. In training half of the images get noise in place of
+    rounding, and 15 epochs in place of 10 take about as long as the other's.
     """
     twin = vector_quantised()
     return dataclasses.replace(
         twin,
-        model=twin.model.clone(latent=FiniteScalarQuantised(49, (8, 6, 5))),
+        model=twin.model.clone(latent=FiniteScalarQuantised(49, (8, 6, 5), noise=0.5)),
+        epochs=15,
         loss=Loss(Gaussian(), {"reconstruction": Reconstruction()}),
         expected=Expected("squared_error", 2.38, 0.0, "`vq-vae-mnist`, at 392 bits an image in place of 387", "C"),
     )
