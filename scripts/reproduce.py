@@ -1,10 +1,10 @@
 """Trains registered experiments in full and keeps their results beside the published figures.
 
-    python scripts/reproduce.py            every experiment
-    python scripts/reproduce.py ae-keras   only that one
+    python scripts/reproduce.py ae-keras   that one
+    python scripts/reproduce.py --all      every experiment
     python scripts/reproduce.py ae-keras --seeds 5   the mean and deviation over five seeds beside the figure
     python scripts/reproduce.py ae-keras --seeds 5 --add   only the seeds that the result lacks
-    python scripts/reproduce.py --budget 3h   those not measured at this commit yet, the quickest first, for three hours
+    python scripts/reproduce.py --all --budget 3h   those not measured at this commit yet, the quickest first, for three hours
 
 With --budget nothing is begun that its last time says is not in time; what was stopped at this commit goes on. Each
 experiment writes experiments/results/NAME.json; `python scripts/tables.py` puts the results into README.md, into
@@ -130,7 +130,8 @@ UNITS = {"h": 3600, "m": 60, "s": 1}
 def main() -> None:
     """Trains the experiments of the command line, and exits with 1 where a figure is not met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="registered experiments; all of them by default")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="registered experiments")
+    parser.add_argument("--all", action="store_true", help="every registered experiment that has a figure")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the run directories")
     parser.add_argument(
         "--samples", type=int, help="of each example for a likelihood; by default those of the figure, or 5,000"
@@ -139,8 +140,13 @@ def main() -> None:
     parser.add_argument("--add", action="store_true", help="keep the seeds that a result has, of whatever commit")
     parser.add_argument("--budget", type=parse_hours, metavar="3h", help="the time that all may take: see above")
     arguments = parser.parse_args()
+    if bool(arguments.names) == arguments.all:
+        parser.error("give names of experiments, or --all")
+    with_figure = [name for name in aejax.names() if aejax.get(name).expected]
+    if other := [name for name in arguments.names if name not in with_figure]:
+        parser.error(f"{other[0]!r} is no registered experiment that has a figure: `aejax results` shows those")
     enable_compilation_cache()
-    names = arguments.names or [name for name in aejax.names() if aejax.get(name).expected]
+    names = arguments.names or with_figure
     if arguments.budget is not None:
         names = [name for name in left_to_do(arguments.seeds, arguments.add) if name in names]
     start, met = time.monotonic(), {}

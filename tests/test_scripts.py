@@ -197,6 +197,8 @@ def test_seeds_that_a_result_has_are_not_trained_again(tmp_path, monkeypatch):
 def test_reproduce_names_what_is_not_met_and_what_was_not_compared(monkeypatch, capsys):
     reproduce = script("reproduce")
     met = {"good": True, "bad": False, "other": None}
+    monkeypatch.setattr(reproduce.aejax, "names", lambda: met)
+    monkeypatch.setattr(reproduce.aejax, "get", lambda name: SimpleNamespace(expected=True))
     monkeypatch.setattr(reproduce, "reproduce", lambda name, *_: met[name])
     monkeypatch.setattr(reproduce, "enable_compilation_cache", lambda: None)
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "--samples", "7", *met])
@@ -205,6 +207,10 @@ def test_reproduce_names_what_is_not_met_and_what_was_not_compared(monkeypatch, 
     assert "the figure's metric was not measured: other\n" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "--samples", "7", "good", "other"])
     reproduce.main()
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "god"])
+    with pytest.raises(SystemExit, match="2"):
+        reproduce.main()
+    assert "'god' is no registered experiment that has a figure" in capsys.readouterr().err
 
 
 def test_a_study_refuses_arguments_that_it_does_not_know(monkeypatch):
@@ -442,10 +448,15 @@ def test_with_a_budget_the_quickest_go_first_what_is_measured_is_left_out_and_th
     trained = []
     monkeypatch.setattr(reproduce, "reproduce", lambda name, *_: trained.append(name) or True)
     monkeypatch.setattr(reproduce, "enable_compilation_cache", lambda: None)
-    monkeypatch.setattr(sys, "argv", ["reproduce.py", "--budget", "10m"])
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "--all", "--budget", "10m"])
     reproduce.main()
     assert trained == ["short", "never"]
     assert "left for another time: long\n" in capsys.readouterr().out
+    for both_or_neither in ([], ["short", "--all"]):
+        monkeypatch.setattr(sys, "argv", ["reproduce.py", *both_or_neither])
+        with pytest.raises(SystemExit, match="2"):
+            reproduce.main()
+        assert "give names of experiments, or --all" in capsys.readouterr().err
 
 
 @pytest.mark.slow
