@@ -1,10 +1,10 @@
 """Trains registered experiments in full and keeps their results beside the published figures.
 
-    python scripts/reproduce.py ae-keras   that one
-    python scripts/reproduce.py --all      every experiment
-    python scripts/reproduce.py ae-keras --seeds 5   the mean and deviation over five seeds beside the figure
-    python scripts/reproduce.py ae-keras --seeds 5 --add   only the seeds that the result lacks
-    python scripts/reproduce.py --all --budget 3h   those not measured at this commit yet, the quickest first, for three hours
+    reproduce.py ae-keras                    that one
+    reproduce.py --all                       every experiment
+    reproduce.py ae-keras --seeds 5          the mean and deviation over five seeds beside the figure
+    reproduce.py ae-keras --seeds 5 --add    only the seeds that the result lacks
+    reproduce.py --all --budget 3h           those not measured at this commit yet, the quickest first, for three hours
 
 With --budget nothing is begun that its last time says is not in time; what was stopped at this commit goes on. Each
 experiment writes experiments/results/NAME.json; `python scripts/tables.py` puts the results into README.md, into
