@@ -356,13 +356,13 @@ def counts() -> Experiment:
     """
     return Experiment(
         model=VariationalAutoencoder(
-            LogCounts(MLPEncoder((64,))), GaussianLatent(6), SharedDispersion(MLPDecoder((64,), start="mean"))
+            LogCounts(MLPEncoder((128,))), GaussianLatent(6), SharedDispersion(MLPDecoder((128,), start="mean"))
         ),
         loss=Loss(NegativeBinomial(library=600.0), ELBO),
         data=Data("synthetic-counts", preprocess=Counts()),
         optimizer=Adam(3e-3, Cosine()),
         batch_size=128,
-        epochs=40,
+        epochs=120,
         expected=Expected(
             "nll_200_nats",
             219.143,
