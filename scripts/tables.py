@@ -209,9 +209,11 @@ def _odds(result: dict[str, Any]) -> tuple[str, str]:
 
 
 def _one_class(result: dict[str, Any]) -> tuple[str, str]:
-    means = result["means"]
-    return f"mean AUROC, one digit against the rest, **{100 * means['autoencoder']:.2f}**", (
-        f"linear AE (PCA) 95.53 (C), here {100 * means['pca']:.2f}"
+    percent = {name: f"{100 * mean:.2f}" for name, mean in result["means"].items()}
+    return (
+        f"mean AUROC, one digit against the rest, of the error for each unit of {result['chosen']['autoencoder']} "
+        f"**{percent['autoencoder']}**, of the error itself {percent['autoencoder_error']}",
+        f"linear AE (PCA) {percent['pca']} and {percent['pca_error']}, its error after all images of a digit 95.53 (C)",
     )
 
 
