@@ -44,6 +44,10 @@ def script(name):
     return module
 
 
+def study(name):
+    return SimpleNamespace(**runpy.run_path(str(ROOT / "experiments" / f"{name}.py")))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(4))
 def test_every_experiment_runs(first, tmp_path):
@@ -92,6 +96,32 @@ def test_the_contractive_code_moves_less_than_that_of_pca_with_as_low_an_error()
 def test_no_result_is_left_of_an_entry_that_is_gone():
     scripts = {path.stem for path in (ROOT / "experiments").glob("*.py")}
     assert {path.stem for path in RESULTS.glob("*.json")} - scripts == set(MEASURED)
+
+
+def test_the_statistic_of_one_class_mnist_is_the_one_that_held_out_images_of_the_digit_like_best():
+    result = json.loads((RESULTS / "one_class_mnist.json").read_text())
+    for method, nats in result["held_out_nats"].items():
+        assert result["chosen"][method] == min(nats, key=nats.get)
+    assert result["means"]["autoencoder"] == pytest.approx(
+        np.mean([row["autoencoder"]["auroc"] for row in result["rows"].values()])
+    )
+    assert result["met"] is (result["means"]["autoencoder"] > 0.975)
+
+
+def test_the_statistics_of_images_are_sums_over_pixels_and_over_their_neighbours():
+    image = np.zeros((1, 4, 3), np.float32)
+    image[0, 1, 1], image[0, 3, 2] = 0.5, 1  # one with neighbours on all sides, one in the corner
+    found = study("one_class_mnist").statistics(image)
+    np.testing.assert_allclose(found, [[1, 1.5, 1.25, 4 * 0.5 + 2 * 1, 4 * 0.25 + 2 * 1]])
+
+
+def test_images_are_shifted_whole_as_far_as_asked_and_each_by_itself():
+    image = np.zeros((300, 9, 9, 1), np.float32)
+    image[:, 4, 4] = 1
+    moved = study("codes").Shift(2)(image, jax.random.key(0))
+    _, row, column, _ = np.nonzero(moved)
+    assert len(row) == 300
+    assert {*zip(row.tolist(), column.tolist(), strict=True)} == {(r, c) for r in range(2, 7) for c in range(2, 7)}
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/dictionaries.md", "docs/families.md"])
