@@ -115,15 +115,6 @@ def test_the_statistics_of_images_are_sums_over_pixels_and_over_their_neighbours
     np.testing.assert_allclose(found, [[1, 1.5, 1.25, 4 * 0.5 + 2 * 1, 4 * 0.25 + 2 * 1]])
 
 
-def test_images_are_shifted_whole_as_far_as_asked_and_each_by_itself():
-    image = np.zeros((300, 9, 9, 1), np.float32)
-    image[:, 4, 4] = 1
-    moved = study("codes").Shift(2)(image, jax.random.key(0))
-    _, row, column, _ = np.nonzero(moved)
-    assert len(row) == 300
-    assert {*zip(row.tolist(), column.tolist(), strict=True)} == {(r, c) for r in range(2, 7) for c in range(2, 7)}
-
-
 @pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/dictionaries.md", "docs/families.md"])
 def test_the_tables_of_a_page_are_what_the_results_say(page):
     tables = script("tables")
