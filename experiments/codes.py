@@ -1,6 +1,6 @@
 """Measures what small codes say of a digit: by their nearest neighbours, and by clusters that know no labels.
 
-    python experiments/codes.py         the 5,000 embedded digits, seconds
+    python experiments/codes.py         the 5,000 embedded digits, a minute
     python experiments/codes.py mnist   the 50,000 images of MNIST that validation leaves, and the result as JSON
 
 A fully connected autoencoder with batch normalisation is trained for each size of the code. Of codes of 64 and of 2
@@ -48,8 +48,8 @@ EXPECTED = Expected("least_lead", 0.0, 0.0, "1-NN of an AE and a VAE, k-means of
 
 
 def settings(size: int, full: bool) -> Experiment:
-    """Returns the experiment whose code has that many numbers; a short one has layers of an eighth of the width."""
-    hidden = HIDDEN[size] if full else tuple(width // 8 for width in HIDDEN[size])
+    """Returns the experiment whose code has that many numbers."""
+    hidden = HIDDEN[size]
     return Experiment(
         Autoencoder(MLPEncoder(hidden, norm="batch"), Plain(size), MLPDecoder(hidden[::-1], norm="batch")),
         Loss(Bernoulli(), corruption=GaussianNoise(NOISE[size])),
