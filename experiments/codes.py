@@ -26,13 +26,14 @@ import aejax
 from aejax.core import Adam, Cosine
 from aejax.data import Data, Dataset, load
 from aejax.evaluation import write_study
-from aejax.evaluation.probes import Features, Kind, probe
+from aejax.evaluation.probes import Features, probe
 from aejax.experiment import Expected, Experiment
 from aejax.losses import Bernoulli, GaussianNoise, Loss
+from aejax.metrics import Probe
 from aejax.models import Autoencoder, MLPDecoder, MLPEncoder, Plain
 
 RESULT = Path(__file__).parent / "results" / "codes.json"
-KINDS: dict[int, Kind] = {64: "knn", 2: "knn", 10: "kmeans"}
+KINDS: dict[int, Probe] = {64: "knn", 2: "knn", 10: "kmeans"}
 """What is measured of codes of each size."""
 HIDDEN = {64: (512, 256), 2: (1000, 500, 250), 10: (500, 500, 2000)}
 """The widths of the encoder's hidden layers for each size; the decoder has them in reverse."""
@@ -60,7 +61,7 @@ def settings(size: int, full: bool) -> Experiment:
     )
 
 
-def told(name: str, kind: Kind, dataset: Dataset, codes: Features, test_codes: Features) -> dict[str, float]:
+def told(name: str, kind: Probe, dataset: Dataset, codes: Features, test_codes: Features) -> dict[str, float]:
     """Returns what a probe of codes tells of the classes of test images, under the name of these codes."""
     found = probe(kind, codes, dataset.train.label, test_codes, dataset.test.label)
     return {f"{name}_{kind}_{metric}": value for metric, value in found.items()}

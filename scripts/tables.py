@@ -265,13 +265,6 @@ def _codes(result: dict[str, Any]) -> tuple[str, str]:
     return f"**{said('code')}**", f"AE .9748 and VAE .9785 (64), AE .7647 (2), .879 and .807 (V); PCA: {said('PCA')}"
 
 
-def _winner_take_all(result: dict[str, Any]) -> tuple[str, str]:
-    code, pixels = (100 * result["test"][f"{name}_svm_accuracy"] for name in ("code", "raw_pixels"))
-    return f"accuracy of a linear SVM **{code:.2f} %**", (
-        f"98.80 %, a replication 98.62 % (R); here raw pixels {pixels:.2f} %"
-    )
-
-
 def _disentanglement(result: dict[str, Any]) -> tuple[str, str]:
     test = result["test"]
     seeds = {
@@ -533,7 +526,6 @@ STUDIES = {
     "sparsity": _sparsity,
     "transfer": _transfer,
     "ufldl_stacked": _accuracy,
-    "winner_take_all": _winner_take_all,
 }
 
 
