@@ -24,7 +24,7 @@ import aejax
 from aejax.core import json_text
 from aejax.devices import enable_compilation_cache
 from aejax.experiment import Experiment, canonical, from_json, ledger
-from aejax.runs import commit, listing
+from aejax.runs import commit, listing, write_atomically
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results"
 SAMPLES = 5000
@@ -43,30 +43,40 @@ def reproduce(name: str, folder: Path, samples: int | None = None, seeds: int = 
             at; else only those of this one do.
 
     Returns:
-        Whether the figure is met; None where its metric was not measured with so many samples.
+        Whether the figure is met; None where its metric was not measured with so many samples, and nothing is kept.
     """
     experiment = aejax.get(name)
     assert experiment.expected is not None
     samples = samples_of(experiment.expected.metric) if samples is None else samples
     result = kept(name)
-    have = {run["seed"]: run for run in result.get("runs", ()) if result["settings"] == experiment.expected.settings}
-    have = {seed: run for seed, run in have.items() if seeds > 1 and (add or run["commit"] == commit())}
+    # A result without a list of seeds is of an older form: it stays until there are as many seeds.
+    before = 0 if "runs" in result or not result.get("comparison") else result["comparison"]["seeds"]
+    have = counted(result, experiment, add) if add or seeds > 1 else {}
     if experiment.seed not in have:
         have = {}
     for seed in range(experiment.seed, experiment.seed + seeds):
         if seed in have:
             continue
         trained = train(dataclasses.replace(experiment, seed=seed), folder, samples)
+        if trained["comparison"] is None:
+            return None
         if seed == experiment.seed:
             result = trained | {"settings": experiment.expected.settings}
-        if trained["comparison"] is not None:
-            have[seed] = {"seed": seed, "value": trained["test"][experiment.expected.metric], "commit": commit()}
-            result["runs"] = [have[seed] for seed in sorted(have)]
-            result["comparison"] = experiment.expected.compare([run["value"] for run in result["runs"]])
-            result["met"] = result["comparison"]["met"]
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{name}.json").write_text(json_text(result, indent=2) + "\n")
+        have[seed] = {"seed": seed, "value": trained["test"][experiment.expected.metric], "commit": commit()}
+        result["runs"] = [have[seed] for seed in sorted(have)]
+        result["comparison"] = experiment.expected.compare([run["value"] for run in result["runs"]])
+        result["met"] = result["comparison"]["met"]
+        if len(have) >= min(seeds, before):
+            RESULTS.mkdir(exist_ok=True)
+            write_atomically(RESULTS / f"{name}.json", json_text(result, indent=2) + "\n")
     return result["met"]
+
+
+def counted(result: dict[str, Any], experiment: Experiment, add: bool) -> dict[int, dict[str, Any]]:
+    """Returns the runs of a result that count for an experiment, by seed: see `reproduce`."""
+    assert experiment.expected is not None
+    runs = result.get("runs", ()) if result.get("settings") == experiment.expected.settings else ()
+    return {run["seed"]: run for run in runs if add or run["commit"] == commit()}
 
 
 def train(experiment: Experiment, folder: Path, samples: int) -> dict[str, Any]:
@@ -96,18 +106,21 @@ def unfinished(experiment: Experiment, folder: Path) -> Path | None:
     return max(own, default=None)
 
 
-def left_to_do(seeds: int, add: bool) -> list[str]:
-    """Returns the experiments that lack seeds, the quickest first, those never measured last: see `reproduce`."""
+def left_to_do(seeds: int, add: bool) -> dict[str, int]:
+    """Returns the experiments that lack seeds, and how many, the quickest first, those never measured last."""
     seconds = {entry.name: entry.seconds for entry in ledger()}
-    names = [name for name in aejax.names() if aejax.get(name).expected]
-    names = [name for name in names if _lacks(kept(name), seeds, add)]
-    return sorted(names, key=lambda name: seconds.get(name, math.inf))
+    lacking = {name: lack(name, seeds, add) for name in aejax.names() if aejax.get(name).expected}
+    names = sorted(filter(lacking.get, lacking), key=lambda name: seconds.get(name, math.inf))
+    return {name: lacking[name] for name in names}
 
 
-def _lacks(result: dict[str, Any], seeds: int, add: bool) -> bool:
-    """Tells whether a result has fewer seeds than asked for, or, unless they may be added to, another commit."""
-    measured = (result.get("comparison") or {}).get("seeds", 0)
-    return measured < seeds or not (add or result["commit"] == commit())
+def lack(name: str, seeds: int, add: bool) -> int:
+    """Returns how many seeds an experiment lacks: see `reproduce`."""
+    result = kept(name)
+    if result and "runs" not in result:  # of an older form
+        measured = (result.get("comparison") or {"seeds": 1})["seeds"]
+        return 0 if (add or result.get("commit") == commit()) and measured >= seeds else seeds
+    return max(seeds - len(counted(result, aejax.get(name), add)), 0)
 
 
 def kept(name: str) -> dict[str, Any]:
@@ -146,17 +159,17 @@ def main() -> None:
     if other := [name for name in arguments.names if name not in with_figure]:
         parser.error(f"{other[0]!r} is no registered experiment that has a figure: `aejax results` shows those")
     enable_compilation_cache()
-    names = arguments.names or with_figure
+    lacking = dict.fromkeys(arguments.names or with_figure, arguments.seeds)
     if arguments.budget is not None:
-        names = [name for name in left_to_do(arguments.seeds, arguments.add) if name in names]
+        lacking = {name: n for name, n in left_to_do(arguments.seeds, arguments.add).items() if name in lacking}
     start, met = time.monotonic(), {}
     took = {entry.name: entry.seconds for entry in ledger()}
-    for name in names:
+    for name, number in lacking.items():
         left = math.inf if arguments.budget is None else arguments.budget - (time.monotonic() - start)
-        if took.get(name, 0.0) * arguments.seeds < left:
+        if took.get(name, 0.0) * number < left:
             met[name] = reproduce(name, arguments.out, arguments.samples, arguments.seeds, arguments.add)
-    if len(met) < len(names):
-        print(f"left for another time: {', '.join(name for name in names if name not in met)}")
+    if len(met) < len(lacking):
+        print(f"left for another time: {', '.join(name for name in lacking if name not in met)}")
     unknown, missed = ([name for name in met if met[name] is state] for state in (None, False))
     if unknown:
         print(f"not compared, because the figure's metric was not measured: {', '.join(unknown)}")

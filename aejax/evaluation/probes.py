@@ -29,6 +29,7 @@ from aejax import core, devices
 from aejax.core import CHUNK, Adam, Cosine, InputError, Optimizer, as_arrays, means
 from aejax.data import Dataset, permutation
 from aejax.evaluation._progress import track
+from aejax.experiment import class_labels
 from aejax.losses import Clean, Corruption, CrossEntropy
 from aejax.metrics import Probe
 from aejax.models import Classifier
@@ -41,7 +42,7 @@ MOST_STEPS = 1000
 """Number of steps in which a linear probe is to converge."""
 
 STRENGTHS = (0.01, 0.1, 1.0)
-"""Values of scikit-learn's C of which the probes of a run take the one that suits its codes best: see `probe`."""
+"""Values of scikit-learn's C of which probes of codes take the one that suits them best: see `probe`."""
 
 Features = Float[np.ndarray, "n size"]
 
@@ -130,7 +131,7 @@ def probe(
 
 
 def compare(
-    trained: Trained, dataset: Dataset, kinds: tuple[Probe, ...], strengths: tuple[float, ...] = (1.0,)
+    trained: Trained, dataset: Dataset, kinds: tuple[Probe, ...], strengths: tuple[float, ...] = STRENGTHS
 ) -> dict[str, dict[str, float]]:
     """Probes the model's codes, PCA with as many components, and the raw values.
 
@@ -147,7 +148,7 @@ def compare(
         InputError: for data without labels, or whose labels are no classes, and for codes that are not finite.
     """
     parts = (dataset.train, dataset.test)
-    labels = _labels(dataset)
+    labels = class_labels(dataset)
     values = [trained.seen(part.x).reshape(len(part), -1) for part in parts]
     codes = [trained.encode(part.x, part.label) for part in parts]
     pca = PCA(min(codes[0].shape[1], *values[0].shape), random_state=0).fit(values[0])
@@ -178,7 +179,7 @@ def measure(trained: Trained, dataset: Dataset) -> dict[str, float]:
     if not trained.experiment.probes:
         return {}
     metrics: dict[str, float] = {}
-    labels = _labels(dataset)
+    labels = class_labels(dataset)
     codes = [trained.encode(part.x, part.label) for part in (dataset.train, dataset.test)]
     for part, x in zip(("train", "test"), codes, strict=True):
         require_finite(x, f"{dataset.name}'s {part} part (code)")
@@ -214,7 +215,7 @@ def fine_tune(
     Raises:
         InputError: for data without labels, or whose labels are no classes, and for batches larger than the train part.
     """
-    classes = int(max(labels.max() for labels in _labels(dataset))) + 1
+    classes = int(max(labels.max() for labels in class_labels(dataset))) + 1
     if not 1 <= batch_size <= len(dataset.train):
         raise InputError(
             f"batch_size is {batch_size}, but the train part of {dataset.name} has {len(dataset.train)} examples: "
@@ -260,23 +261,6 @@ def _started(trained: Trained, fresh: core.State, optimizer: Optimizer) -> core.
     }
     params = {**fresh.params, **learned}
     return dataclasses.replace(fresh, params=params, collections=collections, opt_state=optimizer.init(params))
-
-
-def _labels(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the labels of train and of test. Raises `InputError` where they are missing or are no classes."""
-    if dataset.train.label is None or dataset.test.label is None:
-        raise InputError(f"{dataset.name} has no labels, which a probe needs: use a data set that has them")
-    train, test = np.asarray(dataset.train.label), np.asarray(dataset.test.label)
-    if len(np.unique(train)) < 2:
-        raise InputError(
-            f"all {len(train)} training examples of {dataset.name} have one label: a probe needs two classes or more"
-        )
-    if not np.isin(test, train).any():
-        raise InputError(
-            f"no label of {dataset.name}'s test part occurs in its train part, so that nothing can be learned from "
-            "them: a probe needs data whose labels are classes"
-        )
-    return train, test
 
 
 def _clusters(codes: Features, labels: Labels, test_codes: Features, test_labels: Labels) -> dict[str, float]:

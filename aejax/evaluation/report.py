@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from aejax.core import BUFFER, json_text, print_table
+from aejax.core import BUFFER, InputError, json_text, print_table
 from aejax.data import Dataset
 from aejax.evaluation import probes, suite
 from aejax.evaluation._feature_space import feature_space
@@ -58,7 +58,7 @@ def finish(
         with span("evaluation"):
             held = dataset.within(buffer)
             metrics = suite.measure(trained, held.test, samples, dataset.test, held if generation else None)
-            metrics |= probes.measure(trained, held)
+            metrics |= _probed(trained, held)
         content = result(trained, metrics, len(held.test))
         if generation:
             content["features"] = feature_space(held).told
@@ -73,6 +73,15 @@ def finish(
         first = f"open {pictures[0].relative_to(run.path)} first" if pictures else "no figures are drawn"
         print(f"{run.path}: {first}; all of it on one page: {page}")
     return content
+
+
+def _probed(trained: Trained, dataset: Dataset) -> dict[str, float]:
+    """Returns what the experiment's probes measure; of codes that they cannot be fitted to, nothing, with a warning."""
+    try:
+        return probes.measure(trained, dataset)
+    except InputError as error:
+        log.warning("the probes are left out: %s", error)
+        return {}
 
 
 def _set_aside(folder: Path, drawn: Sequence[Path]) -> None:
@@ -202,7 +211,8 @@ def show(trained: Trained, metrics: dict[str, float], part: str, examples: int, 
     print_table(["metric", part, *figure], rows, trained.experiment.name, caption)
     if expected is not None and expected.metric not in metrics:
         kind = "baseline" if expected.is_baseline else "published"
-        print(f"{kind}: {expected.metric} {expected.value:g}, which was not measured (aejax eval RUN --samples K)")
+        by = "probe RUN" if expected.metric.startswith(trained.experiment.probes) else "eval RUN --samples K"
+        print(f"{kind}: {expected.metric} {expected.value:g}, which was not measured (aejax {by})")
 
 
 def verdict(compared: dict[str, Any]) -> str:

@@ -1,3 +1,6 @@
+from .checks import (
+    class_labels as class_labels,
+)
 from .choices import (
     choose_parts as choose_parts,
     kinds_with as kinds_with,

@@ -222,12 +222,25 @@ def _check_labels(experiment: "Experiment", dataset: Dataset) -> None:
 
 def _check_probes(experiment: "Experiment", dataset: Dataset) -> None:
     """Checks that there are classes which the probes can learn."""
-    found = 0 if dataset.train.label is None else len(np.unique(dataset.train.label))
-    if experiment.probes and found < 2:
+    if experiment.probes:
+        class_labels(dataset)
+
+
+def class_labels(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the labels of train and of test. Raises `InputError` where they are missing or are no classes."""
+    if dataset.train.label is None or dataset.test.label is None:
+        raise InputError(f"{dataset.name} has no labels, which a probe needs: use a data set that has them")
+    train, test = np.asarray(dataset.train.label), np.asarray(dataset.test.label)
+    if len(np.unique(train)) < 2:
         raise InputError(
-            f"probes are {', '.join(experiment.probes)}, which need the classes of examples, but {dataset.name} has "
-            f"{'no labels' if not found else 'one class alone'}: give data with labels, or no probes"
+            f"all {len(train)} training examples of {dataset.name} have one label: a probe needs two classes or more"
         )
+    if not np.isin(test, train).any():
+        raise InputError(
+            f"no label of {dataset.name}'s test part occurs in its train part, so that nothing can be learned from "
+            "them: a probe needs data whose labels are classes"
+        )
+    return train, test
 
 
 def _check_levels(experiment: "Experiment", dataset: Dataset) -> None:

@@ -37,15 +37,22 @@ def _version(name: str) -> str:
 
 @functools.cache
 def commit() -> str | None:
-    """Returns the commit of the source that runs, with a + where it was changed since; None outside a checkout."""
+    """Returns the commit of the source that runs, with a + where modules were changed since; None outside a checkout.
+
+    Other files, such as results that are written, change nothing.
+    """
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
+        return _git("rev-parse", "--short=12", "HEAD") + ("+" if _git("status", "--porcelain", "--", "*.py") else "")
     except (OSError, subprocess.SubprocessError):
         return None
-    return described.stdout.strip()
+
+
+def _git(*arguments: str) -> str:
+    """Returns what git prints of the folder of the package."""
+    told = subprocess.run(
+        ["git", *arguments], cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=10, check=True
+    )
+    return told.stdout.strip()
 
 
 def hardware() -> dict[str, Any]:

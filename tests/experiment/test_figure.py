@@ -80,3 +80,8 @@ def test_the_figure_survives_its_way_through_json():
     again = from_json(json.loads(json.dumps(to_json(BASE))))
     assert again == BASE
     assert dataclasses.replace(again, epochs=1).expected is None
+
+
+def test_settings_are_named_by_what_is_not_their_default():
+    """Results are kept under this name: a new field with a default must not change it."""
+    assert aejax.get("ae-keras").expected.settings == "ae-keras@9c66720e3fdd4f0e"

@@ -115,7 +115,7 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "aejax.experiment.zoo.vae:vector_quantised",
     ),
     "fsq-mnist": (
-        "the same with codes of 8 x 6 x 5 levels, which are not learned and cannot die",
+        "the same with codes of 8 x 6 x 5 levels, which are not learned and cannot die; noise in training, 15 epochs",
         "aejax.experiment.zoo.vae:finite_scalar_quantised",
     ),
     "categorical-mnist": (
