@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aejax.core import Adam, Examples, InputError, Optimizer, known, positive
+from aejax.core import Adam, Examples, InputError, Optimizer, json_text, known, positive
 from aejax.data import ARRAYS, Data, Dataset, Preprocess
 from aejax.experiment import _families, showing  # noqa: F401
 from aejax.experiment.checks import check, check_optimizer
@@ -180,10 +180,11 @@ class Experiment:
 
     def _digest(self) -> str:
         """Returns a hash of the settings that a figure depends on."""
-        from aejax.experiment.serialization import canonical  # here, as it restores experiments
+        from aejax.experiment.serialization import without_defaults  # here, as it restores experiments
 
-        settings = dataclasses.replace(self, expected=None, name=UNNAMED, seed=0)
+        free = ("class", "expected", "name", "seed")
         try:
-            return hashlib.sha256(canonical(settings).encode()).hexdigest()[:16]
+            settings = {path: it for path, it in without_defaults(self).items() if path.split(".")[0] not in free}
+            return hashlib.sha256(json_text(settings, sort_keys=True).encode()).hexdigest()[:16]
         except InputError:  # a setting that no file can hold, which is refused before training
             return "none"

@@ -84,4 +84,4 @@ def test_the_figure_survives_its_way_through_json():
 
 def test_settings_are_named_by_what_is_not_their_default():
     """Results are kept under this name: a new field with a default must not change it."""
-    assert aejax.get("ae-keras").expected.settings == "ae-keras@9c66720e3fdd4f0e"
+    assert aejax.get("ae-keras").expected.settings == "ae-keras@c680e6cc6f712be9"
