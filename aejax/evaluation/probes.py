@@ -155,8 +155,7 @@ def compare(
     with np.errstate(over="ignore", invalid="ignore"):
         inputs = {"code": codes, f"PCA-{pca.n_components}": [pca.transform(x) for x in values], "raw values": values}
     for name, pair in inputs.items():
-        for part, x in zip(("train", "test"), pair, strict=True):
-            require_finite(x, f"{dataset.name}'s {part} part ({name})")
+        _require_finite(dataset, name, pair)
     rows: dict[str, dict[str, float]] = {name: {} for name in inputs}
     for kind, name in track([(kind, name) for kind in kinds for name in inputs], "probes"):
         rows[name] |= _named(kind, inputs[name], labels, strengths)
@@ -181,8 +180,7 @@ def measure(trained: Trained, dataset: Dataset) -> dict[str, float]:
     metrics: dict[str, float] = {}
     labels = class_labels(dataset)
     codes = [trained.encode(part.x, part.label) for part in (dataset.train, dataset.test)]
-    for part, x in zip(("train", "test"), codes, strict=True):
-        require_finite(x, f"{dataset.name}'s {part} part (code)")
+    _require_finite(dataset, "code", codes)
     for kind in track(trained.experiment.probes, "probes"):
         metrics |= _named(kind, codes, labels, STRENGTHS)
     return metrics
@@ -232,6 +230,12 @@ def fine_tune(
         state, _ = devices.epoch(model, loss, recipe, preprocess, state, placed["train"], key, batch_size=batch_size)
     size = min(CHUNK, len(dataset.test))
     return means(devices.evaluate(model, (loss,), preprocess, state, placed["test"], key, batch_size=size))
+
+
+def _require_finite(dataset: Dataset, name: str, pair: Sequence[Features]) -> None:
+    """Raises `InputError` where what a name stands for is not finite on the train or on the test part."""
+    for part, x in zip(("train", "test"), pair, strict=True):
+        require_finite(x, f"{dataset.name}'s {part} part ({name})")
 
 
 def _named(
