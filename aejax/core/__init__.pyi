@@ -76,6 +76,7 @@ from .optimizers import (
     AdamW as AdamW,
     Constant as Constant,
     Cosine as Cosine,
+    Muon as Muon,
     Optimizer as Optimizer,
     Player as Player,
     Rate as Rate,

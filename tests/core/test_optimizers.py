@@ -19,7 +19,7 @@ from aejax.core import (
     as_arrays,
     known_subclasses,
 )
-from aejax.core.optimizers import SGD, Adamax, Constant, RMSProp, Schedule
+from aejax.core.optimizers import SGD, Adamax, Constant, Muon, RMSProp, Schedule
 
 STEPS = 6
 
@@ -72,11 +72,12 @@ STANDS_FOR = [
     (SGD(0.5, momentum=0.7, horizon=6.0), optax.sgd(0.5, 0.7)),
     (SGD(0.5, momentum=0.7, nesterov=True, horizon=6.0), optax.sgd(0.5, 0.7, nesterov=True)),
     (RMSProp(0.5, decay=0.8, eps=1e-6, horizon=6.0), optax.rmsprop(0.5, 0.8, 1e-6)),
+    (Muon(0.5, momentum=0.9, b1=0.8, horizon=6.0), optax.contrib.muon(0.5, beta=0.9, adam_b1=0.8, consistent_rms=0.2)),
 ]
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), STANDS_FOR, ids=["adam", "adamw", "adamax", "momentum", "nesterov", "rmsprop"]
+    ("ours", "theirs"), STANDS_FOR, ids=["adam", "adamw", "adamax", "momentum", "nesterov", "rmsprop", "muon"]
 )
 def test_a_rule_is_the_optax_optimiser_of_its_name(ours, theirs):
     for mine, expected in zip(run(recipe(ours), gradients()), run(theirs, gradients()), strict=True):
@@ -241,3 +242,43 @@ def test_gradients_above_the_bound_are_as_if_they_had_not_been_there(accumulate)
 def test_no_dtype_is_promoted_on_the_way(optimizer):
     with jax.numpy_dtype_promotion("strict"):
         run(recipe(optimizer), gradients())
+
+
+def orthogonal(matrix):
+    """Five steps of Jordan et al. 2024 towards the nearest matrix of orthonormal rows, in float64."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrix / np.linalg.norm(matrix)
+    for _ in range(5):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x
+
+
+def test_muon_orthogonalises_dense_kernels_and_convolutions_by_inputs_and_outputs_and_nothing_else():
+    rng = np.random.default_rng(0)
+    shapes = {"dense": (6, 9), "tall": (30, 4), "conv": (3, 3, 2, 5)}
+    params = {name: {"kernel": jnp.zeros(shape)} for name, shape in shapes.items()}
+    others = {"prior": {"pseudo_inputs": jnp.zeros((4, 6))}, "maps": {"kernel": jnp.zeros((2, 3, 4))}}
+    params |= others
+    gradient = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), params)
+    rule = recipe(Muon(0.5, momentum=0.0, horizon=1.0))
+    updates, _ = rule.update(gradient, rule.init(params), params)
+    for name, shape in shapes.items():
+        flat = np.asarray(gradient[name]["kernel"], np.float64).reshape(-1, shape[-1])
+        wide = orthogonal(flat.T).T if len(flat) > shape[-1] else orthogonal(flat)
+        expected = -0.5 * 0.2 * math.sqrt(max(flat.shape)) * wide
+        np.testing.assert_allclose(updates[name]["kernel"].reshape(flat.shape), expected, atol=2e-5)
+        sizes = np.linalg.svd(wide, compute_uv=False)  # all alike, where the gradient's are up to four times another
+        assert sizes.min() > 0.6
+        assert sizes.max() < 1.25
+    for name in others:
+        (update,), (own,) = jax.tree.leaves(updates[name]), jax.tree.leaves(gradient[name])
+        np.testing.assert_array_equal(jnp.sign(update), -jnp.sign(own))
+        np.testing.assert_allclose(jnp.abs(update), jnp.abs(update).mean(), rtol=1e-3)  # Adam's first step
+
+
+def test_muon_s_step_of_a_kernel_does_not_depend_on_the_gradient_s_scale():
+    rule = recipe(Muon(0.5, horizon=6.0))
+    small, large = gradients(size=10.0), gradients(size=1000.0)
+    for mine, expected in zip(run(rule, small), run(rule, large), strict=True):
+        np.testing.assert_allclose(mine["kernel"], expected["kernel"], rtol=1e-3, atol=1e-3)

@@ -161,8 +161,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
     ),
     "vae-iwae-k1": (
         "784-200-200-50, IWAE's baseline: a bound of one sample",
-        "aejax.experiment.zoo.iwae:k1",
+        "aejax.experiment.zoo.iwae:vae_k1",
     ),
+    "vae-iwae-k5": ("the same, its bound estimated by 5 samples", "aejax.experiment.zoo.iwae:vae_k5"),
+    "vae-iwae-k50": ("the same, its bound estimated by 50 samples", "aejax.experiment.zoo.iwae:vae_k50"),
     "iwae-k5": (
         "the same by the importance-weighted bound of 5 samples",
         "aejax.experiment.zoo.iwae:k5",
@@ -170,7 +172,7 @@ ENTRIES: dict[str, tuple[str, str]] = {
     "iwae-k50": ("the same by the bound of 50 samples", "aejax.experiment.zoo.iwae:k50"),
     "vae-iwae-2-k1": (
         "two stochastic layers, 784-100-50, by a bound of one sample",
-        "aejax.experiment.zoo.iwae:two_k1",
+        "aejax.experiment.zoo.iwae:vae_two_k1",
     ),
     "iwae-2-k5": (
         "the same by the importance-weighted bound of 5 samples",
