@@ -60,6 +60,7 @@ from .linen import (
     Variables as Variables,
     apply as apply,
     batch_mean as batch_mean,
+    batch_rows as batch_rows,
     batch_sum as batch_sum,
     init_variables as init_variables,
     mapped_batch_axis as mapped_batch_axis,

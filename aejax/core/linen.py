@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from aejax.core import _convolutions  # noqa: F401 - a model's convolutions run fast inside a loop from here on
 from aejax.core.examples import Examples, blank_example
@@ -138,6 +138,18 @@ def batch_sum(tree: T) -> T:
 def batch_mean(tree: T) -> T:
     """Takes the mean of arrays `[batch, ...]` over all examples of the batch, those of other devices among them."""
     return jax.tree.map(lambda leaf: _over_devices(jax.lax.pmean, jnp.mean(leaf, axis=0)), tree)
+
+
+def batch_rows(rows: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
+    """Takes rows that each device drew from its share of the batch in turn from one device and the next.
+
+    Then every device keeps the same rows, and they are of the whole batch.
+    """
+    axis = mapped_batch_axis()
+    if axis is None:
+        return rows
+    turn = jnp.arange(len(rows)) % jax.lax.axis_size(axis) == jax.lax.axis_index(axis)
+    return jax.lax.psum(jnp.where(turn.reshape(-1, *(1,) * (rows.ndim - 1)), rows, 0), axis)
 
 
 def _over_devices(reduce: Callable[[Array, str], Array], array: Array) -> Array:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from aejax.core import InputError, Variables, known, pytree
+from aejax.core import InputError, Variables, batch_mean, batch_rows, batch_sum, known, pytree
 from aejax.models import traits
 from aejax.models.discrete import DiscreteLatent
 from aejax.models.layers import glorot
@@ -62,6 +62,7 @@ class VectorQuantised(DiscreteLatent):
     """
 
     of_batch = True
+    across_devices = True
     dense = (("code",),)
     slots: int = 49
     """Number of codes for each example: 7 * 7 for a `ConvEncoder` of two layers on images of 28 x 28."""
@@ -180,9 +181,9 @@ class VectorQuantised(DiscreteLatent):
         if self.learning == "average":
             move = self._towards_average(book, vectors, codebook, chosen)
         if self.patience is not None:
-            dead = self._dead(book, chosen.any(axis=0), self.patience)
+            dead = self._dead(book, batch_sum(chosen) > 0, self.patience)
             drawn = jax.random.randint(self.make_rng("latent"), (self.codes,), 0, len(vectors))
-            move = jnp.where(dead[:, None], vectors[drawn] - codebook, move)
+            move = jnp.where(dead[:, None], batch_rows(vectors[drawn]) - codebook, move)
         return move
 
     def _towards_average(
@@ -197,10 +198,10 @@ class VectorQuantised(DiscreteLatent):
         Counts are shares of the batch, so that the batch's size has no effect.
         """
         share = self.variable("codebook", _of("share", book), jnp.full, self.codes, 1 / self.codes, jnp.float32)
-        now = chosen.mean(axis=0)
+        now = batch_mean(chosen)
         if not self.is_initializing():
             share.value = self.decay * share.value + (1 - self.decay) * now
-        pull = chosen.T @ vectors / len(vectors) - now[:, None] * codebook
+        pull = batch_mean((chosen.T @ vectors / len(vectors))[None]) - now[:, None] * codebook
         return (1 - self.decay) * pull / (share.value + _SMOOTHING)[:, None]
 
     def _dead(self, book: int, used: Bool[Array, " codes"], patience: int) -> Bool[Array, " codes"]:

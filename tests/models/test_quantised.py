@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from sklearn.cluster import KMeans
 
 import aejax
-from aejax.core import Examples, InputError
+from aejax.core import BATCH_AXIS, Examples, InputError
 from aejax.losses import Commitment, Loss, Reconstruction
 from aejax.losses.quantised import Codebook
 from aejax.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, Quantised, VectorQuantised
@@ -237,6 +237,40 @@ def test_the_error_falls_with_the_depth():
             posterior, variables = trained(latent, variables, seed=seed)
         errors.append(float(jnp.mean(jnp.square(posterior.mean - FEATURES))))
     assert errors[1] < 0.5 * errors[0]
+
+
+def divided(latent, variables, devices):
+    """The codebook's variables after a step whose batch is divided among so many devices, as each has them."""
+
+    def share(features, key):
+        _, changed = latent.apply(variables, features, True, rngs={"latent": key}, mutable=["codebook"])
+        return changed["codebook"]
+
+    parts = FEATURES.reshape(devices, -1, 6)
+    return jax.jit(jax.vmap(share, axis_name=BATCH_AXIS))(parts, jax.random.split(KEY, devices))
+
+
+@pytest.mark.parametrize("devices", [2, 4])
+def test_codes_move_by_the_whole_batch_where_devices_divide_it(devices):
+    latent = dataclasses.replace(STILL, decay=0.5)
+    variables = begun(latent)
+    _, whole = trained(latent, variables)
+    for name, kept in divided(latent, variables, devices).items():
+        for own in kept:
+            np.testing.assert_allclose(own, whole["codebook"][name], rtol=1e-5, atol=1e-6)
+
+
+def test_devices_that_divide_a_batch_move_unused_codes_to_the_same_vectors_of_it_all():
+    latent = VectorQuantised(2, 3, 30, decay=0.0)
+    variables = begun(latent)
+    used = np.unique(held(latent, variables)[0].index)
+    kept = divided(latent, variables, 4)
+    for own in jax.tree.leaves(kept):
+        np.testing.assert_array_equal(own, np.broadcast_to(own[0], own.shape))
+    unused = np.setdiff1d(np.arange(30), used)
+    nearest_vector = distances(np.asarray(kept["placed"][0]), np.asarray(FEATURES).reshape(80, 3))[unused]
+    np.testing.assert_allclose(nearest_vector.min(axis=1), 0, atol=1e-9)
+    assert len(np.unique(nearest_vector.argmin(axis=1) // 20)) == 4  # vectors of each device
 
 
 def test_a_depth_of_one_has_the_names_that_runs_have():
