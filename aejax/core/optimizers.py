@@ -219,7 +219,7 @@ class Optimizer:
         if self.skip_norm is not None:
             recipe = _skip_above(self.skip_norm, recipe)
         if self.accumulate > 1:
-            recipe = optax.MultiSteps(recipe, self.accumulate).gradient_transformation()
+            recipe = _accumulating(recipe, self.accumulate)
             if self.skip_norm is not None:  # the accumulation would keep what is not finite for ever
                 recipe = optax.chain(optax.stateless(lambda gradient, _: jax.tree.map(_finite, gradient)), recipe)
         if not self.players:
@@ -337,6 +337,30 @@ def _skip_above(norm: Any, recipe: optax.GradientTransformation) -> optax.Gradie
         return updates, Skipping(after, state.skipped + jnp.where(follows, 0, 1))
 
     return optax.GradientTransformation(init, update)
+
+
+def _accumulating(recipe: optax.GradientTransformation, steps: int) -> optax.GradientTransformation:
+    """Makes an update of the mean gradient of so many steps: `optax.MultiSteps`, whose state it has.
+
+    That one computes the recipe's update in every step, and throws all away but the last.
+    """
+
+    def update(gradient: Any, state: optax.MultiStepsState, params: Any = None) -> tuple[Any, optax.MultiStepsState]:
+        done, last = state.mini_step + 1, state.mini_step == steps - 1
+        mean = jax.tree.map(lambda own, before: before + (own - before) / done, gradient, state.acc_grads)
+        updates, inner = jax.lax.cond(
+            last,
+            lambda: recipe.update(mean, state.inner_opt_state, params),
+            lambda: (jax.tree.map(jnp.zeros_like, gradient), state.inner_opt_state),
+        )
+        return updates, state._replace(
+            mini_step=done % steps,
+            gradient_step=state.gradient_step + last,
+            inner_opt_state=inner,
+            acc_grads=jax.tree.map(lambda leaf: jnp.where(last, 0, leaf), mean),
+        )
+
+    return optax.GradientTransformation(optax.MultiSteps(recipe, steps).init, update)
 
 
 def _scale_by_rates(rates: dict[str, Rate]) -> optax.GradientTransformation:

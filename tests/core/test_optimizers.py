@@ -224,6 +224,17 @@ def test_adamax_is_the_paper_s_algorithm():
     np.testing.assert_allclose(mine, adamax_of_the_paper(gradients(), 0.5, 0.8, 0.95, 1e-8), rtol=1e-5)
 
 
+def test_accumulation_is_optax_s_with_an_optimiser_that_is_computed_once_an_update():
+    mine, theirs = recipe(Muon(0.5, accumulate=3, horizon=6.0)), optax.MultiSteps(recipe(Muon(0.5, horizon=2.0)), 3)
+    for ours, expected in zip(run(mine, gradients()), run(theirs, gradients()), strict=True):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), ours, expected)
+    gradient, state = gradients()[0], mine.init(params())
+    assert jax.tree.structure(state) == jax.tree.structure(theirs.init(params()))
+    program = jax.make_jaxpr(mine.update)(gradient, state, params())
+    products = {str(step.primitive) for step in program.eqns if "dot_general" in str(step)}
+    assert products == {"cond"}
+
+
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_gradients_above_the_bound_are_as_if_they_had_not_been_there(accumulate):
     small, huge = gradients(), jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.inf), gradients()[0])
