@@ -11,7 +11,7 @@ import pytest
 
 import aejax
 from aejax import core, devices
-from aejax.core import BUFFER, Adam, ExponentialAverage, InputError, Rate
+from aejax.core import BUFFER, Adam, ExponentialAverage, InputError, Muon, Rate
 from aejax.core.optimizers import SGD
 from aejax.data import Data, Scale, load, pack
 from aejax.devices import Parallel, Program, programs
@@ -350,3 +350,11 @@ def test_entries_of_photos_train_on_many_devices_as_on_one(name):
     )
     np.testing.assert_allclose(jit, one, rtol=1e-3)  # Adam's first steps are of rounding where gradients are small
     np.testing.assert_allclose(pmap, one, rtol=1e-3 if name == "ae-photos" else 0.2)  # noise is each device's own
+
+
+def test_muon_s_updates_are_those_of_one_device_also_where_layers_are_divided(tiny):
+    muon = dataclasses.replace(tiny.experiment, optimizer=Muon(1e-2), epochs=3)
+    one = losses(aejax.fit(muon, dataset=tiny.dataset, parallel=Parallel(devices=1)))
+    for layout in (Parallel("jit", 4), Parallel("pmap", 4), Parallel("jit", 4, tensor=2)):
+        several = losses(aejax.fit(muon, dataset=tiny.dataset, parallel=layout))
+        np.testing.assert_allclose(several, one, rtol=1e-4, err_msg=str(layout))

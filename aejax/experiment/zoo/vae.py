@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from aejax.core import Adam, Adamax, Cosine, ExponentialAverage, Player
+from aejax.core import Adam, Adamax, Cosine, ExponentialAverage, Muon, Player
 from aejax.data import Binarise, Counts, Data, Standardise, StaticBinarise
 from aejax.experiment.experiment import Expected, Experiment
 from aejax.losses import (
@@ -72,9 +72,9 @@ def static() -> Experiment:
         model=VariationalAutoencoder(MLPEncoder((400,)), GaussianLatent(40), MLPDecoder((400,))),
         loss=Loss(Bernoulli(), ELBO),
         data=Data("mnist", preprocess=StaticBinarise(), validation=0.0),
-        optimizer=Adam(1e-3, Cosine()),
-        batch_size=250,
-        epochs=100,
+        optimizer=Muon(1e-2, Cosine()),
+        batch_size=500,
+        epochs=250,
         expected=Expected(
             "nll_200_nats",
             89.9,
