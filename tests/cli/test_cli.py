@@ -224,7 +224,7 @@ def test_list_and_show(command):
         (["train", "ae-keras", "--optimizer.learning-rat", "3"], "--optimizer.learning-rate"),
         (["train", "ae-keras", "--epochs", "three"], "three"),
         (["train", "ae-keras", "--model.latent.activation", "rleu"], "rleu"),
-        (["train", "ae-keras", "--optimizer", "adamm"], "one of adam, adam-w, adamax, rms-prop, sgd"),
+        (["train", "ae-keras", "--optimizer", "adamm"], "one of adam, adam-w, adamax, muon, rms-prop, sgd"),
         (["train", "ae-keras", "--data", "mnist-5x"], "mnist-5k"),
         (
             ["train", "ae-conv", "--data", "mnist-5k", "--model.latent", "vector-quantised"],
@@ -361,7 +361,7 @@ def test_every_field_has_a_flag_and_choices_are_named(command):
         assert flag in out
     offered = re.search(r"^--optimizer\n(.*?)^--", out, re.MULTILINE | re.DOTALL)[1]
     named = re.findall(r"^    (\S+)  +(\S.*)$", offered, re.MULTILINE)
-    assert [name for name, _ in named] == ["adam", "adam-w", "adamax", "rms-prop", "sgd"]
+    assert [name for name, _ in named] == ["adam", "adam-w", "adamax", "muon", "rms-prop", "sgd"]
     assert dict(named)["sgd"] == "Implements stochastic gradient descent with momentum."
 
 

@@ -92,7 +92,7 @@ def test_later_choices_see_earlier_ones(experiment):
 
 @pytest.mark.parametrize("arguments", [("--optimizer", "adm"), ("--optimizer",), ("--optimizer=",)])
 def test_an_unknown_name_lists_what_could_be_chosen(experiment, arguments):
-    with pytest.raises(InputError, match=r"--optimizer is .* must be one of adam, adam-w, adamax, rms-prop, sgd"):
+    with pytest.raises(InputError, match=r"--optimizer is .* must be one of adam, adam-w, adamax, muon, rms-prop, sgd"):
         choose_parts(experiment, list(arguments))
 
 
