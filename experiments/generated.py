@@ -3,6 +3,7 @@
     python experiments/generated.py             `vae-flax` after one epoch of the 5,000 embedded digits
     python experiments/generated.py RUNS        the newest run of each entry in a folder, as scripts/reproduce.py leaves
                                                 them, into experiments/results/generated.json
+    python experiments/generated.py RUNS NAME   of these entries alone; rows of others stay
 
 As many examples are drawn as test has, 10,000 at most: means of pixels, also of models of binary ones, at the labels of
 test where a model is given them. Codes are drawn from the prior. Where there is none over indices of codes, they are
@@ -12,6 +13,7 @@ of other data are not to be compared; nor are those in other features, which eac
 """
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import aejax
 from aejax.core import InputError, json_text
 from aejax.data import Data, Dataset, load, scaled
 from aejax.evaluation import compare_generated, feature_space
-from aejax.experiment import Experiment
+from aejax.experiment import Experiment, differences
 from aejax.metrics import generation_metrics
 from aejax.models import traits
 from aejax.runs import listing, made_with
@@ -58,21 +60,35 @@ def generates(experiment: Experiment) -> bool:
     return experiment.model.prior is not None or traits.DISCRETE in experiment.model.meets
 
 
-def newest(folder: Path) -> list[Path]:
-    """Returns the newest run of each registered entry that generates and was trained to its end."""
-    names = [name for name in aejax.names() if (folder / name).is_dir() and generates(aejax.get(name))]
+def as_registered(experiment: Experiment) -> bool:
+    """Tells whether an experiment's settings are its entry's, whatever its seed."""
+    filled_in = ("horizon", "shape", "seed")
+    changed = differences(experiment, aejax.get(experiment.name))
+    return all(path.rpartition(".")[2] in filled_in for path in changed)
+
+
+def newest(folder: Path, names: list[str]) -> list[Path]:
+    """Returns the newest run of each of the entries that was trained to its end."""
     ended = {name: [run.path for run in listing.find_runs(folder / name) if run.state == "done"] for name in names}
     return [paths[-1] for paths in ended.values() if paths]
 
 
 if __name__ == "__main__":
+    entries = [name for name in aejax.names() if generates(aejax.get(name))]
+    chosen = sys.argv[2:] or entries
     if len(sys.argv) > 1:
-        models = map(aejax.load, newest(Path(sys.argv[1])))
+        folder = Path(sys.argv[1])
+        models = map(aejax.load, newest(folder, [name for name in chosen if (folder / name).is_dir()]))
     else:
         entry = dataclasses.replace(aejax.get("vae-flax"), data=Data("mnist-5k"), epochs=1)
-        models = iter([aejax.fit(entry)])
-    floors, rows = {}, []
+        models = iter([aejax.fit(dataclasses.replace(entry, name=""))])
+    before = json.loads(RESULT.read_text()) if sys.argv[2:] else {"floors": {}, "rows": []}
+    floors, rows = before["floors"], [row for row in before["rows"] if row["entry"] not in chosen]
     for trained in models:
+        name = trained.experiment.name
+        if name in entries and not as_registered(trained.experiment):
+            print(f"{name} is left out: its run has other settings than the entry")
+            continue
         dataset = whole(trained.experiment.data)
         space = feature_space(dataset)
         if space.name not in floors:
@@ -81,10 +97,11 @@ if __name__ == "__main__":
         try:
             found = rows_of(trained, dataset)
         except InputError as error:
-            print(f"{trained.experiment.name} is left out: {error}")
+            print(f"{name} is left out: {error}")
             continue
         print(*found, sep="\n", flush=True)
         rows += found
     if len(sys.argv) > 1:
+        rows.sort(key=lambda row: entries.index(row["entry"]))
         result = {"name": RESULT.stem, "floors": floors, "rows": rows, **made_with()}
         RESULT.write_text(json_text(result, indent=2) + "\n")

@@ -1,7 +1,7 @@
 """Builds the table of Burda et al. 2016: the likelihood of MNIST under models of one and two stochastic layers.
 
     python experiments/iwae.py              one layer, two epochs on the 5,000 embedded digits
-    python experiments/iwae.py mnist        all cells as they are registered: six hours of two cores
+    python experiments/iwae.py mnist        all cells as they are registered: about six hours of two cores
 
 It measures -log p(x) of a test digit in nats, on all of MNIST by 5,000 importance samples, and how many latent
 dimensions vary with the digit, in all layers together. Runs are below `runs/`; a run that is finished there is not

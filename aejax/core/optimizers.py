@@ -18,9 +18,6 @@ from aejax.core.pytrees import pytree
 from aejax.core.settings import configurable, positive, static
 from aejax.core.trees import named_leaves, path_name
 
-_HUGE = 1e30
-"""What a number that is not finite becomes where it is added up with others that shall not matter then."""
-
 
 @configurable
 class Schedule:
@@ -220,8 +217,6 @@ class Optimizer:
             recipe = _skip_above(self.skip_norm, recipe)
         if self.accumulate > 1:
             recipe = _accumulating(recipe, self.accumulate)
-            if self.skip_norm is not None:  # the accumulation would keep what is not finite for ever
-                recipe = optax.chain(optax.stateless(lambda gradient, _: jax.tree.map(_finite, gradient)), recipe)
         if not self.players:
             return recipe
         others = {name: player.optimizer.transformation() for name, player in self.players.items()}
@@ -314,10 +309,6 @@ class Optimizer:
         return Averaging(opt_state, mixed, steps)
 
 
-def _finite(values: Array) -> Array:
-    return jnp.where(jnp.isfinite(values), values, jnp.asarray(_HUGE, values.dtype))
-
-
 def _skip_above(norm: Any, recipe: optax.GradientTransformation) -> optax.GradientTransformation:
     """Leaves parameters and the optimiser's state as they are where a gradient's global norm is above a bound.
 
@@ -342,7 +333,8 @@ def _skip_above(norm: Any, recipe: optax.GradientTransformation) -> optax.Gradie
 def _accumulating(recipe: optax.GradientTransformation, steps: int) -> optax.GradientTransformation:
     """Makes an update of the mean gradient of so many steps: `optax.MultiSteps`, whose state it has.
 
-    That one computes the recipe's update in every step, and throws all away but the last.
+    That one computes the recipe's update in every step, and throws all away but the last. So does this where it is
+    mapped over the members of a sweep.
     """
 
     def update(gradient: Any, state: optax.MultiStepsState, params: Any = None) -> tuple[Any, optax.MultiStepsState]:
@@ -350,14 +342,14 @@ def _accumulating(recipe: optax.GradientTransformation, steps: int) -> optax.Gra
         mean = jax.tree.map(lambda own, before: before + (own - before) / done, gradient, state.acc_grads)
         updates, inner = jax.lax.cond(
             last,
-            lambda: recipe.update(mean, state.inner_opt_state, params),
+            lambda: recipe.update(optax.tree.cast_like(mean, gradient), state.inner_opt_state, params),
             lambda: (jax.tree.map(jnp.zeros_like, gradient), state.inner_opt_state),
         )
         return updates, state._replace(
             mini_step=done % steps,
             gradient_step=state.gradient_step + last,
             inner_opt_state=inner,
-            acc_grads=jax.tree.map(lambda leaf: jnp.where(last, 0, leaf), mean),
+            acc_grads=jax.tree.map(lambda leaf: jnp.where(last, jnp.zeros_like(leaf), leaf), mean),
         )
 
     return optax.GradientTransformation(optax.MultiSteps(recipe, steps).init, update)
@@ -472,9 +464,10 @@ class Muon(Optimizer):
     """Implements Muon, whose update of a layer's weights moves all their directions alike. Jordan et al. 2024.
 
     The running mean of the gradients of a dense layer's or a convolution's weights, with Nesterov's momentum, is made
-    nearly orthogonal by five Newton-Schulz steps and scaled to entries of .2 by root mean square (Liu et al. 2025), so
-    that it takes about Adam's learning rates. All other parameters have Adam with Nesterov's momentum (Dozat 2016). A
-    step costs more than Adam's, most where layers are wide and batches small; far fewer may do.
+    nearly orthogonal by five Newton-Schulz steps and scaled to entries of about .2 by root mean square (Liu et al.
+    2025), so that it takes about Adam's learning rates. These weights are the parameters called `kernel` of two axes or
+    four, as matrices of inputs and outputs; all others have Adam with Nesterov's momentum (Dozat 2016). A step costs
+    more than Adam's, most where layers are wide and batches small; far fewer may do.
     """
 
     momentum: float = 0.95

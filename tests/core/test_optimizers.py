@@ -72,7 +72,10 @@ STANDS_FOR = [
     (SGD(0.5, momentum=0.7, horizon=6.0), optax.sgd(0.5, 0.7)),
     (SGD(0.5, momentum=0.7, nesterov=True, horizon=6.0), optax.sgd(0.5, 0.7, nesterov=True)),
     (RMSProp(0.5, decay=0.8, eps=1e-6, horizon=6.0), optax.rmsprop(0.5, 0.8, 1e-6)),
-    (Muon(0.5, momentum=0.9, b1=0.8, horizon=6.0), optax.contrib.muon(0.5, beta=0.9, adam_b1=0.8, consistent_rms=0.2)),
+    (
+        Muon(0.5, momentum=0.9, b1=0.8, b2=0.95, horizon=6.0),
+        optax.contrib.muon(0.5, beta=0.9, adam_b1=0.8, adam_b2=0.95, consistent_rms=0.2),
+    ),
 ]
 
 

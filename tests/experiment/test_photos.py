@@ -7,15 +7,15 @@ import pytest
 
 import aejax
 from aejax.core import Constant
-from aejax.data import Data, Dataset, pack
-from aejax.training import population
+from aejax.data import Data, Dataset, load, pack
+from aejax.training import _streaming, population
 from tests.helpers.small import same_bits
 from tests.helpers.zoo import small
 
 ENTRIES = ("ae-photos", "dae-photos", "vae-photos", "vq-photos", "mae-photos")
-PHOTOS, BATCH = 48, 8
-BUFFER = 2 * 3 * BATCH * 32 * 32 * 3 / 1e9
-"""Gigabytes that hold less than the photos."""
+PHOTOS, BATCH = 48, 4
+BUFFER = _streaming._CHUNKS * BATCH * 32 * 32 * 3 / 1e9
+"""Gigabytes that hold chunks of one step."""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,7 @@ def test_photos_that_stay_on_disk_train_the_same_model_and_a_stopped_run_goes_on
     np.save(tmp_path / "x.npy", photos)
     pack(str(tmp_path / "x.npy"), tmp_path / "packed")
     entry = dataclasses.replace(of(name), data=Data(str(tmp_path / "packed"), validation=0.0))
+    assert _streaming.streams(load(entry.data), BUFFER)
     whole = aejax.fit(entry)
     assert same_bits(aejax.fit(entry, buffer=BUFFER).state, whole.state)
     begun = aejax.fit(dataclasses.replace(entry, epochs=1), folder=tmp_path / "runs", buffer=BUFFER, figures=False)

@@ -163,10 +163,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "784-200-200-50, IWAE's baseline: a bound of one sample",
         "aejax.experiment.zoo.iwae:vae_k1",
     ),
-    "vae-iwae-k5": ("the same, its bound estimated by 5 samples", "aejax.experiment.zoo.iwae:vae_k5"),
-    "vae-iwae-k50": ("the same, its bound estimated by 50 samples", "aejax.experiment.zoo.iwae:vae_k50"),
+    "vae-iwae-k5": ("`vae-iwae-k1`, its bound estimated by 5 samples", "aejax.experiment.zoo.iwae:vae_k5"),
+    "vae-iwae-k50": ("`vae-iwae-k1`, its bound estimated by 50 samples", "aejax.experiment.zoo.iwae:vae_k50"),
     "iwae-k5": (
-        "the same by the importance-weighted bound of 5 samples",
+        "`vae-iwae-k1` by the importance-weighted bound of 5 samples",
         "aejax.experiment.zoo.iwae:k5",
     ),
     "iwae-k50": ("the same by the bound of 50 samples", "aejax.experiment.zoo.iwae:k50"),

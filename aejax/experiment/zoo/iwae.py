@@ -1,8 +1,8 @@
 """Builds table 1 of Burda et al. 2016 on MNIST: one and two stochastic layers, bounds of 1, 5 and 50 samples.
 
 Architectures, data and test are the paper's. Training is not: the paper makes 9.8 million steps of 20 images, in eight
-stages of falling rates, by Adam; the entries make 18,000 to 48,000 of 500 images by Muon, at a rate that falls by a
-cosine, and the encoder has the gradient of Tucker et al. 2019 or, for bounds of one sample, of Roeder et al. 2017.
+stages of falling rates, by Adam; the entries make 18,000 to 48,000 updates by 500 images by Muon, at a rate that falls
+by a cosine, and the encoder has the gradient of Tucker et al. 2019 or, for bounds of one sample, of Roeder et al. 2017.
 """
 
 from aejax.core import Cosine, Muon
