@@ -95,8 +95,8 @@ class DoublyReparameterised(ImportanceWeighted):
     Tucker et al. 2019, equation 8: the encoder's gradient goes through the codes alone, each by the square of its
     normalised weight, so that it vanishes where the posterior is exact. A posterior of several layers is one density
     of all of them. The bound's own gradient has the weight as a factor; the second is put in where the gradient leaves
-    the decoder, so that a step takes no longer than by `ImportanceWeighted`. A decoder with dropout is passed twice; the
-    encoder's gradient is then not the bound's, as the two weights are of two masks.
+    the decoder, so that a step takes no longer than by `ImportanceWeighted`. A decoder with dropout is passed twice:
+    the two weights are of two masks, and the encoder's gradient is not the bound's.
     """
 
     needs = (*ImportanceWeighted.needs, traits.EVALUABLE)
