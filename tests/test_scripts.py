@@ -26,13 +26,13 @@ RESULTS = ROOT / "experiments" / "results"
 FIGURES = [name for name in aejax.names() if aejax.get(name).expected is not None]
 """The entries that reproduce a published figure; which have none, `test_registry` says."""
 UNMEASURED = (
-    "vae-mnist",
+    *("vae-mnist", "gated-mnist"),
     *("ladder-mnist", "svae-mnist", "vae-photos"),
     *("vae-iwae-k5", "vae-iwae-k50", "iwae-2-k5", "iwae-2-k50"),
 )
 """Those that have not been trained in full yet, as their tables say; `scripts/reproduce.py` does it."""
 MEASURED = [name for name in FIGURES if name not in UNMEASURED]
-NOT_REACHED = ("factor-vae-sprites", "sae-wta")
+NOT_REACHED = ("factor-vae-sprites", "sae-wta", "vamp-mnist")
 """Those of them that miss their figure, as their tables say."""
 
 

@@ -90,10 +90,11 @@ ENTRIES: dict[str, tuple[str, str]] = {
     "vae-keras": ("a variational autoencoder with a 2-d code, after Keras' example", "aejax.experiment.zoo.vae:keras"),
     "vae-conv": ("a convolutional variational autoencoder on binary pixels", "aejax.experiment.zoo.vae:conv"),
     "vae-mnist": ("a variational autoencoder, 784-400-40, on binary pixels", "aejax.experiment.zoo.vae:static"),
-    "vamp-mnist": (
-        "a VampPrior of 500 pseudo-inputs, gated 784-300-300-40, on binary pixels",
-        "aejax.experiment.zoo.vae:vamp",
+    "gated-mnist": (
+        "a VAE of gated layers, 784-300-300-40, on binary pixels: the twin of the next three",
+        "aejax.experiment.zoo.vae:gated",
     ),
+    "vamp-mnist": ("the same with a VampPrior of 500 pseudo-inputs", "aejax.experiment.zoo.vae:vamp"),
     "real-nvp-mnist": ("the same with coupling layers as its prior", "aejax.experiment.zoo.flows:real_nvp"),
     "maf-mnist": ("the same with masked autoregressive steps as its prior", "aejax.experiment.zoo.flows:maf"),
     "mean-field-mnist": (
