@@ -107,7 +107,8 @@ def _check_seed(experiment: "Experiment") -> None:
 def _check_images(experiment: "Experiment", dataset: Dataset) -> None:
     """Checks that data are images where the model takes, or makes, nothing else: before all that is of their values."""
     given = dataset.train.x if dataset.train.y is None else dataset.train.y
-    for part, values in ((experiment.model.encoder, dataset.train.x), (experiment.model.decoder, given)):
+    model = experiment.model
+    for part, values in ((model.encoder, dataset.train.x), (model.decoder, given), (model.critic, given)):
         needing = [block for block in core.parts_within(part) if getattr(block, "of_images", False)]
         if needing and values.ndim < 4:
             raise InputError(
@@ -132,6 +133,10 @@ def _check_batch(experiment: "Experiment", dataset: Dataset) -> None:
 
 
 def _check_norm(experiment: "Experiment", dataset: Dataset) -> None:
+    if any(getattr(part, "norm", "none") == "batch" for part in core.parts_within(experiment.model.critic)):
+        raise InputError(
+            "the critic normalises over the batch, but it sees examples of one kind at a time: use norm none or layer"
+        )
     if experiment.batch_size > 1:
         return
     for part in core.parts_within(experiment.model):

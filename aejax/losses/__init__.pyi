@@ -1,6 +1,9 @@
 from .adversarial import (
     AdversarialCorrelation as AdversarialCorrelation,
+    AdversarialDecoding as AdversarialDecoding,
     AdversarialPrior as AdversarialPrior,
+    DataCritic as DataCritic,
+    FeatureReconstruction as FeatureReconstruction,
     PermutationCritic as PermutationCritic,
     PriorCritic as PriorCritic,
 )

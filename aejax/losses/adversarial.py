@@ -1,8 +1,8 @@
-"""Defines the terms of two players: a critic learns to tell codes apart, and the encoder to leave it nothing to tell.
+"""Defines the terms of two players: a critic learns to tell codes or examples apart, the model to leave it nothing.
 
-Both are terms of one loss, and each stops the gradient at the other's parameters: what trains the encoder sees a critic
-that is fixed, what trains the critic sees codes that are. A critic's term adds nothing to the total, only its gradient,
-so that the total stays the first player's. `Optimizer.players` gives the critic an optimiser of its own.
+Both are terms of one loss, and each stops the gradient at the other's parameters: what trains the model sees a critic
+that is fixed, what trains the critic sees codes or examples that are. A critic's term adds nothing to the total, only
+its gradient, so that the total stays the first player's. `Optimizer.players` gives the critic an optimiser of its own.
 """
 
 from dataclasses import dataclass
@@ -102,3 +102,68 @@ class AdversarialCorrelation(Term):
     def __call__(self, forward: Forward) -> Float[Array, " batch"]:
         """Returns the critic's logit of each code, in nats; the mean estimates the total correlation."""
         return forward.model.critic.judge(forward.code, fixed=True)
+
+
+@configurable
+class DataCritic(CriticTerm):
+    """Measures the cross-entropy of a critic that tells examples from what the decoder makes.
+
+    One half are examples; a quarter reconstructions, a quarter decoded from draws of the prior: Larsen et al. 2016
+    (Autoencoding beyond pixels using a learned similarity metric), equation 10, which weighs the three alike.
+    Likelihoods' means are judged, so that examples of whole zeros and ones are told at once: train it on grey pixels.
+    """
+
+    needs = (traits.EXAMPLE_CRITIC, traits.PRIOR)
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """Returns the value of each example and what was made beside it, in nats: log 2 where they look the same."""
+        made = (forward.likelihood.mean(forward.raw, forward.batch), _decoded(forward, _drawn(forward)))
+        judge = forward.model.critic.judge
+        reconstructed, generated = (nn.softplus(judge(jax.lax.stop_gradient(x))) for x in made)
+        return nn.softplus(-judge(forward.batch.target)) / 2 + (reconstructed + generated) / 4
+
+
+@configurable
+class AdversarialDecoding(Term):
+    """Measures -log D(x): how surely a critic tells that the decoder made an example, by the mean over both kinds.
+
+    Beside `FeatureReconstruction`, a rate and `DataCritic` it makes the VAE-GAN of Larsen et al. 2016, algorithm 1,
+    with the gradient that does not vanish where the critic is sure (Goodfellow et al. 2014, section 3). Codes are
+    fixed: it trains the decoder alone.
+    """
+
+    needs = (traits.EXAMPLE_CRITIC, traits.PRIOR, traits.CRITIC_LOSS)
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """Returns the value of each example's reconstruction and of one draw of the prior, in nats."""
+        made = (_decoded(forward, code) for code in (forward.code, _drawn(forward)))
+        reconstructed, generated = (nn.softplus(-forward.model.critic.judge(x, fixed=True)) for x in made)
+        return (reconstructed + generated) / 2
+
+
+@configurable
+class FeatureReconstruction(Term):
+    """Measures half the squared distance of the reconstruction from its target, in the features that a critic finds.
+
+    It is -log N(f(x); f(x'), I) without its constant: Larsen et al. 2016, equations 7 and 8. It trains encoder and
+    decoder, beside or in the place of `Reconstruction`.
+    """
+
+    needs = (traits.EXAMPLE_CRITIC, traits.CRITIC_LOSS)
+
+    def __call__(self, forward: Forward) -> Float[Array, " batch"]:
+        """Returns the value of each example, in nats."""
+        made = forward.likelihood.mean(forward.raw, forward.batch)
+        found, asked = (forward.model.critic.features(x, fixed=True) for x in (made, forward.batch.target))
+        return jnp.sum(jnp.square(found - asked), axis=1) / 2
+
+
+def _drawn(forward: Forward) -> Float[Array, "batch latent"]:
+    """Returns as many draws from the prior as there are codes."""
+    return forward.model.sample_prior(forward.model.make_rng("latent"), len(forward.code))
+
+
+def _decoded(forward: Forward, code: Float[Array, "batch latent"]) -> Float[Array, "batch *shape"]:
+    """Returns what the decoder makes of codes, through which no gradient goes to what they came from."""
+    raw = forward.model.decode(jax.lax.stop_gradient(code), forward.given, forward.train)
+    return forward.likelihood.mean(raw, forward.batch)

@@ -54,6 +54,9 @@ from .distributions import (
     Point as Point,
     normal_log_density as normal_log_density,
 )
+from .example_critic import (
+    ExampleCritic as ExampleCritic,
+)
 from .finite import (
     FiniteScalarQuantised as FiniteScalarQuantised,
 )

@@ -1,4 +1,7 @@
-"""Defines critics: second players, which tell codes of one kind from codes of another."""
+"""Defines critics: second players, which tell codes, or examples, of one kind from those of another."""
+
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,22 +14,28 @@ from aejax.models.traits import Part
 
 
 class Critic(Part, Trainable):
-    """Gives codes `[batch, latent]` a number each: the base of all critics, called as `critic(z)`."""
+    """Gives codes `[batch, latent]` or examples a number each: the base of all critics, called as `critic(x)`."""
 
     @nn.nowrap
-    def judge(self, z: Float[Array, "batch latent"], *, fixed: bool = False) -> Float[Array, " batch"]:
-        """Returns the logit of each code: how much likelier it is of the first kind than of the second, in nats.
+    def judge(self, x: Float[Array, "batch *shape"], *, fixed: bool = False) -> Float[Array, " batch"]:
+        """Returns the logit of each row: how much likelier it is of the first kind than of the second, in nats.
 
         Args:
-            z: the codes.
-            fixed: whether no gradient reaches the critic's own parameters, as where codes are trained by its judgement.
+            x: the codes, or the examples.
+            fixed: whether no gradient reaches the critic's own parameters, as where the other player is trained by its
+                judgement.
         """
-        if not fixed or self.is_initializing():
-            return self(z)
-        return nn.map_variables(lambda critic, z: critic(z), "params", jax.lax.stop_gradient)(self, z)
+        return self.applied(lambda critic, x: critic(x), x, fixed)
 
-    def __call__(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
-        """Returns the logit of each code."""
+    @nn.nowrap
+    def applied(self, function: Callable[[Any, Array], Array], x: Array, fixed: bool) -> Array:
+        """Returns `function(critic, x)`; where it is fixed, without a gradient of the critic's own parameters."""
+        if not fixed or self.is_initializing():
+            return function(self, x)
+        return nn.map_variables(function, "params", jax.lax.stop_gradient)(self, x)
+
+    def __call__(self, x: Float[Array, "batch *shape"]) -> Float[Array, " batch"]:
+        """Returns the logit of each row."""
         raise NotImplementedError
 
 
@@ -47,6 +56,6 @@ class CodeCritic(Critic):
     """The activation after each hidden layer, by name."""
 
     @nn.compact
-    def __call__(self, z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
+    def __call__(self, x: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
         """Returns the logit of each code."""
-        return nn.Dense(1, kernel_init=glorot, name="out")(Stack(self.hidden, self.activation)(z))[:, 0]
+        return nn.Dense(1, kernel_init=glorot, name="out")(Stack(self.hidden, self.activation)(x))[:, 0]

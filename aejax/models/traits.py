@@ -149,10 +149,12 @@ STANDARD_NORMAL = Trait("a standard normal prior", "model.prior", "use StandardN
 
 CRITIC = Trait("a critic of codes", "model.critic", "give it one (--model.critic code-critic)")
 
+EXAMPLE_CRITIC = Trait("a critic of examples", "model.critic", "give it one (--model.critic example-critic)")
+
 CRITIC_LOSS = Trait(
     "a term by which it learns",
     "loss",
-    "add prior-critic or permutation-critic (--loss.terms.critic prior-critic)",
+    "add prior-critic or permutation-critic, or data-critic for a critic of examples (--loss.terms.critic data-critic)",
 )
 
 BITS = Trait("a likelihood of zeros and ones", "loss.likelihood", "use Bernoulli")

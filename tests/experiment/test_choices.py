@@ -69,7 +69,8 @@ def test_terms_are_added_and_exchanged_by_name(experiment):
     heavy = replace(chosen, loss=replace(chosen.loss, terms={"kl": KL(4.0)}))
     assert exchanged(heavy, "--loss.terms.kl=capacity").loss.terms == {"kl": Capacity(4.0)}
     with pytest.raises(
-        InputError, match=r"--loss.terms.kl is 'kll', but it must be one of adversarial-correlation, adversarial-prior,"
+        InputError,
+        match=r"--loss.terms.kl is 'kll', but it must be one of adversarial-correlation, adversarial-dec",
     ):
         choose_parts(experiment, ["--loss.terms.kl", "kll"])
 

@@ -8,7 +8,7 @@ import aejax
 from aejax.core import InputError
 from aejax.experiment import Experiment, choose_parts, registry
 
-WITHOUT_FIGURE = {"ae-tabular", "vae-tabular", "ae-photos", "dae-photos", "vq-photos", "mae-photos"}
+WITHOUT_FIGURE = {"ae-tabular", "vae-tabular", "ae-photos", "dae-photos", "vq-photos", "mae-photos", "vae-gan-mnist"}
 """Entries on tables of any kind, and on photos whose baselines are computed on copies of them
 (experiments/photos.py, masked.py), for which nothing is published; no figure is made up."""
 

@@ -15,7 +15,10 @@ from aejax.experiment import Experiment
 from aejax.losses import (
     KL,
     AdversarialCorrelation,
+    AdversarialDecoding,
     AdversarialPrior,
+    DataCritic,
+    FeatureReconstruction,
     Forward,
     Gaussian,
     Loss,
@@ -27,6 +30,7 @@ from aejax.losses import (
 from aejax.models import (
     Autoencoder,
     CodeCritic,
+    ExampleCritic,
     GaussianLatent,
     MLPDecoder,
     MLPEncoder,
@@ -43,12 +47,24 @@ MODELS = {
     "factor-vae": VariationalAutoencoder(
         MLPEncoder((8,), "tanh"), GaussianLatent(3), MLPDecoder((8,), "tanh"), critic=CRITIC
     ),
+    "vae-gan": VariationalAutoencoder(
+        MLPEncoder((8,), "tanh"),
+        GaussianLatent(3),
+        MLPDecoder((8,), "tanh"),
+        critic=ExampleCritic(MLPEncoder((6,), "tanh")),
+    ),
 }
 TERMS = {
     "aae": {"adversarial": AdversarialPrior(2.0), "critic": PriorCritic()},
     "factor-vae": {"kl": KL(), "correlation": AdversarialCorrelation(3.0), "critic": PermutationCritic()},
+    "vae-gan": {
+        "kl": KL(),
+        "features": FeatureReconstruction(4.0),
+        "adversarial": AdversarialDecoding(3.0),
+        "critic": DataCritic(),
+    },
 }
-KINDS = ["aae", pytest.param("factor-vae", marks=pytest.mark.slow)]
+KINDS = ["aae", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("factor-vae", "vae-gan"))]
 
 
 def experiment(kind, **changes):
@@ -140,6 +156,39 @@ def test_a_player_has_the_update_of_its_optimiser_by_itself():
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), params[part], expected)
 
 
+def test_the_critic_of_examples_trains_the_decoder_but_no_encoder():
+    model, loss, _, state, batch, key = begun("vae-gan")
+    alone = dataclasses.replace(loss, terms={name: loss.terms[name] for name in ("adversarial", "critic")})
+    slope = gradient(model, alone, state, batch, key)
+    for part in ("encoder", "latent"):
+        assert same_bits(slope[part], jax.tree.map(jnp.zeros_like, slope[part]))
+    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(slope["decoder"])) > 0
+
+
+def test_terms_of_a_critic_of_examples_are_those_written_out():
+    """With one code for all, so that the draws are known, and a critic whose features and logit are linear."""
+    model, loss, _, state, batch, key = begun("vae-gan")
+    rng = np.random.default_rng(3)
+    kernel, out = rng.normal(size=(5, 6)).astype(np.float32), rng.normal(size=(6, 1)).astype(np.float32)
+    dense = {"encoder": {"Stack_0": {"Dense_0": {"kernel": kernel, "bias": np.zeros(6, np.float32)}}}}
+    dense |= {"out": {"kernel": out, "bias": np.zeros(1, np.float32)}}
+    made = rng.normal(size=5).astype(np.float32)
+    decoder = jax.tree.map(jnp.zeros_like, state.params["decoder"])
+    decoder["out"]["bias"] = jnp.asarray(made)
+    structure = jax.tree.structure(state.params["critic"])
+    assert structure == jax.tree.structure(dense)
+    params = {**state.params, "critic": dense, "decoder": decoder}
+    variables = dataclasses.replace(state, params=params).variables
+    found = jax.jit(lambda: core.apply(loss, model, variables, core.model_keys(key, 0), batch)[0])()
+    features = lambda x: np.tanh(x @ kernel)  # noqa: E731
+    judged, real = features(made) @ out[:, 0], features(np.asarray(batch.x)) @ out[:, 0]
+    softplus = lambda x: np.logaddexp(0, x)  # noqa: E731
+    close = lambda name, value: np.testing.assert_allclose(found[f"{name}_nats"], value, rtol=1e-5)  # noqa: E731
+    close("features", np.square(features(np.asarray(batch.x)) - features(made)).sum(axis=1) / 2)
+    close("adversarial", np.full(8, softplus(-judged)))
+    close("critic", softplus(-real) / 2 + softplus(judged) / 2)
+
+
 @pytest.mark.slow
 def test_the_total_correlation_of_a_correlated_gaussian_is_what_a_trained_critic_says():
     """Of two normals with correlation rho it is -log(1 - rho^2) / 2, the mean of the optimal critic's logit."""
@@ -184,6 +233,17 @@ def _of(term, critic, params, z, key):
     [
         ({"loss": Loss(Gaussian(), {"critic": PriorCritic()})}, "PriorCritic needs a critic of codes, which NoCritic"),
         ({"model": MODELS["aae"], "loss": Loss(Gaussian())}, "CodeCritic needs a term by which it learns"),
+        (
+            {"model": MODELS["aae"], "loss": Loss(Gaussian(), {"kl": AdversarialPrior(), "critic": DataCritic()})},
+            "DataCritic needs a critic of examples, which CodeCritic does not have",
+        ),
+        (
+            {
+                "model": MODELS["vae-gan"].clone(critic=ExampleCritic(MLPEncoder((4,), norm="batch"))),
+                "loss": Loss(Gaussian(), {"kl": KL(), "critic": DataCritic()}),
+            },
+            "the critic normalises over the batch",
+        ),
         (
             {"model": MODELS["aae"], "loss": Loss(Gaussian(), {"adversarial": AdversarialPrior()})},
             "needs a term by which it learns",

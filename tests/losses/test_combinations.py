@@ -91,6 +91,7 @@ NEEDED = {
     "DoublyReparameterised": {"normal", "layers", "categorical", *SPHERES},
     **{name: {"normal"} for name in SINGLE},
     **{name: set() for name in ("AdversarialPrior", "AdversarialCorrelation", "PriorCritic", "PermutationCritic")},
+    **{name: set() for name in ("AdversarialDecoding", "DataCritic", "FeatureReconstruction")},
     **{name: set() for name in ("ContractiveLayer", "FreeEnergy", "ContrastiveDivergence")},
     "MaskedReconstruction": set(),
     **dict.fromkeys(("AuxK", "DeadPreActivation", "Matryoshka", "TanhL0"), UNITS),

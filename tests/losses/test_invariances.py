@@ -19,6 +19,7 @@ from aejax.models import (
     Autoencoder,
     CodeCritic,
     Dictionary,
+    ExampleCritic,
     Gated,
     GaussianLatent,
     JumpReLU,
@@ -40,6 +41,7 @@ VQ = Autoencoder(MLPEncoder((4,), "tanh"), VectorQuantised(2, 2, 4, learning="gr
 JUMPS = Dictionary(latent=JumpReLU(6, 0.1))
 GATES = Dictionary(latent=Gated(6))
 CRITIC = VAE.clone(critic=CodeCritic((4,)))
+GAN = VAE.clone(critic=ExampleCritic(MLPEncoder((4,), "tanh")))
 MODELS = {
     "KLSparsity": SIGMOID,
     "ContractiveLayer": SIGMOID,
@@ -50,6 +52,7 @@ MODELS = {
     **dict.fromkeys(("AuxK", "DeadPreActivation", "Matryoshka", "StepL0", "QuadraticL0", "TanhL0"), JUMPS),
     **dict.fromkeys(("GateL1", "GateDecoding"), GATES),
     **dict.fromkeys(("AdversarialPrior", "AdversarialCorrelation", "PriorCritic", "PermutationCritic"), CRITIC),
+    **dict.fromkeys(("AdversarialDecoding", "DataCritic", "FeatureReconstruction"), GAN),
 }
 """Of terms that are not for a variational autoencoder."""
 TERMS = [cls for cls in known_subclasses(Term) if cls.__module__.startswith("aejax.")]  # no other test's

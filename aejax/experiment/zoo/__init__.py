@@ -135,6 +135,10 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "an adversarial autoencoder: the same, whose codes a critic tells from draws of the prior",
         "aejax.experiment.zoo.aggregate:adversarial",
     ),
+    "vae-gan-mnist": (
+        "a VAE-GAN: a convolutional VAE on grey pixels, whose decoder a critic tells from the data",
+        "aejax.experiment.zoo.vae:gan",
+    ),
     "vae-tabular": (
         "the density of a table of numbers: a normal distribution of each column, of learned width, given a code of 8",
         "aejax.experiment.zoo.vae:tabular",
