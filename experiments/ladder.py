@@ -1,13 +1,16 @@
 """Measures what a hierarchy of codes is worth: a small top-down one beside a flat VAE with as many parameters.
 
     python experiments/ladder.py              narrow ones on the 5,000 embedded digits, one epoch each
-    python experiments/ladder.py mnist 10     on all of MNIST, as many epochs, and the result as JSON
+    python experiments/ladder.py mnist 12     on all of MNIST, as many epochs, and the result as JSON
 
-Both have the same residual blocks at 14 x 14, 7 x 7 and 4 x 4 places. The hierarchy's code has a layer of maps at each
-of these sizes; the flat one's is a vector of 64 numbers, whose dense layers give it more parameters. Each layer of the
-hierarchy has a floor of half a nat in training; for the flat one the bound itself is minimised. The likelihood takes
-1,000 samples of each of 500 test images. A finished run below
-`runs/ladder-hierarchy-EPOCHS/` or `runs/ladder-flat-EPOCHS/` is not trained again.
+Both have the same residual blocks at 14 x 14, 7 x 7 and 4 x 4 places, the same optimiser, and a rate whose weight warms
+up over the first tenth of training. The hierarchy's code has a layer of maps at each of these sizes, of 2, 8 and 16
+channels; the flat one's is a vector of 64 numbers, whose dense layers give it more parameters. The likelihood takes
+1,000 samples of each of 500 test images. A finished run below `runs/ladder-hierarchy-EPOCHS/` or
+`runs/ladder-flat-EPOCHS/` is not trained again.
+
+Before, by Adamax, with 8 channels in each layer and a floor of half a nat below its rate, the hierarchy was 1.3 nats
+above its twin after 10 epochs. What is here was chosen on 10,000 training images, held out: -ELBO 86.44 beside 93.25.
 """
 
 import dataclasses
@@ -18,11 +21,11 @@ import jax
 from k_sparse import finished, training_seconds
 
 import aejax
-from aejax.core import Adamax, Cosine, ExponentialAverage
+from aejax.core import Cosine, ExponentialAverage, Muon
 from aejax.data import load
 from aejax.evaluation import measure, write_study
 from aejax.experiment import Expected
-from aejax.losses import KL, FreeBits, Loss, Reconstruction
+from aejax.losses import KL, Loss, Reconstruction
 from aejax.models import (
     GaussianLatent,
     ResidualDecoder,
@@ -53,20 +56,19 @@ full = sys.argv[1:2] == ["mnist"]
 epochs = int(sys.argv[2]) if full else 1
 base = aejax.get("ladder-mnist")
 data = base.data if full else dataclasses.replace(base.data, name="mnist-5k")
-optimizer = Adamax(2e-3, Cosine(), average=ExponentialAverage(0.999), skip_norm=1e4)
+batch = 250
+optimizer = Muon(4e-3, Cosine(), average=ExponentialAverage(0.995), skip_norm=1e4)
 dataset = load(data)
-models = {
-    "hierarchy": (hierarchy((24, 40, 48), (8, 8, 8)), FreeBits(free=0.5)),
-    "flat": (flat((24, 40, 48), 64), KL()),
-}
+rate = KL(warmup_steps=0.1 * epochs * (len(dataset.train) // batch))
+loss = Loss(base.loss.likelihood, {"reconstruction": Reconstruction(), "kl": rate})
+models = {"hierarchy": hierarchy((24, 40, 48), (2, 8, 16)), "flat": flat((24, 40, 48), 64)}
 if not full:
-    models = {"hierarchy": (hierarchy((4, 4, 4), (1, 1, 1)), FreeBits(free=0.5)), "flat": (flat((4, 4, 6), 4), KL())}
+    models = {"hierarchy": hierarchy((4, 4, 4), (1, 1, 1)), "flat": flat((4, 4, 6), 4)}
 test: dict[str, float] = {}
 seconds = 0.0
-for name, (model, rate) in models.items():
-    loss = Loss(base.loss.likelihood, {"reconstruction": Reconstruction(), "kl": rate})
+for name, model in models.items():
     experiment = dataclasses.replace(
-        base, model=model, loss=loss, data=data, optimizer=optimizer, batch_size=128, epochs=epochs, expected=None
+        base, model=model, loss=loss, data=data, optimizer=optimizer, batch_size=batch, epochs=epochs, expected=None
     )
     experiment = dataclasses.replace(experiment, name=f"ladder-{name}-{epochs}" if full else "")
     trained = finished(experiment, dataset)
