@@ -359,14 +359,15 @@ def _vae_gan(result: dict[str, Any]) -> tuple[str, str]:
     test, metric = result["test"], result["expected"]["metric"].removeprefix("gan_")
 
     def said(model: str) -> str:
-        others = {"coverage": ".2f", "c2st": ".2f"}
+        others = {"precision": ".2f", "coverage": ".2f", "c2st": ".2f"}
         more = ", ".join(
             f"{name} {test[metric.replace('fd', f'{model}_{name}', 1)]:{form}}" for name, form in others.items()
         )
         return f"{more}, squared error of reconstructions {test[f'{model}_squared_error']:.1f}"
 
     return (
-        f"Frechet distance (`{metric}`) of what a VAE-GAN generates **{test[f'gan_{metric}']:.2f}**, {said('gan')}",
+        f"Frechet distance (`{metric}`, one seed) of what a VAE-GAN generates **{test[f'gan_{metric}']:.2f}**, "
+        f"{said('gan')}",
         f"the same VAE without a critic {test[f'vae_{metric}']:.2f}, {said('vae')}",
     )
 

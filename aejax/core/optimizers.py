@@ -467,8 +467,8 @@ class Muon(Optimizer):
     nearly orthogonal by five Newton-Schulz steps and scaled to entries of about .2 by root mean square (Liu et al.
     2025), so that it takes about Adam's learning rates. These weights are the parameters called `kernel` of two axes or
     four, as matrices of inputs and outputs; all others have Adam with Nesterov's momentum (Dozat 2016). Weights that a
-    mask hides, as those of MADE, count as weights. A step costs more than Adam's, most where layers are wide and
-    batches small; far fewer may do.
+    mask hides, as in MADE, have no gradient but take part in the orthogonalisation. A step costs more than Adam's, most
+    where layers are wide and batches small; far fewer may do.
     """
 
     momentum: float = 0.95

@@ -15,7 +15,7 @@ from aejax import core
 from aejax.core import Examples, InputError, kebab
 from aejax.data import Dataset, chunks
 from aejax.experiment import registry
-from aejax.models import require
+from aejax.models import require, traits
 
 if TYPE_CHECKING:
     from aejax.experiment.experiment import Experiment
@@ -55,6 +55,7 @@ def check(experiment: "Experiment", dataset: Dataset) -> None:
     for against_data in (
         _check_batch,
         _check_norm,
+        _check_critic,
         _check_counts,
         _check_support,
         _check_labels,
@@ -107,13 +108,15 @@ def _check_seed(experiment: "Experiment") -> None:
 def _check_images(experiment: "Experiment", dataset: Dataset) -> None:
     """Checks that data are images where the model takes, or makes, nothing else: before all that is of their values."""
     given = dataset.train.x if dataset.train.y is None else dataset.train.y
-    model = experiment.model
-    for part, values in ((model.encoder, dataset.train.x), (model.decoder, given), (model.critic, given)):
+    model, other = experiment.model, "choose an experiment for rows, as ae-tabular (`aejax list` shows all)"
+    dense = "give the critic --model.critic.encoder mlp-encoder --model.critic.encoder.hidden 256"
+    parts = ((model.encoder, dataset.train.x, other), (model.decoder, given, other), (model.critic, given, dense))
+    for part, values, remedy in parts:
         needing = [block for block in core.parts_within(part) if getattr(block, "of_images", False)]
         if needing and values.ndim < 4:
             raise InputError(
                 f"{dataset.name} holds rows of {values.shape[1]:,} numbers, but {type(needing[0]).__name__} needs "
-                "images: choose an experiment for rows, as ae-tabular (`aejax list` shows all), or give images"
+                f"images: {remedy}, or give images"
             )
 
 
@@ -133,10 +136,6 @@ def _check_batch(experiment: "Experiment", dataset: Dataset) -> None:
 
 
 def _check_norm(experiment: "Experiment", dataset: Dataset) -> None:
-    if any(getattr(part, "norm", "none") == "batch" for part in core.parts_within(experiment.model.critic)):
-        raise InputError(
-            "the critic normalises over the batch, but it sees examples of one kind at a time: use norm none or layer"
-        )
     if experiment.batch_size > 1:
         return
     for part in core.parts_within(experiment.model):
@@ -144,6 +143,30 @@ def _check_norm(experiment: "Experiment", dataset: Dataset) -> None:
             raise InputError(
                 f"batch_size is 1, but {type(part).__name__} normalises each batch by its own mean and variance, which "
                 "of one example leave nothing: choose larger batches, or norm layer"
+            )
+
+
+def _check_critic(experiment: "Experiment", dataset: Dataset) -> None:
+    """Checks that a critic of examples has features of its own, and no part statistics of examples of several kinds."""
+    critic = experiment.model.critic
+    if traits.EXAMPLE_CRITIC not in critic.meets:
+        return
+    if traits.NO_LAYERS in critic.encoder.meets:
+        raise InputError(
+            f"{type(critic.encoder).__name__} of the critic has no layers, so that its features would be the values "
+            "themselves: give it some (--model.critic.encoder.hidden 256)"
+        )
+    for part in core.parts_within(critic):
+        if getattr(part, "norm", "none") == "batch" or getattr(part, "dropout", 0.0):
+            raise InputError(
+                f"{type(part).__name__} of the critic has norm batch or dropout, but a critic is called as outside "
+                "training, where neither does anything: use norm none or layer, and dropout 0"
+            )
+    for part in core.parts_within(experiment.model.decoder):
+        if getattr(part, "norm", "none") == "batch":
+            raise InputError(
+                f"{type(part).__name__} normalises over the batch, but for a critic of examples it decodes draws of "
+                "the prior too, whose statistics are others: use norm none or layer"
             )
 
 

@@ -109,8 +109,9 @@ class DataCritic(CriticTerm):
     """Measures the cross-entropy of a critic that tells examples from what the decoder makes.
 
     One half are examples; a quarter reconstructions, a quarter decoded from draws of the prior: Larsen et al. 2016
-    (Autoencoding beyond pixels using a learned similarity metric), equation 10, which weighs the three alike.
-    Likelihoods' means are judged, so that examples of whole zeros and ones are told at once: train it on grey pixels.
+    (Autoencoding beyond pixels using a learned similarity metric), equation 10, which weighs the three alike. What the
+    decoder makes are means of the likelihood, of which examples of whole zeros and ones are told apart at once: train
+    it on grey pixels.
     """
 
     needs = (traits.EXAMPLE_CRITIC, traits.PRIOR)
@@ -125,11 +126,12 @@ class DataCritic(CriticTerm):
 
 @configurable
 class AdversarialDecoding(Term):
-    """Measures -log D(x): how surely a critic tells that the decoder made an example, by the mean over both kinds.
+    """Measures -log D(x'), how surely a critic tells what the decoder made: the mean of reconstructions and draws.
 
     Beside `FeatureReconstruction`, a rate and `DataCritic` it makes the VAE-GAN of Larsen et al. 2016, algorithm 1,
     with the gradient that does not vanish where the critic is sure (Goodfellow et al. 2014, section 3). Codes are
-    fixed: it trains the decoder alone.
+    fixed: it trains the decoder alone. A weight w is their gamma = 2 / w, up to a factor of the decoder's gradient,
+    as theirs is the sum over both kinds.
     """
 
     needs = (traits.EXAMPLE_CRITIC, traits.PRIOR, traits.CRITIC_LOSS)
@@ -145,7 +147,7 @@ class AdversarialDecoding(Term):
 class FeatureReconstruction(Term):
     """Measures half the squared distance of the reconstruction from its target, in the features that a critic finds.
 
-    It is -log N(f(x); f(x'), I) without its constant: Larsen et al. 2016, equations 7 and 8. It trains encoder and
+    It is -log N(f(x); f(x'), I) without its constant: Larsen et al. 2016, equations 6 and 7. It trains encoder and
     decoder, beside or in the place of `Reconstruction`.
     """
 

@@ -183,7 +183,7 @@ class Autoencoder(Part, Trainable):
     remat: bool = False
     """Whether the gradient computes the decoder again instead of keeping its activations: less memory, more time."""
     critic: Critic = NoCritic()
-    """A second player, which judges codes: terms of the loss train it, and train the encoder by what it says."""
+    """A second player, which judges codes or examples: terms train it, and the rest of the model by what it says."""
 
     @property
     def prior(self) -> Prior | None:

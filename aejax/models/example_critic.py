@@ -15,7 +15,8 @@ from aejax.models.layers import glorot
 class ExampleCritic(Critic):
     """Judges examples by an encoder of its own, and by one dense layer of the features that this finds.
 
-    The features say in what two examples are alike: Larsen et al. 2016, section 3.1. Dropout is never on.
+    It is the discriminator of a VAE-GAN, whose features say in what two examples are alike: Larsen et al. 2016
+    (Autoencoding beyond pixels using a learned similarity metric), section 2.3. It computes in float32.
     """
 
     meets = (traits.EXAMPLE_CRITIC,)

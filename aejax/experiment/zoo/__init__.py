@@ -94,9 +94,9 @@ ENTRIES: dict[str, tuple[str, str]] = {
         "a VAE of gated layers, 784-300-300-40, on binary pixels: the twin of the next three",
         "aejax.experiment.zoo.vae:gated",
     ),
-    "vamp-mnist": ("the same with a VampPrior of 500 pseudo-inputs", "aejax.experiment.zoo.vae:vamp"),
-    "real-nvp-mnist": ("the same with coupling layers as its prior", "aejax.experiment.zoo.flows:real_nvp"),
-    "maf-mnist": ("the same with masked autoregressive steps as its prior", "aejax.experiment.zoo.flows:maf"),
+    "vamp-mnist": ("`gated-mnist` with a VampPrior of 500 pseudo-inputs", "aejax.experiment.zoo.vae:vamp"),
+    "real-nvp-mnist": ("`gated-mnist` with coupling layers as its prior", "aejax.experiment.zoo.flows:real_nvp"),
+    "maf-mnist": ("`gated-mnist` with masked autoregressive steps as its prior", "aejax.experiment.zoo.flows:maf"),
     "mean-field-mnist": (
         "a VAE with a code of 128, 784-256-256-128, on binary pixels: the twin of the next two",
         "aejax.experiment.zoo.flows:mean_field",
