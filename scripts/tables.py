@@ -359,10 +359,8 @@ def _vae_gan(result: dict[str, Any]) -> tuple[str, str]:
     test, metric = result["test"], result["expected"]["metric"].removeprefix("gan_")
 
     def said(model: str) -> str:
-        others = {"precision": ".2f", "coverage": ".2f", "c2st": ".2f"}
-        more = ", ".join(
-            f"{name} {test[metric.replace('fd', f'{model}_{name}', 1)]:{form}}" for name, form in others.items()
-        )
+        names = ("precision", "coverage", "c2st")
+        more = ", ".join(f"{name} {test[metric.replace('fd', f'{model}_{name}', 1)]:.2f}" for name in names)
         return f"{more}, squared error of reconstructions {test[f'{model}_squared_error']:.1f}"
 
     return (

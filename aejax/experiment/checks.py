@@ -138,12 +138,11 @@ def _check_batch(experiment: "Experiment", dataset: Dataset) -> None:
 def _check_norm(experiment: "Experiment", dataset: Dataset) -> None:
     if experiment.batch_size > 1:
         return
-    for part in core.parts_within(experiment.model):
-        if getattr(part, "norm", "none") == "batch":
-            raise InputError(
-                f"batch_size is 1, but {type(part).__name__} normalises each batch by its own mean and variance, which "
-                "of one example leave nothing: choose larger batches, or norm layer"
-            )
+    for part in filter(_over_the_batch, core.parts_within(experiment.model)):
+        raise InputError(
+            f"batch_size is 1, but {type(part).__name__} normalises each batch by its own mean and variance, which "
+            "of one example leave nothing: choose larger batches, or norm layer"
+        )
 
 
 def _check_critic(experiment: "Experiment", dataset: Dataset) -> None:
@@ -151,23 +150,27 @@ def _check_critic(experiment: "Experiment", dataset: Dataset) -> None:
     critic = experiment.model.critic
     if traits.EXAMPLE_CRITIC not in critic.meets:
         return
-    if traits.NO_LAYERS in critic.encoder.meets:
-        raise InputError(
-            f"{type(critic.encoder).__name__} of the critic has no layers, so that its features would be the values "
-            "themselves: give it some (--model.critic.encoder.hidden 256)"
-        )
     for part in core.parts_within(critic):
-        if getattr(part, "norm", "none") == "batch" or getattr(part, "dropout", 0.0):
+        if traits.NO_LAYERS in getattr(part, "meets", ()):
+            raise InputError(
+                f"{type(part).__name__} of the critic has no layers, so that its features would be the values "
+                "themselves: give it some (--model.critic.encoder.hidden 256)"
+            )
+        if _over_the_batch(part) or getattr(part, "dropout", 0.0) != 0:
             raise InputError(
                 f"{type(part).__name__} of the critic has norm batch or dropout, but a critic is called as outside "
                 "training, where neither does anything: use norm none or layer, and dropout 0"
             )
-    for part in core.parts_within(experiment.model.decoder):
-        if getattr(part, "norm", "none") == "batch":
-            raise InputError(
-                f"{type(part).__name__} normalises over the batch, but for a critic of examples it decodes draws of "
-                "the prior too, whose statistics are others: use norm none or layer"
-            )
+    for part in filter(_over_the_batch, core.parts_within(experiment.model.decoder)):
+        raise InputError(
+            f"{type(part).__name__} normalises over the batch, but for a critic of examples it decodes draws of "
+            "the prior too, whose statistics are others: use norm none or layer"
+        )
+
+
+def _over_the_batch(part: Any) -> bool:
+    """Tells whether a part of a model normalises over the batch."""
+    return getattr(part, "norm", "none") == "batch"
 
 
 def _check_counts(experiment: "Experiment", dataset: Dataset) -> None:

@@ -70,7 +70,8 @@ def test_terms_are_added_and_exchanged_by_name(experiment):
     assert exchanged(heavy, "--loss.terms.kl=capacity").loss.terms == {"kl": Capacity(4.0)}
     with pytest.raises(
         InputError,
-        match=r"--loss.terms.kl is 'kll', but it must be one of adversarial-correlation, adversarial-dec",
+        match=r"--loss.terms.kl is 'kll', but it must be one of adversarial-correlation, adversarial-decoding, "
+        "adversarial-prior,",
     ):
         choose_parts(experiment, ["--loss.terms.kl", "kll"])
 

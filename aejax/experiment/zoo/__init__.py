@@ -91,7 +91,7 @@ ENTRIES: dict[str, tuple[str, str]] = {
     "vae-conv": ("a convolutional variational autoencoder on binary pixels", "aejax.experiment.zoo.vae:conv"),
     "vae-mnist": ("a variational autoencoder, 784-400-40, on binary pixels", "aejax.experiment.zoo.vae:static"),
     "gated-mnist": (
-        "a VAE of gated layers, 784-300-300-40, on binary pixels: the twin of the next three",
+        "a VAE of gated layers, 784-300-300-40, on binary pixels: the twin of three with learned priors",
         "aejax.experiment.zoo.vae:gated",
     ),
     "vamp-mnist": ("`gated-mnist` with a VampPrior of 500 pseudo-inputs", "aejax.experiment.zoo.vae:vamp"),

@@ -334,7 +334,13 @@ def gan() -> Experiment:
     What is reconstructed are the features that the critic finds, so that no pixel has to be the mean of all that it may
     be. `experiments/vae_gan.py` has it beside the same VAE without a critic.
     """
-    channels, kinds = (32, 64), {"features": FeatureReconstruction(), "adversarial": AdversarialDecoding()}
+    channels = (32, 64)
+    terms = {
+        "kl": KL(),
+        "features": FeatureReconstruction(),
+        "adversarial": AdversarialDecoding(),
+        "critic": DataCritic(),
+    }
     return Experiment(
         model=VariationalAutoencoder(
             ConvEncoder(channels),
@@ -342,7 +348,7 @@ def gan() -> Experiment:
             ConvDecoder(channels[::-1]),
             critic=ExampleCritic(ConvEncoder(channels, activation="leaky_relu")),
         ),
-        loss=Loss(Bernoulli(), {"kl": KL(), **kinds, "critic": DataCritic()}),
+        loss=Loss(Bernoulli(), terms),
         data=Data("mnist", validation=0.0),
         optimizer=Adam(1e-3, Cosine(), b1=0.5, players={"critic": Player(Adam(1e-3, Cosine(), b1=0.5))}),
         batch_size=128,
